@@ -1,0 +1,53 @@
+"""What a decoder is: embeddings in, logits out, one static key/value cache that can be rewound.
+
+Everything above this seam (prompt, generation, drafting) is written against `Decoder`, so that a second engine
+only has to implement five methods. Arrays are numpy on both sides: pseudo-tokens are vectors, never ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+
+class Decoder(Protocol):
+    """A causal language model with one sequence in its cache."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def capacity(self) -> int:
+        """Positions that the cache holds."""
+
+    @property
+    def length(self) -> int:
+        """Positions that are filled."""
+
+    def embed(self, ids: Sequence[int]) -> np.ndarray:
+        """Token ids -> float32 [n, hidden]."""
+
+    def extend(
+        self,
+        vectors: np.ndarray,
+        *,
+        all_rows: bool = False,
+        parents: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Append float32 [n, hidden] to the cache and return logits, float32 [vocab] of the last row or [n, vocab].
+
+        With `parents` the rows are a tree (tree attention, FastCoder 3.3): row i sees the filled cache, itself and
+        its ancestors; `parents[i]` < i is its parent's row, -1 for a root. All rows' logits are then returned, and
+        `keep` must follow. Raises ValueError when the cache would overflow.
+        """
+
+    def keep(self, start: int, rows: Sequence[int]) -> None:
+        """Of the rows appended at `start`, keep these (one root-to-leaf path) and forget the rest."""
+
+    def rewind(self, length: int) -> None:
+        """Forget everything from position `length` on."""
