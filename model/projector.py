@@ -1,6 +1,8 @@
-"""Memory vectors -> pseudo-token embeddings of the generator (LlavaCode, arXiv 2510.19644, section 2.1 of our notes)."""
+"""Memory vectors -> pseudo-token embeddings of the generator (LlavaCode, arXiv 2510.19644)."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class Projector(nn.Sequential):
         inner = hidden_size * (n_layers - 1)
         widths = [d_memory, *[inner] * (n_layers - 1), hidden_size]
         parts: list[nn.Module] = []
-        for width_in, width_out in zip(widths[:-2], widths[1:-1], strict=True):
+        for width_in, width_out in pairwise(widths[:-1]):
             parts += [nn.Linear(width_in, width_out), nn.GELU(), nn.LayerNorm(width_out)]
         super().__init__(*parts, nn.Linear(widths[-2], hidden_size))
         self.d_memory, self.hidden_size, self.n_layers = d_memory, hidden_size, n_layers
