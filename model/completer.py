@@ -1,0 +1,207 @@
+"""One completion: query -> retrieve -> choose what the model reads -> prompt -> generate.
+
+The server and the evaluation call the same `Completer`. It lives on one thread: it owns the generator's cache and the
+context that it holds on to while the user types.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from model.generator import Clock, Generation, Generator, Limits, Stopped, never, never_finished
+from model.prompt import PSEUDO, Head, build_prompt, documents_ids, empty_head
+from model.settings import CONTEXT_MODES, ModelSettings
+from model.sticky import Place, drifted
+
+if TYPE_CHECKING:  # The server builds requests before torch is imported.
+    from model.weights import LoadedModel
+
+
+class ContextItem(Protocol):
+    """What retrieval found, best first; `indexer.Hit` is one."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def first_line(self) -> int: ...
+    @property
+    def last_line(self) -> int: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
+    @property
+    def memory(self) -> np.ndarray:
+        """float16 [m, d_memory]"""
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalQuery:
+    """What to look for: the first four fields of `indexer.Query`."""
+
+    path: str
+    before: str
+    after: str
+    key: np.ndarray | None  # float32 [d_key], unit length; None: no fuser
+
+
+Retrieve = Callable[[RetrievalQuery], Sequence[ContextItem]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A cursor in `path` between `prefix` and `suffix` (whole texts; the prompt takes what fits)."""
+
+    path: str
+    prefix: str
+    suffix: str
+    context: str = "auto"  # none | snippets | pseudo | hybrid | auto: what measured best for the checkpoint
+    max_tokens: int = 48
+    deadline_ms: float = 1000.0
+    finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
+    generation: int = 0  # of the index; another one makes the held context stale
+
+
+@dataclass(frozen=True)
+class Completion:
+    """`timings_ms`: retrieve, prefill, decode, total. `mode`: the context mode that was really used."""
+
+    text: str
+    tokens: int
+    drafted: int
+    accepted: int
+    forward_passes: int
+    prompt_tokens: int
+    reused_tokens: int
+    timings_ms: Mapping[str, float]
+    context: tuple[ContextItem, ...]
+    stopped: Stopped
+    mode: str = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class _Context:
+    """What the model reads of the repository, and the place it was retrieved for."""
+
+    place: Place
+    head: Head
+    items: tuple[ContextItem, ...] = ()
+
+
+class Completer:
+    """Completes with one loaded model. Not thread-safe."""
+
+    def __init__(
+        self, model: LoadedModel, settings: ModelSettings = ModelSettings(), clock: Clock = time.perf_counter
+    ) -> None:
+        self.model = model
+        self._settings = settings
+        self._clock = clock
+        self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock)
+        self._held: _Context | None = None
+
+    def complete(
+        self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = never
+    ) -> Completion:
+        """Complete at the cursor. An exception of `retrieve` is the caller's; nothing else is expected to raise."""
+        start = self._clock()
+        mode = self.mode(request.context) if retrieve else "none"
+        context = self._context(request, mode, retrieve)
+        retrieved = self._clock()
+        max_tokens = min(request.max_tokens, self.model.decoder.capacity // 2)
+        budget = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
+        prompt = build_prompt(
+            self.model.vocabulary, self.model.fim_order, context.head, request.prefix, request.suffix, budget
+        )
+        limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled)
+        generation = self._generator.generate(prompt, limits)
+        timings = {
+            "retrieve": (retrieved - start) * 1e3,
+            "prefill": generation.prefill_ms,
+            "decode": generation.decode_ms,
+            "total": (self._clock() - start) * 1e3,
+        }
+        return _completion(generation, timings, context.items, mode)
+
+    def mode(self, asked: str) -> str:
+        """The context mode used for what was asked. Raises ValueError on an unknown one."""
+        if asked not in CONTEXT_MODES:
+            raise ValueError(f"no context mode {asked!r}: one of {', '.join(CONTEXT_MODES)}")
+        if asked == "auto":
+            asked = self.model.default_context
+        without_adapter = asked in ("pseudo", "hybrid") and self.model.pseudo is None
+        return "snippets" if without_adapter else asked
+
+    def _context(self, request: Request, mode: str, retrieve: Retrieve | None) -> _Context:
+        """The held context while the cursor stays about where it was retrieved for, else a new one.
+
+        Byte-identical pseudo-tokens keep the cache, and skip the query: a keystroke costs its own tokens only.
+        """
+        place = Place(request.path, request.prefix, request.suffix, mode, request.generation)
+        if retrieve is None or mode == "none":
+            return _Context(place, empty_head(self.model.decoder.hidden_size))
+        if self._held is None or drifted(self._held.place, place):
+            self._held = self._retrieve(place, retrieve)
+        return self._held
+
+    def _retrieve(self, place: Place, retrieve: Retrieve) -> _Context:
+        encoder = self.model.encoder
+        key = encoder.query(place.prefix, place.suffix) if encoder else None
+        found = retrieve(RetrievalQuery(place.path, place.prefix, place.suffix, key))
+        if place.mode == "snippets":
+            return self._snippets(place, found)
+        return self._pseudo(place, found)
+
+    def _snippets(self, place: Place, found: Sequence[ContextItem]) -> _Context:
+        budget = self._head_budget(self._settings.snippet_tokens)
+        items = tuple(item for item in found if item.text)
+        ids = documents_ids(self.model.vocabulary, [(item.path, item.text) for item in items], budget)
+        hidden = self.model.decoder.hidden_size
+        return _Context(place, Head(tuple(ids), empty_head(hidden).pseudo), items)
+
+    def _pseudo(self, place: Place, found: Sequence[ContextItem]) -> _Context:
+        """Pseudo-tokens of the best items and, in hybrid mode, exact signatures: a vector cannot spell a name."""
+        assert self.model.pseudo is not None  # `mode` saw to it
+        n_items = self._head_budget(self._settings.pseudo_tokens) // max(1, len(found[0].memory)) if found else 0
+        items = tuple(found[:n_items])
+        head = empty_head(self.model.decoder.hidden_size)
+        if items:
+            # The worst first: the best stands nearest to the cursor.
+            vectors = self.model.pseudo.project(np.stack([item.memory for item in reversed(items)]))
+            head = Head((PSEUDO,) * len(vectors), vectors)
+        if place.mode == "hybrid":
+            signatures = dict.fromkeys((item.path, item.signature) for item in found if item.signature)
+            ids = documents_ids(self.model.vocabulary, signatures, self._settings.signature_tokens)
+            head = Head((*head.ids, *ids), head.pseudo)
+        return _Context(place, head, items)
+
+    def _head_budget(self, wanted: int) -> int:
+        """At most half of the prompt is context: what stands around the cursor matters more."""
+        return min(wanted, self._settings.context_tokens // 2, self.model.decoder.capacity // 4)
+
+
+def _completion(
+    generation: Generation, timings_ms: Mapping[str, float], items: tuple[ContextItem, ...], mode: str
+) -> Completion:
+    return Completion(
+        text=generation.text,
+        tokens=len(generation.token_ids),
+        drafted=0,
+        accepted=0,
+        forward_passes=generation.forward_passes,
+        prompt_tokens=generation.prompt_tokens,
+        reused_tokens=generation.reused_tokens,
+        timings_ms=timings_ms,
+        context=items,
+        stopped=generation.stopped,
+        mode=mode,
+    )

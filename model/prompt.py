@@ -1,0 +1,134 @@
+"""The prompt: fill-in-the-middle layout and token budget, in one place for serving and training.
+
+`[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model) or
+`[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like).
+
+The head is what the model reads of the repository. Stable parts come first, so that a keystroke leaves the keys and
+values of what precedes it valid: under "spm" typing only appends.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from model.vocabulary import FimTokens, Vocabulary
+
+FimOrder = Literal["spm", "psm"]
+
+PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
+
+# Text per token that is tokenized at most; code has 3 to 4 characters per token.
+_CHARS_PER_TOKEN = 8
+# The left cut moves this many lines at a time and the right one leaves room for that many tokens: a cut that moved
+# with every keystroke would throw the whole cache away.
+_CUT_LINES = 8
+_CUT_TOKENS = 64
+# A shorter piece of a snippet says nothing.
+_MIN_DOCUMENT_TOKENS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Token ids with PSEUDO slots, and the vectors that fill the slots in order: float32 [slots, hidden]."""
+
+    ids: tuple[int, ...]
+    pseudo: np.ndarray
+
+    def __post_init__(self) -> None:
+        slots = self.ids.count(PSEUDO)
+        if slots != len(self.pseudo):
+            raise ValueError(f"a prompt with {slots} pseudo-token slots got {len(self.pseudo)} vectors")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The repository's part of a prompt; kept byte-identical between keystrokes."""
+
+    ids: tuple[int, ...]
+    pseudo: np.ndarray  # float32 [slots, hidden]
+
+
+def empty_head(hidden_size: int) -> Head:
+    return Head((), np.zeros((0, hidden_size), dtype=np.float32))
+
+
+def fim_layout(
+    fim: FimTokens, order: FimOrder, head: Sequence[int], before: Sequence[int], after: Sequence[int]
+) -> list[int]:
+    """Ids up to where the middle begins. Before and after are tokenized apart, in training as in serving."""
+    if order == "spm":
+        return [*head, fim.suffix, *after, fim.prefix, *before]
+    return [*head, fim.prefix, *before, fim.suffix, *after, fim.middle]
+
+
+def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
+    """`<|file_sep|>path\\ntext\\n`, the way repository-level training data names a file."""
+    body = [*vocabulary.encode(f"{path}\n"), *vocabulary.encode(f"{text.rstrip()}\n")]
+    separator = vocabulary.fim.file_sep
+    return body if separator is None else [separator, *body]
+
+
+def documents_ids(vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int) -> list[int]:
+    """(path, text) pairs, best first, in at most `budget` tokens; the best ends up last, nearest to the cursor.
+
+    What does not fit is cut at its end; worse documents are dropped.
+    """
+    chosen: list[list[int]] = []
+    for path, text in documents:
+        left = budget - sum(map(len, chosen))
+        if left < _MIN_DOCUMENT_TOKENS:
+            break
+        chosen.append(document_ids(vocabulary, path, text)[:left])
+    return [token for ids in reversed(chosen) for token in ids]
+
+
+def build_prompt(vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: int) -> Prompt:
+    """The prompt for a cursor between `prefix` and `suffix`, at most `budget` tokens long.
+
+    The two sides share 2:1 what the head leaves; what one does not need goes to the other. The left side is cut at
+    a line start. Raises ValueError when the head alone fills the budget.
+    """
+    room = budget - len(head.ids) - len(fim_layout(vocabulary.fim, order, (), (), ()))
+    if room <= 0:
+        raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget}")
+    left = _Left(vocabulary, prefix, room)
+    needed = -(-len(left.ids) // _CUT_TOKENS) * _CUT_TOKENS
+    after = _first_tokens(vocabulary, suffix, max(room // 3, room - needed))
+    before = left.last(room - len(after))
+    return Prompt(tuple(fim_layout(vocabulary.fim, order, head.ids, before, after)), head.pseudo)
+
+
+def _first_tokens(vocabulary: Vocabulary, text: str, budget: int) -> list[int]:
+    return vocabulary.encode(text[: budget * _CHARS_PER_TOKEN])[:budget]
+
+
+class _Left:
+    """Tokens before the cursor, and where they may be cut."""
+
+    def __init__(self, vocabulary: Vocabulary, text: str, budget: int) -> None:
+        start = max(0, len(text) - budget * _CHARS_PER_TOKEN)
+        tail = text[start:]
+        self.ids, self._starts = vocabulary.encode_with_starts(tail)
+        first_line = text.count("\n", 0, start)
+        breaks = [i + 1 for i, character in enumerate(tail) if character == "\n"]
+        self._line_starts = breaks if start else [0, *breaks]
+        self._group_starts = [
+            offset for line, offset in enumerate(self._line_starts, first_line + bool(start)) if line % _CUT_LINES == 0
+        ]
+
+    def last(self, budget: int) -> list[int]:
+        """The longest tail of at most `budget` tokens that starts with a group of lines, or a line, or anywhere."""
+        for cuts in (self._group_starts, self._line_starts):
+            for offset in cuts:
+                first = bisect_left(self._starts, offset)
+                if first < len(self.ids) and len(self.ids) - first <= budget:
+                    return self.ids[first:]
+        return self.ids[max(0, len(self.ids) - budget) :]

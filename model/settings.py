@@ -1,0 +1,89 @@
+"""Settings of the model, each defined once: `lsp_server.settings` composes them and generates the editors' copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "auto")
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the user chooses about the model. Field metadata: `help`, and `min`/`max` or `choices`."""
+
+    name: str = field(
+        default=EMBEDDED,
+        metadata={
+            "help": "The generator: 'embedded', a folder with a safetensors checkpoint, or a Hugging Face hub id such "
+            "as Qwen/Qwen2.5-Coder-0.5B."
+        },
+    )
+    revision: str = field(
+        default="main",
+        metadata={"help": "Branch, tag or commit of a hub checkpoint. A full commit hash pins it for good."},
+    )
+    offline: bool = field(
+        default=True,
+        metadata={
+            "help": "Never reach for the network: a hub checkpoint must be in the local cache. Off: download it."
+        },
+    )
+    adapter: str = field(
+        default="",
+        metadata={"help": "Folder of the HEF adapter for the generator. Empty: the one beside the checkpoint, if any."},
+    )
+    device: str = field(
+        default="auto",
+        metadata={
+            "help": "Where the model runs. auto: CUDA when there is one.",
+            "choices": ("auto", "cpu", "cuda"),
+        },
+    )
+    dtype: str = field(
+        default="auto",
+        metadata={
+            "help": "Number format of the weights. auto: bfloat16 on CUDA, float32 on the CPU.",
+            "choices": ("auto", "float32", "bfloat16", "float16"),
+        },
+    )
+    threads: int = field(
+        default=0,
+        metadata={"help": "CPU threads of the model; 0 leaves the choice to torch.", "min": 0, "max": 256},
+    )
+    context: str = field(
+        default="auto",
+        metadata={
+            "help": "What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens "
+            "with exact signatures. auto: what measured best for the checkpoint.",
+            "choices": CONTEXT_MODES,
+        },
+    )
+    context_tokens: int = field(
+        default=1024,
+        metadata={
+            "help": "Longest prompt, in tokens; the checkpoint's own limit applies too.",
+            "min": 128,
+            "max": 32768,
+        },
+    )
+    max_tokens: int = field(default=48, metadata={"help": "Longest completion, in tokens.", "min": 1, "max": 512})
+    deadline_ms: float = field(
+        default=1000.0,
+        metadata={
+            "help": "Milliseconds after which a completion ends with what it has.",
+            "min": 10.0,
+            "max": 60000.0,
+        },
+    )
+    pseudo_tokens: int = field(
+        default=32,
+        metadata={"help": "Most pseudo-tokens in a prompt (modes pseudo and hybrid).", "min": 0, "max": 256},
+    )
+    snippet_tokens: int = field(
+        default=512,
+        metadata={"help": "Most tokens of retrieved text (mode snippets).", "min": 0, "max": 16384},
+    )
+    signature_tokens: int = field(
+        default=96, metadata={"help": "Most tokens of exact signatures (mode hybrid).", "min": 0, "max": 4096}
+    )

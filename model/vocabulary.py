@@ -1,0 +1,159 @@
+"""Tokens: the byte-level tokenizer of a checkpoint and its fill-in-the-middle tokens."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+
+class VocabularyError(ValueError):
+    """The tokenizer cannot serve completion; the message says why."""
+
+
+@dataclass(frozen=True)
+class FimTokens:
+    """Ids of the control tokens. Optional ones are None where the checkpoint has none."""
+
+    prefix: int
+    suffix: int
+    middle: int
+    end: int  # end of text: what the model writes when the middle is complete
+    file_sep: int | None = None
+    repo_name: int | None = None
+    pad: int | None = None
+
+    @property
+    def stops(self) -> frozenset[int]:
+        """Tokens that end a middle. Base models run on into the next file or pad behind the hole (papers 2.6)."""
+        return frozenset(i for i in (self.end, self.file_sep, self.repo_name, self.pad) if i is not None)
+
+
+class _Names(NamedTuple):
+    prefix: str
+    suffix: str
+    middle: str
+    end: str
+    file_sep: str
+    repo_name: str
+    pad: str
+
+
+_FAMILIES = (
+    # Qwen2.5-Coder (arXiv 2409.12186, table 1) and our own.
+    _Names(
+        prefix="<|fim_prefix|>",
+        suffix="<|fim_suffix|>",
+        middle="<|fim_middle|>",
+        end="<|endoftext|>",
+        file_sep="<|file_sep|>",
+        repo_name="<|repo_name|>",
+        pad="<|fim_pad|>",
+    ),
+    # StarCoder (arXiv 2305.06161) and what copies it.
+    _Names(
+        prefix="<fim_prefix>",
+        suffix="<fim_suffix>",
+        middle="<fim_middle>",
+        end="<|endoftext|>",
+        file_sep="<file_sep>",
+        repo_name="<repo_name>",
+        pad="<fim_pad>",
+    ),
+)
+
+
+class Vocabulary:
+    """Text to ids and back. Control tokens inside source text are plain text here: a file cannot forge a prompt."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        """`raw` is a parsed `tokenizer.json`. Raises VocabularyError when it has no FIM tokens or is not byte-level."""
+        added = {str(token["content"]): int(token["id"]) for token in raw.get("added_tokens") or ()}
+        self.fim = _find_fim(added)
+        self.control_ids = frozenset(added.values())
+        if "ByteLevel" not in json.dumps(raw.get("decoder")):
+            raise VocabularyError("its tokenizer is not byte-level BPE")
+        for token in raw["added_tokens"]:
+            # Qwen2.5-Coder marks its FIM tokens as ordinary, which would let source text spell them.
+            token["special"] = True
+        self.tokenizer = Tokenizer.from_str(json.dumps(raw))
+        self.tokenizer.encode_special_tokens = True
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+
+    @classmethod
+    def load(cls, file: Path) -> Vocabulary:
+        """Read `tokenizer.json`. Raises VocabularyError when it is not one."""
+        try:
+            return cls(json.loads(file.read_text(encoding="utf-8")))
+        except VocabularyError:
+            raise
+        except Exception as problem:  # tokenizers raises bare Exception for anything it cannot parse.
+            raise VocabularyError(f"{file.name} cannot be read ({problem})") from problem
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids and, of each, the offset in `text` where it starts."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return encoding.ids, [start for start, _ in encoding.offsets]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """What a token adds to the text; nothing for control tokens and for ids without a token."""
+        token = None if token_id in self.control_ids else self.tokenizer.id_to_token(token_id)
+        return bytes(_BYTE_OF[c] for c in token) if token else b""
+
+    def never(self, vocab_size: int) -> np.ndarray:
+        """Ids that greedy decoding must not choose: control tokens that do not end the middle, and the rows with
+        which checkpoints round up their embedding table (papers 2.2: a forged slot token breaks the prompt)."""
+        banned = np.ones(vocab_size, dtype=bool)
+        banned[list(self.tokenizer.get_vocab(with_added_tokens=True).values())] = False
+        banned[list(self.control_ids)] = True
+        banned[list(self.fim.stops)] = False
+        return np.flatnonzero(banned)
+
+
+class TextStream:
+    """Token ids to text as they come; a character is held back until all its bytes are there."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+        self.text = ""
+
+    def push(self, token_id: int) -> str:
+        """Add a token and return the text so far."""
+        self.text += self._decoder.decode(self._vocabulary.token_bytes(token_id))
+        return self.text
+
+
+def _find_fim(added: dict[str, int]) -> FimTokens:
+    for names in _FAMILIES:
+        ids = [added.get(name) for name in names]
+        prefix, suffix, middle, end = ids[:4]
+        if None not in (prefix, suffix, middle, end):
+            return FimTokens(*ids)  # type: ignore[arg-type]  # the four that must be there were just seen
+    raise VocabularyError("its tokenizer has no fill-in-the-middle tokens (<|fim_prefix|> and so on)")
+
+
+def _byte_alphabet() -> Iterator[tuple[str, int]]:
+    """GPT-2's printable stand-ins for the 256 bytes: visible Latin-1 stands for itself, the rest follows at 256."""
+    visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    n_hidden = 0
+    for byte in range(256):
+        if byte in visible:
+            yield chr(byte), byte
+        else:
+            yield chr(256 + n_hidden), byte
+            n_hidden += 1
+
+
+_BYTE_OF = dict(_byte_alphabet())
