@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.checkpoint import WeightsError, read_header, read_json, require_files, verify_checksums
+from model.checkpoint import WeightsError, read_header, read_json, require_files
 from model.fuser import Encoded, Fuser, FuserConfig
 from model.projector import Projector
 from model.vocabulary import Vocabulary, VocabularyError
@@ -146,9 +146,8 @@ def save_adapter(folder: Path, config: AdapterConfig, fuser: Fuser, projector: P
 
 
 def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adapter:
-    """Read and verify an adapter. Raises WeightsError naming the file that is wrong."""
+    """Read an adapter whose checksums were verified. Raises WeightsError naming the file that is wrong."""
     require_files(folder, ADAPTER_FILES)
-    verify_checksums(folder, required=False)
     config = read_config(folder)
     fuser = Fuser(config.fuser)
     projector = Projector(config.fuser.d_memory, config.hidden_size, config.projector_layers)

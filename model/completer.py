@@ -149,7 +149,8 @@ class Completer:
         place = Place(request.path, request.prefix, request.suffix, mode, request.generation)
         if retrieve is None or mode == "none":
             return _Context(place, empty_head(self.model.decoder.hidden_size))
-        if self._held is None or drifted(self._held.place, place):
+        # Nothing found is not held on to: the index may be a moment from its first answer.
+        if self._held is None or not self._held.items or drifted(self._held.place, place):
             self._held = self._retrieve(place, retrieve)
         return self._held
 
@@ -180,7 +181,8 @@ class Completer:
             head = Head((PSEUDO,) * len(vectors), vectors)
         if place.mode == "hybrid":
             signatures = dict.fromkeys((item.path, item.signature) for item in found if item.signature)
-            ids = documents_ids(self.model.vocabulary, signatures, self._settings.signature_tokens)
+            room = self._head_budget(len(head.ids) + self._settings.signature_tokens) - len(head.ids)
+            ids = documents_ids(self.model.vocabulary, signatures, room)
             head = Head((*head.ids, *ids), head.pseudo)
         return _Context(place, head, items)
 

@@ -11,8 +11,15 @@ from typing import cast
 import torch
 from safetensors import safe_open
 
-from model.adapter import Adapter, Encoder, PseudoTokens, load_adapter, read_config
-from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, WeightsError, open_checkpoint
+from model.adapter import ADAPTER_FILES, Encoder, PseudoTokens, load_adapter, read_config
+from model.checkpoint import (
+    EMBEDDED_FOLDER,
+    Checkpoint,
+    WeightsError,
+    open_checkpoint,
+    require_files,
+    verify_checksums,
+)
 from model.decoder import Decoder
 from model.prompt import FimOrder
 from model.settings import EMBEDDED, ModelSettings
@@ -209,22 +216,23 @@ def _adapt(
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
     home = Path(folder).expanduser() if folder else checkpoint.folder
-    if folder and not (home / "adapter.json").is_file():
-        raise WeightsError(f"{home} has no adapter.json: it is not a HEF adapter")
+    if folder:
+        require_files(home, ADAPTER_FILES)
+        verify_checksums(home, required=False)
     if (home / "adapter.json").is_file():
         config = read_config(home)
         if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
             adapter = load_adapter(home, device, dtype)
-            return adapter.encoder, adapter.pseudo, adapter.config.default_context, ()
+            return adapter.encoder, adapter.pseudo, config.default_context, ()
     note = f"no HEF adapter fits {name}: retrieval feeds text snippets; make one with python -m model.training adapter"
-    fallback = _embedded_adapter(device, dtype)
-    return fallback.encoder if fallback else None, None, "snippets", (note,)
+    return _embedded_encoder(device, dtype), None, "snippets", (note,)
 
 
-def _embedded_adapter(device: torch.device, dtype: torch.dtype) -> Adapter | None:
+def _embedded_encoder(device: torch.device, dtype: torch.dtype) -> Encoder | None:
     if not (EMBEDDED_FOLDER / "adapter.json").is_file():
         return None
-    return load_adapter(EMBEDDED_FOLDER, device, dtype)
+    verify_checksums(EMBEDDED_FOLDER, required=True)
+    return load_adapter(EMBEDDED_FOLDER, device, dtype).encoder
 
 
 def _eos_ids(config: Mapping[str, object]) -> frozenset[int]:

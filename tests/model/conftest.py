@@ -1,0 +1,26 @@
+"""One tiny checkpoint for all tests of the model; each test loads its own decoder, because a decoder has a cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.vocabulary import Vocabulary
+from model.weights import LoadedModel, load_model
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+@pytest.fixture
+def tiny_model(tiny_folder: Path) -> LoadedModel:
+    return load_model(str(tiny_folder), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tiny_folder: Path) -> Vocabulary:
+    return Vocabulary.load(tiny_folder / "tokenizer.json")

@@ -1,0 +1,150 @@
+"""The decoder against transformers' Qwen2, and every fast path against the slow one."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import open_checkpoint
+from model.torch_decoder import Qwen2, Qwen2Config, TorchDecoder
+from model.weights import load_network
+from tests.tiny_checkpoint import tiny_config, tiny_network, write_tiny_checkpoint
+
+CPU = torch.device("cpu")
+IDS = [(7 * i) % 300 for i in range(40)]
+
+
+def reference(config: dict[str, object]) -> torch.nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        import transformers
+
+        kind = transformers.LlamaForCausalLM if config["model_type"] == "llama" else transformers.Qwen2ForCausalLM
+        model = kind(kind.config_class(**config))
+    return model.eval()
+
+
+def reference_logits(model: torch.nn.Module, ids: list[int]) -> np.ndarray:
+    with torch.inference_mode():
+        return model(torch.tensor([ids])).logits[0].numpy()
+
+
+def decoder(network: Qwen2, capacity: int = 64) -> TorchDecoder:
+    return TorchDecoder(network, capacity)
+
+
+@pytest.fixture(scope="module")
+def network() -> Qwen2:
+    return tiny_network(tiny_config())
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+def test_logits_equal_those_of_transformers(kind: str, tied: bool) -> None:
+    config = tiny_config(tie_word_embeddings=tied, model_type=kind)
+    ours, theirs = tiny_network(config), reference(config)
+    theirs.load_state_dict(ours.state_dict(), strict=False)
+    theirs.tie_weights()
+    logits = decoder(ours).extend(ours.embed(torch.tensor(IDS)).numpy(), all_rows=True)
+    np.testing.assert_allclose(logits, reference_logits(theirs, IDS), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shard_size", ["10MB", "100KB"])
+def test_a_checkpoint_that_transformers_saved_gives_its_logits(tmp_path: Path, shard_size: str) -> None:
+    torch.manual_seed(3)
+    theirs = reference(tiny_config())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs.save_pretrained(tmp_path, max_shard_size=shard_size)
+    write_tiny_checkpoint(tmp_path / "donor", adapter=False)
+    (tmp_path / "donor" / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    checkpoint = open_checkpoint(str(tmp_path))
+    assert len({info.file for info in checkpoint.tensors.values()}) == (1 if shard_size == "10MB" else 4)
+    config = Qwen2Config.from_json(checkpoint.config)
+    ours = decoder(load_network(checkpoint, config, CPU, torch.float32, capacity=64))
+    np.testing.assert_allclose(
+        ours.extend(ours.embed(IDS), all_rows=True), reference_logits(theirs, IDS), atol=2e-5, rtol=1e-4
+    )
+
+
+def greedy(decoder: TorchDecoder, ids: list[int], n: int) -> list[int]:
+    logits, out = decoder.extend(decoder.embed(ids)), []
+    for _ in range(n):
+        out.append(int(logits.argmax()))
+        logits = decoder.extend(decoder.embed(out[-1:]))
+    return out
+
+
+def greedy_without_cache(network: Qwen2, ids: list[int], n: int) -> list[int]:
+    ids = list(ids)
+    for _ in range(n):
+        with torch.inference_mode():
+            hidden = network(network.embed(torch.tensor([ids])))
+            ids.append(int(network.logits(hidden[0, -1]).argmax()))
+    return ids[-n:]
+
+
+def test_the_cache_changes_no_token(network: Qwen2) -> None:
+    assert greedy(decoder(network), IDS, 20) == greedy_without_cache(network, IDS, 20)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 16, 39])
+def test_prefill_in_pieces_equals_prefill_at_once(network: Qwen2, piece: int) -> None:
+    whole, pieces = decoder(network), decoder(network)
+    expected = whole.extend(whole.embed(IDS))
+    for first in range(0, len(IDS), piece):
+        logits = pieces.extend(pieces.embed(IDS[first : first + piece]))
+    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_after_a_rewind_nothing_of_what_was_forgotten_remains(network: Qwen2) -> None:
+    used, fresh = decoder(network), decoder(network)
+    used.extend(used.embed(IDS))
+    used.rewind(25)
+    assert used.length == 25
+    fresh.extend(fresh.embed(IDS[:25]))
+    assert greedy(used, [5, 6, 7], 8) == greedy(fresh, [5, 6, 7], 8)
+
+
+def test_a_tree_gives_each_branch_the_logits_of_a_run_of_its_own(network: Qwen2) -> None:
+    """FastCoder 3.3: two branches below one root, verified in one pass."""
+    prefix, tokens, parents = IDS[:20], [11, 12, 13, 14, 15], [-1, 0, 0, 1, 2]
+    tree = decoder(network)
+    tree.extend(tree.embed(prefix))
+    rows = tree.extend(tree.embed(tokens), parents=parents)
+    for path in ([0, 1, 3], [0, 2, 4]):
+        alone = decoder(network)
+        alone.extend(alone.embed(prefix))
+        expected = alone.extend(alone.embed([tokens[i] for i in path]), all_rows=True)
+        np.testing.assert_allclose(rows[path], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_kept_branch_continues_as_if_it_had_been_typed(network: Qwen2) -> None:
+    tree, alone = decoder(network), decoder(network)
+    tree.extend(tree.embed(IDS[:20]))
+    tree.extend(tree.embed([11, 12, 13, 14, 15]), parents=[-1, 0, 0, 1, 2])
+    tree.keep(20, [0, 2, 4])
+    assert tree.length == 23
+    alone.extend(alone.embed([*IDS[:20], 11, 13, 15]))
+    assert greedy(tree, [9], 8) == greedy(alone, [9], 8)
+
+
+def test_more_positions_than_the_cache_holds_are_refused_and_leave_it_usable(network: Qwen2) -> None:
+    small = decoder(network, capacity=10)
+    small.extend(small.embed(IDS[:8]))
+    with pytest.raises(ValueError, match=r"8 \+ 3 positions do not fit a cache of 10"):
+        small.extend(small.embed([1, 2, 3]))
+    assert small.length == 8
+    small.extend(small.embed([1, 2]))
+
+
+@pytest.mark.parametrize("length", [-1, 9])
+def test_a_rewind_to_what_was_never_there_is_refused(network: Qwen2, length: int) -> None:
+    used = decoder(network)
+    used.extend(used.embed(IDS[:8]))
+    with pytest.raises(ValueError, match="cannot rewind from 8"):
+        used.rewind(length)
