@@ -11,7 +11,7 @@ Script = Callable[[tuple[int, ...]], int]
 
 def after(prompt_length: int, answer: Sequence[int]) -> Script:
     """The script that continues a prompt of this length with `answer`."""
-    return lambda ids: answer[len(ids) - prompt_length]
+    return lambda ids: answer[len(ids) - prompt_length] if len(ids) >= prompt_length else 0
 
 
 class ScriptedDecoder:

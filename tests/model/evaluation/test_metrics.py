@@ -1,0 +1,85 @@
+"""What counts as right, against values worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.evaluation.metrics import answer, edit_distance, edit_similarity, exact_match, first_line_match
+from tests.model.evaluation.holes import a_task
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "distance"),
+    [
+        ("", "", 0),
+        ("", "abc", 3),
+        ("abc", "", 3),
+        ("kitten", "sitting", 3),  # the textbook's: k/s, e/i, +g
+        ("flaw", "lawn", 2),
+        ("saturday", "sunday", 3),
+        ("ab", "ba", 2),  # no transposition
+        ("🙂a", "🙂b", 1),  # one character each, whatever their bytes
+        ("intention", "execution", 5),
+    ],
+)
+def test_edit_distance_is_levenshteins(first: str, second: str, distance: int) -> None:
+    assert edit_distance(first, second) == distance
+    assert edit_distance(second, first) == distance
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "similarity"),
+    [
+        ("abcd", "abcd", 1.0),
+        ("  abcd \n", "abcd", 1.0),
+        ("abcd", "abcx", 0.75),
+        ("", "abcd", 0.0),
+        ("kitten", "sitting", 1 - 3 / 7),
+        ("", "  ", 1.0),
+    ],
+)
+def test_edit_similarity_is_relative_to_the_longer_stripped_text(text: str, target: str, similarity: float) -> None:
+    assert edit_similarity(text, target) == pytest.approx(similarity)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "whole", "first_line"),
+    [
+        ("x = 1", "    x = 1", True, True),
+        ("x = 1  \n", "x = 1", True, True),
+        ("a\n    b", "  a\nb", True, True),
+        ("a\n\nb", "a\nb", True, True),
+        ("a\nc", "a\nb", False, True),
+        ("a", "a\nb", False, True),
+        ("x = 1", "x  = 1", False, False),
+        ("X = 1", "x = 1", False, False),
+        ("", "x", False, False),
+    ],
+)
+def test_exact_match_ignores_only_white_space_around_lines(
+    text: str, target: str, whole: bool, first_line: bool
+) -> None:
+    assert exact_match(text, target) is whole
+    assert first_line_match(text, target) is first_line
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "text", "scored"),
+    [
+        ("line", "x = 1", "x = 1\ny = 2\n", "x = 1"),
+        ("line", "x = 1", "\n\n  x = 1\ny", "\n\n  x = 1"),
+        ("line", "x = 1", "x = 1", "x = 1"),
+        ("crossfile", "run()", "run()\n", "run()"),
+        ("crossfile", "run()", "", ""),
+        ("api", "call(\n    a,\n)", "call(\n\n    b,\n)\nmore()\n", "call(\n\n    b,\n)"),
+        ("api", "call(\n    a,\n)", "call()\n", "call()\n"),
+        ("api", "one()", "one()\ntwo()", "one()"),
+        ("function", "    return 1", "    return 1\n\n\ndef g():\n", "    return 1\n\n\n"),
+        ("function", "    return 1", "    if x:\n        y()\n    z()\n# end\n", "    if x:\n        y()\n    z()\n"),
+        ("function", "    return 1", "\n    a\n  b\n", "\n    a\n"),
+        ("function", "    return 1", "\ta\n\t\tb\nc", "\ta\n\t\tb\n"),
+        ("function", "    return 1", "    return 1\n   ", "    return 1\n   "),
+    ],
+)
+def test_an_answer_is_cut_by_the_rule_of_its_kind(kind: str, target: str, text: str, scored: str) -> None:
+    assert answer(a_task(kind=kind, target=target), text) == scored

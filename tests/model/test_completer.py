@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.completer import Completer, ContextItem, Request, RetrievalQuery
+from model.settings import ModelSettings
+from model.weights import LoadedModel, load_model
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+REQUEST = Request("a.py", "class A:\n    def add(self, ", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the indexer's Hit looks like from here."""
+
+    path: str
+    memory: np.ndarray = field(repr=False)
+    text: str = ""
+    signature: str = ""
+    first_line: int = 1
+    last_line: int = 2
+    level: str = "chunk"
+    score: float = 1.0
+
+
+def found(n: int, seed: int = 0) -> list[Found]:
+    memories = np.random.default_rng(seed).normal(size=(n, 2, 64)).astype(np.float16)
+    return [
+        Found(f"pkg/m{i}.py", memories[i], f"def f{i}(x):\n    return x\n", f"def f{i}(x):") for i in range(n)
+    ]
+
+
+class Repository:
+    """Plays retrieval and counts how often it was asked."""
+
+    def __init__(self, items: Sequence[ContextItem]) -> None:
+        self.items = items
+        self.queries: list[RetrievalQuery] = []
+
+    def __call__(self, query: RetrievalQuery) -> Sequence[ContextItem]:
+        self.queries.append(query)
+        return self.items
+
+
+@pytest.fixture
+def completer(tiny_model: LoadedModel) -> Completer:
+    return Completer(tiny_model)
+
+
+@pytest.mark.parametrize("mode", ["none", "snippets", "pseudo", "hybrid", "auto"])
+def test_each_mode_completes_and_says_what_it_used(completer: Completer, mode: str) -> None:
+    repository = Repository(found(5))
+    result = completer.complete(replace(REQUEST, context=mode), repository)
+    assert result.mode == ("pseudo" if mode == "auto" else mode)
+    assert result.tokens == 8
+    assert set(result.timings_ms) == {"retrieve", "prefill", "decode", "total"}
+    assert result.timings_ms["total"] >= result.timings_ms["prefill"] + result.timings_ms["decode"]
+    assert [item.path for item in result.context] == ([] if mode == "none" else [f"pkg/m{i}.py" for i in range(5)])
+
+
+def test_the_modes_differ_in_what_the_model_reads(tiny_model: LoadedModel) -> None:
+    texts = {
+        mode: Completer(tiny_model).complete(replace(REQUEST, context=mode), Repository(found(3))).text
+        for mode in ("none", "snippets", "pseudo", "hybrid")
+    }
+    assert len(set(texts.values())) == 4
+
+
+def test_the_query_carries_the_fusers_key(completer: Completer) -> None:
+    repository = Repository([])
+    completer.complete(REQUEST, repository)
+    (query,) = repository.queries
+    assert (query.path, query.before, query.after) == ("a.py", REQUEST.prefix, REQUEST.suffix)
+    assert query.key is not None
+    assert (query.key.shape, query.key.dtype) == ((32,), np.float32)
+    assert np.linalg.norm(query.key) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(("budget", "n_items"), [(0, 0), (1, 0), (2, 1), (7, 3), (32, 6)])
+def test_the_pseudo_token_budget_holds(tiny_model: LoadedModel, budget: int, n_items: int) -> None:
+    settings = ModelSettings(pseudo_tokens=budget)
+    result = Completer(tiny_model, settings).complete(replace(REQUEST, context="pseudo"), Repository(found(6)))
+    bare = Completer(tiny_model, settings).complete(replace(REQUEST, context="none"), None)
+    assert len(result.context) == n_items
+    assert result.prompt_tokens - bare.prompt_tokens == 2 * n_items
+
+
+def test_the_best_memory_stands_last(tiny_model: LoadedModel) -> None:
+    """Two equal calls whose items differ only in order differ in the prompt."""
+    items = found(2)
+    texts = {
+        Completer(tiny_model).complete(replace(REQUEST, context="pseudo"), Repository(order)).text
+        for order in (items, items[::-1])
+    }
+    assert len(texts) == 2
+
+
+@pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
+def test_the_smallest_prompt_still_has_room_for_the_cursor(tiny_model: LoadedModel, mode: str) -> None:
+    settings = ModelSettings(context_tokens=128, pseudo_tokens=256, snippet_tokens=16384, signature_tokens=4096)
+    result = Completer(tiny_model, settings).complete(replace(REQUEST, context=mode), Repository(found(90)))
+    assert result.prompt_tokens <= 128
+    assert result.tokens == 8
+
+
+@pytest.mark.parametrize("items", [[], found(1)])
+@pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
+def test_few_or_no_items_are_no_error(completer: Completer, mode: str, items: list[Found]) -> None:
+    assert completer.complete(replace(REQUEST, context=mode), Repository(items)).tokens == 8
+
+
+def test_without_retrieval_it_completes_from_the_file(completer: Completer) -> None:
+    result = completer.complete(REQUEST, None)
+    assert (result.mode, result.context, result.tokens) == ("none", (), 8)
+
+
+def test_an_unknown_mode_is_refused(completer: Completer) -> None:
+    with pytest.raises(ValueError, match="no context mode 'magic'"):
+        completer.complete(replace(REQUEST, context="magic"), Repository([]))
+
+
+def test_memories_of_another_fuser_are_refused(completer: Completer) -> None:
+    foreign = [Found("x.py", np.zeros((2, 32), np.float16))]
+    with pytest.raises(ValueError, match="memories are 32 wide, the projector wants 64"):
+        completer.complete(REQUEST, Repository(foreign))
+
+
+# --- held context ---------------------------------------------------------------------------------------------------
+
+
+def test_a_keystroke_neither_retrieves_nor_prefills_again(completer: Completer) -> None:
+    repository = Repository(found(5))
+    first = completer.complete(REQUEST, repository)
+    repository.items = found(5, seed=1)  # what would be found now is not asked for
+    second = completer.complete(replace(REQUEST, prefix=REQUEST.prefix + "x"), repository)
+    assert len(repository.queries) == 1
+    assert second.context == first.context
+    assert second.prompt_tokens - second.reused_tokens <= 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: replace(r, path="b.py"),
+        lambda r: replace(r, generation=1),
+        lambda r: replace(r, context="hybrid"),
+        lambda r: replace(r, prefix=r.prefix + "\n\n\n\n"),
+    ],
+)
+def test_moving_on_retrieves_again(completer: Completer, change: Callable[[Request], Request]) -> None:
+    repository = Repository(found(5))
+    completer.complete(REQUEST, repository)
+    completer.complete(change(REQUEST), repository)
+    assert len(repository.queries) == 2
+
+
+def test_an_index_that_finds_the_same_again_costs_no_prefill(completer: Completer) -> None:
+    repository = Repository(found(5))
+    completer.complete(REQUEST, repository)
+    second = completer.complete(replace(REQUEST, generation=1), repository)
+    assert len(repository.queries) == 2
+    assert second.prompt_tokens - second.reused_tokens == 1
+
+
+def test_nothing_found_is_not_held_on_to(completer: Completer) -> None:
+    repository = Repository([])
+    completer.complete(REQUEST, repository)
+    repository.items = found(2)
+    assert len(completer.complete(REQUEST, repository).context) == 2
+
+
+def test_held_context_equals_fresh_token_for_token(tiny_model: LoadedModel) -> None:
+    """While typing and deleting; the fresh completer finds the same, because the repository has not changed."""
+    held, typed = Completer(tiny_model), ["x", "x, y", "x, y):\n        ret", "x, y):", "z"]
+    requests = [replace(REQUEST, prefix=REQUEST.prefix + text) for text in typed]
+    with_cache = [held.complete(request, Repository(found(5))).text for request in requests]
+    tiny_model.decoder.rewind(0)
+    fresh = []
+    for request in requests:
+        fresh.append(Completer(tiny_model).complete(request, Repository(found(5))).text)
+        tiny_model.decoder.rewind(0)
+    assert with_cache == fresh
+
+
+# --- interruption ---------------------------------------------------------------------------------------------------
+
+
+def test_finished_cancel_and_deadline_reach_the_generator(tiny_model: LoadedModel) -> None:
+    completer = Completer(tiny_model)
+    calls = itertools.count()
+    finished = completer.complete(replace(REQUEST, finished=lambda text: next(calls) == 1), None)
+    assert (finished.stopped, finished.tokens) == ("finished", 2)
+    cancelled = completer.complete(REQUEST, None, cancelled=lambda: True)
+    assert (cancelled.stopped, cancelled.text, cancelled.forward_passes) == ("cancelled", "", 0)
+    late = completer.complete(replace(REQUEST, deadline_ms=0.0), None)
+    assert (late.stopped, late.text) == ("deadline", "")
+
+
+def test_the_deadline_counts_from_the_request_not_from_the_decode(tiny_model: LoadedModel) -> None:
+    times = itertools.chain([0.0, 2.0], itertools.repeat(2.0))
+    completer = Completer(tiny_model, clock=lambda: next(times))
+    assert completer.complete(replace(REQUEST, deadline_ms=1000.0), None).stopped == "deadline"
+
+
+# --- without an adapter ---------------------------------------------------------------------------------------------
+
+
+def test_without_an_adapter_every_mode_feeds_text(tmp_path: Path) -> None:
+    model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, fim_order="psm")), device="cpu")
+    for mode in ("auto", "pseudo", "hybrid", "snippets"):
+        result = Completer(model).complete(replace(REQUEST, context=mode), Repository(found(3)))
+        assert result.mode == "snippets"
+        assert len(result.context) == 3
+
+
+def test_importing_it_does_not_import_torch() -> None:
+    """The server builds requests and settings before it loads torch (DESIGN 8: start-up)."""
+    code = "import sys, model.completer, model.settings; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -1,0 +1,204 @@
+"""Stops and limits against a scripted decoder; cache reuse against a fresh one, token for token."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from model.generator import PREFILL_PIECE, Generation, Generator, Limits
+from model.prompt import PSEUDO, Head, Prompt, build_prompt, empty_head
+from model.vocabulary import Vocabulary
+from model.weights import LoadedModel
+from tests.model.scripted_decoder import ScriptedDecoder, after
+
+PROMPT = Prompt((1, 2, 3, 4, 5), np.zeros((0, 2), np.float32))
+
+
+def scripted(vocabulary: Vocabulary, answer: Sequence[int], clock: Callable[[], float] = lambda: 0.0) -> Generator:
+    decoder = ScriptedDecoder(after(len(PROMPT), answer), vocab_size=320)
+    return Generator(decoder, vocabulary, vocabulary.fim.stops, clock)
+
+
+def answer(vocabulary: Vocabulary, text: str = "self.first + 1") -> list[int]:
+    return [*vocabulary.encode(text), vocabulary.fim.end]
+
+
+def test_the_end_token_ends_it_and_is_not_part_of_the_text(vocabulary: Vocabulary) -> None:
+    result = scripted(vocabulary, answer(vocabulary)).generate(PROMPT, Limits(50))
+    assert (result.text, result.stopped) == ("self.first + 1", "end")
+    assert vocabulary.fim.end not in result.token_ids
+    assert result.forward_passes == 1 + len(result.token_ids)
+
+
+def test_every_stop_token_ends_it(vocabulary: Vocabulary) -> None:
+    for stop in vocabulary.fim.stops:
+        result = scripted(vocabulary, [*vocabulary.encode("x"), stop]).generate(PROMPT, Limits(50))
+        assert (result.text, result.stopped) == ("x", "end")
+
+
+def test_control_tokens_are_never_chosen(vocabulary: Vocabulary) -> None:
+    result = scripted(vocabulary, [vocabulary.fim.prefix, vocabulary.fim.middle, 319]).generate(PROMPT, Limits(3))
+    assert vocabulary.control_ids.isdisjoint(result.token_ids)
+    assert max(result.token_ids) < vocabulary.tokenizer.get_vocab_size()
+
+
+def test_the_limit_holds_at_each_offset(vocabulary: Vocabulary) -> None:
+    full = answer(vocabulary)
+    for limit in range(1, len(full)):
+        result = scripted(vocabulary, full).generate(PROMPT, Limits(limit))
+        assert list(result.token_ids) == full[:limit]
+        assert result.stopped == "length"
+        assert result.forward_passes == limit
+
+
+def test_finished_is_asked_after_each_token_and_obeyed(vocabulary: Vocabulary) -> None:
+    full = answer(vocabulary)
+    for n_tokens in range(1, len(full)):
+        texts: list[str] = []
+
+        def finished(text: str, texts: list[str] = texts, n_tokens: int = n_tokens) -> bool:
+            texts.append(text)
+            return len(texts) == n_tokens
+
+        result = scripted(vocabulary, full).generate(PROMPT, Limits(50, finished=finished))
+        assert result.stopped == "finished"
+        assert list(result.token_ids) == full[:n_tokens]
+        assert result.text == texts[-1]
+
+
+def test_text_is_never_cut_inside_a_character(vocabulary: Vocabulary) -> None:
+    text = "é😀ü"
+    full = answer(vocabulary, text)
+    assert len(full) > len(text) + 2
+    for limit in range(1, len(full)):
+        seen: list[str] = []
+        limits = Limits(limit, finished=lambda so_far, seen=seen: bool(seen.append(so_far)))
+        result = scripted(vocabulary, full).generate(PROMPT, limits)
+        assert all(text.startswith(part) for part in [*seen, result.text])
+
+
+def test_cancel_is_heard_before_each_step(vocabulary: Vocabulary) -> None:
+    full = answer(vocabulary)
+    for allowed in range(len(full)):
+        calls = itertools.count()
+        generator = scripted(vocabulary, full)
+        result = generator.generate(PROMPT, Limits(50, cancelled=lambda c=calls, a=allowed: next(c) >= a))
+        assert result.stopped == "cancelled"
+        assert result.forward_passes == allowed
+        assert list(result.token_ids) == full[:allowed]
+
+
+def test_the_deadline_keeps_what_is_there(vocabulary: Vocabulary) -> None:
+    ticks = itertools.count()
+    generator = scripted(vocabulary, answer(vocabulary), clock=lambda: float(next(ticks)))
+    result = generator.generate(PROMPT, Limits(50, deadline=5.0))
+    assert result.stopped == "deadline"
+    assert result.text
+    assert "self.first + 1".startswith(result.text)
+
+
+def test_a_deadline_in_the_past_costs_no_pass(vocabulary: Vocabulary) -> None:
+    result = scripted(vocabulary, answer(vocabulary), clock=lambda: 9.0).generate(PROMPT, Limits(50, deadline=8.0))
+    assert (result.text, result.stopped, result.forward_passes) == ("", "deadline", 0)
+
+
+def test_a_long_prompt_can_be_cancelled_between_pieces_and_is_continued_later(vocabulary: Vocabulary) -> None:
+    ids = tuple(i % 250 for i in range(3 * PREFILL_PIECE + 5))
+    prompt = Prompt(ids, np.zeros((0, 2), np.float32))
+    decoder = ScriptedDecoder(after(len(ids), answer(vocabulary)), vocab_size=320)
+    generator = Generator(decoder, vocabulary, vocabulary.fim.stops)
+    calls = itertools.count()
+    result = generator.generate(prompt, Limits(50, cancelled=lambda: next(calls) >= 2))
+    assert (result.stopped, result.text) == ("cancelled", "")
+    assert decoder.widths == [PREFILL_PIECE, PREFILL_PIECE]
+    again = generator.generate(prompt, Limits(50))
+    assert again.reused_tokens == 2 * PREFILL_PIECE
+    assert again.text == "self.first + 1"
+
+
+def test_what_does_not_fit_the_cache_is_refused(vocabulary: Vocabulary) -> None:
+    with pytest.raises(ValueError, match="5 prompt tokens and 508 new ones do not fit 512"):
+        scripted(vocabulary, answer(vocabulary)).generate(PROMPT, Limits(508))
+
+
+def test_a_failing_pass_leaves_a_usable_generator(vocabulary: Vocabulary) -> None:
+    full = answer(vocabulary)
+    generator = scripted(vocabulary, full[:3])  # the script runs out: IndexError from inside the decoder
+    with pytest.raises(IndexError):
+        generator.generate(PROMPT, Limits(50))
+    result = generator.generate(PROMPT, Limits(3))
+    assert list(result.token_ids) == full[:3]
+
+
+# --- against the real decoder ---------------------------------------------------------------------------------------
+
+
+def generator_of(model: LoadedModel) -> Generator:
+    model.decoder.rewind(0)
+    return Generator(model.decoder, model.vocabulary, model.stop_ids)
+
+
+def prompt_of(model: LoadedModel, prefix: str, suffix: str = "\n\nclass A:\n", head: Head | None = None) -> Prompt:
+    return build_prompt(model.vocabulary, "spm", head or empty_head(64), prefix, suffix, 300)
+
+
+def outcome(generation: Generation) -> tuple[tuple[int, ...], str]:
+    return generation.token_ids, generation.stopped
+
+
+LONG = "".join(f"    def method_{i}(self, x):\n        return self.first[{i}] + x\n" for i in range(30))
+EDITS = ["def add(", "def add(self", "def add(self, fir", "def add(s", "", "import os\ndef add(s", LONG, LONG + "    d"]
+
+
+def test_reused_cache_equals_fresh_token_for_token(tiny_model: LoadedModel) -> None:
+    """Typing, deleting, starting over, a cut prefix: after each edit, what a fresh generator answers."""
+    fresh = [outcome(generator_of(tiny_model).generate(prompt_of(tiny_model, text), Limits(12))) for text in EDITS]
+    generator = generator_of(tiny_model)
+    reused = [generator.generate(prompt_of(tiny_model, text), Limits(12)) for text in EDITS]
+    assert [outcome(generation) for generation in reused] == fresh
+    assert sum(generation.reused_tokens for generation in reused) > 100
+    assert len(set(fresh)) > 4
+
+
+def test_asking_again_costs_one_position(tiny_model: LoadedModel) -> None:
+    generator, prompt = generator_of(tiny_model), prompt_of(tiny_model, "def add(self, ")
+    first, second = generator.generate(prompt, Limits(8)), generator.generate(prompt, Limits(8))
+    assert outcome(first) == outcome(second)
+    assert (first.reused_tokens, second.reused_tokens) == (0, len(prompt) - 1)
+
+
+def test_other_pseudo_tokens_do_not_reuse_the_cache_and_equal_ones_do(tiny_model: LoadedModel) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(2, 3, 64)).astype(np.float32)
+    heads = [Head((PSEUDO,) * 3, v) for v in (vectors[0], vectors[1], vectors[1].copy())]
+    prompts = [prompt_of(tiny_model, "def add(", head=head) for head in heads]
+    fresh = [outcome(generator_of(tiny_model).generate(prompt, Limits(8))) for prompt in prompts]
+    generator = generator_of(tiny_model)
+    results = [generator.generate(prompt, Limits(8)) for prompt in prompts]
+    assert [outcome(result) for result in results] == fresh
+    assert fresh[0] != fresh[1] == fresh[2]
+    assert [result.reused_tokens for result in results] == [0, 0, len(prompts[2]) - 1]
+
+
+def test_embeddings_of_tokens_as_pseudo_tokens_equal_the_tokens(tiny_model: LoadedModel) -> None:
+    ids = tiny_model.vocabulary.encode("import os\nclass A:\n    first = os")
+    with_ids = prompt_of(tiny_model, "def add(", head=Head(tuple(ids), np.zeros((0, 64), np.float32)))
+    with_slots = prompt_of(tiny_model, "def add(", head=Head((PSEUDO,) * len(ids), tiny_model.decoder.embed(ids)))
+    mixed_ids = (ids[0], *(PSEUDO,) * (len(ids) - 2), ids[-1])
+    mixed = prompt_of(tiny_model, "def add(", head=Head(mixed_ids, tiny_model.decoder.embed(ids[1:-1])))
+    results = [generator_of(tiny_model).generate(prompt, Limits(16)) for prompt in (with_ids, with_slots, mixed)]
+    assert len({outcome(result) for result in results}) == 1
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64])
+def test_the_size_of_prefill_pieces_changes_no_token(
+    tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    vectors = np.random.default_rng(1).normal(size=(9, 64)).astype(np.float32)
+    prompt = prompt_of(tiny_model, LONG, head=Head((PSEUDO,) * 9, vectors))
+    expected = outcome(generator_of(tiny_model).generate(prompt, Limits(12)))
+    monkeypatch.setattr("model.generator.PREFILL_PIECE", piece)
+    assert outcome(generator_of(tiny_model).generate(prompt, Limits(12))) == expected

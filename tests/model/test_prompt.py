@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.prompt import PSEUDO, Head, Prompt, build_prompt, documents_ids, empty_head, fim_layout
+from model.vocabulary import TextStream, Vocabulary
+
+HIDDEN = 4
+
+
+def text_of(vocabulary: Vocabulary, ids: list[int] | tuple[int, ...]) -> str:
+    """The prompt as a person reads it, control tokens by name."""
+    out, stream = [], TextStream(vocabulary)
+    for token in ids:
+        if token == PSEUDO or token in vocabulary.control_ids:
+            out += [stream.text, "*" if token == PSEUDO else vocabulary.tokenizer.id_to_token(token)]
+            stream = TextStream(vocabulary)
+        else:
+            stream.push(token)
+    return "".join([*out, stream.text])
+
+
+def head(vocabulary: Vocabulary, slots: int = 0, text: str = "") -> Head:
+    return Head((PSEUDO,) * slots + tuple(vocabulary.encode(text)), np.ones((slots, HIDDEN), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("spm", "**ctx<|fim_suffix|>\nafter<|fim_prefix|>before("),
+        ("psm", "**ctx<|fim_prefix|>before(<|fim_suffix|>\nafter<|fim_middle|>"),
+    ],
+)
+def test_layout(vocabulary: Vocabulary, order: str, expected: str) -> None:
+    prompt = build_prompt(vocabulary, order, head(vocabulary, 2, "ctx"), "before(", "\nafter", 100)
+    assert text_of(vocabulary, prompt.ids) == expected
+
+
+def test_each_side_is_tokenized_apart(vocabulary: Vocabulary) -> None:
+    """As in training: the middle starts a new token even in the middle of a word."""
+    fim = vocabulary.fim
+    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), "self.fir", "st + 1", 100)
+    expected = [fim.suffix, *vocabulary.encode("st + 1"), fim.prefix, *vocabulary.encode("self.fir")]
+    assert list(prompt.ids) == expected == fim_layout(
+        fim, "spm", (), vocabulary.encode("self.fir"), vocabulary.encode("st + 1")
+    )
+
+
+@pytest.mark.parametrize(("slots", "vectors"), [(2, 1), (0, 1), (3, 4)])
+def test_slots_and_vectors_must_agree(slots: int, vectors: int) -> None:
+    with pytest.raises(ValueError, match=f"{slots} pseudo-token slots got {vectors} vectors"):
+        Prompt((PSEUDO,) * slots + (1,), np.zeros((vectors, HIDDEN), np.float32))
+
+
+LINES = "".join(f"value_{i} = {i}\n" for i in range(200))
+
+
+@pytest.mark.parametrize("budget", [20, 64, 100, 333])
+@pytest.mark.parametrize(("prefix", "suffix"), [(LINES, LINES), (LINES, ""), ("", LINES), ("x" * 3000, LINES)])
+def test_the_budget_holds(vocabulary: Vocabulary, budget: int, prefix: str, suffix: str) -> None:
+    prompt = build_prompt(vocabulary, "psm", head(vocabulary, 8), prefix, suffix, budget)
+    assert len(prompt) <= budget
+
+
+def sides(vocabulary: Vocabulary, prefix: str, suffix: str, budget: int) -> tuple[str, str]:
+    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), prefix, suffix, budget)
+    after, before = text_of(vocabulary, prompt.ids).removeprefix("<|fim_suffix|>").split("<|fim_prefix|>")
+    return before, after
+
+
+def test_the_left_is_cut_at_a_line_start_and_the_right_at_its_end(vocabulary: Vocabulary) -> None:
+    before, after = sides(vocabulary, LINES + "value_x", "()\n" + LINES, 400)
+    assert (LINES + "value_x").endswith(before)
+    assert before.startswith("value_")
+    assert before.endswith("value_x")
+    assert after.startswith("()\nvalue_0")
+    assert ("()\n" + LINES).startswith(after)
+
+
+def test_two_thirds_go_to_the_left(vocabulary: Vocabulary) -> None:
+    before, after = sides(vocabulary, LINES, LINES, 600)
+    n_before, n_after = len(vocabulary.encode(before)), len(vocabulary.encode(after))
+    assert 0.28 * 600 < n_after < 0.36 * 600
+    assert 0.45 * 600 < n_before < 0.68 * 600
+
+
+@pytest.mark.parametrize(("prefix", "suffix"), [("x = 1\n", LINES), (LINES, "\nx = 1")])
+def test_what_one_side_does_not_need_goes_to_the_other(vocabulary: Vocabulary, prefix: str, suffix: str) -> None:
+    before, after = sides(vocabulary, prefix, suffix, 400)
+    assert before == prefix or after == suffix
+    assert len(vocabulary.encode(before + after)) > 0.7 * 400
+
+
+def test_a_line_longer_than_the_budget_is_cut_anywhere(vocabulary: Vocabulary) -> None:
+    before, _ = sides(vocabulary, "x = '" + "ab" * 2000, "", 64)
+    assert before.endswith("abab")
+    assert len(vocabulary.encode(before)) > 40
+
+
+def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary) -> None:
+    """Whatever is typed, all that stands before it keeps its place, so its keys and values stay valid."""
+    moved = 0
+    for typed in range(1, 60):
+        old = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * (typed - 1), LINES, 300).ids
+        new = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * typed, LINES, 300).ids
+        moved += new[: len(old) - 1] != old[:-1]
+    assert moved <= 4
+
+
+def test_documents_come_worst_first_and_the_best_survives_a_small_budget(vocabulary: Vocabulary) -> None:
+    documents = [("best.py", "def best(): ...\n\n"), ("worse.py", "def worse(): ...\n")]
+    every = documents_ids(vocabulary, documents, 400)
+    assert text_of(vocabulary, every) == (
+        "<|file_sep|>worse.py\ndef worse(): ...\n<|file_sep|>best.py\ndef best(): ...\n"
+    )
+    n_best = len(documents_ids(vocabulary, documents[:1], 400))
+    for budget in (n_best, n_best + 5, n_best + 15):
+        assert text_of(vocabulary, documents_ids(vocabulary, documents, budget)).startswith("<|file_sep|>best.py\n")
+    assert len(documents_ids(vocabulary, documents, 20)) == 20
+    assert documents_ids(vocabulary, documents, 0) == []
+
+
+def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> None:
+    with pytest.raises(ValueError, match="a context of 30 tokens does not fit a prompt of 31"):
+        build_prompt(vocabulary, "spm", head(vocabulary, 30), "x", "y", 31)
+
+
+def test_the_same_cursor_gives_the_same_prompt(vocabulary: Vocabulary) -> None:
+    first, second = (build_prompt(vocabulary, "spm", head(vocabulary, 2), LINES, LINES, 200) for _ in range(2))
+    assert first.ids == second.ids
