@@ -79,11 +79,13 @@ def tiny_network(config: dict[str, object], seed: int = 0) -> Qwen2:
     return network.eval().requires_grad_(False)
 
 
-def write_tiny_checkpoint(folder: Path, *, adapter: bool = True, shards: int = 1, **config_changes: object) -> Path:
+def write_tiny_checkpoint(
+    folder: Path, *, adapter: bool = True, shards: int = 1, seed: int = 0, **config_changes: object
+) -> Path:
     """Write a whole checkpoint with checksums and, if asked, an adapter that fits it; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     config = tiny_config(**config_changes)
-    network = tiny_network(config)
+    network = tiny_network(config, seed)
     (folder / "config.json").write_text(json.dumps(config))
     tiny_tokenizer().save(str(folder / "tokenizer.json"))
     write_weights(folder, network, shards)

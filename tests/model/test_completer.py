@@ -34,9 +34,7 @@ class Found:
 
 def found(n: int, seed: int = 0) -> list[Found]:
     memories = np.random.default_rng(seed).normal(size=(n, 2, 64)).astype(np.float16)
-    return [
-        Found(f"pkg/m{i}.py", memories[i], f"def f{i}(x):\n    return x\n", f"def f{i}(x):") for i in range(n)
-    ]
+    return [Found(f"pkg/m{i}.py", memories[i], f"def f{i}(x):\n    return x\n", f"def f{i}(x):") for i in range(n)]
 
 
 class Repository:

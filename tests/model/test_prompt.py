@@ -42,8 +42,10 @@ def test_each_side_is_tokenized_apart(vocabulary: Vocabulary) -> None:
     fim = vocabulary.fim
     prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), "self.fir", "st + 1", 100)
     expected = [fim.suffix, *vocabulary.encode("st + 1"), fim.prefix, *vocabulary.encode("self.fir")]
-    assert list(prompt.ids) == expected == fim_layout(
-        fim, "spm", (), vocabulary.encode("self.fir"), vocabulary.encode("st + 1")
+    assert (
+        list(prompt.ids)
+        == expected
+        == fim_layout(fim, "spm", (), vocabulary.encode("self.fir"), vocabulary.encode("st + 1"))
     )
 
 

@@ -9,7 +9,14 @@ import pytest
 from model.vocabulary import TextStream, Vocabulary, VocabularyError
 from tests.tiny_checkpoint import CONTROL_TOKENS, tiny_tokenizer
 
-TEXTS = ["def f(x):\n    return x\n", "naïve = 'ü'", "s = '日本 😀👩‍👩‍👧'", "\t\r\n  x", "<|fim_prefix|>x<|endoftext|>", ""]
+TEXTS = [
+    "def f(x):\n    return x\n",
+    "naïve = 'ü'",
+    "s = '日本 😀👩‍👩‍👧'",
+    "\t\r\n  x",
+    "<|fim_prefix|>x<|endoftext|>",
+    "",
+]
 
 
 def raw(control: tuple[str, ...] = CONTROL_TOKENS) -> dict[str, object]:

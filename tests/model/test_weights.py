@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.checkpoint import CHECKSUMS, EMBEDDED_FOLDER, WeightsError, write_checksums
+from model.settings import ModelSettings
+from model.weights import LoadedModel, choose_device, load_from_settings, load_model
+from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
+
+IDS = list(range(10, 40))
+
+
+def logits(model: LoadedModel) -> np.ndarray:
+    return model.decoder.extend(model.decoder.embed(IDS))
+
+
+@pytest.fixture
+def without_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.weights.EMBEDDED_FOLDER", tmp_path / "absent")
+
+
+def test_a_loaded_checkpoint_describes_itself(tiny_model: LoadedModel, tiny_folder: Path) -> None:
+    assert tiny_model.name == str(tiny_folder)
+    assert (tiny_model.device, tiny_model.dtype, tiny_model.fim_order) == ("cpu", "float32", "spm")
+    assert (tiny_model.default_context, tiny_model.notes, tiny_model.revision) == ("pseudo", (), "")
+    assert tiny_model.n_parameters == sum(t.numel() for t in load_file(tiny_folder / "model.safetensors").values())
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_shards_hold_the_same_model(tmp_path: Path, tied: bool) -> None:
+    whole = write_tiny_checkpoint(tmp_path / "whole", adapter=False, tie_word_embeddings=tied)
+    parts = write_tiny_checkpoint(tmp_path / "parts", adapter=False, shards=3, tie_word_embeddings=tied)
+    np.testing.assert_array_equal(logits(load_model(str(whole))), logits(load_model(str(parts))))
+
+
+def test_a_tied_checkpoint_may_store_a_copy_of_its_head(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False)
+    expected = logits(load_model(str(folder)))
+    rewrite(folder, lambda state: state | {"lm_head.weight": state["model.embed_tokens.weight"].clone()})
+    np.testing.assert_array_equal(logits(load_model(str(folder))), expected)
+
+
+def test_the_loaded_weights_outlive_the_file(tmp_path: Path) -> None:
+    model = load_model(str(write_tiny_checkpoint(tmp_path / "m", adapter=False)))
+    expected = logits(model)
+    model.decoder.rewind(0)
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"")
+    np.testing.assert_array_equal(logits(model), expected)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors")
+    write_checksums(folder)
+
+
+NORM = "model.norm.weight"
+MISFITS = {
+    "missing": (lambda s: {k: v for k, v in s.items() if k != NORM}, f"{NORM} is missing"),
+    "extra": (lambda s: s | {"model.extra.weight": torch.zeros(2)}, r"model\.extra\.weight is not a Qwen2 tensor"),
+    "misshapen": (lambda s: s | {NORM: torch.zeros(7)}, rf"{NORM} is \[7\], config\.json wants \[64\]"),
+    "many": (
+        lambda s: {k: v for k, v in s.items() if "layers.1" not in k},
+        r"model\.layers\.1\.input_layernorm\.weight is missing \(and 11 more\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), MISFITS.values(), ids=MISFITS)
+def test_tensors_that_do_not_fit_are_named(
+    tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], message: str
+) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False)
+    rewrite(folder, change)
+    with pytest.raises(WeightsError, match=message):
+        load_model(str(folder))
+
+
+def test_an_untied_checkpoint_needs_its_head(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False, tie_word_embeddings=False)
+    rewrite(folder, lambda state: {k: v for k, v in state.items() if k != "lm_head.weight"})
+    with pytest.raises(WeightsError, match=r"lm_head\.weight is missing"):
+        load_model(str(folder))
+
+
+def test_a_config_without_its_shape_is_named(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False)
+    config = json.loads((folder / "config.json").read_text())
+    del config["intermediate_size"]
+    (folder / "config.json").write_text(json.dumps(config))
+    write_checksums(folder)
+    with pytest.raises(WeightsError, match=r"config\.json in .* is incomplete: 'intermediate_size'"):
+        load_model(str(folder))
+
+
+def test_a_checkpoint_without_fim_tokens_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False)
+    tiny_tokenizer(("<|endoftext|>",)).save(str(folder / "tokenizer.json"))
+    write_checksums(folder)
+    with pytest.raises(WeightsError, match="cannot complete code: its tokenizer has no fill-in-the-middle tokens"):
+        load_model(str(folder))
+
+
+def test_a_model_that_does_not_fit_in_memory_is_refused(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.weights.available_memory", lambda device: 100_000)
+    with pytest.raises(WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"):
+        load_model(str(tiny_folder))
+
+
+def test_the_cache_is_no_longer_than_the_checkpoint_allows(tiny_folder: Path) -> None:
+    assert load_model(str(tiny_folder), capacity=100).decoder.capacity == 100
+    assert load_model(str(tiny_folder), capacity=9999).decoder.capacity == 512
+
+
+def test_settings_reach_the_loader(tiny_folder: Path) -> None:
+    settings = ModelSettings(name=str(tiny_folder), device="cpu", dtype="bfloat16", context_tokens=200, max_tokens=20)
+    model = load_from_settings(settings)
+    assert (model.device, model.dtype, model.decoder.capacity) == ("cpu", "bfloat16", 220)
+
+
+def test_bfloat16_is_close_to_float32(tiny_folder: Path) -> None:
+    wide, narrow = (logits(load_model(str(tiny_folder), device="cpu", dtype=d)) for d in ("float32", "bfloat16"))
+    assert np.corrcoef(wide, narrow)[0, 1] > 0.99
+
+
+def test_device_and_dtype_follow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert choose_device() == (torch.device("cpu"), torch.float32)
+    with pytest.raises(WeightsError, match="torch finds no CUDA device"):
+        choose_device("cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choose_device() == (torch.device("cuda"), torch.bfloat16)
+    assert choose_device("cpu") == (torch.device("cpu"), torch.float32)
+    assert choose_device("auto", "float16") == (torch.device("cuda"), torch.float16)
+
+
+# --- adapters -------------------------------------------------------------------------------------------------------
+
+NOTE = "no HEF adapter fits {}: retrieval feeds text snippets; make one with python -m model.training adapter"
+
+
+@pytest.mark.usefixtures("without_embedded")
+def test_without_an_adapter_the_note_says_what_that_means(tmp_path: Path) -> None:
+    folder = str(write_tiny_checkpoint(tmp_path / "bare", adapter=False))
+    model = load_model(folder)
+    assert model.notes == (NOTE.format(folder),)
+    assert (model.encoder, model.pseudo, model.default_context) == (None, None, "snippets")
+
+
+@pytest.mark.usefixtures("without_embedded")
+def test_an_adapter_of_another_checkpoint_is_not_used(tmp_path: Path) -> None:
+    mine, other = (write_tiny_checkpoint(tmp_path / name, seed=i) for i, name in enumerate("ab"))
+    for name in ("adapter.json", "fuser.safetensors", "projector.safetensors"):
+        shutil.copy(other / name, mine / name)
+    write_checksums(mine)
+    model = load_model(str(mine))
+    assert model.pseudo is None
+    assert model.notes == (NOTE.format(mine),)
+
+
+def test_an_adapter_may_live_in_a_folder_of_its_own(tmp_path: Path, tiny_folder: Path) -> None:
+    adapter, bare = tmp_path / "adapter", tmp_path / "bare"
+    shutil.copytree(tiny_folder, bare)
+    adapter.mkdir()
+    for name in ("adapter.json", "fuser.safetensors", "projector.safetensors"):
+        shutil.move(bare / name, adapter / name)
+    shutil.copy(bare / "tokenizer.json", adapter / "tokenizer.json")
+    (bare / CHECKSUMS).unlink()
+    model = load_model(str(bare), adapter=str(adapter))
+    assert model.notes == ()
+    assert model.encoder is not None
+    beside = load_model(str(tiny_folder)).encoder
+    assert beside is not None
+    assert model.encoder.fingerprint == beside.fingerprint
+
+
+def test_an_adapter_that_was_named_must_be_one(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"has no adapter\.json, fuser\.safetensors"):
+        load_model(str(tiny_folder), adapter=str(tmp_path))
+
+
+def test_without_an_adapter_of_its_own_the_embedded_fuser_retrieves(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a change of generator leaves the index as it is."""
+    monkeypatch.setattr("model.weights.EMBEDDED_FOLDER", tiny_folder)
+    model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, seed=4)))
+    assert model.encoder is not None
+    assert model.encoder.query("def f(", ")").shape == (32,)
+    assert (model.pseudo, model.default_context) == (None, "snippets")
+
+
+@pytest.mark.skipif(not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model yet")
+def test_the_embedded_model_loads_with_its_adapter() -> None:
+    model = load_model("embedded", device="cpu")
+    assert model.notes == ()
+    assert model.encoder is not None
+    assert model.pseudo is not None
