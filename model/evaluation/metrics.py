@@ -1,0 +1,102 @@
+"""What counts as right: how an answer is cut for its kind of task, exact match and edit similarity.
+
+The rules are those of RepoEval (arXiv 2303.12570, section 4) and CrossCodeEval (arXiv 2310.11248, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from model.evaluation.tasks import Task
+
+# Longest answers, in tokens. The literature gives 50-64 to a line and 256 to a function with vocabularies of 32k and
+# more; the embedded model's 4k vocabulary spells the same text in about 1.5 times as many.
+MAX_TOKENS = {"line": 96, "crossfile": 96, "api": 160, "function": 256}
+
+
+def answer_end(task: Task, text: str) -> int | None:
+    """Offset at which `text` is a complete answer to `task`, None while more of it may belong."""
+    return _ENDS[task.kind](task, text)
+
+
+def answer(task: Task, text: str) -> str:
+    """The part of `text` that is scored."""
+    return text[: answer_end(task, text)]
+
+
+def exact_match(text: str, target: str) -> bool:
+    """Whether the non-blank lines are equal but for white space at their ends."""
+    return _stripped_lines(text) == _stripped_lines(target)
+
+
+def first_line_match(text: str, target: str) -> bool:
+    """Whether the first non-blank lines are equal but for white space at their ends."""
+    return _stripped_lines(text)[:1] == _stripped_lines(target)[:1]
+
+
+def edit_similarity(text: str, target: str) -> float:
+    """1 - Levenshtein distance / longer length, of the stripped texts; between 0 and 1."""
+    text, target = text.strip(), target.strip()
+    longer = max(len(text), len(target))
+    return 1.0 - edit_distance(text, target) / longer if longer else 1.0
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Levenshtein's distance in characters: insertions, deletions and substitutions cost 1."""
+    other = np.frombuffer(second.encode("utf-32-le"), dtype=np.uint32)
+    columns = np.arange(len(other) + 1)
+    row = columns.copy()
+    for n_read, character in enumerate(first, 1):
+        substituted = row[:-1] + (other != ord(character))
+        row = np.concatenate(([n_read], np.minimum(row[1:] + 1, substituted)))
+        # Insertions run along the row: the least over all earlier columns plus one for each step from there.
+        row = np.minimum.accumulate(row - columns) + columns
+    return int(row[-1])
+
+
+def _stripped_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def _end_of_line(task: Task, text: str) -> int | None:
+    """The first line end behind the first visible character."""
+    return _end_of_lines(text, 1)
+
+
+def _end_of_call(task: Task, text: str) -> int | None:
+    """As many non-blank lines as the target has: RepoEval's rule, since a call's end is not in the text."""
+    return _end_of_lines(text, len(_stripped_lines(task.target)))
+
+
+def _end_of_lines(text: str, n_lines: int) -> int | None:
+    offset = 0
+    for line in text.split("\n")[:-1]:
+        offset += len(line)
+        n_lines -= bool(line.strip())
+        if n_lines <= 0:
+            return offset
+        offset += 1
+    return None
+
+
+def _end_of_body(task: Task, text: str) -> int | None:
+    """Where a line begins further left than the body's first one."""
+    offset, body = 0, 0
+    for line in text.split("\n"):
+        if code := line.strip():
+            column = line.expandtabs().index(code[0])
+            body = body or column
+            if column < body:
+                return offset
+        offset += len(line) + 1
+    return None
+
+
+_ENDS: dict[str, Callable[[Task, str], int | None]] = {
+    "line": _end_of_line,
+    "crossfile": _end_of_line,
+    "api": _end_of_call,
+    "function": _end_of_body,
+}
