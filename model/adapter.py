@@ -1,7 +1,7 @@
 """A HEF adapter on disk and in use: the fuser that reads the repository and the projector that feeds the generator.
 
-A folder holds `adapter.json`, `fuser.safetensors`, `projector.safetensors` and the fuser's `tokenizer.json`; it may
-be the checkpoint's own folder. Arrays are numpy on the outside.
+A folder holds `adapter.json`, `fuser.safetensors`, `projector.safetensors` (or shards of them) and the fuser's
+`tokenizer.json`; it may be the checkpoint's own folder. Arrays are numpy on the outside.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.checkpoint import WeightsError, read_header, read_json, require_files
+from model.checkpoint import WeightsError, read_headers, read_json, require_files, weight_files
 from model.fuser import Encoded, Fuser, FuserConfig
 from model.projector import Projector
 from model.vocabulary import Vocabulary, VocabularyError
-
-ADAPTER_FILES = ("adapter.json", "fuser.safetensors", "projector.safetensors", "tokenizer.json")
 
 # A batch of chunks is padded to its longest; this bounds the waste and the time that a completion waits for it.
 _BATCH_TOKENS = 4096
@@ -147,12 +145,12 @@ def save_adapter(folder: Path, config: AdapterConfig, fuser: Fuser, projector: P
 
 def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adapter:
     """Read an adapter whose checksums were verified. Raises WeightsError naming the file that is wrong."""
-    require_files(folder, ADAPTER_FILES)
+    require_files(folder, ("adapter.json", "tokenizer.json"))
     config = read_config(folder)
     fuser = Fuser(config.fuser)
     projector = Projector(config.fuser.d_memory, config.hidden_size, config.projector_layers)
-    for module, name in ((fuser, "fuser.safetensors"), (projector, "projector.safetensors")):
-        _fill(module, folder / name)
+    for module, stem in ((fuser, "fuser"), (projector, "projector")):
+        _fill(module, weight_files(folder, stem))
         module.requires_grad_(False).to(device, dtype)
     try:
         vocabulary = Vocabulary.load(folder / "tokenizer.json")
@@ -171,24 +169,22 @@ def read_config(folder: Path) -> AdapterConfig:
         raise WeightsError(f"adapter.json in {folder} is not an adapter's ({problem})") from problem
 
 
-def _fill(module: nn.Module, file: Path) -> None:
-    """Load a safetensors file whose names and shapes must be exactly the module's."""
+def _fill(module: nn.Module, files: Sequence[Path]) -> None:
+    """Load safetensors whose names and shapes must be exactly the module's."""
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: info.shape for name, info in read_header(file).items()}
+    found = {name: info.shape for name, info in read_headers(files).items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
-        name = wrong[0]
-        raise WeightsError(
-            f"{file.name} does not fit adapter.json: {name} is {found.get(name)}, not {wanted.get(name)}"
-        )
-    module.load_state_dict(load_file(file))
+        name, file = wrong[0], files[0].name
+        raise WeightsError(f"{file} does not fit adapter.json: {name} is {found.get(name)}, not {wanted.get(name)}")
+    module.load_state_dict({name: tensor for file in files for name, tensor in load_file(file).items()})
 
 
 def _fingerprint(folder: Path, config: AdapterConfig) -> str:
     """Names what decides a node's vectors: the fuser's weights, shape and tokenizer."""
     digest = hashlib.sha256(json.dumps(config.fuser.to_json(), sort_keys=True).encode())
-    for name in ("fuser.safetensors", "tokenizer.json"):
-        digest.update((folder / name).read_bytes())
+    for file in (*weight_files(folder, "fuser"), folder / "tokenizer.json"):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -71,11 +71,10 @@ def open_checkpoint(name: str, *, revision: str = "main", offline: bool = True) 
     require_files(folder, ("config.json", "tokenizer.json"))
     config = read_json(folder / "config.json")
     check_architecture(config, folder)
-    files = _weight_files(folder)
+    files = weight_files(folder)
     verify_checksums(folder, required=folder == EMBEDDED_FOLDER)
-    tensors = {name: info for file in files for name, info in read_header(file).items()}
     commit = folder.name if folder.parent.name == "snapshots" else ""
-    return Checkpoint(folder, config, tensors, commit)
+    return Checkpoint(folder, config, read_headers(files), commit)
 
 
 def find_folder(name: str, *, revision: str = "main", offline: bool = True) -> Path:
@@ -155,22 +154,27 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
             raise WeightsError(f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported")
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint. Raises WeightsError naming what is absent, or a pickle."""
-    index = folder / "model.safetensors.index.json"
+def weight_files(folder: Path, stem: str = "model") -> list[Path]:
+    """`stem.safetensors` or the shards that its index names. Raises WeightsError naming what is absent, or a pickle."""
+    index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
         names = sorted(set(read_json(index).get("weight_map", {}).values()))
         if any(Path(name).name != name for name in names):
             raise WeightsError(f"{index.name} names files outside its folder")
     else:
-        names = ["model.safetensors"]
+        names = [f"{stem}.safetensors"]
     pickles = [name for name in names if not name.endswith(".safetensors")]
-    if not (folder / names[0]).is_file():
+    if not all((folder / name).is_file() for name in names):
         pickles += sorted(f.name for f in folder.iterdir() if f.suffix in _PICKLES)
     if pickles:
         raise WeightsError(f"{pickles[0]} is a pickle, which can run code: only safetensors are loaded")
     require_files(folder, names)
     return [folder / name for name in names]
+
+
+def read_headers(files: Iterable[Path]) -> dict[str, TensorInfo]:
+    """What the files of one checkpoint hold together. Raises WeightsError when one is truncated or no safetensors."""
+    return {name: info for file in files for name, info in read_header(file).items()}
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:

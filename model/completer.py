@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from model.generator import Clock, Generation, Generator, Limits, Stopped, never, never_finished
-from model.prompt import PSEUDO, Head, build_prompt, documents_ids, empty_head
+from model.prompt import PSEUDO, Budget, Head, build_prompt, documents_ids, empty_head
 from model.settings import CONTEXT_MODES, ModelSettings
 from model.sticky import Place, drifted
 
@@ -118,7 +118,8 @@ class Completer:
         context = self._context(request, mode, retrieve)
         retrieved = self._clock()
         max_tokens = min(request.max_tokens, self.model.decoder.capacity // 2)
-        budget = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
+        total = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
+        budget = Budget(total, self._settings.suffix_tokens)
         prompt = build_prompt(
             self.model.vocabulary, self.model.fim_order, context.head, request.prefix, request.suffix, budget
         )

@@ -56,6 +56,14 @@ class Head:
     pseudo: np.ndarray  # float32 [slots, hidden]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """Most tokens of a whole prompt and, of these, behind the cursor."""
+
+    total: int
+    suffix: int
+
+
 def empty_head(hidden_size: int) -> Head:
     return Head((), np.zeros((0, hidden_size), dtype=np.float32))
 
@@ -90,18 +98,20 @@ def documents_ids(vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], 
     return [token for ids in reversed(chosen) for token in ids]
 
 
-def build_prompt(vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: int) -> Prompt:
-    """The prompt for a cursor between `prefix` and `suffix`, at most `budget` tokens long.
+def build_prompt(
+    vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: Budget
+) -> Prompt:
+    """The prompt for a cursor between `prefix` and `suffix`.
 
     The two sides share 2:1 what the head leaves; what one does not need goes to the other. The left side is cut at
     a line start. Raises ValueError when the head alone fills the budget.
     """
-    room = budget - len(head.ids) - len(fim_layout(vocabulary.fim, order, (), (), ()))
+    room = budget.total - len(head.ids) - len(fim_layout(vocabulary.fim, order, (), (), ()))
     if room <= 0:
-        raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget}")
+        raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget.total}")
     left = _Left(vocabulary, prefix, room)
     needed = -(-len(left.ids) // _CUT_TOKENS) * _CUT_TOKENS
-    after = _first_tokens(vocabulary, suffix, max(room // 3, room - needed))
+    after = _first_tokens(vocabulary, suffix, min(budget.suffix, max(room // 3, room - needed)))
     before = left.last(room - len(after))
     return Prompt(tuple(fim_layout(vocabulary.fim, order, head.ids, before, after)), head.pseudo)
 

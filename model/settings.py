@@ -60,12 +60,16 @@ class ModelSettings:
         },
     )
     context_tokens: int = field(
-        default=1024,
+        default=960,  # with the completion inside the 1,024 positions that the embedded model was trained on
         metadata={
             "help": "Longest prompt, in tokens; the checkpoint's own limit applies too.",
             "min": 128,
             "max": 32768,
         },
+    )
+    suffix_tokens: int = field(
+        default=192,  # the longest that the embedded model was trained on
+        metadata={"help": "Most tokens of the text behind the cursor.", "min": 0, "max": 16384},
     )
     max_tokens: int = field(default=48, metadata={"help": "Longest completion, in tokens.", "min": 1, "max": 512})
     deadline_ms: float = field(

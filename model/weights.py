@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from safetensors import safe_open
 
-from model.adapter import ADAPTER_FILES, Encoder, PseudoTokens, load_adapter, read_config
+from model.adapter import Encoder, PseudoTokens, load_adapter, read_config
 from model.checkpoint import (
     EMBEDDED_FOLDER,
     Checkpoint,
@@ -217,7 +217,7 @@ def _adapt(
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
     home = Path(folder).expanduser() if folder else checkpoint.folder
     if folder:
-        require_files(home, ADAPTER_FILES)
+        require_files(home, ("adapter.json",))
         verify_checksums(home, required=False)
     if (home / "adapter.json").is_file():
         config = read_config(home)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.generator import PREFILL_PIECE, Generation, Generator, Limits
-from model.prompt import PSEUDO, Head, Prompt, build_prompt, empty_head
+from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head
 from model.vocabulary import Vocabulary
 from model.weights import LoadedModel
 from tests.model.scripted_decoder import ScriptedDecoder, after
@@ -142,7 +142,7 @@ def generator_of(model: LoadedModel) -> Generator:
 
 
 def prompt_of(model: LoadedModel, prefix: str, suffix: str = "\n\nclass A:\n", head: Head | None = None) -> Prompt:
-    return build_prompt(model.vocabulary, "spm", head or empty_head(64), prefix, suffix, 300)
+    return build_prompt(model.vocabulary, "spm", head or empty_head(64), prefix, suffix, Budget(300, 100))
 
 
 def outcome(generation: Generation) -> tuple[tuple[int, ...], str]:

@@ -3,10 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.prompt import PSEUDO, Head, Prompt, build_prompt, documents_ids, empty_head, fim_layout
+from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, documents_ids, empty_head, fim_layout
 from model.vocabulary import TextStream, Vocabulary
 
 HIDDEN = 4
+
+
+def whole(total: int) -> Budget:
+    """A budget that lets the right side have what the left one does not need."""
+    return Budget(total, suffix=total)
 
 
 def text_of(vocabulary: Vocabulary, ids: list[int] | tuple[int, ...]) -> str:
@@ -33,14 +38,14 @@ def head(vocabulary: Vocabulary, slots: int = 0, text: str = "") -> Head:
     ],
 )
 def test_layout(vocabulary: Vocabulary, order: str, expected: str) -> None:
-    prompt = build_prompt(vocabulary, order, head(vocabulary, 2, "ctx"), "before(", "\nafter", 100)
+    prompt = build_prompt(vocabulary, order, head(vocabulary, 2, "ctx"), "before(", "\nafter", whole(100))
     assert text_of(vocabulary, prompt.ids) == expected
 
 
 def test_each_side_is_tokenized_apart(vocabulary: Vocabulary) -> None:
     """As in training: the middle starts a new token even in the middle of a word."""
     fim = vocabulary.fim
-    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), "self.fir", "st + 1", 100)
+    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), "self.fir", "st + 1", whole(100))
     expected = [fim.suffix, *vocabulary.encode("st + 1"), fim.prefix, *vocabulary.encode("self.fir")]
     assert (
         list(prompt.ids)
@@ -61,12 +66,12 @@ LINES = "".join(f"value_{i} = {i}\n" for i in range(200))
 @pytest.mark.parametrize("budget", [20, 64, 100, 333])
 @pytest.mark.parametrize(("prefix", "suffix"), [(LINES, LINES), (LINES, ""), ("", LINES), ("x" * 3000, LINES)])
 def test_the_budget_holds(vocabulary: Vocabulary, budget: int, prefix: str, suffix: str) -> None:
-    prompt = build_prompt(vocabulary, "psm", head(vocabulary, 8), prefix, suffix, budget)
+    prompt = build_prompt(vocabulary, "psm", head(vocabulary, 8), prefix, suffix, whole(budget))
     assert len(prompt) <= budget
 
 
 def sides(vocabulary: Vocabulary, prefix: str, suffix: str, budget: int) -> tuple[str, str]:
-    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), prefix, suffix, budget)
+    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), prefix, suffix, whole(budget))
     after, before = text_of(vocabulary, prompt.ids).removeprefix("<|fim_suffix|>").split("<|fim_prefix|>")
     return before, after
 
@@ -87,6 +92,13 @@ def test_two_thirds_go_to_the_left(vocabulary: Vocabulary) -> None:
     assert 0.45 * 600 < n_before < 0.68 * 600
 
 
+@pytest.mark.parametrize("limit", [0, 10, 50])
+def test_the_right_side_has_a_limit_of_its_own(vocabulary: Vocabulary, limit: int) -> None:
+    prompt = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES, LINES, Budget(400, limit))
+    assert prompt.ids.index(vocabulary.fim.prefix) == 1 + limit
+    assert len(prompt) > 400 - limit - 8 * 13
+
+
 @pytest.mark.parametrize(("prefix", "suffix"), [("x = 1\n", LINES), (LINES, "\nx = 1")])
 def test_what_one_side_does_not_need_goes_to_the_other(vocabulary: Vocabulary, prefix: str, suffix: str) -> None:
     before, after = sides(vocabulary, prefix, suffix, 400)
@@ -104,8 +116,8 @@ def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary) -> None:
     """Whatever is typed, all that stands before it keeps its place, so its keys and values stay valid."""
     moved = 0
     for typed in range(1, 60):
-        old = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * (typed - 1), LINES, 300).ids
-        new = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * typed, LINES, 300).ids
+        old = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * (typed - 1), LINES, whole(300)).ids
+        new = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * typed, LINES, whole(300)).ids
         moved += new[: len(old) - 1] != old[:-1]
     assert moved <= 4
 
@@ -125,9 +137,9 @@ def test_documents_come_worst_first_and_the_best_survives_a_small_budget(vocabul
 
 def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> None:
     with pytest.raises(ValueError, match="a context of 30 tokens does not fit a prompt of 31"):
-        build_prompt(vocabulary, "spm", head(vocabulary, 30), "x", "y", 31)
+        build_prompt(vocabulary, "spm", head(vocabulary, 30), "x", "y", whole(31))
 
 
 def test_the_same_cursor_gives_the_same_prompt(vocabulary: Vocabulary) -> None:
-    first, second = (build_prompt(vocabulary, "spm", head(vocabulary, 2), LINES, LINES, 200) for _ in range(2))
+    first, second = (build_prompt(vocabulary, "spm", head(vocabulary, 2), LINES, LINES, whole(200)) for _ in range(2))
     assert first.ids == second.ids
