@@ -1,0 +1,1 @@
+"""Corpus, tokenizer, pretraining and adapter training of the embedded model; serving never imports this package."""

@@ -1,0 +1,189 @@
+"""Stage `corpus`: folders of repositories -> tokenizer, token file, manifest.
+
+Repositories stay whole as far as their byte budget goes, because cross-file context needs them; a budget per
+repository buys variety. What is left out is counted by reason.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from model.training.bpe import save_tokenizer, train_tokenizer
+from model.training.filters import (
+    NearDuplicates,
+    Overlap,
+    is_test,
+    may_use,
+    read_exclusions,
+    why_not,
+    without_license_header,
+)
+from model.training.sources import Repository, SourceFile, read_checkouts, read_library, read_wheels
+from model.training.tokens import TokenWriter
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Settings of the stage. Sizes in bytes of source text."""
+
+    out: Path
+    checkouts: tuple[Path, ...] = ()
+    wheels: tuple[Path, ...] = ()
+    library: Path | None = None  # the standard library; None: the running interpreter's
+    exclude: tuple[Path, ...] = ()  # files of names, one per line
+    tasks: tuple[Path, ...] = ()  # evaluation tasks (JSONL, .xz): no file may share a window with theirs
+    window: int = 50
+    checkout_bytes: int = 500_000
+    wheel_bytes: int = 220_000
+    test_share: float = 0.15
+    vocab_size: int = 4096
+    tokenizer_bytes: int = 40_000_000
+    max_length: int = 2048
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    name: str
+    version: str
+    license: str
+    files: int
+    bytes: int
+    tokens: int = 0
+
+
+@dataclass
+class Selection:
+    """What was taken, and how much was left out for which reason."""
+
+    repositories: list[Repository] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def run(config: CorpusConfig) -> list[ManifestEntry]:
+    """Build everything under `config.out`; returns the manifest, which is also written there."""
+    overlap = Overlap(task_texts(config.tasks), config.window)
+    excluded = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
+    chosen = select(_repositories(config), excluded, overlap, config)
+    rng = random.Random(config.seed)
+    texts = [f.text for r in chosen.repositories for f in r.files]
+    tokenizer = train_tokenizer(_sample(texts, config.tokenizer_bytes, rng), config.vocab_size)
+    save_tokenizer(tokenizer, config.out / "tokenizer", config.max_length)
+    tokenizer.encode_special_tokens = True  # A control token that a file spells out is text like any other.
+    writer, manifest = TokenWriter(), []
+    for repository in chosen.repositories:
+        encodings = tokenizer.encode_batch([f.text for f in repository.files], add_special_tokens=False)
+        ids = [e.ids for e in encodings]
+        paths = [f.path for f in repository.files]
+        writer.add(repository.name, repository.version, repository.license or "", zip(paths, ids, strict=True))
+        manifest.append(replace(_entry(repository), tokens=sum(map(len, ids))))
+    writer.save(config.out)
+    _write_manifest(config.out / "manifest.json", manifest, chosen.left_out)
+    return manifest
+
+
+def task_texts(files: Iterable[Path]) -> Iterator[str]:
+    """The whole files of the evaluation tasks, each once."""
+    seen = set()
+    for file in files:
+        read = lzma.open if file.suffix == ".xz" else open
+        with read(file, "rt", encoding="utf-8") as lines:
+            for task in map(json.loads, lines):
+                if (task["repo"], task["path"]) not in seen:
+                    seen.add((task["repo"], task["path"]))
+                    yield task["prefix"] + task["target"] + task["suffix"]
+
+
+def select(
+    repositories: Iterable[tuple[Repository, int]], excluded: set[str], overlap: Overlap, config: CorpusConfig
+) -> Selection:
+    """Filter the repositories, each with its byte budget; the order of the input decides which copy stays."""
+    chosen, copies, rng = Selection(), NearDuplicates(), random.Random(config.seed)
+    names: set[str] = set()
+    for repository, budget in repositories:
+        basename = repository.name.rsplit("/", 1)[-1].lower()
+        reason = "duplicate repository" if basename in names else may_use(repository, excluded)
+        if reason:
+            chosen.left_out[reason] += 1
+            continue
+
+        def is_good(file: SourceFile) -> bool:
+            return _is_good(file, overlap, copies, chosen.left_out)
+
+        kept = _within_budget(repository.files, budget, config.test_share, rng, is_good)
+        if kept:
+            names.add(basename)
+            chosen.repositories.append(replace(repository, files=kept))
+    return chosen
+
+
+def _is_good(file: SourceFile, overlap: Overlap, copies: NearDuplicates, left_out: Counter[str]) -> bool:
+    reason = why_not(file.path, file.text)
+    if reason is None and overlap.shares(file.text):
+        reason = "overlap with tasks"
+    if reason is None and not copies.take(file.text):
+        reason = "copy"
+    if reason:
+        left_out[reason] += 1
+    return reason is None
+
+
+def _within_budget(
+    files: Iterable[SourceFile],
+    budget: int,
+    test_share: float,
+    rng: random.Random,
+    is_good: Callable[[SourceFile], bool],
+) -> tuple[SourceFile, ...]:
+    """Whole folders in random order until the budget is full, tests up to their share; order of paths is kept."""
+    folders: dict[str, list[SourceFile]] = {}
+    for file in (replace(f, text=without_license_header(f.text)) for f in files):
+        folders.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
+    order = sorted(folders)
+    rng.shuffle(order)
+    left = {True: int(budget * test_share), False: budget}
+    kept = []
+    for file in (f for folder in order for f in folders[folder]):
+        # The budget first: the other checks read the whole text.
+        if left[is_test(file.path)] >= len(file.text) and is_good(file):
+            left[is_test(file.path)] -= len(file.text)
+            kept.append(file)
+    return tuple(sorted(kept, key=lambda f: f.path))
+
+
+def _repositories(config: CorpusConfig) -> Iterator[tuple[Repository, int]]:
+    for folder in config.checkouts:
+        yield from ((r, config.checkout_bytes) for r in read_checkouts(folder))
+    library = config.library or Path(json.__file__).parent.parent
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    yield read_library(library, "python-standard-library", version, "PSF-2.0"), 4 * config.checkout_bytes
+    for folder in config.wheels:
+        yield from ((r, config.wheel_bytes) for r in read_wheels(folder))
+
+
+def _sample(texts: list[str], n_bytes: int, rng: random.Random) -> list[str]:
+    order = rng.sample(range(len(texts)), len(texts))
+    kept, size = [], 0
+    for i in order:
+        if size >= n_bytes:
+            break
+        kept.append(texts[i])
+        size += len(texts[i])
+    return kept
+
+
+def _entry(repository: Repository) -> ManifestEntry:
+    size = sum(len(f.text.encode()) for f in repository.files)
+    return ManifestEntry(repository.name, repository.version, repository.license or "", len(repository.files), size)
+
+
+def _write_manifest(file: Path, manifest: list[ManifestEntry], left_out: Counter[str]) -> None:
+    table = {"repositories": [asdict(e) for e in manifest], "left_out": dict(left_out.most_common())}
+    file.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,197 @@
+"""Stage `pretrain`: the embedded coder from nothing, on one CPU or GPU.
+
+The state of a run is its checkpoint: weights, optimizers, the number of the next row and the time spent. Whoever
+starts the command again goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.torch_decoder import Qwen2, Qwen2Config
+from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint
+from model.training.config import from_table
+from model.training.export import write_coder
+from model.training.optimization import Course, Optimizers
+from model.training.sequences import Mix, Sequences
+from model.training.tokens import TokenFile
+from model.vocabulary import Vocabulary
+
+Batch = tuple[Tensor, Tensor]  # ids int64 [B, T + 1], weights float32 [B, T]
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of the stage. A run ends when either budget is spent; the learning rate falls towards that end."""
+
+    corpus: Path
+    out: Path
+    seconds: float = 3600.0
+    tokens: int = 10**12
+    hidden_size: int = 256
+    layers: int = 6
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 64
+    mlp: int = 704
+    rope_theta: float = 10_000.0
+    max_positions: int = 2048
+    batch: int = 8
+    lr: float = 3e-3
+    weight_decay: float = 0.1
+    muon: bool = True
+    warmup: float = 0.02
+    decay: float = 0.3
+    checkpoint_seconds: float = 300.0
+    compile: bool = True
+    threads: int = 2
+    seed: int = 1
+    mix: dict[str, Any] = field(default_factory=dict)  # fields of sequences.Mix
+
+
+class Batches:
+    """Rows `first`, `first + 1`, ... in batches; the next one is made while the current one is learned from."""
+
+    def __init__(self, sequences: Sequences, batch: int) -> None:
+        self._sequences, self._batch = sequences, batch
+
+    def starting_at(self, row: int) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as maker:
+            waiting = [maker.submit(self._make, row + i * self._batch) for i in range(2)]
+            while True:
+                yield waiting.pop(0).result()
+                row += self._batch
+                waiting.append(maker.submit(self._make, row + self._batch))
+
+    def _make(self, row: int) -> Batch:
+        rows = [self._sequences.row(row + i) for i in range(self._batch)]
+        return torch.from_numpy(np.stack([r.ids for r in rows])), torch.from_numpy(np.stack([r.weights for r in rows]))
+
+
+def run(config: PretrainConfig) -> None:
+    """Train until the budget is spent; `config.out` gets checkpoint, journal and an export for serving."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
+    mix = from_table(Mix, dict(config.mix))
+    batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch)
+    pretraining = Pretraining(config, new_coder(config, vocabulary.tokenizer.get_vocab_size()))
+    pretraining.resume()
+    pretraining.go(batches)
+
+
+def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
+    """A coder with fresh weights: normal 0.02, residual outputs smaller with depth (GPT-2), biases zero."""
+    shape = Qwen2Config(
+        vocab_size=vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.mlp,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.kv_heads,
+        head_dim=config.head_dim,
+        rope_theta=config.rope_theta,
+        max_position_embeddings=config.max_positions,
+    )
+    coder = Qwen2(shape)
+    for name, parameter in coder.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif parameter.ndim == 2:
+            residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+            nn.init.normal_(parameter, std=0.02 / (2 * config.layers) ** 0.5 if residual else 0.02)
+    return coder
+
+
+class Pretraining:
+    """One run: owns the coder, its optimizers and the position in the data."""
+
+    def __init__(self, config: PretrainConfig, coder: Qwen2) -> None:
+        self._config = config
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.coder = coder.to(self._device).train()
+        self._optimizers = Optimizers(self.coder, config.lr, config.weight_decay, config.muon)
+        self._loss = torch.compile(self._weighted_loss, dynamic=False) if config.compile else self._weighted_loss
+        self._course = Course(config.warmup, config.decay)
+        self._step = self._tokens = 0
+        self._seconds = 0.0
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, max(self._seconds / self._config.seconds, self._tokens / self._config.tokens))
+
+    def resume(self) -> bool:
+        """Take up the last checkpoint, if there is one."""
+        state = load_checkpoint(self._config.out / "checkpoint.pt")
+        if state is None:
+            return False
+        self.coder.load_state_dict(state["coder"])
+        self._optimizers.load(state["optimizers"])
+        torch.set_rng_state(state["rng"])
+        self._step, self._tokens, self._seconds = state["step"], state["tokens"], state["seconds"]
+        return True
+
+    def save(self) -> None:
+        save_checkpoint(
+            self._config.out / "checkpoint.pt",
+            {
+                "coder": self.coder.state_dict(),
+                "optimizers": self._optimizers.state(),
+                "rng": torch.get_rng_state(),
+                "step": self._step,
+                "tokens": self._tokens,
+                "seconds": self._seconds,
+            },
+        )
+        export = self._config.out / "export"
+        write_coder(self.coder, self._config.corpus / "tokenizer", beside := export.with_suffix(".new"))
+        os.makedirs(export, exist_ok=True)
+        for file in beside.iterdir():
+            os.replace(file, export / file.name)
+
+    def go(self, batches: Batches) -> None:
+        """Train to the end of the budget, saving as often as the configuration says."""
+        journal = Journal(self._config.out / "journal.jsonl", self._step)
+        saved = begun = time.monotonic()
+        for ids, weights in batches.starting_at(self._step * self._config.batch):
+            if self.progress >= 1.0:
+                break
+            loss, norm = self.step(ids, weights)
+            now = time.monotonic()
+            self._seconds, begun = self._seconds + now - begun, now
+            journal.write(step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm)
+            if now - saved > self._config.checkpoint_seconds:
+                self.save()
+                saved = now
+        self.save()
+
+    def step(self, ids: Tensor, weights: Tensor) -> tuple[float, float]:
+        """Learn from one batch; returns its loss in nats per token and the gradient's norm."""
+        with self._autocast():
+            loss = self._loss(ids.to(self._device), weights.to(self._device))
+        loss.backward()
+        norm = self._optimizers.step(self._course.factor(self.progress))
+        self._step += 1
+        self._tokens += ids.shape[0] * (ids.shape[1] - 1)
+        return float(loss.detach()), norm
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self._device.type, torch.bfloat16)
+
+    def _weighted_loss(self, ids: Tensor, weights: Tensor) -> Tensor:
+        hidden = self.coder(self.coder.embed(ids[:, :-1]))
+        logits = self.coder.logits(hidden).float()
+        losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        return (losses * weights.flatten()).sum() / weights.sum()

@@ -1,0 +1,91 @@
+"""Repositories as they lie on disk (checkouts, wheels, a library folder) -> `Repository`."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from model.training.licenses import license_of_metadata, license_of_text, license_of_texts
+
+_LICENSE_FILE = re.compile(r"(?i)(licen[cs]e|copying|unlicense)[^/]*")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    path: str  # repository-relative, posix
+    text: str
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`license` None: not permissive or not known."""
+
+    name: str
+    version: str
+    license: str | None
+    files: tuple[SourceFile, ...]
+
+
+def read_checkouts(folder: Path) -> Iterator[Repository]:
+    """Each subfolder `owner+name` is a repository; its commit stands in a file `.commit`.
+
+    A subfolder with a license file of its own that is not permissive (vendored code) is left out.
+    """
+    for root in sorted(path for path in folder.iterdir() if path.is_dir()):
+        licenses = [p for p in sorted(root.rglob("*")) if p.is_file() and _LICENSE_FILE.fullmatch(p.name)]
+        licenses = [p for p in licenses if p.suffix != ".py"]
+        texts = [_decode(p.read_bytes()) or "" for p in licenses if p.parent == root]
+        foreign = [p.parent for p in licenses if license_of_text(_decode(p.read_bytes()) or "") is None]
+        files = (p for p in sorted(root.rglob("*.py")) if p.is_file() and not p.is_symlink())
+        kept = [(p.relative_to(root).as_posix(), p.read_bytes()) for p in files if not _below(p, foreign)]
+        commit = root / ".commit"
+        yield Repository(
+            name=root.name.replace("+", "/", 1),
+            version=commit.read_text().strip() if commit.exists() else "",
+            license=license_of_texts(texts),
+            files=_source_files(kept),
+        )
+
+
+def _below(path: Path, folders: list[Path]) -> bool:
+    return any(folder in path.parents for folder in folders)
+
+
+def read_wheels(folder: Path) -> Iterator[Repository]:
+    """Every `name-version-*.whl` in `folder` is a repository."""
+    for file in sorted(folder.glob("*.whl")):
+        name, version = file.name.split("-")[:2]
+        with zipfile.ZipFile(file) as wheel:
+            names = wheel.namelist()
+            metadata = next((n for n in names if n.endswith(".dist-info/METADATA")), None)
+            declared = _decode(wheel.read(metadata)) if metadata else None
+            contents = [(n, wheel.read(n)) for n in sorted(names) if n.endswith(".py")]
+            texts = [
+                _decode(wheel.read(n)) or ""
+                for n in names
+                if ".dist-info/" in n and _LICENSE_FILE.fullmatch(PurePosixPath(n).name)
+            ]
+        license_name = license_of_metadata(declared or "") or license_of_texts(texts)
+        yield Repository(name.replace("_", "-").lower(), version, license_name, _source_files(contents))
+
+
+def read_library(folder: Path, name: str, version: str, license_name: str) -> Repository:
+    """A folder of Python files under one known license: the standard library. Installed packages are left out."""
+    files = (p for p in sorted(folder.rglob("*.py")) if "site-packages" not in p.parts)
+    contents = [(p.relative_to(folder).as_posix(), p.read_bytes()) for p in files if p.is_file()]
+    return Repository(name, version, license_name, _source_files(contents))
+
+
+def _source_files(contents: list[tuple[str, bytes]]) -> tuple[SourceFile, ...]:
+    decoded = ((path, _decode(data)) for path, data in contents)
+    return tuple(SourceFile(path, text.replace("\r\n", "\n")) for path, text in decoded if text)
+
+
+def _decode(data: bytes) -> str | None:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
