@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 
 class VocabularyError(ValueError):
@@ -98,13 +98,18 @@ class Vocabulary:
             raise VocabularyError(f"{file.name} cannot be read ({problem})") from problem
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self._encoding(text).ids
         return ids
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Ids and, of each, the offset in `text` where it starts."""
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._encoding(text)
         return encoding.ids, [start for start, _ in encoding.offsets]
+
+    def _encoding(self, text: str) -> Encoding:
+        # Editors can send half of a surrogate pair, which no tokenizer takes: it becomes a question mark.
+        whole = text.encode("utf-8", "replace").decode("utf-8")
+        return self.tokenizer.encode(whole, add_special_tokens=False)
 
     def token_bytes(self, token_id: int) -> bytes:
         """What a token adds to the text; nothing for control tokens and for ids without a token."""

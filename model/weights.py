@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from safetensors import safe_open
@@ -61,57 +61,58 @@ def load_model(
     revision: str = "main",
     offline: bool = True,
     adapter: str = "",
-    capacity: int = 2048,
-    threads: int = 0,
 ) -> LoadedModel:
-    """Load a checkpoint ("embedded", a folder, a hub id) and the adapter that fits it. Raises WeightsError.
+    """Load "embedded", a folder or a hub id with everything else at its default. Raises WeightsError."""
+    return load_from_settings(
+        ModelSettings(
+            name=name_or_path, device=device, dtype=dtype, revision=revision, offline=offline, adapter=adapter
+        )
+    )
 
-    `adapter` is a folder ("" = look beside the checkpoint), `capacity` the longest prompt and completion in tokens
-    (never more than the checkpoint's own limit), `threads` those of torch (0 = its choice).
-    """
-    checkpoint = open_checkpoint(name_or_path, revision=revision, offline=offline)
-    try:
-        vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
-    except VocabularyError as problem:
-        raise WeightsError(f"{name_or_path} cannot complete code: {problem}") from problem
-    if threads:
-        torch.set_num_threads(threads)
-    place, number = choose_device(device, dtype)
+
+def load_from_settings(settings: ModelSettings) -> LoadedModel:
+    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError."""
+    checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline)
+    vocabulary = _load_vocabulary(checkpoint, settings.name)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device, dtype = choose_device(settings.device, settings.dtype)
     config = _network_config(checkpoint)
-    capacity = min(config.max_position_embeddings, capacity)
-    network = load_network(checkpoint, config, place, number, capacity)
-    base = checkpoint.fingerprint()
-    encoder, pseudo, default_context, notes = _adapt(name_or_path, checkpoint, base, adapter, place, number)
+    capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
+    network = load_network(checkpoint, config, device, dtype, capacity)
+    fingerprint = checkpoint.fingerprint()
+    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, device, dtype)
     return LoadedModel(
-        name=name_or_path,
+        name=settings.name,
         decoder=TorchDecoder(network, capacity),
         vocabulary=vocabulary,
-        fim_order=cast(FimOrder, checkpoint.config.get("fim_order", "psm")),
+        fim_order=_fim_order(checkpoint),
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
         encoder=encoder,
         pseudo=pseudo,
         default_context=default_context,
-        fingerprint=base,
+        fingerprint=fingerprint,
         revision=checkpoint.revision,
-        device=str(place),
-        dtype=str(number).removeprefix("torch."),
+        device=str(device),
+        dtype=str(dtype).removeprefix("torch."),
         n_parameters=sum(p.numel() for p in network.parameters()),
         notes=notes,
     )
 
 
-def load_from_settings(settings: ModelSettings) -> LoadedModel:
-    """`load_model` with what the user chose. Raises WeightsError."""
-    return load_model(
-        settings.name,
-        device=settings.device,
-        dtype=settings.dtype,
-        revision=settings.revision,
-        offline=settings.offline,
-        adapter=settings.adapter,
-        capacity=settings.context_tokens + settings.max_tokens,
-        threads=settings.threads,
-    )
+def _load_vocabulary(checkpoint: Checkpoint, name: str) -> Vocabulary:
+    try:
+        return Vocabulary.load(checkpoint.folder / "tokenizer.json")
+    except VocabularyError as problem:
+        raise WeightsError(f"{name} cannot complete code: {problem}") from problem
+
+
+def _fim_order(checkpoint: Checkpoint) -> FimOrder:
+    """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle."""
+    order = checkpoint.config.get("fim_order", "psm")
+    if order not in get_args(FimOrder):
+        raise WeightsError(f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm")
+    return cast(FimOrder, order)
 
 
 def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[torch.device, torch.dtype]:
@@ -212,11 +213,11 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def _adapt(
-    name: str, checkpoint: Checkpoint, base: str, folder: str, device: torch.device, dtype: torch.dtype
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, device: torch.device, dtype: torch.dtype
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
-    home = Path(folder).expanduser() if folder else checkpoint.folder
-    if folder:
+    home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
+    if settings.adapter:
         require_files(home, ("adapter.json",))
         verify_checksums(home, required=False)
     if (home / "adapter.json").is_file():
@@ -224,7 +225,10 @@ def _adapt(
         if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
             adapter = load_adapter(home, device, dtype)
             return adapter.encoder, adapter.pseudo, config.default_context, ()
-    note = f"no HEF adapter fits {name}: retrieval feeds text snippets; make one with python -m model.training adapter"
+    note = (
+        f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
+        "make one with python -m model.training adapter"
+    )
     return _embedded_encoder(device, dtype), None, "snippets", (note,)
 
 

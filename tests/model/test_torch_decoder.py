@@ -71,6 +71,33 @@ def test_a_checkpoint_that_transformers_saved_gives_its_logits(tmp_path: Path, s
     )
 
 
+@pytest.mark.parametrize(
+    ("hidden", "layers", "heads", "kv_heads", "mlp", "vocab", "tied", "millions"),
+    [
+        (896, 24, 14, 2, 4864, 151936, True, 494.0),
+        (1536, 28, 12, 2, 8960, 151936, True, 1543.7),
+        (2048, 36, 16, 2, 11008, 151936, True, 3085.9),
+        (3584, 28, 28, 4, 18944, 152064, False, 7615.6),
+    ],
+    ids=["0.5B", "1.5B", "3B", "7B"],
+)
+def test_the_shapes_of_qwen_coder_give_its_parameter_counts(
+    hidden: int, layers: int, heads: int, kv_heads: int, mlp: int, vocab: int, tied: bool, millions: float
+) -> None:
+    config = tiny_config(
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        intermediate_size=mlp,
+        vocab_size=vocab,
+        tie_word_embeddings=tied,
+    )
+    with torch.device("meta"):
+        network = Qwen2(Qwen2Config.from_json(config))
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
 def greedy(decoder: TorchDecoder, ids: list[int], n: int) -> list[int]:
     logits, out = decoder.extend(decoder.embed(ids)), []
     for _ in range(n):

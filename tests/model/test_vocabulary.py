@@ -46,6 +46,10 @@ def test_bytes_that_are_no_character_are_dropped(vocabulary: Vocabulary) -> None
     assert stream.text == "ab"
 
 
+def test_half_a_surrogate_pair_is_no_error(vocabulary: Vocabulary) -> None:
+    assert vocabulary.encode("a\ud83db") == vocabulary.encode("a?b")
+
+
 def test_source_text_cannot_spell_a_control_token(vocabulary: Vocabulary) -> None:
     """Although the file marks them as ordinary tokens, as Qwen2.5-Coder's does."""
     assert not any(token["special"] for token in raw()["added_tokens"])

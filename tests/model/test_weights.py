@@ -115,8 +115,9 @@ def test_a_model_that_does_not_fit_in_memory_is_refused(tiny_folder: Path, monke
 
 
 def test_the_cache_is_no_longer_than_the_checkpoint_allows(tiny_folder: Path) -> None:
-    assert load_model(str(tiny_folder), capacity=100).decoder.capacity == 100
-    assert load_model(str(tiny_folder), capacity=9999).decoder.capacity == 512
+    for asked, given in ((200, 220), (9999, 512)):
+        settings = ModelSettings(name=str(tiny_folder), context_tokens=asked, max_tokens=20)
+        assert load_from_settings(settings).decoder.capacity == given
 
 
 def test_settings_reach_the_loader(tiny_folder: Path) -> None:
@@ -144,6 +145,12 @@ def test_device_and_dtype_follow_the_machine(monkeypatch: pytest.MonkeyPatch) ->
 # --- adapters -------------------------------------------------------------------------------------------------------
 
 NOTE = "no HEF adapter fits {}: retrieval feeds text snippets; make one with python -m model.training adapter"
+
+
+def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False, fim_order="msp")
+    with pytest.raises(WeightsError, match="has fim_order 'msp': one of spm, psm"):
+        load_model(str(folder))
 
 
 @pytest.mark.usefixtures("without_embedded")
