@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from model.generator import Clock, Generation, Generator, Limits, Stopped, never, never_finished
-from model.prompt import PSEUDO, Budget, Head, build_prompt, documents_ids, empty_head
+from model.prompt import PSEUDO, Budget, Head, build_prompt, empty_head, fit_documents, worst_first
 from model.settings import CONTEXT_MODES, ModelSettings
 from model.sticky import Place, drifted
 
@@ -166,9 +166,9 @@ class Completer:
     def _snippets(self, place: Place, found: Sequence[ContextItem]) -> _Context:
         budget = self._head_budget(self._settings.snippet_tokens)
         items = tuple(item for item in found if item.text)
-        ids = documents_ids(self.model.vocabulary, [(item.path, item.text) for item in items], budget)
-        hidden = self.model.decoder.hidden_size
-        return _Context(place, Head(tuple(ids), empty_head(hidden).pseudo), items)
+        documents = fit_documents(self.model.vocabulary, [(item.path, item.text) for item in items], budget)
+        no_pseudo = empty_head(self.model.decoder.hidden_size).pseudo
+        return _Context(place, Head(worst_first(documents), no_pseudo), items[: len(documents)])
 
     def _pseudo(self, place: Place, found: Sequence[ContextItem]) -> _Context:
         """Pseudo-tokens of the best items and, in hybrid mode, exact signatures: a vector cannot spell a name."""
@@ -183,8 +183,8 @@ class Completer:
         if place.mode == "hybrid":
             signatures = dict.fromkeys((item.path, item.signature) for item in found if item.signature)
             room = self._head_budget(len(head.ids) + self._settings.signature_tokens) - len(head.ids)
-            ids = documents_ids(self.model.vocabulary, signatures, room)
-            head = Head((*head.ids, *ids), head.pseudo)
+            documents = fit_documents(self.model.vocabulary, signatures, room)
+            head = Head((*head.ids, *worst_first(documents)), head.pseudo)
         return _Context(place, head, items)
 
     def _head_budget(self, wanted: int) -> int:

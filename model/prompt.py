@@ -84,18 +84,20 @@ def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
     return body if separator is None else [separator, *body]
 
 
-def documents_ids(vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int) -> list[int]:
-    """(path, text) pairs, best first, in at most `budget` tokens; the best ends up last, nearest to the cursor.
-
-    What does not fit is cut at its end; worse documents are dropped.
-    """
+def fit_documents(vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int) -> list[list[int]]:
+    """Ids of the first (path, text) pairs that fit `budget` tokens in all; what is too long is cut at its end."""
     chosen: list[list[int]] = []
     for path, text in documents:
         left = budget - sum(map(len, chosen))
         if left < _MIN_DOCUMENT_TOKENS:
             break
         chosen.append(document_ids(vocabulary, path, text)[:left])
-    return [token for ids in reversed(chosen) for token in ids]
+    return chosen
+
+
+def worst_first(documents: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Documents, best first, as they stand in a prompt: the best nearest to the cursor."""
+    return tuple(token for ids in reversed(documents) for token in ids)
 
 
 def build_prompt(

@@ -102,6 +102,12 @@ def test_the_best_memory_stands_last(tiny_model: LoadedModel) -> None:
     assert len(texts) == 2
 
 
+def test_only_items_that_the_model_reads_are_reported(tiny_model: LoadedModel) -> None:
+    settings = ModelSettings(snippet_tokens=50)
+    result = Completer(tiny_model, settings).complete(replace(REQUEST, context="snippets"), Repository(found(9)))
+    assert 1 <= len(result.context) < 9
+
+
 @pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
 def test_the_smallest_prompt_still_has_room_for_the_cursor(tiny_model: LoadedModel, mode: str) -> None:
     settings = ModelSettings(context_tokens=128, pseudo_tokens=256, snippet_tokens=16384, signature_tokens=4096)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, documents_ids, empty_head, fim_layout
+from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head, fim_layout, fit_documents, worst_first
 from model.vocabulary import TextStream, Vocabulary
 
 HIDDEN = 4
@@ -124,15 +124,15 @@ def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary) -> None:
 
 def test_documents_come_worst_first_and_the_best_survives_a_small_budget(vocabulary: Vocabulary) -> None:
     documents = [("best.py", "def best(): ...\n\n"), ("worse.py", "def worse(): ...\n")]
-    every = documents_ids(vocabulary, documents, 400)
+    every = worst_first(fit_documents(vocabulary, documents, 400))
     assert text_of(vocabulary, every) == (
         "<|file_sep|>worse.py\ndef worse(): ...\n<|file_sep|>best.py\ndef best(): ...\n"
     )
-    n_best = len(documents_ids(vocabulary, documents[:1], 400))
-    for budget in (n_best, n_best + 5, n_best + 15):
-        assert text_of(vocabulary, documents_ids(vocabulary, documents, budget)).startswith("<|file_sep|>best.py\n")
-    assert len(documents_ids(vocabulary, documents, 20)) == 20
-    assert documents_ids(vocabulary, documents, 0) == []
+    (best,) = fit_documents(vocabulary, documents[:1], 400)
+    for budget in (len(best), len(best) + 5, len(best) + 15):
+        assert fit_documents(vocabulary, documents, budget) == [best]
+    assert fit_documents(vocabulary, documents, 20) == [best[:20]]
+    assert fit_documents(vocabulary, documents, 0) == []
 
 
 def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import open_checkpoint
+from model.checkpoint import EMBEDDED_FOLDER, open_checkpoint
 from model.torch_decoder import Qwen2, Qwen2Config, TorchDecoder
 from model.weights import load_network
 from tests.tiny_checkpoint import tiny_config, tiny_network, write_tiny_checkpoint
@@ -69,6 +69,20 @@ def test_a_checkpoint_that_transformers_saved_gives_its_logits(tmp_path: Path, s
     np.testing.assert_allclose(
         ours.extend(ours.embed(IDS), all_rows=True), reference_logits(theirs, IDS), atol=2e-5, rtol=1e-4
     )
+
+
+@pytest.mark.skipif(not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout")
+def test_the_embedded_model_gives_the_logits_of_transformers() -> None:
+    checkpoint = open_checkpoint("embedded")
+    config = Qwen2Config.from_json(checkpoint.config)
+    ours = decoder(load_network(checkpoint, config, CPU, torch.float32, capacity=64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import transformers
+
+        theirs = transformers.Qwen2ForCausalLM.from_pretrained(EMBEDDED_FOLDER, dtype=torch.float32).eval()
+    logits = ours.extend(ours.embed(IDS), all_rows=True)
+    np.testing.assert_allclose(logits, reference_logits(theirs, IDS), atol=2e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
