@@ -1,0 +1,198 @@
+"""`--reindex` and `--complete`: the same parts as the server, run once, without an editor."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lsprotocol.types import Position
+
+from indexer import Index, Progress, UpdateReport, is_completable, language_of
+from lsp_server.engine import Engine, embedder_of, load_engine, retriever
+from lsp_server.model_thread import ModelThread
+from lsp_server.presentation import inserted, present, stop_rule
+from lsp_server.settings import Settings
+from lsp_server.snapshot import Buffer, Snapshot, take
+from lsp_server.status import FolderStatus, progress_line, seconds_left
+from model.checkpoint import WeightsError
+from model.completer import Completion, Request
+
+BAR_WIDTH = 24
+# One completion of a fresh process pays for everything that a server has warm.
+COLD_DEADLINE_MS = 10_000.0
+
+
+class UserMustActError(Exception):
+    """One sentence that says what is wrong and what to do."""
+
+
+def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
+    """Bring a folder's index up to date and say what it took."""
+    if not directory.is_dir():
+        raise UserMustActError(f"{directory} is not a folder.")
+    root = directory.resolve()
+    with loaded(settings) as (engine, thread), closing(open_index(root, settings, engine, thread)) as index:
+        report = _update(index, root)
+    skipped = {reason: len(paths) for reason, paths in report.skipped.items()}
+    figures = {
+        "files": report.files,
+        "chunks": report.chunks,
+        "embedded": report.embedded,
+        "reused": report.reused,
+        "seconds": round(report.seconds, 3),
+        "skipped": skipped,
+    }
+    _print(json.dumps(figures) if as_json else _sentence(report, skipped))
+    return 0
+
+
+def complete(settings: Settings, place: str, context: str | None, *, as_json: bool) -> int:
+    """Print the completion at FILE:LINE:COL, counted from 1. Raises ValueError on a place that is none."""
+    file, snapshot = snapshot_at(place)
+    root = repository_of(file)
+    if not is_completable(root, file, settings.index):
+        raise UserMustActError(f"{file} is secret or ignored: nothing is completed in it.")
+    deadline_ms = max(settings.model.deadline_ms, COLD_DEADLINE_MS)
+    wanted = replace(settings.model, context=context or settings.model.context, deadline_ms=deadline_ms)
+    settings = replace(settings, model=wanted)
+    with loaded(settings) as (engine, thread):
+        completion, text = _completed(settings, snapshot, root, file.relative_to(root).as_posix(), engine, thread)
+    _print(json.dumps(_figures(completion, text)) if as_json else text)
+    return 0
+
+
+@contextmanager
+def loaded(settings: Settings) -> Iterator[tuple[Engine, ModelThread[Engine]]]:
+    """The model, loaded. Raises UserMustActError when it cannot be."""
+    thread = ModelThread(lambda: load_engine(settings))
+    thread.start()
+    try:
+        yield thread.loaded.result(), thread
+    except WeightsError as error:
+        raise UserMustActError(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise UserMustActError(f"The package {error.name} is not installed; install it beside hef-lsp.") from error
+    finally:
+        thread.stop()
+
+
+def open_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Index:
+    return Index.open(root, embedder_of(engine, thread), settings=settings.index, retrieval=settings.retrieval)
+
+
+def repository_of(file: Path) -> Path:
+    """The folder around a file whose index is used: the git work tree, else the project, else the file's folder."""
+    for marker in (".git", "pyproject.toml"):
+        for folder in file.parents:
+            if (folder / marker).exists():
+                return folder
+    return file.parent
+
+
+def snapshot_at(place: str) -> tuple[Path, Snapshot]:
+    """FILE:LINE:COL -> the file and its text at that cursor. A column beyond the line is its end."""
+    name, line, column = (place.rsplit(":", 2) + ["", ""])[:3]
+    if not (name and line.isascii() and line.isdigit() and column.isascii() and column.isdigit()):
+        raise ValueError(f"--complete wants FILE:LINE:COL, counted from 1, not {place!r}.")
+    file = Path(name).resolve()
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserMustActError(f"{file} is not UTF-8 text.") from None
+    if int(line) < 1 or int(column) < 1 or int(line) > text.count("\n") + 1:
+        raise ValueError(f"{name} has no line {line}, column {column}: it has {text.count(chr(10)) + 1} lines.")
+    buffer = Buffer(file.as_uri(), None, file, language_of(file.name), text)
+    return file, take(buffer, Position(int(line) - 1, int(column) - 1), "utf-32")
+
+
+def _completed(
+    settings: Settings, snapshot: Snapshot, root: Path, path: str, engine: Engine, thread: ModelThread[Engine]
+) -> tuple[Completion, str]:
+    """What the model wrote, and what an editor would show of it."""
+    rule = stop_rule(snapshot, settings.completion.max_lines)
+    wanted = settings.model
+    request = Request(
+        path=path,
+        prefix=snapshot.prefix,
+        suffix=snapshot.suffix,
+        context=wanted.context,
+        max_tokens=wanted.max_tokens,
+        deadline_ms=wanted.deadline_ms,
+        finished=rule.finished,
+    )
+    if wanted.context == "none":
+        completion = engine.completer.complete(request, None)
+    else:
+        with closing(open_index(root, settings, engine, thread)) as index:
+            if not index.stats().files:
+                _update(index, root)
+            completion = engine.completer.complete(request, retriever(index.search))
+    suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
+    return completion, inserted(suggestion, snapshot) if suggestion else ""
+
+
+def _figures(completion: Completion, text: str) -> dict[str, Any]:
+    return {
+        "text": text,
+        "tokens": completion.tokens,
+        "drafted": completion.drafted,
+        "accepted": completion.accepted,
+        "forward_passes": completion.forward_passes,
+        "prompt_tokens": completion.prompt_tokens,
+        "mode": completion.mode,
+        "stopped": completion.stopped,
+        "timings_ms": {name: round(value, 3) for name, value in completion.timings_ms.items()},
+        "context": [
+            {
+                "path": item.path,
+                "first_line": item.first_line,
+                "last_line": item.last_line,
+                "level": item.level,
+                "score": round(float(item.score), 6),
+            }
+            for item in completion.context
+        ],
+    }
+
+
+class _Bar:
+    """A progress bar on a terminal's stderr."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._began = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        left = seconds_left(progress.done, progress.total, time.monotonic() - self._began)
+        filled = BAR_WIDTH * progress.done // max(progress.total, 1)
+        folder = FolderStatus(self._name, stage=progress.stage, done=progress.done, total=progress.total, seconds_left=left)
+        sys.stderr.write(f"\r[{'#' * filled:<{BAR_WIDTH}}] {progress_line(folder)}\x1b[K")
+        sys.stderr.flush()
+
+
+def _update(index: Index, root: Path) -> UpdateReport:
+    if not sys.stderr.isatty():
+        return index.update()
+    try:
+        return index.update(progress=_Bar(root.name))
+    finally:
+        sys.stderr.write("\n")
+
+
+def _sentence(report: UpdateReport, skipped: dict[str, int]) -> str:
+    line = (
+        f"{report.files:,} files, {report.chunks:,} chunks: {report.embedded:,} embedded, {report.reused:,} reused "
+        f"in {report.seconds:.1f} s."
+    )
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()) if count)
+    return f"{line}\nSkipped: {left_out} (hef-lsp --doctor names them)." if left_out else line
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")

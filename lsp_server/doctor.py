@@ -1,0 +1,128 @@
+"""`--doctor`: what works, what does not, and what to do. Opens things the way the server does, so that it finds out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from indexer import IndexStats, default_cache_dir
+from lsp_server.commands import UserMustActError, loaded, open_index, repository_of
+from lsp_server.engine import Engine
+from lsp_server.settings import Settings
+
+PACKAGES = ("hef-lsp", "torch", "pygls", "lsprotocol", "tokenizers", "safetensors", "tree-sitter", "watchdog", "numpy")
+FEW_WATCHES = 8_192  # Linux' old default; large repositories have more folders
+NAMED_FILES = 5  # of each reason for which files were skipped
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `next_step` is empty unless something can be done; `blocking` needs the user."""
+
+    topic: str
+    text: str
+    next_step: str = ""
+    blocking: bool = False
+
+
+def doctor(settings: Settings, folder: Path, *, as_json: bool) -> int:
+    """Print the findings for the repository around `folder`. Returns 1 when something needs the user."""
+    root = repository_of(folder.resolve() / "any file")
+    findings = [*_machine(), *_cache(root), *_model_and_index(settings, root), *_watching(), *_editors()]
+    blocked = any(finding.blocking for finding in findings)
+    if as_json:
+        report = {"ok": not blocked, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(_line(finding) for finding in findings) + "\n")
+    return 1 if blocked else 0
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in PACKAGES:
+        try:
+            yield Finding("package", f"{package} {version(package)}")
+        except PackageNotFoundError:
+            optional = package == "hef-lsp"  # run from a checkout
+            step = "" if optional else f"Install {package} in {sys.executable}."
+            yield Finding("package", f"{package} is not installed", step, blocking=not optional)
+    try:
+        yield Finding("package", f"hnswlib {version('hnswlib')}")
+    except PackageNotFoundError:
+        step = "Install hnswlib for repositories of more than about 100,000 chunks."
+        yield Finding("package", "hnswlib is not installed: search is exact", step)
+
+
+def _cache(root: Path) -> Iterator[Finding]:
+    folder = default_cache_dir(root)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(existing, os.W_OK):
+        yield Finding("cache", str(folder))
+    else:
+        step = "Make it writable, or set HEF_CACHE_DIR to a folder that is."
+        yield Finding("cache", f"{existing} is not writable", step, blocking=True)
+
+
+def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
+    try:
+        with loaded(settings) as (engine, thread):
+            yield from _model(engine)
+            with closing(open_index(root, settings, engine, thread)) as index:
+                yield from _index(root, index.stats())
+    except (UserMustActError, OSError) as error:
+        yield Finding("model", " ".join(str(error).split()), "See the settings model.*.", blocking=True)
+
+
+def _model(engine: Engine) -> Iterator[Finding]:
+    yield Finding("model", engine.description)
+    for note in engine.notes:
+        yield Finding("model", note)
+
+
+def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
+    if stats.files:
+        yield Finding("index", f"{root}: {stats.files:,} files, {stats.chunks:,} chunks, {stats.bytes / 1e6:.1f} MB, {stats.search} search")
+    else:
+        yield Finding("index", f"{root} is not indexed yet", "Open it in an editor, or run `hef-lsp --reindex`.")
+    if stats.last_error:
+        yield Finding("index", f"The last update failed: {stats.last_error}", "Run `hef-lsp --reindex`.", blocking=True)
+    for reason, paths in sorted(stats.skipped.items()):
+        named = ", ".join(paths[:NAMED_FILES]) + (", ..." if len(paths) > NAMED_FILES else "")
+        yield Finding("skipped", f"{len(paths):,} {reason}: {named}")
+
+
+def _watching() -> Iterator[Finding]:
+    if not INOTIFY_LIMIT.exists():
+        return
+    watches = int(INOTIFY_LIMIT.read_text(encoding="ascii"))
+    few = watches <= FEW_WATCHES
+    step = "For large repositories: sysctl fs.inotify.max_user_watches=524288." if few else ""
+    yield Finding("watching", f"{watches:,} folders may be watched", step)
+
+
+def _editors() -> Iterator[Finding]:
+    hints = {
+        "nvim": "Neovim 0.12 or newer shows suggestions by itself: vim.lsp.enable('hef_lsp').",
+        "code": "VS Code: install the extension of editors/vscode.",
+    }
+    found = {name: hint for name, hint in hints.items() if shutil.which(name)}
+    for name, hint in found.items():
+        yield Finding("editor", f"{name} is installed. {hint}")
+    if not found:
+        yield Finding("editor", "No editor found on PATH; any LSP 3.18 client can start `hef-lsp`.")
+
+
+def _line(finding: Finding) -> str:
+    mark = "FAIL" if finding.blocking else "hint" if finding.next_step else "ok"
+    step = f" {finding.next_step}" if finding.next_step else ""
+    return f"{mark:<5}{finding.topic}: {finding.text}{'' if finding.text.endswith('.') else '.'}{step}"

@@ -1,0 +1,129 @@
+"""The workspace folders of a session: which are indexed, how far they are, which one a document lies in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from indexer import Index, IndexStats, Progress
+from lsp_server.status import FolderStatus, explain, seconds_left
+from lsp_server.workspace import Events, Watch, Workspace, outermost
+
+TELL_SECONDS = 0.25  # between two reports of one folder's progress
+
+
+class Client(Protocol):
+    """Where progress is shown."""
+
+    def progress(self, root: Path, folder: FolderStatus) -> None: ...
+    def progress_ended(self, root: Path, message: str) -> None: ...
+
+
+@dataclass(eq=False)
+class _Folder:
+    workspace: Workspace
+    status: FolderStatus
+    began: float | None = None  # of the scan that runs, seconds
+    told: float = 0.0
+
+
+class Folders:
+    """Lives on the event loop; the workspaces' threads report to it through the loop. `tell` is called on news."""
+
+    def __init__(self, client: Client, tell: Callable[[], None]) -> None:
+        self._client = client
+        self._tell = tell
+        self._folders: dict[Path, _Folder] = {}
+
+    @property
+    def statuses(self) -> list[FolderStatus]:
+        return [folder.status for folder in self._folders.values()]
+
+    @property
+    def workspaces(self) -> list[Workspace]:
+        return [folder.workspace for folder in self._folders.values()]
+
+    def of(self, path: Path | None) -> Workspace | None:
+        """The workspace that a document lies in. An untitled one (None) lies in the only one there is."""
+        if path is None:
+            return self.workspaces[0] if len(self._folders) == 1 else None
+        return next((space for space in self.workspaces if path.is_relative_to(space.root)), None)
+
+    def open(
+        self,
+        wanted: Iterable[Path],
+        open_index: Callable[[Path], Index],
+        watch: Watch | None,
+        texts: Mapping[Path, str],
+        paused: bool,
+    ) -> None:
+        """Start the wanted folders that are not open yet; `texts` are the open documents."""
+        for root in sorted(outermost(wanted) - self._folders.keys()):
+            workspace = Workspace(root, open_index, watch, self._events(root))
+            self._folders[root] = _Folder(workspace, FolderStatus(root.name or str(root), done=0, total=0))
+            for path, text in texts.items():
+                if path.is_relative_to(root):
+                    workspace.pending.edited(path, text)
+            workspace.pending.pause(paused)
+            workspace.start()
+
+    async def close(self, roots: Iterable[Path]) -> None:
+        """Stop folders and wait for their threads."""
+        closing = [(root, self._folders.pop(root)) for root in list(roots) if root in self._folders]
+        for root, folder in closing:
+            folder.workspace.pending.stop()
+            self._client.progress_ended(root, "Stopped.")
+        await asyncio.gather(*(asyncio.to_thread(folder.workspace.stop) for _, folder in closing))
+
+    async def close_all_but(self, wanted: Iterable[Path]) -> None:
+        await self.close(set(self._folders) - outermost(wanted))
+
+    def _events(self, root: Path) -> Events:
+        loop = asyncio.get_running_loop()
+
+        def on_loop(call: Callable[[Path, object], None]) -> Callable[[Path, object], None]:
+            def forward(root: Path, news: object) -> None:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(call, root, news)
+
+            return forward
+
+        return Events(on_loop(self._on_progress), on_loop(self._on_updated), on_loop(self._on_failed))
+
+    def _on_progress(self, root: Path, progress: Progress) -> None:
+        if not (folder := self._folders.get(root)):
+            return
+        now = time.monotonic()
+        folder.began = now if folder.began is None else folder.began
+        if now - folder.told < TELL_SECONDS:
+            return
+        folder.told = now
+        if progress.stage != folder.status.stage:
+            folder.began = now  # a new stage, with a pace of its own
+        left = seconds_left(progress.done, progress.total, now - folder.began)
+        folder.status = replace(
+            folder.status, stage=progress.stage, done=progress.done, total=progress.total, seconds_left=left
+        )
+        self._client.progress(root, folder.status)
+        self._tell()
+
+    def _on_updated(self, root: Path, stats: IndexStats) -> None:
+        if not (folder := self._folders.get(root)):
+            return
+        folder.began = None
+        skipped = sum(len(paths) for paths in stats.skipped.values())
+        folder.status = FolderStatus(folder.status.name, stats.files, stats.chunks, skipped)
+        self._client.progress_ended(root, f"{stats.files:,} files, {stats.chunks:,} chunks")
+        self._tell()
+
+    def _on_failed(self, root: Path, error: Exception) -> None:
+        if not (folder := self._folders.get(root)):
+            return
+        folder.began = None
+        folder.status = FolderStatus(folder.status.name, folder.status.files, folder.status.chunks, error=explain(error))
+        self._client.progress_ended(root, "Failed.")
+        self._tell()

@@ -1,0 +1,169 @@
+"""One thread owns every torch object. Others hand it work and get futures; completions go before indexing.
+
+torch is imported by the first thing that the thread does, never by the event loop: importing it takes seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from queue import Empty, PriorityQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from indexer import Vectors
+
+Engine = TypeVar("Engine")
+Result = TypeVar("Result")
+
+BATCH_SECONDS = 0.03  # indexing gives way to a completion about this often
+
+
+class Priority(IntEnum):
+    """Lower runs first."""
+
+    STOP = 0
+    COMPLETION = 1
+    INDEXING = 2
+
+
+@dataclass(order=True, frozen=True)
+class _Job:
+    priority: Priority
+    number: int  # first come, first served within a priority
+    work: Callable[[Any], Any] = field(compare=False)
+    future: Future[Any] = field(compare=False)
+
+
+class Encoder(Protocol):
+    """The part of a loaded model that indexing needs (`model.adapter.Encoder`)."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    def embed(self, texts: Sequence[str]) -> Any: ...
+    def fuse(self, groups: Sequence[np.ndarray]) -> Any: ...
+
+
+class ModelThread(Generic[Engine]):
+    """Loads an engine on its own thread and runs work on it, one piece at a time.
+
+    Work that is handed in while the engine loads waits for it. When loading fails, waiting and later work fails with
+    the same exception; when the thread stops, it is canceled.
+    """
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self.loaded: Future[Engine] = Future()
+        self._load = load
+        self._jobs: PriorityQueue[_Job] = PriorityQueue()
+        self._numbers = itertools.count()
+        self._stopping = threading.Event()
+        # Daemon: a native call that never comes back must not keep the process alive after `exit`.
+        self._thread = threading.Thread(target=self._run, name="hef-model", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def submit(self, priority: Priority, work: Callable[[Engine], Result]) -> Future[Result]:
+        """Run `work` with the engine. Canceling the future takes effect until the work begins."""
+        future: Future[Result] = Future()
+        self._jobs.put(_Job(priority, next(self._numbers), work, future))
+        if self._stopping.is_set():
+            self._cancel_queued()  # the thread may have emptied its queue just before
+        return future
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Cancel what is queued and end after the work in hand. False when that took longer than `timeout` seconds."""
+        self._stopping.set()
+        self._jobs.put(_Job(Priority.STOP, next(self._numbers), lambda _: None, Future()))
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        self._cancel_queued()
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            engine = self._load()
+        except Exception as error:  # whatever went wrong, the server keeps answering and says why
+            self._fail(error)
+            return
+        self.loaded.set_result(engine)
+        while not self._stopping.is_set():
+            job = self._jobs.get()
+            if not self._stopping.is_set() and job.future.set_running_or_notify_cancel():
+                _settle(job, engine)
+            elif not job.future.done():
+                job.future.cancel()
+        self._cancel_queued()
+
+    def _fail(self, error: Exception) -> None:
+        self.loaded.set_exception(error)
+        while not self._stopping.is_set():
+            job = self._jobs.get()
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(error)
+        self._cancel_queued()
+
+    def _cancel_queued(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._jobs.get_nowait().future.cancel()
+
+
+def _settle(job: _Job, engine: Any) -> None:
+    try:
+        job.future.set_result(job.work(engine))
+    except Exception as error:  # the asker's to handle; the thread lives on
+        job.future.set_exception(error)
+
+
+class ThreadEmbedder:
+    """The indexer's `Embedder`: hands texts to the model thread in batches that take about BATCH_SECONDS each.
+
+    Called on index threads only. Raises CancelledError when the model thread stops meanwhile.
+    """
+
+    def __init__(self, thread: ModelThread[Any], encoder: Encoder) -> None:
+        self._thread = thread
+        self._encoder = encoder
+        self._batch = 4  # adapts to the machine's speed; a race on it only costs a batch of another size
+
+    @property
+    def fingerprint(self) -> str:
+        return self._encoder.fingerprint
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self._in_batches(texts, self._encoder.embed)
+
+    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
+        return self._in_batches(groups, self._encoder.fuse)
+
+    def _in_batches(self, rows: Sequence[Any], run: Callable[[Sequence[Any]], Any]) -> Vectors:
+        parts = []
+        first = 0
+        while first < len(rows) or not parts:
+            batch = rows[first : first + self._batch]
+            nodes, seconds = self._thread.submit(Priority.INDEXING, lambda _, batch=batch: _timed(run, batch)).result()
+            parts.append(nodes)
+            first += max(1, len(batch))
+            if len(batch) == self._batch:
+                wanted = int(self._batch * BATCH_SECONDS / max(seconds, 1e-6))
+                self._batch = min(max(wanted, self._batch // 2, 1), self._batch * 2, 64)
+        return Vectors(
+            np.concatenate([part.keys for part in parts]), np.concatenate([part.memories for part in parts])
+        )
+
+
+def _timed(run: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    return run(batch), time.perf_counter() - start

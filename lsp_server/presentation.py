@@ -1,0 +1,187 @@
+"""What is shown of what the model wrote: where it stops, what it overwrites, how it is indented. Pure functions.
+
+Everything here works on text with "\\n" line ends, as a snapshot has it; `inserted` gives the document's own back.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from indexer import block_at
+from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
+from lsp_server.snapshot import Snapshot
+
+MIN_VISIBLE = 2  # fewer visible characters are quicker typed than read
+LOOP_LINES = 3  # the same lines this many times in a row are a loop
+LOOP_SPAN = 24  # characters that one repeated piece of a line must fill to be a loop
+TAB_COLUMNS = 4
+
+# Markers of the FIM checkpoints that can be served: whatever comes after one is not code.
+SPECIAL_TOKEN = re.compile(
+    r"<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<｜[^｜]*｜>"
+)
+PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w.-]*/?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
+CLOSING_LINE = re.compile(r"[\s)\]}\"'`;:,]*")
+OPENS_DEEPER = tuple(":([{,\\=")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """`text` goes in at the cursor and overwrites `replace` characters after it."""
+
+    text: str
+    replace: int = 0
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Where a completion ends: after its first line, or where a block of this indentation (in columns) ends."""
+
+    block: bool
+    indent: int = 0
+    max_lines: int = 12
+
+    def end(self, text: str) -> int | None:
+        """Offset at which `text` is complete, None while more of it may belong."""
+        if not self.block:
+            end = text.find("\n")
+            return end if end >= 0 else None
+        return self._block_end(text)
+
+    def finished(self, text: str) -> bool:
+        """Whether the generator may stop: the rule is satisfied, or the text only repeats itself."""
+        return self.end(text) is not None or without_loop(text) != text
+
+    def _block_end(self, text: str) -> int | None:
+        offset, blanks = 0, 0
+        for index, line in enumerate(text.split("\n")):
+            is_last = offset + len(line) == len(text)
+            blanks = 0 if line.strip() else blanks + 1
+            outside = index > 0 and line.strip() and columns(line) < self.indent
+            # Two blank lines end a block; at the cursor's own line nothing has begun yet.
+            if outside or (blanks == 2 and index > 1 and not is_last) or index >= self.max_lines:
+                return max(offset - 1, 0)
+            offset += len(line) + 1
+        return None
+
+
+def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
+    """One line or a block, as the syntax tree says; code to the right of the cursor leaves room for one line only."""
+    if max_lines == 1 or not is_only_closers(snapshot.line_after):
+        return StopRule(block=False)
+    block = block_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
+    return StopRule(block.multiline, block.indent, max_lines)
+
+
+def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True) -> Suggestion | None:
+    """The suggestion for what the model wrote, None when nothing of it is worth showing.
+
+    `whole` is False when a limit cut the model short: what may be half a word or half a line is then left out.
+    """
+    text = SPECIAL_TOKEN.split(text, maxsplit=1)[0].replace("\r\n", "\n").replace("\r", "\n")
+    end = rule.end(text)
+    text = text[:end]
+    if end is None and not whole:
+        text = _without_fragment(text)
+    text = without_loop(snapshot.line_before + text)[len(snapshot.line_before) :]
+    if PATH_COMMENT.match(text):
+        return None
+    text = reindented(text, snapshot.line_before, snapshot.prefix, snapshot.indent)
+    text = _without_following_lines(text, snapshot)
+    text = without_rest_of_line(text, snapshot.line_after)
+    if not snapshot.line_after.strip():
+        text = text.rstrip()
+    if sum(not char.isspace() for char in text) < MIN_VISIBLE:
+        return None
+    replace = overwritten(text, snapshot.line_before, snapshot.line_after)
+    return Suggestion(text, replace)
+
+
+def inserted(suggestion: Suggestion, snapshot: Snapshot) -> str:
+    """The text that takes the place of `snapshot.range(suggestion.replace)` in the editor."""
+    return snapshot.selected + suggestion.text.replace("\n", snapshot.line_ending)
+
+
+def without_loop(text: str) -> str:
+    """`text` with the second and later rounds of a loop at its end cut off."""
+    lines = text.split("\n")
+    for period in range(1, len(lines) // LOOP_LINES + 1):
+        block = lines[-period:]
+        rounds = 1
+        while lines[-period * (rounds + 1) : -period * rounds] == block:
+            rounds += 1
+        if rounds >= LOOP_LINES and any(_is_telling(line) for line in block):
+            return "\n".join(lines[: len(lines) - period * (rounds - 1)])
+    return text[: len(text) - len(lines[-1])] + _without_loop_in_line(lines[-1])
+
+
+def reindented(text: str, line_before: str, prefix: str, step: str) -> str:
+    """`text` with the document's own indentation, and its first line no deeper than what stands above allows."""
+    first, *rest = text.split("\n")
+    if not line_before.strip():
+        first = _first_line_indented(first, columns(line_before), prefix, step)
+    return "\n".join([first, *(_with_step(line, step) for line in rest)])
+
+
+def columns(line: str) -> int:
+    """Width of the line's leading white space."""
+    return len((line[: len(line) - len(line.lstrip())]).expandtabs(TAB_COLUMNS))
+
+
+def _first_line_indented(first: str, cursor: int, prefix: str, step: str) -> str:
+    """The line at a blank line's cursor, which stands at `cursor` columns."""
+    code = first.lstrip(" \t")
+    above = next((line for line in reversed(prefix.split("\n")[:-1]) if line.strip()), "")
+    opens = above.rstrip().endswith(OPENS_DEEPER)
+    width = TAB_COLUMNS if step == "\t" else len(step)
+    deepest = columns(above) + (width if opens else 0)
+    wanted = cursor + columns(first)
+    if wanted > deepest and not above.rstrip().endswith((",", "(", "[", "{")):
+        wanted = max(deepest, cursor)
+    elif wanted % width and wanted < deepest:
+        wanted = min(wanted + width - wanted % width, deepest)  # an odd column: on to the next step
+    missing = wanted - cursor
+    return (missing // TAB_COLUMNS * "\t" if step == "\t" else missing * " ") + code
+
+
+def _with_step(line: str, step: str) -> str:
+    code = line.lstrip(" \t")
+    lead = line[: len(line) - len(code)]
+    if step == "\t" and " " in lead:
+        wide = len(lead.expandtabs(TAB_COLUMNS))
+        return "\t" * (wide // TAB_COLUMNS) + " " * (wide % TAB_COLUMNS) + code
+    return lead.replace("\t", step) + code if "\t" in lead and step != "\t" else line
+
+
+def _without_fragment(text: str) -> str:
+    """A cut answer up to its last whole line, or, when it has only one, up to its last whole word."""
+    if "\n" in text.rstrip():
+        return text.rstrip().rpartition("\n")[0]
+    return re.sub(r"\w+$", "", text)
+
+
+def _without_loop_in_line(line: str) -> str:
+    found = re.search(r"(.{1,40}?)\1{3,}$", line)
+    if found and len(found.group()) >= LOOP_SPAN and _is_telling(found.group(1)):
+        return line[: found.end(1)]
+    return line
+
+
+def _without_following_lines(text: str, snapshot: Snapshot) -> str:
+    """`text` up to the line from which on it only repeats the document: the line above or the lines below."""
+    above = next((line for line in reversed(snapshot.prefix.split("\n")[:-1]) if line.strip()), "").rstrip()
+    below = [line.rstrip() for line in snapshot.suffix.split("\n")[1:] if line.strip()]
+    lines = text.split("\n")
+    written = [(snapshot.line_before + lines[0]).rstrip(), *(line.rstrip() for line in lines[1:])]
+    for index in range(len(lines)):
+        tail = [line for line in written[index:] if line]
+        if tail and tail == below[: len(tail)] and (index > 0 or lines[0].strip()):
+            return "\n".join(lines[:index])
+    repeats_above = written[0] == above and not CLOSING_LINE.fullmatch(above)
+    return "" if len(lines) == 1 and repeats_above else text
+
+
+def _is_telling(piece: str) -> bool:
+    """Whether a repetition of `piece` says that the model is stuck: rulers and blank lines repeat in good code."""
+    return any(char.isalnum() for char in piece)

@@ -1,0 +1,224 @@
+"""One client's session: its settings, its folders, the model thread. Lives on the event loop and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+from indexer import Index, is_completable
+from lsp_server.completion import Completions, Job
+from lsp_server.engine import Engine, embedder_of, load_engine, retriever
+from lsp_server.folders import Folders
+from lsp_server.model_thread import ModelThread, Priority
+from lsp_server.presentation import Suggestion, stop_rule
+from lsp_server.settings import Settings
+from lsp_server.snapshot import Snapshot
+from lsp_server.status import FolderStatus, Status, status_of
+from lsp_server.workspace import Workspace, watch
+from model.completer import Completion, Request
+
+LoadEngine = Callable[[Settings], Engine]
+
+
+class Client(Protocol):
+    """Where the session's messages go (`lsp_server.client.EditorClient`)."""
+
+    def status(self, status: Status) -> None: ...
+    def progress(self, root: Path, folder: FolderStatus) -> None: ...
+    def progress_ended(self, root: Path, message: str) -> None: ...
+
+
+class Session:
+    """From `start` to `stop`. Threads report back through the loop, so that nothing here needs a lock."""
+
+    def __init__(self, client: Client, settings: Settings = Settings(), load: LoadEngine = load_engine) -> None:
+        self.settings = settings
+        self.completions = Completions(self._run, self._patience)
+        self.folders = Folders(client, self.tell)
+        self._client = client
+        self._load = load
+        self._model: ModelThread[Engine] | None = None
+        self._wanted: frozenset[Path] = frozenset()
+        self._texts: dict[Path, str] = {}  # of the open documents, saved or not
+        self._paused = False
+        self._changing = asyncio.Lock()  # starts and stops of threads go one after the other
+
+    async def start(self, folders: Iterable[Path]) -> None:
+        """Begin loading the model; the folders are indexed when it is there."""
+        self._wanted = frozenset(folders)
+        async with self._changing:
+            self._start_model()
+        self.tell()
+
+    async def stop(self) -> None:
+        """End every thread. What was indexed is kept."""
+        self.completions.stop()
+        async with self._changing:
+            await self._stop_threads()
+
+    async def configure(self, settings: Settings) -> None:
+        """Live with new settings; only what they touch is restarted."""
+        before, self.settings = self.settings, settings
+        async with self._changing:
+            if self._model is None:
+                return
+            if before.model != settings.model:
+                self.completions.stop()
+                await self._stop_threads()
+                self._start_model()
+            elif _indexing(before) != _indexing(settings):
+                await self.folders.close_all_but(())
+                self._open_folders()
+        self.tell()
+
+    async def set_folders(self, folders: Iterable[Path]) -> None:
+        """Index these from now on, and no others."""
+        self._wanted = frozenset(folders)
+        async with self._changing:
+            await self.folders.close_all_but(self._wanted)
+            self._open_folders()
+        self.tell()
+
+    def edited(self, path: Path, text: str) -> None:
+        """An open document has this text now."""
+        self._texts[path] = text
+        if workspace := self.folders.of(path):
+            workspace.pending.edited(path, text)
+
+    def closed(self, path: Path) -> None:
+        self._texts.pop(path, None)
+        if workspace := self.folders.of(path):
+            workspace.pending.edited(path, None)
+
+    async def suggest(self, snapshot: Snapshot) -> Suggestion | None:
+        """The suggestion at a snapshot, None for none. Never waits for the index."""
+        if self._model is None or self._model_error is not None or not self._may_complete(snapshot):
+            self.completions.supersede(snapshot.uri)
+            return None
+        return await self.completions.suggest(snapshot)
+
+    def reindex(self) -> None:
+        """Compare every folder with the disk again."""
+        for workspace in self.folders.workspaces:
+            workspace.pending.rescan()
+
+    def pause(self, paused: bool) -> None:
+        """Stop or resume indexing; suggestions go on with what is there."""
+        self._paused = paused
+        for workspace in self.folders.workspaces:
+            workspace.pending.pause(paused)
+        self.tell()
+
+    def status(self) -> Status:
+        engine = self._engine
+        return status_of(
+            model=engine.description if engine else None,
+            model_error=self._model_error,
+            notes=engine.notes if engine else (),
+            folders=self.folders.statuses,
+            enabled=self.settings.completion.enabled,
+            paused=self._paused,
+        )
+
+    def tell(self) -> None:
+        """Send the status to the client."""
+        self._client.status(self.status())
+
+    def _may_complete(self, snapshot: Snapshot) -> bool:
+        wanted = self.settings.completion
+        if not wanted.enabled or snapshot.language in wanted.disabled_languages:
+            return False
+        if snapshot.path is None:
+            return True
+        root = next((root for root in self._wanted if snapshot.path.is_relative_to(root)), snapshot.path.parent)
+        return is_completable(root, snapshot.path, self.settings.index)
+
+    def _run(self, job: Job) -> Future[Completion | None]:
+        """Start a job on the model thread. Everything it may read is settled here, on the loop."""
+        assert self._model is not None  # `suggest` saw to it
+        settings, snapshot = self.settings, job.snapshot
+        workspace = self.folders.of(snapshot.path)
+
+        def work(engine: Engine) -> Completion | None:
+            waited_ms = (time.monotonic() - max(job.created, engine.loaded_at)) * 1e3
+            left_ms = settings.model.deadline_ms - waited_ms
+            if left_ms <= 0 or job.cancelled.is_set():
+                return None
+            job.rule = stop_rule(snapshot, settings.completion.max_lines)
+            request = Request(
+                path=_relative(snapshot.path, workspace),
+                prefix=snapshot.prefix,
+                suffix=snapshot.suffix,
+                context=settings.model.context,
+                max_tokens=settings.model.max_tokens,
+                deadline_ms=left_ms,
+                finished=job.finished,
+                generation=workspace.generation(snapshot.path) if workspace else 0,
+            )
+            retrieve = retriever(workspace.search) if workspace else None
+            return engine.completer.complete(request, retrieve, job.cancelled.is_set)
+
+        return self._model.submit(Priority.COMPLETION, work)
+
+    def _patience(self) -> float:
+        """Seconds that a request may take; more while the model loads."""
+        loading = self._model is not None and not self._model.loaded.done()
+        wait_ms = self.settings.completion.load_wait_ms if loading else 0
+        return (wait_ms + self.settings.model.deadline_ms) / 1e3
+
+    def _start_model(self) -> None:
+        settings, loop = self.settings, asyncio.get_running_loop()
+        self._model = ModelThread(lambda: self._load(settings))
+        self._model.loaded.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._on_loaded))
+        self._model.start()
+
+    def _on_loaded(self) -> None:
+        self._open_folders()
+        self.tell()
+
+    def _open_folders(self) -> None:
+        model, engine, settings = self._model, self._engine, self.settings
+        if model is None or engine is None:
+            return  # they are opened when the model is there: its fingerprint names the index
+        embedder = embedder_of(engine, model)
+
+        def open_index(root: Path) -> Index:
+            return Index.open(root, embedder, settings=settings.index, retrieval=settings.retrieval)
+
+        follow = watch if settings.server.watch else None
+        self.folders.open(self._wanted, open_index, follow, self._texts, self._paused)
+
+    async def _stop_threads(self) -> None:
+        """The model first: an index thread that waits for it is let go by that."""
+        model, self._model = self._model, None
+        for workspace in self.folders.workspaces:
+            workspace.pending.stop()
+        if model is not None:
+            await asyncio.to_thread(model.stop)
+        await self.folders.close_all_but(())
+
+    @property
+    def _engine(self) -> Engine | None:
+        loaded = self._model.loaded if self._model else None
+        return loaded.result() if loaded and loaded.done() and loaded.exception() is None else None
+
+    @property
+    def _model_error(self) -> Exception | None:
+        loaded = self._model.loaded if self._model else None
+        error = loaded.exception() if loaded and loaded.done() else None
+        return error if isinstance(error, Exception) else None
+
+
+def _relative(path: Path | None, workspace: Workspace | None) -> str:
+    """The document's name for the model: repository-relative where there is one."""
+    if path is None:
+        return "untitled"
+    return path.relative_to(workspace.root).as_posix() if workspace else path.name
+
+
+def _indexing(settings: Settings) -> tuple[object, ...]:
+    return settings.index, settings.retrieval, settings.server.watch

@@ -1,0 +1,168 @@
+"""What one completion is asked about, frozen, and the only code that turns LSP positions into text offsets.
+
+A client counts characters in the encoding that was agreed in `initialize` (UTF-8, UTF-16 or UTF-32 units); Python counts
+code points. A line ends at "\\n", "\\r\\n" or "\\r" and nowhere else (LSP 3.18, "Text Documents"): `str.splitlines`
+also splits at form feeds, which are common in old C and Python files, and would put every later edit in the wrong
+place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsprotocol import types
+
+LINE_END = re.compile(r"\r\n|\n|\r")
+UNITS_OF_ASTRAL = {"utf-8": 4, "utf-16": 2, "utf-32": 1}
+INDENT_SAMPLE_LINES = 200  # lines on each side of the cursor that tell how the document is indented
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One document at one cursor. `prefix` and `suffix` have "\\n" line ends whatever the document has.
+
+    `start` and `end` are code points on the cursor's line: the answer replaces what lies between them. They differ
+    only when an item of the completion menu is selected; its text (`selected`) then ends the prefix.
+    """
+
+    uri: str
+    version: int | None
+    path: Path | None  # None: an untitled buffer
+    language: str
+    prefix: str
+    suffix: str
+    line: int  # 0-based
+    line_text: str  # the cursor's line as the document has it, without its end
+    start: int
+    end: int
+    selected: str
+    line_ending: str
+    indent: str  # one step of indentation: "\t" or spaces
+    encoding: str
+
+    @property
+    def line_before(self) -> str:
+        return self.prefix.rpartition("\n")[2]
+
+    @property
+    def line_after(self) -> str:
+        return self.suffix.partition("\n")[0]
+
+    def range(self, replace: int) -> types.Range:
+        """What an answer replaces that also overwrites `replace` characters after the cursor; always on one line."""
+        return types.Range(self._at(self.start), self._at(self.end + replace))
+
+    def _at(self, column: int) -> types.Position:
+        return types.Position(self.line, units(self.line_text[:column], self.encoding))
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A document's text as it is at this moment."""
+
+    uri: str
+    version: int | None
+    path: Path | None
+    language: str
+    text: str
+
+
+def take(
+    buffer: Buffer,
+    position: types.Position,
+    encoding: str = "utf-16",
+    selected: types.SelectedCompletionInfo | None = None,
+) -> Snapshot:
+    """The snapshot of `buffer` at `position`, as if `selected` had been accepted."""
+    start = end = offset_at(buffer.text, position, encoding)
+    if selected is not None:
+        start = min(start, offset_at(buffer.text, selected.range.start, encoding))
+        end = max(end, offset_at(buffer.text, selected.range.end, encoding))
+    line, line_start, line_end = _line_around(buffer.text, start)
+    chosen = selected.text if selected is not None else ""
+    prefix = _unix(buffer.text[:start] + chosen)
+    suffix = _unix(buffer.text[end:])
+    return Snapshot(
+        uri=buffer.uri,
+        version=buffer.version,
+        path=buffer.path,
+        language=buffer.language,
+        prefix=prefix,
+        suffix=suffix,
+        line=line,
+        line_text=buffer.text[line_start:line_end],
+        start=start - line_start,
+        end=min(end, line_end) - line_start,
+        selected=chosen,
+        line_ending="\r\n" if "\r\n" in buffer.text else "\n",
+        indent=indent_of(prefix, suffix),
+        encoding=encoding,
+    )
+
+
+def offset_at(text: str, position: types.Position, encoding: str) -> int:
+    """Code points before `position`. A position beyond its line is the line's end, beyond the text the text's end."""
+    start = 0
+    ends = LINE_END.finditer(text)
+    for _ in range(position.line):
+        end = next(ends, None)
+        if end is None:
+            return len(text)
+        start = end.end()
+    line_end = next(ends, None)
+    line = text[start : line_end.start() if line_end else len(text)]
+    return start + _column(line, position.character, encoding)
+
+
+def units(text: str, encoding: str) -> int:
+    """Length of `text` in the client's units."""
+    if encoding == "utf-8":
+        return len(text.encode("utf-8", "surrogatepass"))
+    astral = sum(char > "\uffff" for char in text) if encoding == "utf-16" else 0
+    return len(text) + astral
+
+
+def indent_of(prefix: str, suffix: str) -> str:
+    """One step of indentation near the cursor: a tab, or the commonest growth in spaces (4 when nothing tells)."""
+    lines = prefix.split("\n")[-INDENT_SAMPLE_LINES:] + suffix.split("\n")[:INDENT_SAMPLE_LINES]
+    leads = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
+    tabs = sum(lead.startswith("\t") for lead in leads)
+    if tabs > sum(lead.startswith(" ") for lead in leads):
+        return "\t"
+    steps = [len(b) - len(a) for a, b in zip(leads, leads[1:], strict=False) if 2 <= len(b) - len(a) <= 8]
+    return " " * (max(set(steps), key=steps.count) if steps else 4)
+
+
+def _column(line: str, character: int, encoding: str) -> int:
+    if line.isascii() or encoding == "utf-32":
+        return min(character, len(line))
+    for column, width in enumerate(_widths(line, encoding)):
+        if character < width:  # inside a character counts as before it
+            return column
+        character -= width
+    return len(line)
+
+
+def _widths(line: str, encoding: str) -> Iterator[int]:
+    for char in line:
+        if encoding == "utf-16" or char > "\uffff":
+            yield UNITS_OF_ASTRAL[encoding] if char > "\uffff" else 1
+        else:
+            yield 1 if char < "\x80" else 2 if char < "\u0800" else 3
+
+
+def _line_around(text: str, offset: int) -> tuple[int, int, int]:
+    """(0-based line, its start, its end) of the line that holds `offset`."""
+    line = start = 0
+    for end in LINE_END.finditer(text):
+        if end.start() >= offset:
+            return line, start, end.start()
+        line, start = line + 1, end.end()
+    return line, start, len(text)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

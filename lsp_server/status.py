@@ -1,0 +1,125 @@
+"""The words that users read: one status with a reason and a next step, and the progress of indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
+
+
+@dataclass(frozen=True)
+class FolderStatus:
+    """One workspace folder. `done` of `total` in a stage ("reading" files, "embedding" chunks) while it is indexed."""
+
+    name: str
+    files: int = 0
+    chunks: int = 0
+    skipped: int = 0
+    stage: str = ""
+    done: int | None = None
+    total: int | None = None
+    seconds_left: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the server is doing. `reason` and `next_step` are empty when nothing is wrong."""
+
+    state: State
+    message: str
+    reason: str = ""
+    next_step: str = ""
+    model: str = ""
+    notes: tuple[str, ...] = ()
+    folders: tuple[FolderStatus, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `hef-lsp/status` carries it."""
+        return {
+            "state": self.state,
+            "message": self.message,
+            "reason": self.reason,
+            "nextStep": self.next_step,
+            "model": self.model,
+            "notes": list(self.notes),
+            "folders": [_folder_json(folder) for folder in self.folders],
+        }
+
+
+def status_of(
+    *,
+    model: str | None,
+    model_error: Exception | None,
+    notes: tuple[str, ...] = (),
+    folders: Iterable[FolderStatus] = (),
+    enabled: bool = True,
+    paused: bool = False,
+) -> Status:
+    """The one status that matters most. `model` is None while it loads."""
+    folders = tuple(folders)
+    if model_error is not None:
+        return _without_model(model_error)
+    if model is None:
+        return Status("loading", "Loading the model.")
+    about: dict[str, Any] = {"model": model, "notes": notes, "folders": folders}
+    failed = next((folder for folder in folders if folder.error), None)
+    busy = next((folder for folder in folders if folder.done is not None), None)
+    if failed is not None:
+        step = "See `hef-lsp --doctor`; suggestions go on without what is missing."
+        return Status("error", f"Indexing {failed.name} failed.", failed.error, step, **about)
+    if not enabled:
+        step = "Set completion.enabled to true."
+        return Status("disabled", "Suggestions are off.", "completion.enabled is false.", step, **about)
+    if paused:
+        return Status("paused", "Indexing is paused.", "You paused it.", "Run the command hef-lsp.resume.", **about)
+    if busy is not None:
+        return Status("indexing", progress_line(busy), **about)
+    return Status("ready", _ready_line(folders), **about)
+
+
+def progress_line(folder: FolderStatus) -> str:
+    """ "Indexing NAME: reading 120 of 450, about 12 s left" """
+    if not folder.total:
+        return f"Indexing {folder.name}: looking for files"
+    left = f", about {folder.seconds_left:.0f} s left" if folder.seconds_left else ""
+    return f"Indexing {folder.name}: {folder.stage} {folder.done or 0:,} of {folder.total:,}{left}"
+
+
+def seconds_left(done: int, total: int, elapsed: float) -> float | None:
+    """An estimate worth showing, None too early: the first files say little about the rest."""
+    return elapsed / done * (total - done) if done >= 10 and elapsed > 1 else None
+
+
+def explain(error: Exception) -> str:
+    """An error as one sentence for a person. WeightsError and its like already are."""
+    text = " ".join(str(error).split())
+    return text if text else type(error).__name__
+
+
+def _without_model(error: Exception) -> Status:
+    missing = isinstance(error, ModuleNotFoundError)
+    reason = f"The package {error.name} is not installed." if missing else explain(error)
+    step = f"Install {error.name} in the server's Python." if missing else "Run `hef-lsp --doctor`, then restart."
+    return Status("error", "No model: suggestions are empty.", reason, step)
+
+
+def _ready_line(folders: tuple[FolderStatus, ...]) -> str:
+    if not folders:
+        return "Ready, without a folder to index."
+    return f"Ready: {sum(f.files for f in folders):,} files, {sum(f.chunks for f in folders):,} chunks indexed."
+
+
+def _folder_json(folder: FolderStatus) -> Mapping[str, Any]:
+    return {
+        "name": folder.name,
+        "files": folder.files,
+        "chunks": folder.chunks,
+        "skipped": folder.skipped,
+        "stage": folder.stage,
+        "done": folder.done,
+        "total": folder.total,
+        "error": folder.error,
+    }

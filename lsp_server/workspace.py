@@ -1,0 +1,259 @@
+"""One workspace folder: its index, the thread that alone changes it, and the watcher of its files."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from indexer import Hit, Index, IndexStats, Progress, Query
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 0.2  # a burst of edits is over after this long without one ...
+LIMIT_SECONDS = 2.0  # ... and is not waited for longer than this
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the index thread does next, in this order."""
+
+    overlays: dict[Path, str | None] = field(default_factory=dict)
+    rescan: bool = False
+    paths: frozenset[Path] = frozenset()
+
+
+class Pending:
+    """Changes that wait for the index thread, brought together until they go quiet. Any thread may add."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._overlays: dict[Path, str | None] = {}
+        self._paths: set[Path] = set()
+        self._rescan = False
+        self._first: float | None = None
+        self._last = 0.0
+        self._paused = False
+        self._stopped = False
+
+    def changed(self, paths: Iterable[Path]) -> None:
+        """These files may have changed on disk."""
+        with self._condition:
+            self._paths.update(paths)
+            self._touch()
+
+    def edited(self, path: Path, text: str | None) -> None:
+        """An open document has this text now; None: it was closed and the disk counts again."""
+        with self._condition:
+            self._overlays[path] = text
+            self._touch()
+
+    def rescan(self) -> None:
+        """Compare the whole folder with the index."""
+        with self._condition:
+            self._rescan = True
+            self._touch()
+
+    def pause(self, paused: bool) -> None:
+        """While paused, changes are kept and nothing is done about them."""
+        with self._condition:
+            self._paused = paused
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def take(self) -> Work | None:
+        """Wait for changes to go quiet and take them; None when stopped. Costs nothing while there are none."""
+        with self._condition:
+            while not self._stopped:
+                wait = self._seconds_to_quiet()
+                if wait is not None and wait <= 0:
+                    return self._taken()
+                self._condition.wait(wait)
+        return None
+
+    def take_overlays(self) -> dict[Path, str | None]:
+        """The open documents that changed, when they have gone quiet; never waits."""
+        with self._condition:
+            if not self._overlays or self._clock() < self._last + QUIET_SECONDS:
+                return {}
+            overlays, self._overlays = self._overlays, {}
+            return overlays
+
+    def _touch(self) -> None:
+        self._last = self._clock()
+        self._first = self._last if self._first is None else self._first
+        self._condition.notify_all()
+
+    def _seconds_to_quiet(self) -> float | None:
+        if self._first is None or self._paused:
+            return None
+        return min(self._last + QUIET_SECONDS, self._first + LIMIT_SECONDS) - self._clock()
+
+    def _taken(self) -> Work:
+        work = Work(self._overlays, self._rescan, frozenset(self._paths))
+        self._overlays, self._rescan, self._paths, self._first = {}, False, set(), None
+        return work
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a workspace tells others; called on the index thread."""
+
+    progress: Callable[[Path, Progress], None]
+    updated: Callable[[Path, IndexStats], None]
+    failed: Callable[[Path, Exception], None]
+
+
+Watch = Callable[[Path, Callable[[Iterable[Path]], None]], Callable[[], None]]  # returns what ends it
+
+
+class Workspace:
+    """Keeps one folder's index up to date from `start` to `stop`.
+
+    `open_index` runs on the index thread, so that a slow disk holds nobody up. `watch` follows the disk.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        open_index: Callable[[Path], Index],
+        watch: Watch | None,
+        events: Events,
+    ) -> None:
+        self.root = root
+        self.pending = Pending()
+        self.error: Exception | None = None
+        self._open_index = open_index
+        self._watch = watch
+        self._events = events
+        self._index: Index | None = None
+        self._n_changes = 0
+        self._n_own_changes: dict[Path, int] = {}
+        self._thread = threading.Thread(target=self._run, name=f"hef-index {root.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End after the batch in hand; what was finished is kept."""
+        self.pending.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def search(self, query: Query) -> list[Hit]:
+        """Hits so far, [] before the index is open: a completion never waits for it."""
+        return self._index.search(query) if self._index else []
+
+    def generation(self, path: Path | None) -> int:
+        """Grows with every change of the index but those of `path` itself: typing there must not make stale what was
+        retrieved for it."""
+        return self._n_changes - (self._n_own_changes.get(path, 0) if path else 0)
+
+    def _run(self) -> None:
+        try:
+            self._index = self._open_index(self.root)
+        except Exception as error:
+            self._fail(error)
+            return
+        stop_watching = self._start_watching()
+        try:
+            self.pending.rescan()
+            while (work := self.pending.take()) is not None:
+                self._do(work)
+        except CancelledError:
+            pass  # the model thread has stopped: so does this one
+        finally:
+            stop_watching()
+            index, self._index = self._index, None
+            index.close()
+
+    def _start_watching(self) -> Callable[[], None]:
+        """Watch before the first scan, so that no change falls between the two."""
+        try:
+            return self._watch(self.root, self.pending.changed) if self._watch else lambda: None
+        except OSError as error:  # the system's limit on watches
+            self._fail(error)
+            return lambda: None
+
+    def _do(self, work: Work) -> None:
+        try:
+            self._overlay(work.overlays)
+            if work.rescan or work.paths:
+                self._update(None if work.rescan else work.paths)
+        except CancelledError:
+            raise
+        except Exception as error:
+            # One bad file or a full disk must not end indexing; the next change tries again.
+            self._fail(error)
+
+    def _update(self, paths: Collection[Path] | None) -> None:
+        progress = self._progress if paths is None else _ignore
+        report = self._opened.update(paths, progress=progress, cancelled=self._interrupted)
+        self._count(paths)
+        self.error = None
+        self._events.updated(self.root, self._opened.stats())
+        if report.cancelled:
+            self.pending.rescan()  # what a pause cut off goes on afterward; finished work is not repeated
+
+    def _overlay(self, texts: Mapping[Path, str | None]) -> None:
+        for path, text in texts.items():
+            self._opened.overlay(path, text)
+            self._count({path})
+
+    def _count(self, paths: Collection[Path] | None) -> None:
+        self._n_changes += 1
+        if paths is not None and len(paths) == 1:
+            (path,) = paths
+            self._n_own_changes[path] = self._n_own_changes.get(path, 0) + 1
+
+    @property
+    def _opened(self) -> Index:
+        assert self._index is not None
+        return self._index
+
+    def _interrupted(self) -> bool:
+        return self.pending.stopped or self.pending.paused
+
+    def _progress(self, progress: Progress) -> None:
+        self._overlay(self.pending.take_overlays())  # a long scan must not make open documents wait
+        self._events.progress(self.root, progress)
+
+    def _fail(self, error: Exception) -> None:
+        log.error("Indexing %s failed: %s", self.root, type(error).__name__)
+        self.error = error
+        self._events.failed(self.root, error)
+
+
+def _ignore(progress: Progress) -> None:
+    """A change of a few files shows no progress."""
+
+
+def outermost(folders: Iterable[Path]) -> set[Path]:
+    """The folders that lie in none of the others: a nested root is indexed once, by the outer one."""
+    found = set(folders)
+    return {folder for folder in found if not any(parent in found for parent in folder.parents)}
+
+
+def watch(root: Path, changed: Callable[[Iterable[Path]], None]) -> Callable[[], None]:
+    """Follow the folder on disk. Raises OSError when the system has no watches left."""
+    from indexer import Watcher
+    watcher = Watcher(root, changed)
+    watcher.start()
+    return watcher.stop
