@@ -1,0 +1,27 @@
+"""Files and vectors of a repository: an index that is kept up to date and searched at a cursor.
+
+Imports nothing else of this project; what turns text into vectors is handed in as an `Embedder`.
+"""
+
+from indexer.database import default_cache_dir
+from indexer.files import is_completable
+from indexer.hierarchy import Embedder, Vectors
+from indexer.index import Index, IndexStats
+from indexer.retrieval import Hit, Query
+from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.updating import Progress, UpdateReport
+
+__all__ = [
+    "Embedder",
+    "Hit",
+    "Index",
+    "IndexSettings",
+    "IndexStats",
+    "Progress",
+    "Query",
+    "RetrievalSettings",
+    "UpdateReport",
+    "Vectors",
+    "default_cache_dir",
+    "is_completable",
+]

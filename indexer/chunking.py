@@ -1,0 +1,233 @@
+"""Text -> chunks: syntactic units that together are the whole file. Pure; the only file that knows tree-sitter.
+
+Python is cut along its syntax (`queries/python.scm`): a function or method is a chunk, a class that fits is one, else
+its header is; statements between them are grouped, long bodies are cut at statements. Any other text is cut at
+blank lines, least indented first. Borders come from the text around them only (see `splitting`), so that an edit
+re-cuts one chunk. Broken code still chunks: tree-sitter recovers, and what it cannot read are plain lines.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePath
+
+import tree_sitter_python
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
+
+from indexer.splitting import Border, Limits, Lines, split
+
+# Part of every digest: raise it when the same text would give other chunks.
+CHUNKER_VERSION = 1
+_PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
+# A definition up to this size is merged with its neighbors (properties, exceptions, stubs).
+_SMALL = Limits(lines=5, chars=240)
+_MAX_HEADER_CHARS = 200
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name that a chunk defines. `signature` is one line: a multi-line header is joined."""
+
+    name: str
+    kind: str  # "class" | "function" | "method" | "variable"
+    signature: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of lines of one file. Lines are 1-based and inclusive; `scope` holds the headers that enclose the first."""
+
+    text: str
+    first_line: int
+    last_line: int
+    scope: str
+    symbols: tuple[Symbol, ...]
+
+    @property
+    def signature(self) -> str:
+        """The signatures defined here, under the headers that enclose them; "" if nothing is defined."""
+        inside = "    " * (self.scope.count("\n") + 1) if self.scope else ""
+        lines = [inside + symbol.signature for symbol in self.symbols if symbol.kind != "variable"]
+        return "\n".join(([self.scope] if self.scope else []) + lines) if lines else ""
+
+
+@dataclass(frozen=True)
+class _Definition:
+    first: int  # row of the decorators or of the comment above
+    row: int  # row of the def or class line
+    last: int
+    signature: str
+    symbol: Symbol | None  # None inside a function: not reachable from elsewhere
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What a language knows about a text: where pieces must begin, where they may, and what is defined."""
+
+    forced: Sequence[int]
+    borders: Sequence[Border]
+    definitions: Sequence[_Definition]
+    symbols: Sequence[tuple[int, Symbol]]  # by row
+
+
+def language_of(path: str) -> str:
+    """The chunking language of a path: "python" or "text"."""
+    return "python" if PurePath(path).suffix.lower() in _PYTHON_SUFFIXES else "text"
+
+
+def chunk(text: str, language: str, limits: Limits = Limits()) -> list[Chunk]:
+    """Cut a text. Joined in order, the chunks' texts are the text; none exceeds the limits."""
+    lines = Lines(text)
+    if not lines.rows:
+        return []
+    outline = _python_outline(text, lines, limits) if language == "python" else _paragraphs(lines)
+    pieces = split(lines, outline.forced, outline.borders, limits)
+    scopes = _scopes([first for first, _ in pieces], outline.definitions)
+    symbols = sorted(outline.symbols, key=lambda defined: defined[0])
+    rows = [row for row, _ in symbols]
+    chunks: list[Chunk] = []
+    for (first, end), scope in zip(pieces, scopes, strict=True):
+        here = tuple(symbol for _, symbol in symbols[bisect_left(rows, first) : bisect_left(rows, end)])
+        chunks += _pieces_of_line(Chunk(lines.text(first, end), first + 1, end, scope, here), limits)
+    return chunks
+
+
+def _pieces_of_line(whole: Chunk, limits: Limits) -> Iterator[Chunk]:
+    """A chunk above the limit is one long line: cut it by length, there is nothing better."""
+    text = whole.text
+    if len(text) <= limits.chars:
+        yield whole
+        return
+    for start in range(0, len(text), limits.chars):
+        symbols = whole.symbols if start == 0 else ()
+        piece = text[start : start + limits.chars]
+        yield Chunk(piece, whole.first_line, whole.last_line, whole.scope, symbols)
+
+
+def _paragraphs(lines: Lines) -> _Outline:
+    borders = [
+        lines.border(row, _indent(lines, row))
+        for row in range(1, len(lines))
+        if lines.is_blank(row - 1) and not lines.is_blank(row)
+    ]
+    return _Outline((), borders, (), ())
+
+
+@cache
+def _python() -> tuple[Language, Query]:
+    language = Language(tree_sitter_python.language())
+    return language, Query(language, files("indexer").joinpath("queries/python.scm").read_text("utf-8"))
+
+
+def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
+    source = text.encode("utf-8", "replace")
+    language, query = _python()
+    captures = QueryCursor(query).captures(Parser(language).parse(source).root_node)
+    comments = {node.start_point.row for node in captures.get("comment", ()) if _begins_line(node, lines)}
+    firsts = {node.start_point.row for node in captures.get("first", ())}
+
+    def lifted(row: int) -> int:
+        while row - 1 in comments:
+            row -= 1
+        return row
+
+    statements = {node.start_point.row for node in captures.get("statement", ()) if _begins_line(node, lines)}
+    borders = [
+        lines.border(row, _indent(lines, row))
+        for row in {lifted(row) for row in statements - firsts - comments}
+        if row > 0
+    ]
+    definitions = _definitions(captures.get("definition", ()), source, lifted)
+    symbols = [(found.row, found.symbol) for found in definitions if found.symbol]
+    symbols += [_variable(node, source, lines) for node in captures.get("variable", ())]
+    return _Outline(_forced(definitions, lines, limits), borders, definitions, symbols)
+
+
+def _indent(lines: Lines, row: int) -> int:
+    return len(lines.rows[row]) - len(lines.rows[row].lstrip(" \t\f"))
+
+
+def _begins_line(node: Node, lines: Lines) -> bool:
+    row, column = node.start_point
+    return row < len(lines) and _indent(lines, row) == column
+
+
+def _variable(node: Node, source: bytes, lines: Lines) -> tuple[int, Symbol]:
+    row = node.start_point.row
+    name = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
+    return row, Symbol(name, "variable", lines.rows[row].strip()[:_MAX_HEADER_CHARS])
+
+
+def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], int]) -> list[_Definition]:
+    """Functions and classes in order of appearance, with what encloses them decided by their rows."""
+    found: list[_Definition] = []
+    open_kinds: list[tuple[int, str]] = []  # (end byte, node type) of the definitions around
+    for node in sorted(nodes, key=lambda node: (node.start_byte, -node.end_byte)):
+        while open_kinds and open_kinds[-1][0] <= node.start_byte:
+            open_kinds.pop()
+        around = [kind for _, kind in open_kinds]
+        open_kinds.append((node.end_byte, node.type))
+        parent = node.parent
+        outer = parent if parent and parent.type == "decorated_definition" else node
+        end_row, end_column = node.end_point
+        signature = _signature(node, source)
+        symbol = None if "function_definition" in around else _symbol(node, source, signature, bool(around))
+        last = end_row if end_column else end_row - 1
+        found.append(_Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol))
+    return found
+
+
+def _symbol(node: Node, source: bytes, signature: str, in_class: bool) -> Symbol | None:
+    name = node.child_by_field_name("name")
+    if name is None or name.end_byte == name.start_byte:
+        return None
+    kind = "class" if node.type == "class_definition" else "method" if in_class else "function"
+    return Symbol(source[name.start_byte : name.end_byte].decode("utf-8", "replace"), kind, signature)
+
+
+def _signature(node: Node, source: bytes) -> str:
+    """The header as one line, e.g. "def f(x: int) -> str:", at most 200 characters."""
+    body = node.child_by_field_name("body")
+    header = source[node.start_byte : body.start_byte if body else node.end_byte].decode("utf-8", "replace")
+    if "\n" in header:
+        header = re.sub(r"\s#[^\n]*", "", header)
+    joined = " ".join(header.split()).replace("( ", "(").replace(", )", ")").replace(" )", ")")
+    return joined[:_MAX_HEADER_CHARS]
+
+
+def _forced(definitions: Sequence[_Definition], lines: Lines, limits: Limits) -> list[int]:
+    """Rows that must begin a piece: those of each definition that stands alone, and the first row after it."""
+    rows: list[int] = []
+    covered = -1  # everything up to this row is inside a definition that is not opened up
+    for found in definitions:
+        if found.first <= covered:
+            continue
+        is_class = found.signature.startswith("class")
+        end = min(found.last + 1, len(lines))
+        if not is_class or lines.fits(found.first, end, limits):
+            covered = found.last
+        if lines.fits(found.row, end, _SMALL):
+            continue
+        while end < len(lines) and lines.is_blank(end):
+            end += 1
+        rows += [found.first, end]
+    return rows
+
+
+def _scopes(starts: Sequence[int], definitions: Sequence[_Definition]) -> list[str]:
+    """For each piece the headers of the definitions that its first row is inside of, one line each, indented."""
+    scopes: list[str] = []
+    around: list[_Definition] = []
+    waiting = list(reversed(definitions))
+    for start in starts:
+        while waiting and waiting[-1].first < start:
+            found = waiting.pop()
+            around = [outer for outer in around if outer.last >= found.first] + [found]
+        around = [outer for outer in around if outer.last >= start]
+        scopes.append("\n".join("    " * depth + outer.signature for depth, outer in enumerate(around)))
+    return scopes

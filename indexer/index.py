@@ -1,0 +1,278 @@
+"""Index: one repository's files as vectors, words and names, kept up to date and searched.
+
+`update` may be called from any thread, one run at a time; `search`, `overlay` and `stats` from any thread beside it.
+Several processes may hold the same repository: they share the store and follow each other by its generation number.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.chunking import CHUNKER_VERSION, Chunk
+from indexer.database import default_cache_dir, is_damage, set_aside, store_folder
+from indexer.dense import DenseKeys
+from indexer.files import Rules, relative_path
+from indexer.hierarchy import Embedder, leaf_text
+from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
+from indexer.reader import Reader
+from indexer.retrieval import Hit, Query, Search
+from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.store import NO_STAMP, Store
+from indexer.updating import Cancelled, Progress, Update, UpdateReport, entry_of
+
+_log = logging.getLogger(__name__)
+
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """`chunks` counts places, `nodes` distinct living ones. `state`: "empty", "indexing", "incomplete" or "ready"."""
+
+    files: int
+    directories: int
+    chunks: int
+    nodes: int
+    pending: int
+    bytes: int
+    generation: int
+    state: str
+    search: str  # "exact" or "hnsw"
+    skipped: Mapping[str, tuple[str, ...]]
+    last_error: str
+    folder: Path
+
+
+def _never() -> bool:
+    return False
+
+
+def _ignore(progress: Progress) -> None:
+    pass
+
+
+class Index:
+    """See `open`. Owns the store's writer and reader, the vectors in memory, and the open documents' chunks."""
+
+    def __init__(
+        self,
+        root: Path,
+        embedder: Embedder | None,
+        folder: Path,
+        settings: IndexSettings,
+        retrieval: RetrievalSettings,
+    ) -> None:
+        self.root = root
+        self._embedder = embedder
+        self._folder = folder
+        self._settings = settings
+        self._retrieval = retrieval
+        self._updating = threading.Lock()
+        self._overlaying = threading.Lock()
+        self._overlay = NO_OVERLAY
+        self._last_error = ""
+        self._open_store()
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        embedder: Embedder | None,
+        cache_dir: Path | None = None,
+        settings: IndexSettings = IndexSettings(),
+        retrieval: RetrievalSettings = RetrievalSettings(),
+    ) -> Index:
+        """Open or create the index of a repository; cheap, reads no source file and no vector.
+
+        Without an embedder there are words and names to search, and no vectors. Raises OSError when the cache folder
+        cannot be written, sqlite3.OperationalError when another process keeps it locked.
+        """
+        fingerprint = embedder.fingerprint if embedder else ""
+        folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
+        return cls(root.resolve(), embedder, folder, settings, retrieval)
+
+    def close(self) -> None:
+        """Save what is only in memory and let go of the files; waits for a running update."""
+        with self._updating:
+            self._dense.tidy(force=True)
+            self._store.close()
+            self._reader.close()
+
+    # -- bringing up to date ------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        paths: Iterable[Path] | None = None,
+        *,
+        progress: Callable[[Progress], None] = _ignore,
+        cancelled: Callable[[], bool] = _never,
+    ) -> UpdateReport:
+        """Bring files or directories (None: the whole repository) up to date with the disk; absent ones are dropped.
+
+        Stops between two small commits when `cancelled`; the next run goes on from there. What the embedder raises
+        comes through, with everything before it kept.
+        """
+        with self._updating:
+            listed = None if paths is None else list(paths)
+            try:
+                return self._run(listed, progress, cancelled)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._rebuild(error)
+                return self._run(None, progress, cancelled)
+
+    def _run(
+        self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
+    ) -> UpdateReport:
+        started = time.perf_counter()
+        update = Update(
+            self.root,
+            self._store,
+            self._embedder,
+            self._settings,
+            known=self._overlay.vectors(),
+            progress=progress,
+            cancelled=cancelled,
+            committed=self._dense.follow_sometimes,
+        )
+        stopped = False
+        try:
+            update.run(paths)
+            self._last_error = ""
+        except Cancelled:
+            stopped = True
+        except Exception as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self._dense.follow()
+        self._dense.tidy()
+        return self._report(update, stopped, time.perf_counter() - started)
+
+    def _report(self, update: Update, cancelled: bool, seconds: float) -> UpdateReport:
+        totals = self._reader.totals()
+        skipped: dict[str, list[str]] = {}
+        for path, reason in sorted(update.skipped.items()):
+            skipped.setdefault(reason, []).append(path)
+        return UpdateReport(
+            files=totals["files"],
+            chunks=totals["chunks"],
+            embedded=update.embedded,
+            reused=update.reused,
+            seconds=seconds,
+            changed=len(update.changed),
+            removed=len(update.removed),
+            fused=update.fused,
+            cancelled=cancelled,
+            skipped={reason: tuple(paths) for reason, paths in skipped.items()},
+        )
+
+    # -- open documents -----------------------------------------------------------------------------------------
+
+    def overlay(self, path: Path, text: str | None) -> UpdateReport:
+        """An open document's text beats the disk in this process, and is never written to the store; None: closed.
+
+        Embeds only chunks known neither to the store nor to open documents. Files that the index leaves out (outside,
+        ignored, secret, too large) are left out here as well.
+        """
+        started = time.perf_counter()
+        relative = relative_path(self.root, path)
+        with self._overlaying:
+            if text is None or relative is None or not self._may_overlay(relative, text):
+                self._overlay = self._overlay.without(relative or "")
+                return UpdateReport(0, 0, 0, 0, time.perf_counter() - started)
+            # a lone surrogate can be typed in an editor, but not stored or parsed
+            clean = text.encode("utf-8", "replace").decode("utf-8")
+            leaves, embedded = self._put_document(relative, clean)
+        seconds = time.perf_counter() - started
+        return UpdateReport(1, leaves, embedded, leaves - embedded, seconds)
+
+    def _may_overlay(self, relative: str, text: str) -> bool:
+        return len(text) <= self._settings.max_file_bytes and not Rules(self.root, self._settings).excludes(relative)
+
+    def _put_document(self, path: str, text: str) -> tuple[int, int]:
+        """Take a document in; how many chunks it has and how many were embedded.
+
+        Its words and names count at once, and so do vectors that are known; the embedder may take its time.
+        """
+        fingerprint = self._embedder.fingerprint if self._embedder else ""
+        places = entry_of(path, text, NO_STAMP, fingerprint, self._settings).places
+        leaves = [(place.node.digest, place.chunk) for place in places if place.chunk]
+        vectors = self._overlay.vectors()
+        vectors.update(self._reader.vectors({digest for digest, _ in leaves} - vectors.keys()))
+        self._show(path, leaves, vectors)
+        missing = {digest: leaf_text(chunk) for digest, chunk in leaves if digest not in vectors}
+        if self._embedder is None or not missing:
+            return len(leaves), 0
+        vectors.update(self._embed(missing, self._embedder))
+        self._show(path, leaves, vectors)
+        return len(leaves), len(missing)
+
+    def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
+        chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
+        self._overlay = self._overlay.with_document(path, chunks)
+
+    def _embed(self, texts: Mapping[bytes, str], embedder: Embedder) -> dict[bytes, KeyAndMemory]:
+        made: dict[bytes, KeyAndMemory] = {}
+        waiting = list(texts)
+        for start in range(0, len(waiting), self._settings.batch_texts):
+            batch = waiting[start : start + self._settings.batch_texts]
+            vectors = embedder.embed([texts[digest] for digest in batch])
+            keys, memories = vectors.keys.astype(np.float16), vectors.memories.astype(np.float16)
+            made.update(zip(batch, zip(keys, memories, strict=True), strict=True))
+        return made
+
+    # -- searching ----------------------------------------------------------------------------------------------
+
+    def search(self, query: Query, k: int = 8, settings: RetrievalSettings | None = None) -> list[Hit]:
+        """Up to k nodes that help at a cursor, best first; see `retrieval`. [] from a damaged store."""
+        try:
+            if query.key is not None:
+                self._dense.glance()
+            with self._reader.snapshot():
+                return Search(query, self._reader, self._dense, self._overlay, settings or self._retrieval).run(k)
+        except sqlite3.DatabaseError as error:
+            self._last_error = f"search: {error}"
+            _log.warning("search failed: %s", error)
+            return []
+
+    def stats(self) -> IndexStats:
+        """What the index holds now. Raises sqlite3.DatabaseError when the store is damaged."""
+        totals = self._reader.totals()
+        unfinished = bool(totals["pending"] and self._embedder) or bool(self._reader.meta("tree_stale"))
+        busy = self._updating.locked()
+        state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
+        return IndexStats(
+            **totals,
+            bytes=sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file()),
+            generation=self._reader.generation(),
+            state=state,
+            search=self._dense.kind,
+            skipped=self._reader.skipped(),
+            last_error=self._last_error,
+            folder=self._folder,
+        )
+
+    # -- the store ----------------------------------------------------------------------------------------------
+
+    def _open_store(self) -> None:
+        self._store = Store(self._folder)
+        self._store.follow_recipe(
+            f"{CHUNKER_VERSION} {self._settings.chunk_max_lines} {self._settings.chunk_max_chars}"
+        )
+        self._reader = Reader(self._folder)
+        self._dense = DenseKeys(self._folder, self._reader, self._settings.exact_below)
+
+    def _rebuild(self, error: Exception) -> None:
+        self._store.close()
+        self._reader.close()
+        set_aside(self._folder, error)
+        self._open_store()

@@ -1,0 +1,27 @@
+; What a chunk of Python is made of. Captures:
+;   @statement   a line that begins one may begin a chunk
+;   @first       the first statement of a block stays with the header above it
+;   @comment     comment lines belong to the statement below them
+;   @definition  a function or class: a chunk of its own unless tiny, and a symbol
+;   @variable    a name bound at module level: a symbol
+
+(module (_) @statement)
+(block (_) @statement)
+(block . (_) @first)
+
+[
+  (elif_clause)
+  (else_clause)
+  (except_clause)
+  (finally_clause)
+  (case_clause)
+] @statement
+
+(comment) @comment
+
+[
+  (function_definition)
+  (class_definition)
+] @definition
+
+(module (expression_statement (assignment left: (identifier) @variable)))

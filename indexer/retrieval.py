@@ -1,0 +1,296 @@
+"""Which nodes help at a cursor: dense, lexical and symbol rankings fused by reciprocal rank, a quota per level.
+
+Reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009) needs no common scale: an item's score is the sum of
+1 / (60 + rank) over the rankings it is in. Ties are broken by path and line, never by the age of a row, so that
+an index brought up to date answers as a fresh one does.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from indexer.dense import DenseKeys
+from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
+from indexer.identifiers import terms, terms_of, weighted_identifiers
+from indexer.overlay import Overlay
+from indexer.reader import Content, Location, Reader
+from indexer.settings import RetrievalSettings
+
+_QUERY_TERMS = 12
+_QUERY_NAMES = 40
+_DEFINERS = 8  # a name defined more often says nothing about which definition is meant
+_DUPLICATE = 0.85
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*([\w.]+)[ \t]+import|import[ \t]+([\w.]+))", re.M)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A cursor. `path` is repository-relative, posix; `key` float32 [d_key], unit; None searches by words and names only.
+
+    `exclude_lines`: 1-based inclusive lines of this file that must not come back; the cursor's line unless given.
+    """
+
+    path: str
+    before: str
+    after: str
+    key: np.ndarray | None
+    exclude_lines: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A retrieved node. Lines are 1-based and inclusive, 0 above files; `text` is "" above chunks.
+
+    `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors (only where the query had no key).
+    """
+
+    path: str
+    first_line: int
+    last_line: int
+    level: str
+    score: float
+    text: str
+    signature: str
+    memory: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    place: Location
+    content: Content
+
+
+_Ranking = list[tuple[int, float]]  # (id, score); ids below zero are chunks of open documents
+
+
+def quotas(k: int, settings: RetrievalSettings) -> dict[str, int]:
+    """Hits per level out of k, in proportion to the settings' shares (largest remainders, chunks first)."""
+    shares = {
+        CHUNK: settings.chunks,
+        FILE: settings.files,
+        DIRECTORY: settings.directories,
+        REPOSITORY: settings.repository,
+    }
+    total = sum(shares.values()) or 1
+    exact = {level: k * share / total for level, share in shares.items()}
+    given = {level: int(count) for level, count in exact.items()}
+    for level in sorted(exact, key=lambda level: given[level] - exact[level])[: k - sum(given.values())]:
+        given[level] += 1
+    return given
+
+
+class Search:
+    """One search over one consistent view; use it inside `reader.snapshot()` and drop it."""
+
+    def __init__(
+        self, query: Query, reader: Reader, dense: DenseKeys, overlay: Overlay, settings: RetrievalSettings
+    ) -> None:
+        self._query = query
+        self._reader = reader
+        self._keys = dense
+        self._overlay = overlay
+        self._open_chunks = list(overlay.chunks())
+        self._open_ids = {id(found): -1 - number for number, found in enumerate(self._open_chunks)}
+        self._settings = settings
+        self._weights = weighted_identifiers(query.before, query.after)
+
+    def run(self, k: int) -> list[Hit]:
+        """Up to k hits, best first. Levels that have too few leave their places to chunks."""
+        wanted = quotas(k, self._settings)
+        rankings = [self._dense(CHUNK), self._lexical(), self._defined()]
+        candidates = self._candidates({id for ranking in rankings for id, _ in ranking})
+        scores = self._fuse(rankings, candidates)
+        above = [hit for level in (FILE, DIRECTORY, REPOSITORY) for hit in self._above(level, scores, candidates, wanted)]
+        chunks = self._choose(scores, candidates, k - len(above) if wanted[CHUNK] else 0)
+        return sorted(chunks + above, key=lambda hit: (-hit.score, hit.path, hit.first_line))
+
+    # -- rankings -----------------------------------------------------------------------------------------------
+
+    def _dense(self, level: str) -> _Ranking:
+        if self._query.key is None:
+            return []
+        limit = self._settings.candidates
+        ranking = self._keys.search(level, self._query.key, limit)
+        if level == CHUNK:
+            nearest = self._overlay.nearest(self._query.key, limit)
+            ranking += [(self._open_ids[id(found)], score) for found, score in nearest]
+        return ranking
+
+    def _lexical(self) -> _Ranking:
+        """BM25 over the terms that are rare here and near the cursor."""
+        near: dict[str, float] = {}
+        for name, weight in self._weights.items():
+            for number, term in enumerate(terms_of(name)):
+                near[term] = max(near.get(term, 0.0), weight if number == 0 else 0.4 * weight)
+        counts = self._reader.document_counts(near)
+        total = self._reader.count_chunks()
+        ceiling = max(20, total // 5)
+        rarity = {
+            term: math.log(1 + (total - count + 0.5) / (count + 0.5))
+            for term in near
+            if (count := counts.get(term, 0)) <= ceiling
+        }
+        chosen = sorted(rarity, key=lambda term: (-near[term] * rarity[term], term))
+        stored = [term for term in chosen if term in counts][:_QUERY_TERMS]
+        ranking = self._reader.lexical(stored, self._settings.candidates) if stored else []
+        matches = self._overlay.lexical({term: rarity[term] for term in chosen[: 2 * _QUERY_TERMS]})
+        return ranking + [(self._open_ids[id(found)], score) for found, score in matches]
+
+    def _defined(self) -> _Ranking:
+        """Chunks that define names used near the cursor; a name with several definitions counts for less each."""
+        names = sorted(self._weights, key=lambda name: (-self._weights[name], name))[:_QUERY_NAMES]
+        masked = self._overlay.documents
+        found = [(name, self._open_ids[id(chunk)]) for name, chunk in self._overlay.definitions(names)]
+        stored = self._reader.definitions(names, _DEFINERS)
+        places = self._reader.locations({node for _, node in stored})
+        found += [
+            (name, node) for name, node in stored if any(place.path not in masked for place in places.get(node, ()))
+        ]
+        definers: dict[str, int] = {}
+        for name, _ in found:
+            definers[name] = definers.get(name, 0) + 1
+        imported = self._imported_modules()
+        scores: dict[int, float] = {}
+        for name, node in found:
+            paths = [place.path for place in places.get(node, ())] if node >= 0 else [self._open_chunks[-1 - node].path]
+            likely = 2.0 if any(_module_of(path).endswith(imported) for path in paths) else 1.0
+            scores[node] = scores.get(node, 0.0) + likely * self._weights[name] / definers[name]
+        return sorted(scores.items(), key=lambda pair: -pair[1])[: self._settings.candidates]
+
+    def _imported_modules(self) -> tuple[str, ...]:
+        found = {match[1] or match[2] for match in _IMPORT.finditer(self._query.before)}
+        return tuple(sorted("/" + module.strip(".").replace(".", "/") for module in found))
+
+    # -- from rankings to hits ----------------------------------------------------------------------------------
+
+    def _candidates(self, ids: Iterable[int]) -> dict[int, _Candidate]:
+        """Those that may be shown, each at its best place: open documents mask what the disk says of them."""
+        listed = list(ids)
+        stored = [id for id in listed if id >= 0]
+        places = self._reader.locations(stored)
+        contents = self._reader.contents(stored)
+        found: dict[int, _Candidate] = {}
+        for id in listed:
+            if id < 0:
+                place, content = self._open_chunk(id)
+                usable = [place] if self._is_allowed(place) else []
+            else:
+                content = contents.get(id)
+                usable = [
+                    place
+                    for place in places.get(id, ())
+                    if place.path not in self._overlay.documents and self._is_allowed(place)
+                ]
+            if usable and content and (self._query.key is None or content.memory.size):
+                found[id] = _Candidate(min(usable, key=self._distance), content)
+        return found
+
+    def _open_chunk(self, id: int) -> tuple[Location, Content]:
+        found = self._open_chunks[-1 - id]
+        chunk = found.chunk
+        memory = np.zeros((0, 0), np.float16) if found.memory is None else found.memory
+        content = Content(CHUNK, chunk.scope, chunk.text.rstrip(), chunk.signature, memory)
+        return Location(found.path, chunk.first_line, chunk.last_line), content
+
+    def _is_allowed(self, place: Location) -> bool:
+        if place.path != self._query.path:
+            return True
+        cursor = self._query.before.count("\n") + 1
+        first, last = self._query.exclude_lines or (cursor, cursor)
+        return place.last_line < first or place.first_line > last
+
+    def _distance(self, place: Location) -> tuple[bool, int, str, int]:
+        """Of equal chunks the one in another file, in the nearest directory, is shown."""
+        here, there = self._query.path.split("/")[:-1], place.path.split("/")[:-1]
+        shared = next((depth for depth, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), None)
+        depth = min(len(here), len(there)) if shared is None else shared
+        return place.path == self._query.path, -depth, place.path, place.first_line
+
+    def _fuse(self, rankings: Sequence[_Ranking], candidates: Mapping[int, _Candidate]) -> dict[int, float]:
+        """id -> fused score, best first."""
+
+        def order(pair: tuple[int, float]) -> tuple[float, str, int]:
+            place = candidates[pair[0]].place
+            return -round(pair[1], 5), place.path, place.first_line
+
+        scores: dict[int, float] = {}
+        for ranking in rankings:
+            usable = sorted((pair for pair in ranking if pair[0] in candidates), key=order)
+            for rank, (id, _) in enumerate(usable):
+                scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank + 1)
+        return dict(sorted(scores.items(), key=order))
+
+    def _choose(self, scores: Mapping[int, float], candidates: Mapping[int, _Candidate], count: int) -> list[Hit]:
+        """The best chunks that are not near copies of a better one; few of the file being edited."""
+        hits: list[Hit] = []
+        seen: list[frozenset[str]] = []
+        from_here = 0
+        for id, score in scores.items():
+            if len(hits) >= count:
+                break
+            candidate = candidates[id]
+            here = candidate.place.path == self._query.path
+            words = frozenset(terms(candidate.content.text))
+            if (here and from_here >= self._settings.same_file) or any(_alike(words, other) for other in seen):
+                continue
+            from_here += here
+            seen.append(words)
+            hits.append(_hit(candidate.place, candidate.content, score))
+        return hits
+
+    def _above(
+        self, level: str, scores: Mapping[int, float], candidates: Mapping[int, _Candidate], wanted: Mapping[str, int]
+    ) -> list[Hit]:
+        """Files, directories or the repository: ranked by their own keys and by the chunks found in them."""
+        if not wanted[level]:
+            return []
+        votes: dict[str, float] = {}
+        for id, score in scores.items():
+            path = candidates[id].place.path
+            for holder in [path] if level == FILE else _directories(path) if level == DIRECTORY else [""]:
+                votes[holder] = votes.get(holder, 0.0) + score
+        nodes = self._reader.entry_nodes(votes)
+        voted = sorted(((nodes[path], vote) for path, vote in votes.items() if path in nodes), key=lambda pair: -pair[1])
+        dense = self._dense(level)
+        ids = {id for id, _ in dense} | {id for id, _ in voted}
+        places, contents = self._reader.locations(ids), self._reader.contents(ids)
+        usable = {
+            id: _Candidate(min(shown, key=self._distance), contents[id])
+            for id in ids
+            if id in contents and contents[id].memory.size
+            # the file being edited is in its own prompt, and its node may know what is to be written
+            if (shown := [place for place in places.get(id, ()) if place.path != self._query.path])
+        }
+        fused = self._fuse([dense, voted[: self._settings.candidates]], usable)
+        return [_hit(usable[id].place, usable[id].content, score) for id, score in list(fused.items())[: wanted[level]]]
+
+
+def _hit(place: Location, content: Content, score: float) -> Hit:
+    return Hit(
+        place.path,
+        place.first_line,
+        place.last_line,
+        content.level,
+        score,
+        content.text,
+        content.signature,
+        content.memory,
+    )
+
+
+def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
+    return bool(a) and bool(b) and len(a & b) >= _DUPLICATE * len(a | b)
+
+
+def _directories(path: str) -> list[str]:
+    return [str(parent) for parent in PurePosixPath(path).parents if str(parent) != "."][:2]
+
+
+def _module_of(path: str) -> str:
+    return "/" + str(PurePosixPath(path).with_suffix("")).removesuffix("/__init__")

@@ -1,0 +1,60 @@
+"""The indexer's settings: each one once, with default, bounds and help (the server's settings compose these)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _setting(default: Any, help: str, *, min: int | None = None, max: int | None = None) -> Any:
+    metadata = {"help": help, "min": min, "max": max}
+    return field(default=default, metadata={name: value for name, value in metadata.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """What is indexed and how it is cut and kept."""
+
+    max_file_bytes: int = _setting(
+        1_000_000, "Files larger than this many bytes are not indexed.", min=1_000, max=50_000_000
+    )
+    max_data_bytes: int = _setting(
+        65_536,
+        "The same limit for data and markup files (JSON, CSV, XML, logs, ...), which are rarely worth more.",
+        min=0,
+        max=50_000_000,
+    )
+    max_line_chars: int = _setting(
+        5_000, "Files with a longer line than this count as minified and are not indexed.", min=200, max=1_000_000
+    )
+    ignore: tuple[str, ...] = _setting((), "More ignore patterns, written as in .gitignore; `!` brings files back.")
+    secrets: tuple[str, ...] = _setting(
+        (), "More file name patterns that are never indexed nor completed in. The built-in ones always hold."
+    )
+    chunk_max_lines: int = _setting(64, "Longest chunk in lines.", min=8, max=400)
+    chunk_max_chars: int = _setting(1_600, "Longest chunk in characters.", min=200, max=20_000)
+    batch_texts: int = _setting(
+        16, "Texts embedded per call: a completion never waits for more than one call.", min=1, max=256
+    )
+    keep_vanished: int = _setting(
+        50_000,
+        "Vectors kept of code that is gone, so that switching branches and back embeds nothing.",
+        min=0,
+        max=10_000_000,
+    )
+    exact_below: int = _setting(
+        20_000, "Up to this many vectors search is exact; above, an HNSW graph is used.", min=100, max=10_000_000
+    )
+
+
+@dataclass(frozen=True)
+class RetrievalSettings:
+    """How hits are chosen. The four levels are shares: 6/1/1/0 of 8 hits, 12/2/2/0 of 16."""
+
+    chunks: int = _setting(6, "Share of hits that are chunks of code.", min=0, max=64)
+    files: int = _setting(1, "Share of hits that are whole files.", min=0, max=64)
+    directories: int = _setting(1, "Share of hits that are directories.", min=0, max=64)
+    repository: int = _setting(0, "Share of hits that are the whole repository.", min=0, max=1)
+    same_file: int = _setting(2, "At most this many chunks of the file being edited.", min=0, max=64)
+    candidates: int = _setting(40, "Candidates taken from each source before fusion.", min=8, max=500)
+    rrf_k: int = _setting(60, "The constant of reciprocal rank fusion.", min=1, max=1_000)

@@ -1,0 +1,91 @@
+"""Cutting a file's lines into pieces whose borders survive edits elsewhere; pure and the same for every language.
+
+A greedy cut counted from the top would move every border below an inserted line. Here a piece that is too large
+is cut at its best border, where "best" depends only on the border itself (indentation, blank lines above, a hash of the
+line), never on where it stands in the file. The pieces are the leaves of a treap: an insertion changes the piece
+it falls in, and splits that piece when it overflows, and leaves all others alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from zlib import crc32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Largest piece, in lines and in characters."""
+
+    lines: int = 64
+    chars: int = 1_600
+
+
+@dataclass(frozen=True)
+class Border:
+    """A row (0-based) at which a piece may begin. Smaller rank is a better border."""
+
+    row: int
+    rank: tuple[int, int, int]
+
+
+class Lines:
+    """The lines of a text with their ends kept, and how large any run of them is."""
+
+    def __init__(self, text: str) -> None:
+        parts = text.split("\n")  # not splitlines(): it also breaks at form feeds, which count no line in an editor
+        self.rows = [part + "\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+        self._ends = [0, *accumulate(len(row) for row in self.rows)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def text(self, first: int, end: int) -> str:
+        return "".join(self.rows[first:end])
+
+    def fits(self, first: int, end: int, limits: Limits) -> bool:
+        return end - first <= limits.lines and self._ends[end] - self._ends[first] <= limits.chars
+
+    def is_blank(self, row: int) -> bool:
+        return not self.rows[row].strip()
+
+    def border(self, row: int, column: int) -> Border:
+        """A border before `row`: less indentation first, then more blank lines above, then a hash of two lines."""
+        blanks = 0
+        while blanks < 3 and row - blanks > 0 and self.is_blank(row - blanks - 1):
+            blanks += 1
+        words = self.text(row, row + 2).encode("utf-8", "replace")
+        return Border(row, (column, -blanks, crc32(words)))
+
+
+def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits: Limits) -> list[tuple[int, int]]:
+    """Runs of rows [first, end) that cover all lines in order, each within the limits where borders allow.
+
+    A forced row always begins a piece. A single line above the limit stays one piece.
+    """
+    cuts = sorted({0, len(lines), *forced})
+    pieces: list[tuple[int, int]] = []
+    ordered = sorted(borders, key=lambda border: border.row)
+    rows = [border.row for border in ordered]
+    for first, end in zip(cuts, cuts[1:], strict=False):
+        waiting = [(first, end)]
+        while waiting:
+            start, stop = waiting.pop()
+            if stop - start == 1 or lines.fits(start, stop, limits):
+                pieces.append((start, stop))
+                continue
+            inside = ordered[bisect_left(rows, start + 1) : bisect_left(rows, stop)]
+            cut = _best(inside or _any_line(lines, start, stop), (start + stop) // 2)
+            waiting += [(cut, stop), (start, cut)]
+    return pieces
+
+
+def _best(borders: Sequence[Border], middle: int) -> int:
+    # Equal borders (a file of one line repeated) would peel off single lines: of those the middle one is taken.
+    return min(borders, key=lambda border: (border.rank, abs(border.row - middle))).row
+
+
+def _any_line(lines: Lines, start: int, stop: int) -> list[Border]:
+    return [lines.border(row, 0) for row in range(start + 1, stop)]
