@@ -29,13 +29,14 @@ def override(options: Options, assignments: Sequence[str]) -> Options:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         group_name, _, setting = name.partition(".")
-        group = getattr(options, group_name, None)
+        group: Any = getattr(options, group_name, None)
         known = {_camel(item.name): item for item in fields(group)} if group and equals else {}
         if setting not in known:
             wanted = f"unknown setting {name!r}" if equals else f"{assignment!r} is not NAME=VALUE"
             raise EvaluationError(f"--set: {wanted}")
-        changed: dict[str, Any] = {known[setting].name: _value(name, known[setting], text)}
-        options = replace(options, **{group_name: replace(group, **changed)})  # type: ignore[type-var]
+        chosen = {known[setting].name: _value(name, known[setting], text)}
+        changed: dict[str, Any] = {group_name: replace(group, **chosen)}
+        options = replace(options, **changed)
     return options
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from indexer import Embedder, Hit, Index, Query, Vectors
+from indexer import Hit, Index, Query, Vectors
 from model.completer import RetrievalQuery
 from model.evaluation.tasks import EvaluationError, Task
 
@@ -22,21 +22,6 @@ class Encoder(Protocol):
     def fingerprint(self) -> str: ...
     def embed(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
     def fuse(self, groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-class WordsOnly:
-    """Stands in where no fuser is loaded: nodes without meaning, found by words and symbols alone."""
-
-    fingerprint = "words-only"
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        return self._blank(len(texts))
-
-    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
-        return self._blank(len(groups))
-
-    def _blank(self, n: int) -> Vectors:
-        return Vectors(np.zeros((n, 1), np.float16), np.zeros((n, 1, 1), np.float16))
 
 
 class FuserEmbedder:
@@ -51,10 +36,6 @@ class FuserEmbedder:
 
     def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
         return Vectors(*self._encoder.fuse(groups))
-
-
-def embedder_for(encoder: Encoder | None) -> Embedder:
-    return WordsOnly() if encoder is None else FuserEmbedder(encoder)
 
 
 class Repository:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from model.evaluation.metrics import MAX_TOKENS, answer, answer_end, edit_simila
 from model.evaluation.modes import Mode
 from model.evaluation.options import Options
 from model.evaluation.report import Score
-from model.evaluation.repository import Repository, embedder_for
+from model.evaluation.repository import FuserEmbedder, Repository
 from model.evaluation.tasks import Task
 from model.weights import LoadedModel
 
@@ -45,8 +45,7 @@ def evaluate(
         with ExitStack() as stack:
             index = None
             if any(mode.reads_index for mode in modes.values()):
-                index = Index.open(snapshots / name, embedder_for(model.encoder), snapshots / ".index", options.index)
-                stack.callback(index.close)
+                index = stack.enter_context(closing(_open_index(snapshots, name, model, options)))
             repository = Repository(snapshots / name, index)
             for task in group:
                 progress(Progress(done, len(tasks), name))
@@ -56,6 +55,11 @@ def evaluate(
                     completion = mode.complete(Completer(model, options.model), request_for(task), repository)
                     yield score(task, mode_name, completion)
                 done += 1
+
+
+def _open_index(snapshots: Path, name: str, model: LoadedModel, options: Options) -> Index:
+    embedder = FuserEmbedder(model.encoder) if model.encoder else None
+    return Index.open(snapshots / name, embedder, snapshots / ".index" / name, options.index, options.retrieval)
 
 
 def score(task: Task, mode: str, completion: Completion) -> Score:

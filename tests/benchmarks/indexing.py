@@ -1,0 +1,156 @@
+"""The index: how fast it is built, changed, opened again and searched."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from indexer import Embedder, Index, Query
+from tests.benchmarks.embedders import FreeEmbedder
+from tests.benchmarks.measurement import Measurement, percentiles
+from tests.benchmarks.subjects import Subject, chunks_of
+
+MAX_SECONDS = 240.0  # of a first index; what is not done by then is not measured
+N_EDITS = 20
+N_QUERIES = 200
+N_EMBEDDED = 192
+
+
+def first_index(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
+    """From nothing to an index: reading, chunking, digests, storing and the graph for search, without the fuser."""
+    start = time.perf_counter()
+    with opened(subject, embedder) as index:
+        report = index.update(cancelled=lambda: time.perf_counter() - start > MAX_SECONDS)
+        seconds = time.perf_counter() - start
+        stats = index.stats()
+    values = {"chunks_per_s": report.chunks / seconds, "seconds": seconds, "chunks": report.chunks}
+    values |= {"lines": subject.n_lines, "store_mb": stats.bytes / 1e6}
+    note = "embedding apart" if seconds < MAX_SECONDS else f"stopped after {MAX_SECONDS:.0f} s"
+    yield _row("first index", subject, "chunk + store", values, ">= 2,000 chunks/s", note)
+
+
+def embedding(subject: Subject, texts: list[str], embedder: Embedder) -> Iterator[Measurement]:
+    """The fuser alone on real chunks of the repository, in batches of 16 as the index hands them over."""
+    texts = random.Random(0).sample(texts, min(len(texts), N_EMBEDDED))
+    if not texts:
+        return
+    embedder.embed(texts[:16])
+    start = time.perf_counter()
+    for first in range(0, len(texts), 16):
+        embedder.embed(texts[first : first + 16])
+    seconds = time.perf_counter() - start
+    values = {"chunks_per_s": len(texts) / seconds, "ms_per_chunk": seconds / len(texts) * 1e3}
+    yield _row("first index", subject, "embedding", values, note=f"a sample of {len(texts)} chunks")
+
+
+def one_edit(subject: Subject, embedder: FreeEmbedder, real: Embedder | None) -> Iterator[Measurement]:
+    """One line changed inside one function of one file: from `update` called (the quiet time is over) to retrievable.
+
+    With `real` the changed nodes go through the fuser, as in the server.
+    """
+    with opened(subject, embedder) as index:
+        index.update()
+        embedder.real = real
+        times, embedded, found = [], [], 0
+        for number, file in enumerate(_editable(subject)):
+            name = f"edited_name_{number}"
+            _edit(file, name)
+            before, start = embedder.n_embedded, time.perf_counter()
+            index.update([file])
+            hits = index.search(_query(f"value = {name}"), 8)
+            times.append((time.perf_counter() - start) * 1e3)
+            embedded.append(embedder.n_embedded - before)
+            found += any(name in hit.text for hit in hits)
+        embedder.real = None
+    values = {**percentiles(times), "leaves_mean": float(np.mean(embedded)), "leaves_max": max(embedded)}
+    values["retrieved_percent"] = 100 * found / len(times)
+    note = f"{len(times)} edits, update and search" + (", with the fuser" if real else ", without the fuser")
+    yield _row("one edit", subject, "one line in a function", values, "<= 300 ms, 1 leaf", note)
+
+
+def reopened(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
+    """Open the finished index and answer one search; then compare it with the disk, which finds nothing to do."""
+    opening, searched, scanned = [], [], []
+    for _ in range(5):
+        start = time.perf_counter()
+        with opened(subject, embedder) as index:
+            opening.append(_ms_since(start))
+            index.search(_query("import os"), 8)
+            searched.append(_ms_since(start))
+            start = time.perf_counter()
+            index.update()
+            scanned.append(_ms_since(start))
+            n_chunks = index.stats().chunks
+    values = {"open_ms": float(np.median(opening)), "open_and_search_ms": float(np.median(searched))}
+    values |= {"scan_ms": float(np.median(scanned)), "chunks": n_chunks}
+    yield _row("re-open", subject, "median of 5", values, "<= 300 ms at 100k chunks", "files in the system's cache")
+
+
+def retrieval(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
+    """`Index.search` at real cursors: dense with a key, words, and symbols, fused."""
+    times = []
+    with opened(subject, embedder) as index:
+        for query in queries(subject, N_QUERIES, embedder):
+            start = time.perf_counter()
+            index.search(query, 8)
+            times.append(_ms_since(start))
+    yield _row("retrieval", subject, "dense + words + symbols", percentiles(times), note=f"{len(times)} cursors")
+
+
+def queries(subject: Subject, n: int, embedder: Embedder) -> Iterator[Query]:
+    """Queries at the ends of lines drawn with a fixed seed; the key is that of the text around the cursor."""
+    draw = random.Random(1)
+    for file in subject.sample(n):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        cursor = text.find("\n", draw.randrange(len(text) + 1))
+        before, after = (text[:cursor], text[cursor:]) if cursor >= 0 else (text, "")
+        key = embedder.embed([before[-600:]]).keys[0].astype(np.float32)
+        yield Query(file.relative_to(subject.root).as_posix(), before, after, key)
+
+
+def opened(subject: Subject, embedder: Embedder) -> closing[Index]:
+    """The subject's index, to be used in a with statement."""
+    return closing(Index.open(subject.root, embedder, subject.cache))
+
+
+def _editable(subject: Subject) -> list[Path]:
+    """Files in which some chunk is a function of several lines."""
+    files = (file for file in subject.sample(N_EDITS * 5) if _editable_line(file) is not None)
+    return [file for file, _ in zip(files, range(N_EDITS), strict=False)]
+
+
+def _editable_line(file: Path) -> int | None:
+    """The first line of a function's body, 0-based."""
+    for piece in chunks_of(file):
+        lines = piece.text.splitlines()
+        if lines and lines[0].lstrip().startswith("def ") and lines[0].endswith(":") and len(lines) > 6:
+            return piece.first_line
+    return None
+
+
+def _edit(file: Path, name: str) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    row = _editable_line(file)
+    assert row is not None  # `_editable` saw to it
+    indent = lines[row][: len(lines[row]) - len(lines[row].lstrip())]
+    lines.insert(row, f"{indent}{name} = 1\n")
+    file.write_text("".join(lines), encoding="utf-8")
+
+
+def _query(before: str) -> Query:
+    return Query("", before, "", None)
+
+
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1e3
+
+
+def _row(
+    benchmark: str, subject: Subject, case: str, values: dict[str, float], target: str = "", note: str = ""
+) -> Measurement:
+    return Measurement(benchmark, subject.name, len(subject.files), case, values, target, note)

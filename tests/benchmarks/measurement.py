@@ -1,0 +1,103 @@
+"""What a benchmark reports, and how it is shown to people and to scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row. Names in `values` end with their unit (`p50_ms`); `target` is DESIGN's, where it has one."""
+
+    benchmark: str
+    repository: str
+    files: int
+    case: str
+    values: Mapping[str, float]
+    target: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it was measured. `load` is how busy the machine was with other things (1-minute average) at the start."""
+
+    processor: str
+    cores: int
+    load: float
+    python: str
+    torch: str
+    commit: str
+
+
+def this_machine() -> Machine:
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 0,
+        load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
+        python=platform.python_version(),
+        torch=version("torch"),
+        commit=_commit(),
+    )
+
+
+def percentiles(samples: Sequence[float], unit: str = "ms") -> dict[str, float]:
+    """Median and 95th percentile."""
+    return {f"p50_{unit}": float(np.percentile(samples, 50)), f"p95_{unit}": float(np.percentile(samples, 95))}
+
+
+def heading(machine: Machine) -> str:
+    return (
+        f"{machine.processor}, {machine.cores} cores, load {machine.load} at the start; "
+        f"Python {machine.python}, torch {machine.torch}, commit {machine.commit}"
+    )
+
+
+def row(measurement: Measurement) -> str:
+    """A row of the table."""
+    values = "  ".join(f"{name} {_number(value)}" for name, value in measurement.values.items())
+    goal = f"   [{measurement.target}]" if measurement.target else ""
+    note = f"   ({measurement.note})" if measurement.note else ""
+    return f"  {measurement.case:<34}  {values}{goal}{note}"
+
+
+def table(measurements: Iterable[Measurement]) -> Iterable[str]:
+    """Rows under a headline for each benchmark and repository, in the order they come."""
+    last = None
+    for measurement in measurements:
+        if last != (group := (measurement.benchmark, measurement.repository)):
+            yield f"\n{measurement.benchmark}: {measurement.repository}, {measurement.files:,} Python files"
+            last = group
+        yield row(measurement)
+
+
+def json_line(measurement: Measurement, machine: Machine) -> str:
+    return json.dumps({**asdict(measurement), "machine": asdict(machine)})
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    command = ("git", "-C", str(here), "describe", "--always", "--dirty")
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"

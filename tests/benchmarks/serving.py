@@ -1,0 +1,112 @@
+"""The real server over stdio with a real client: start, answers, typing along, and doing nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.benchmarks.completion import Cursor, cursors
+from tests.benchmarks.measurement import Measurement, percentiles
+from tests.benchmarks.subjects import Subject
+from tests.editor import READY, Editor, inserted
+
+N_PLACES = 24
+MAX_WAIT = 300.0  # seconds for the first index; embedding a large repository on a busy CPU takes longer
+IDLE_SECONDS = 10.0
+
+
+def served(subject: Subject, model: str) -> Iterator[Measurement]:
+    """Start to first answer, keystroke to answer, typing along a suggestion, processor time when idle."""
+    yield from asyncio.run(_session(subject, model))
+
+
+async def _session(subject: Subject, model: str) -> list[Measurement]:
+    places = list(cursors(subject, N_PLACES))
+    editor = Editor(subject.root)
+    try:
+        rows = [_row(subject, "start", await _start(editor, subject, model, places[0]), "<= 3 s to the first answer")]
+        await _settled(editor)
+        rows += await _answers(editor, subject, places[1:])
+        if idle := await _idle(editor):
+            rows.append(_row(subject, "idle", idle, "< 0.1 %", f"over {IDLE_SECONDS:.0f} s"))
+    finally:
+        await editor.stop()
+    return rows
+
+
+async def _start(editor: Editor, subject: Subject, model: str, place: Cursor) -> dict[str, float]:
+    """Nothing is cached: the process starts, shakes hands, and is asked at once."""
+    start = time.perf_counter()
+    await editor.start(subject.cache / "server", "--set", f"model.name={model}")
+    initialized = time.perf_counter() - start
+    uri = editor.open(subject.root / place.path, place.prefix + place.suffix)
+    items, _ = await editor.suggestions(uri, len(place.prefix))
+    answered = time.perf_counter() - start
+    return {"initialize_s": initialized, "first_answer_s": answered, "suggestions": len(items)}
+
+
+async def _settled(editor: Editor) -> None:
+    """Wait until the first index is complete."""
+    end = time.monotonic() + MAX_WAIT
+    while editor.status.get("state") not in READY and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+
+
+async def _answers(editor: Editor, subject: Subject, places: list[Cursor]) -> list[Measurement]:
+    """At each place the first three characters are typed with a request after each; then the suggestion is followed."""
+    asked: list[float] = []
+    along: list[float] = []
+    for place in places:
+        uri = editor.open(subject.root / place.path, place.prefix + place.suffix)
+        offset = len(place.prefix)
+        for character in place.line[:3]:
+            offset = editor.type(uri, offset, character)
+            items, ms = await editor.suggestions(uri, offset)
+            asked.append(ms)
+        if items:
+            along += await _type_along(editor, uri, offset, inserted(items[0]))
+    rows = [_row(subject, "keystroke to answer", percentiles(asked), "p50 <= 120 ms, p95 <= 300 ms", _n(asked))]
+    if along:
+        rows.append(_row(subject, "typed along", percentiles(along), "<= 5 ms", _n(along)))
+    return rows
+
+
+async def _type_along(editor: Editor, uri: str, offset: int, suggestion: str) -> list[float]:
+    """Type the beginning of the suggestion; the milliseconds of each answer that is the rest of it."""
+    times = []
+    for n in range(1, min(8, len(suggestion))):
+        offset = editor.type(uri, offset, suggestion[n - 1])
+        items, ms = await editor.suggestions(uri, offset)
+        if not items or inserted(items[0]) != suggestion[n:]:
+            break
+        times.append(ms)
+    return times
+
+
+async def _idle(editor: Editor) -> dict[str, float]:
+    """Processor time of the server's process while nobody asks for anything; Linux only."""
+    await asyncio.sleep(1.0)
+    before = _cpu_seconds(editor.server_pid)
+    if before is None:
+        return {}
+    await asyncio.sleep(IDLE_SECONDS)
+    return {"cpu_percent": 100 * ((_cpu_seconds(editor.server_pid) or before) - before) / IDLE_SECONDS}
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime and stime
+
+
+def _row(subject: Subject, case: str, values: dict[str, float], target: str, note: str = "") -> Measurement:
+    return Measurement("server", subject.name, len(subject.files), case, values, target, note)
+
+
+def _n(samples: list[float]) -> str:
+    return f"{len(samples)} requests"

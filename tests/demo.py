@@ -1,0 +1,186 @@
+"""`make demo`: index this repository, start the real server over stdio, and complete at a real cursor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.editor import Editor, inserted
+
+ROOT = Path(__file__).parent.parent
+MAX_SECONDS = 240.0  # for the first index, on the slowest machine that we want to demonstrate on
+N_ABOVE = 6  # lines shown above the cursor
+N_TYPED = 8  # characters of the suggestion that are typed
+
+
+class DemoError(Exception):
+    """What went wrong, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A line of this repository that uses what another file defines; the cursor stands behind `before`."""
+
+    path: str
+    before: str  # unique in the file; the rest of its line is taken away, as if not written yet
+
+    def texts(self) -> tuple[str, str]:
+        """The document before and after the cursor."""
+        text = (ROOT / self.path).read_text(encoding="utf-8")
+        if text.count(self.before) != 1:
+            raise DemoError(f"The demo's place {self.before!r} is not in {self.path} just once.")
+        cursor = text.index(self.before) + len(self.before)
+        return text[:cursor], text[text.index("\n", cursor) :]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A suggestion, and where."""
+
+    scene: Scene
+    uri: str
+    offset: int
+    text: str
+    ms: float
+
+
+# The first that the model has something to say about is shown.
+SCENES = (
+    Scene("model/evaluation/repository.py", "return self.index.search("),
+    Scene("model/evaluation/run.py", "            repository = "),
+    Scene("lsp_server/session.py", "            request = "),
+    Scene("model/completer.py", "        self._generator = "),
+)
+
+
+def main() -> int:
+    """Exit code 1, with a sentence, when anything does not work."""
+    try:
+        asyncio.run(asyncio.wait_for(_demo(), MAX_SECONDS + 60))
+    except DemoError as problem:
+        print(f"\nThe demo failed: {problem}", file=sys.stderr)
+        return 1
+    except TimeoutError:
+        print("\nThe demo failed: the server did not answer in time.", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _demo() -> None:
+    print(_bold(f"hef-lsp on its own repository, {ROOT.name}\n"))
+    with tempfile.TemporaryDirectory(prefix="hef-demo-") as cache:
+        editor = Editor(ROOT)
+        start = time.perf_counter()
+        await editor.start(Path(cache))
+        print(f"  start     the server answered after {time.perf_counter() - start:.1f} s")
+        try:
+            await _indexed(editor)
+            shown = await _first_suggestion(editor)
+            _show(shown)
+            await _show_context(editor, shown)
+            await _type_along(editor, shown)
+        finally:
+            code = await editor.stop()
+    if code != 0:
+        raise DemoError(f"the server ended with exit code {code}.")
+    print("\n  The server ended cleanly. Nothing left this machine.")
+
+
+async def _indexed(editor: Editor) -> None:
+    """Wait for the first index and show how far it is."""
+    start = time.monotonic()
+    while (state := editor.status.get("state")) != "ready":
+        if state == "error":
+            reason, step = editor.status["reason"], editor.status["nextStep"]
+            raise DemoError(f"{editor.status['message']} {reason} {step}")
+        if time.monotonic() - start > MAX_SECONDS:
+            raise DemoError(f"the index was not ready after {MAX_SECONDS:.0f} s.")
+        _progress_line(str(editor.status.get("message", "Starting.")))
+        await asyncio.sleep(0.1)
+    _progress_line("")
+    print(f"  model     {editor.status['model']}")
+    print(f"  index     {editor.status['message']} It took {time.monotonic() - start:.1f} s.")
+
+
+async def _first_suggestion(editor: Editor) -> Shown:
+    for scene in SCENES:
+        before, after = scene.texts()
+        uri = editor.open(ROOT / scene.path, before + after)
+        items, ms = await editor.suggestions(uri, len(before))
+        if items:
+            return Shown(scene, uri, len(before), inserted(items[0]), ms)
+    raise DemoError("the model had nothing to suggest at any place of the demo.")
+
+
+def _show(shown: Shown) -> None:
+    """The lines above the cursor and the suggestion behind it, as an editor draws it."""
+    lines = shown.scene.texts()[0].split("\n")
+    first = max(0, len(lines) - 1 - N_ABOVE)
+    print(f"\n  {_bold(shown.scene.path)}")
+    for number, line in enumerate(lines[first:-1], first + 1):
+        print(f"  {number:5} | {line}")
+    ghost = shown.text.split("\n")
+    print(f"  {len(lines):5} | {lines[-1]}{_ghost(ghost[0])}")
+    for line in ghost[1:]:
+        print(f"        | {_ghost(line)}")
+
+
+async def _show_context(editor: Editor, shown: Shown) -> None:
+    """What of the repository the suggestion was written with, and what it cost."""
+    about = await editor.command("hef-lsp.context")
+    timings = about["timingsMs"]
+    stages = ", ".join(f"{stage} {timings[stage]:.0f} ms" for stage in ("retrieve", "prefill", "decode"))
+    print(f"\n  answered  in {shown.ms:.0f} ms: {stages}")
+    print(f"  prompt    {about['promptTokens']} tokens, {about['tokens']} written; mode {about['mode']}")
+    print("  context   " + "\n            ".join(_places(about["context"]) or ["nothing of the repository"]))
+
+
+def _places(context: Sequence[dict[str, Any]]) -> list[str]:
+    lines = {"chunk": ":{firstLine}-{lastLine}", "file": " (the whole file)", "directory": "/ (directory)"}
+    return [(item["path"] or ".") + lines.get(item["level"], " (repository)").format(**item) for item in context]
+
+
+async def _type_along(editor: Editor, shown: Shown) -> None:
+    """Type the beginning of the suggestion: the rest must stay, without the model being asked."""
+    offset, times = shown.offset, []
+    n_typed = min(N_TYPED, len(shown.text) - 1)
+    for n in range(n_typed):
+        offset = editor.type(shown.uri, offset, shown.text[n])
+        items, ms = await editor.suggestions(shown.uri, offset)
+        rest = shown.text[n + 1 :]
+        if rest.strip() and [inserted(item) for item in items] != [rest]:
+            raise DemoError(f"the suggestion was lost while {shown.text[: n + 1]!r} of it was typed.")
+        times.append(ms)
+    if times:
+        print(f"  typing    {shown.text[:n_typed]!r}: the rest stays; ", end="")
+        print(f"each key is answered in {median(times):.1f} ms (slowest {max(times):.1f} ms), without the model")
+
+
+def _progress_line(text: str) -> None:
+    if sys.stdout.isatty():
+        print(f"\r  {text}\x1b[K", end="\r" if not text else "", flush=True)
+
+
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if _colors() else text
+
+
+def _ghost(text: str) -> str:
+    """Grey and slanted, as editors show ghost text; between marks where there are no colors."""
+    return f"\x1b[3;96m{text}\x1b[0m" if _colors() else f"[[{text}]]"
+
+
+def _colors() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The answer is never in the index: rule 1 of a fair run."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from indexer import Index, Query
+from model.completer import RetrievalQuery
+from model.evaluation.repository import Repository, extract
+from model.evaluation.tasks import EvaluationError, Task
+from tests.model.evaluation.holes import a_task, write_archive
+
+SECRET = "zebra_quagga_okapi"
+OTHER = "def price(item):\n    return item.price\n"
+LAST = "def ship(cart):\n    return cart.lorry\n"
+
+
+def _task(number: int, target: str, path: str = "shop/cart.py") -> Task:
+    return a_task(task_id=f"t/{number}", target=target, path=path)
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """A repository in which the target of task 1 stands once, and that of task 2 once, in another file."""
+    texts = {
+        "shop/shop/cart.py": _task(1, f"    return {SECRET}(items)").text,
+        "shop/shop/till.py": _task(2, "    return gnu_kudu(items)").text,
+        "shop/shop/price.py": OTHER,
+        "shop/shop/ship.py": LAST,
+    }
+    extract(write_archive(tmp_path / "repos.tar.xz", texts), {"shop"}, tmp_path)
+    return tmp_path / "shop"
+
+
+def _texts(repository: Repository, words: str) -> str:
+    """All that any search can find."""
+    found = repository.index.search(Query("", words, "", None), 100) if repository.index else []
+    found += repository.retrieve(RetrievalQuery("shop/cart.py", words, "", None))
+    return "".join(hit.text + hit.signature for hit in found)
+
+
+def test_the_answer_is_neither_retrieved_nor_stored(snapshot: Path) -> None:
+    index = Index.open(snapshot, None, cache_dir=snapshot.parent / "cache")
+    repository = Repository(snapshot, index)
+    repository.punch(_task(1, f"    return {SECRET}(items)"))
+    assert "item.price" in _texts(repository, "price item")
+    assert SECRET not in _texts(repository, f"return {SECRET} items")
+    index.close()
+    stored = [file for file in (snapshot.parent / "cache").rglob("*") if file.is_file()]
+    assert any(b"lorry" in file.read_bytes() for file in stored)  # the rest is there to be found
+    assert not any(SECRET.encode() in file.read_bytes() for file in stored)
+
+
+def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(snapshot: Path) -> None:
+    index = Index.open(snapshot, None, cache_dir=snapshot.parent / "cache")
+    repository = Repository(snapshot, index)
+    first, second = _task(1, f"    return {SECRET}(items)"), _task(2, "    return gnu_kudu(items)", "shop/till.py")
+    repository.punch(first)
+    assert "gnu_kudu" in _texts(repository, "return gnu_kudu items")
+    repository.punch(second)
+    assert SECRET in _texts(repository, f"return {SECRET} items")
+    assert "gnu_kudu" not in _texts(repository, "return gnu_kudu items")
+    index.close()
+
+
+def test_a_second_hole_in_the_same_file_closes_the_first(snapshot: Path) -> None:
+    whole = _task(1, f"    return {SECRET}(items)")
+    other = a_task(prefix=whole.prefix + whole.target, target="\n\nprint(total([]))", suffix="\n")
+    repository = Repository(snapshot, None)
+    repository.punch(whole)
+    repository.punch(other)
+    assert (snapshot / "shop/cart.py").read_text() == other.text_with_hole
+
+
+def test_a_file_that_is_not_the_tasks_is_refused(snapshot: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"are not shop/cart\.py of shop"):
+        Repository(snapshot, None).punch(_task(1, "    return something_else"))
+    with pytest.raises(EvaluationError, match=r"are not shop/none\.py of shop"):
+        Repository(snapshot, None).punch(_task(1, "x", "shop/none.py"))
+
+
+def test_a_repository_that_the_archive_lacks_is_named(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "repos.tar", {"shop/a.py": "a\n"})
+    with pytest.raises(EvaluationError, match="does not hold bank"):
+        extract(archive, {"shop", "bank"}, tmp_path)
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    archive = tmp_path / "repos.tar.xz"
+    archive.write_bytes(b"no tar")
+    with pytest.raises(EvaluationError, match="cannot be unpacked"):
+        extract(archive, {"shop"}, tmp_path)
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../outside.py"])
+def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, link: str) -> None:
+    archive = tmp_path / "repos.tar"
+    with tarfile.open(archive, "w") as tar:
+        member = tarfile.TarInfo("shop/evil.py")
+        member.type, member.linkname = tarfile.SYMTYPE, link
+        tar.addfile(member, io.BytesIO())
+    with pytest.raises(EvaluationError, match="cannot be unpacked"):
+        extract(archive, {"shop"}, tmp_path / "into")
+    assert not (tmp_path / "into/shop/evil.py").exists()
