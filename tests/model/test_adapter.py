@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from model.adapter import Adapter, load_adapter
 from model.checkpoint import WeightsError
+from model.fuser import Encoded
 
 CPU = torch.device("cpu")
 TEXTS = ["class A:\n    def f(self): ...", "x = 1", "", "def g(a, b):\n    return a + b\n" * 40, "naïve = '😀'"]
@@ -39,6 +41,22 @@ def test_batches_are_split_and_put_together_again(adapter: Adapter, monkeypatch:
     monkeypatch.setattr("model.adapter._BATCH_TOKENS", 1)
     apart = adapter.encoder.embed(TEXTS)
     np.testing.assert_allclose(whole.memories, apart.memories, atol=5e-2, rtol=1e-2)
+
+
+def test_a_long_text_does_not_pad_many_short_ones(adapter: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    padded: list[int] = []
+    encode = adapter.encoder.fuser.encode_chunks
+
+    def recording(chunks: Sequence[Sequence[int]]) -> Encoded:
+        padded.append(len(chunks) * max(map(len, chunks)))
+        return encode(chunks)
+
+    monkeypatch.setattr(adapter.encoder.fuser, "encode_chunks", recording)
+    monkeypatch.setattr("model.adapter._BATCH_TOKENS", 128)
+    adapter.encoder.embed(["x y z 1", "a b c d e f g h i j k " * 9] * 8)
+    assert max(padded) <= 128
+    assert sum(padded) < 8 * 64 + 8 * 24
+    assert len(padded) <= 7
 
 
 def test_groups_of_children_become_parents(adapter: Adapter) -> None:

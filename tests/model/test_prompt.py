@@ -112,14 +112,15 @@ def test_a_line_longer_than_the_budget_is_cut_anywhere(vocabulary: Vocabulary) -
     assert len(vocabulary.encode(before)) > 40
 
 
-def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary) -> None:
-    """Whatever is typed, all that stands before it keeps its place, so its keys and values stay valid."""
-    moved = 0
-    for typed in range(1, 60):
-        old = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * (typed - 1), LINES, whole(300)).ids
-        new = build_prompt(vocabulary, "spm", empty_head(HIDDEN), LINES + "a b " * typed, LINES, whole(300)).ids
-        moved += new[: len(old) - 1] != old[:-1]
-    assert moved <= 4
+@pytest.mark.parametrize("above", [LINES, "import os\n"], ids=["a long file", "its first lines"])
+def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary, above: str) -> None:
+    """What stands before the typed text keeps its place, so its keys and values stay valid; with few exceptions."""
+
+    def ids(typed: int) -> tuple[int, ...]:
+        return build_prompt(vocabulary, "spm", empty_head(HIDDEN), above + "a b " * typed, LINES, whole(300)).ids
+
+    moved = sum(ids(typed)[: len(ids(typed - 1)) - 1] != ids(typed - 1)[:-1] for typed in range(1, 60))
+    assert moved <= 5
 
 
 def test_documents_come_worst_first_and_the_best_survives_a_small_budget(vocabulary: Vocabulary) -> None:
