@@ -3,6 +3,8 @@
 Imports nothing else of this project; what turns text into vectors is handed in as an `Embedder`.
 """
 
+from indexer.blocks import Block, block_at
+from indexer.chunking import language_of
 from indexer.database import default_cache_dir
 from indexer.files import is_completable
 from indexer.hierarchy import Embedder, Vectors
@@ -10,8 +12,10 @@ from indexer.index import Index, IndexStats
 from indexer.retrieval import Hit, Query
 from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.updating import Progress, UpdateReport
+from indexer.watcher import Watcher
 
 __all__ = [
+    "Block",
     "Embedder",
     "Hit",
     "Index",
@@ -22,6 +26,9 @@ __all__ = [
     "RetrievalSettings",
     "UpdateReport",
     "Vectors",
+    "Watcher",
+    "block_at",
     "default_cache_dir",
     "is_completable",
+    "language_of",
 ]

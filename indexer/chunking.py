@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import PurePath
 
 import tree_sitter_python
-from tree_sitter import Language, Node, Parser, Query, QueryCursor
+from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
 from indexer.splitting import Border, Limits, Lines, split
 
@@ -124,10 +124,14 @@ def _python() -> tuple[Language, Query]:
     return language, Query(language, files("indexer").joinpath("queries/python.scm").read_text("utf-8"))
 
 
+def parse_python(source: bytes) -> Tree:
+    """The syntax tree of UTF-8 source; errors are nodes in it."""
+    return Parser(_python()[0]).parse(source)
+
+
 def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
     source = text.encode("utf-8", "replace")
-    language, query = _python()
-    captures = QueryCursor(query).captures(Parser(language).parse(source).root_node)
+    captures = QueryCursor(_python()[1]).captures(parse_python(source).root_node)
     comments = {node.start_point.row for node in captures.get("comment", ()) if _begins_line(node, lines)}
     firsts = {node.start_point.row for node in captures.get("first", ())}
 

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
@@ -77,9 +78,10 @@ class Rules:
 
     def __init__(self, root: Path, settings: IndexSettings = IndexSettings()) -> None:
         self._root = root
-        self._ignore = settings.ignore
+        self._user = _spec(settings.ignore)
         deny = (fnmatch.translate(pattern.lower()) for pattern in (*_SECRETS, *settings.secrets))
         self._secret = re.compile("|".join(deny))
+        self._files: dict[str, GitIgnoreSpec | None] = {}
         self._chains: dict[str, list[tuple[str, GitIgnoreSpec]]] = {}
 
     def is_secret(self, name: str) -> bool:
@@ -112,13 +114,26 @@ class Rules:
         if chain is None:
             parts = PurePosixPath(directory).parts
             inward = ["".join(part + "/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
-            read = [(prefix, name) for name in (".hefignore", ".gitignore") for prefix in inward]
-            read.append(("", ".git/info/exclude"))
-            specs = [(prefix, _read_spec(self._root / prefix / name)) for prefix, name in read]
-            specs = [("", _spec(self._ignore)), *specs, ("", _spec(_BUILT_IN))]
+            read = [(prefix, prefix + name) for name in (".hefignore", ".gitignore") for prefix in inward]
+            specs = [(prefix, self._file(path)) for prefix, path in [*read, ("", ".git/info/exclude")]]
+            specs = [("", self._user), *specs, ("", _built_in())]
             chain = [(prefix, spec) for prefix, spec in specs if spec is not None]
             self._chains[directory] = chain
         return chain
+
+    def _file(self, path: str) -> GitIgnoreSpec | None:
+        if path not in self._files:
+            try:
+                lines = (self._root / path).read_text("utf-8", "replace").splitlines()
+            except OSError:
+                lines = []
+            self._files[path] = _spec(lines)
+        return self._files[path]
+
+
+@cache
+def _built_in() -> GitIgnoreSpec | None:
+    return _spec(_BUILT_IN)
 
 
 def _spec(lines: Iterable[str]) -> GitIgnoreSpec | None:
@@ -126,18 +141,10 @@ def _spec(lines: Iterable[str]) -> GitIgnoreSpec | None:
     kept = []
     for line in lines:
         try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:
+            kept.append(GitIgnoreSpec.from_lines([line]).patterns[0])
+        except (ValueError, IndexError):
             continue
-        kept.append(line)
-    return GitIgnoreSpec.from_lines(kept) if kept else None
-
-
-def _read_spec(path: Path) -> GitIgnoreSpec | None:
-    try:
-        return _spec(path.read_text("utf-8", "replace").splitlines())
-    except OSError:
-        return None
+    return GitIgnoreSpec(kept) if any(pattern.include is not None for pattern in kept) else None
 
 
 def is_completable(root: Path, path: Path, settings: IndexSettings = IndexSettings()) -> bool:

@@ -35,8 +35,9 @@ def identifiers(text: str) -> list[str]:
 def terms(text: str) -> list[str]:
     """Distinct search terms of a text, at most 400: a chunk's document in the full-text index."""
     found: dict[str, None] = {}
-    for identifier in dict.fromkeys(identifiers(text)):
-        found.update(dict.fromkeys(terms_of(identifier)))
+    for identifier in dict.fromkeys(_IDENTIFIER.findall(text)):
+        if identifier.lower() not in COMMON_WORDS:
+            found.update(dict.fromkeys(terms_of(identifier)))
     return list(found)[:_MAX_TERMS]
 
 

@@ -1,0 +1,109 @@
+"""Whether a completion at a cursor is one line or a block, decided by the syntax around it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from indexer.chunking import parse_python
+
+_TAB_COLUMNS = 8
+_PLACEHOLDER = "pass"
+# Above this many lines only the surroundings of the cursor are parsed: a keystroke must not wait for 20,000 lines.
+_WHOLE_LINES, _LINES_BEFORE, _LINES_AFTER = 500, 400, 100
+_DEFINITION = re.compile(r"\s*(?:async\s+def\b|def\b|class\b|@)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What to complete. A block ends before the first non-blank line of fewer than `indent` columns; tabs are 8."""
+
+    multiline: bool
+    indent: int = 0
+
+
+LINE = Block(multiline=False)
+
+
+def block_at(text: str, offset: int, language: str) -> Block:
+    """A block where the cursor stands in an empty body (comments and a docstring apart), else one line.
+
+    `offset` counts characters. Inside comments, strings and half a statement it is one line.
+    """
+    before = text[:offset].split("\n")
+    after = text[offset:].split("\n")
+    if after[0].strip(" \t\r)]}\"',;:"):
+        return LINE
+    if language == "python":
+        return _python_block(before, after)
+    return _other_block(before, after)
+
+
+def _python_block(before: list[str], after: list[str]) -> Block:
+    here = before[-1]
+    if here.strip() and not here.rstrip().endswith(":"):
+        return LINE
+    before, after = _surroundings(before, after)
+    opener = _last_written(before[:-1])
+    head = here
+    if not here.strip() and opener.endswith(":") and _columns(here) <= _columns(opener):
+        head = " " * (_columns(opener) + 4)  # the editor has not indented the new line
+    # With a statement at the cursor the code around it parses, and the tree says whose body the cursor is in.
+    lead = "\n".join([*before[:-1], head + (" " if head.strip() else "")]).encode("utf-8", "replace")
+    tail = "\n".join(["", *after[1:]]).encode("utf-8", "replace")
+    root = parse_python(lead + _PLACEHOLDER.encode() + tail).root_node
+    node = root.descendant_for_byte_range(len(lead), len(lead) + len(_PLACEHOLDER))
+    while node is not None and node.type == _PLACEHOLDER:
+        node = node.parent
+    if node is None or node.type != "pass_statement" or node.parent is None:
+        return LINE
+    body = node.parent
+    if body.type not in ("block", "module") or any(
+        other != node and not _says_nothing(other, position) for position, other in enumerate(body.named_children)
+    ):
+        return LINE
+    if body.type == "module":
+        return Block(multiline=True)
+    owner = body.parent.start_point.row if body.parent else 0
+    return Block(True, _columns(head) if not head.strip() else _columns(before[owner]) + 1)
+
+
+def _says_nothing(node: object, position: int) -> bool:
+    """Comments, and the docstring: the first thing in a body."""
+    kind = getattr(node, "type", "")
+    if kind == "comment":
+        return True
+    children = getattr(node, "named_children", [])
+    return kind == "expression_statement" and position == 0 and [child.type for child in children] == ["string"]
+
+
+def _other_block(before: list[str], after: list[str]) -> Block:
+    """Without a grammar: after an opening line, as long as nothing deeper follows."""
+    here = before[-1]
+    opener = here if here.strip() else _last_written(before[:-1])
+    if not opener.rstrip().endswith(("{", ":", "=>", "->")):
+        return LINE
+    following = next((line for line in after[1:] if line.strip()), "")
+    if _columns(following) > _columns(opener):
+        return LINE
+    deeper = _columns(here) if not here.strip() and _columns(here) > _columns(opener) else _columns(opener) + 1
+    return Block(True, deeper)
+
+
+def _surroundings(before: list[str], after: list[str]) -> tuple[list[str], list[str]]:
+    """All lines of a small file; of a large one those from the least indented definition close above the cursor."""
+    if len(before) + len(after) <= _WHOLE_LINES:
+        return before, after
+    near = before[-_LINES_BEFORE:]
+    starts = [row for row, line in enumerate(near[:-1]) if _DEFINITION.match(line)]
+    start = min(starts, key=lambda row: (_columns(near[row]), -row), default=0)
+    # An indented beginning would not parse by itself.
+    return ["if True:", *near[start:]] if near[start][:1].isspace() else near[start:], after[:_LINES_AFTER]
+
+
+def _last_written(lines: list[str]) -> str:
+    return next((line.rstrip() for line in reversed(lines) if line.strip()), "")
+
+
+def _columns(line: str) -> int:
+    return len((line[: len(line) - len(line.lstrip())]).expandtabs(_TAB_COLUMNS))
