@@ -28,8 +28,10 @@ _CHARS_PER_TOKEN = 8
 # with every keystroke would throw the whole cache away.
 _CUT_LINES = 8
 _CUT_TOKENS = 64
-# A shorter piece of a snippet says nothing.
+# A shorter piece of a snippet says nothing, and one that fills the budget hides what else was found: the windows of
+# pretraining have 128 tokens, too.
 _MIN_DOCUMENT_TOKENS = 16
+_MAX_DOCUMENT_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +87,14 @@ def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
 
 
 def fit_documents(vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int) -> list[list[int]]:
-    """Ids of the first (path, text) pairs that fit `budget` tokens in all; what is too long is cut at its end."""
+    """Ids of the first (path, text) pairs that fit `budget` tokens in all; each is cut at a third of them."""
+    longest = max(_MIN_DOCUMENT_TOKENS, int(budget * _MAX_DOCUMENT_SHARE))
     chosen: list[list[int]] = []
     for path, text in documents:
         left = budget - sum(map(len, chosen))
         if left < _MIN_DOCUMENT_TOKENS:
             break
-        chosen.append(document_ids(vocabulary, path, text)[:left])
+        chosen.append(document_ids(vocabulary, path, text)[: min(left, longest)])
     return chosen
 
 

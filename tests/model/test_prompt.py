@@ -123,17 +123,25 @@ def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary, above: str) -> None:
     assert moved <= 5
 
 
-def test_documents_come_worst_first_and_the_best_survives_a_small_budget(vocabulary: Vocabulary) -> None:
-    documents = [("best.py", "def best(): ...\n\n"), ("worse.py", "def worse(): ...\n")]
-    every = worst_first(fit_documents(vocabulary, documents, 400))
-    assert text_of(vocabulary, every) == (
-        "<|file_sep|>worse.py\ndef worse(): ...\n<|file_sep|>best.py\ndef best(): ...\n"
-    )
-    (best,) = fit_documents(vocabulary, documents[:1], 400)
-    for budget in (len(best), len(best) + 5, len(best) + 15):
-        assert fit_documents(vocabulary, documents, budget) == [best]
-    assert fit_documents(vocabulary, documents, 20) == [best[:20]]
-    assert fit_documents(vocabulary, documents, 0) == []
+DOCUMENTS = [("best.py", "def best(): ...\n\n"), ("worse.py", "def worse(): ...\n"), ("long.py", LINES)]
+
+
+def test_documents_come_worst_first(vocabulary: Vocabulary) -> None:
+    ids = worst_first(fit_documents(vocabulary, DOCUMENTS[:2], 400))
+    assert text_of(vocabulary, ids) == "<|file_sep|>worse.py\ndef worse(): ...\n<|file_sep|>best.py\ndef best(): ...\n"
+
+
+@pytest.mark.parametrize(("budget", "n_documents"), [(0, 0), (15, 0), (16, 1), (31, 1), (90, 3), (300, 3)])
+def test_documents_keep_their_budget(vocabulary: Vocabulary, budget: int, n_documents: int) -> None:
+    documents = fit_documents(vocabulary, DOCUMENTS, budget)
+    assert len(documents) == n_documents
+    assert sum(map(len, documents)) <= budget
+
+
+def test_one_document_does_not_hide_the_others(vocabulary: Vocabulary) -> None:
+    documents = fit_documents(vocabulary, DOCUMENTS[::-1], 120)
+    assert [len(ids) for ids in documents[:1]] == [40]
+    assert documents[1:] == fit_documents(vocabulary, DOCUMENTS[1::-1], 120)
 
 
 def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> None:
