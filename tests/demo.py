@@ -1,4 +1,7 @@
-"""`make demo`: index this repository, start the real server over stdio, and complete at a real cursor."""
+"""`make demo`: index this repository, start the real server over stdio, and complete at a real cursor.
+
+Arguments go to the server: `python -m tests.demo --set model.name=FOLDER`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.editor import Editor, inserted
+from tests.e2e.editor import ROOT
+from tests.typist import Typist
 
-ROOT = Path(__file__).parent.parent
 MAX_SECONDS = 240.0  # for the first index, on the slowest machine that we want to demonstrate on
 N_ABOVE = 6  # lines shown above the cursor
 N_TYPED = 8  # characters of the suggestion that are typed
@@ -76,52 +79,52 @@ def main() -> int:
 
 async def _demo() -> None:
     print(_bold(f"hef-lsp on its own repository, {ROOT.name}\n"))
+    typist = Typist()
     with tempfile.TemporaryDirectory(prefix="hef-demo-") as cache:
-        editor = Editor(ROOT)
-        start = time.perf_counter()
-        await editor.start(Path(cache))
-        print(f"  start     the server answered after {time.perf_counter() - start:.1f} s")
         try:
-            await _indexed(editor)
-            shown = await _first_suggestion(editor)
+            start = time.perf_counter()
+            await typist.serve(ROOT, Path(cache), *sys.argv[1:])
+            print(f"  start     the server answered after {time.perf_counter() - start:.1f} s")
+            await _indexed(typist)
+            shown = await _first_suggestion(typist)
             _show(shown)
-            await _show_context(editor, shown)
-            await _type_along(editor, shown)
+            await _show_context(typist, shown)
+            await _type_along(typist, shown)
+            if code := await typist.bye():
+                raise DemoError(f"the server ended with exit code {code}.")
         finally:
-            code = await editor.stop()
-    if code != 0:
-        raise DemoError(f"the server ended with exit code {code}.")
+            await typist.leave()
     print("\n  The server ended cleanly. Nothing left this machine.")
 
 
-async def _indexed(editor: Editor) -> None:
+async def _indexed(typist: Typist) -> None:
     """Wait for the first index and show how far it is."""
     start = time.monotonic()
-    while (state := editor.status.get("state")) != "ready":
-        if state == "error":
-            reason, step = editor.status["reason"], editor.status["nextStep"]
-            raise DemoError(f"{editor.status['message']} {reason} {step}")
+    while typist.state != "ready":
+        if typist.state == "error":
+            status = typist.statuses[-1]
+            raise DemoError(f"{status['message']} {status['reason']} {status['nextStep']}")
         if time.monotonic() - start > MAX_SECONDS:
             raise DemoError(f"the index was not ready after {MAX_SECONDS:.0f} s.")
-        _progress_line(str(editor.status.get("message", "Starting.")))
+        _progress_line(typist.statuses[-1]["message"] if typist.statuses else "Starting.")
         await asyncio.sleep(0.1)
     _progress_line("")
-    print(f"  model     {editor.status['model']}")
-    print(f"  index     {editor.status['message']} It took {time.monotonic() - start:.1f} s.")
+    print(f"  model     {typist.statuses[-1]['model']}")
+    print(f"  index     {typist.statuses[-1]['message']} It took {time.monotonic() - start:.1f} s.")
 
 
-async def _first_suggestion(editor: Editor) -> Shown:
+async def _first_suggestion(typist: Typist) -> Shown:
     for scene in SCENES:
         before, after = scene.texts()
-        uri = editor.open(ROOT / scene.path, before + after)
-        items, ms = await editor.suggestions(uri, len(before))
-        if items:
-            return Shown(scene, uri, len(before), inserted(items[0]), ms)
+        uri = typist.open_document(ROOT / scene.path, before + after)
+        text, ms = await typist.suggestion_at(uri, len(before))
+        if text:
+            return Shown(scene, uri, len(before), text, ms)
     raise DemoError("the model had nothing to suggest at any place of the demo.")
 
 
 def _show(shown: Shown) -> None:
-    """The lines above the cursor and the suggestion behind it, as an editor draws it."""
+    """The lines above the cursor and the suggestion behind it, as an typist draws it."""
     lines = shown.scene.texts()[0].split("\n")
     first = max(0, len(lines) - 1 - N_ABOVE)
     print(f"\n  {_bold(shown.scene.path)}")
@@ -133,9 +136,9 @@ def _show(shown: Shown) -> None:
         print(f"        | {_ghost(line)}")
 
 
-async def _show_context(editor: Editor, shown: Shown) -> None:
+async def _show_context(typist: Typist, shown: Shown) -> None:
     """What of the repository the suggestion was written with, and what it cost."""
-    about = await editor.command("hef-lsp.context")
+    about = await typist.command("context")
     timings = about["timingsMs"]
     stages = ", ".join(f"{stage} {timings[stage]:.0f} ms" for stage in ("retrieve", "prefill", "decode"))
     print(f"\n  answered  in {shown.ms:.0f} ms: {stages}")
@@ -148,15 +151,14 @@ def _places(context: Sequence[dict[str, Any]]) -> list[str]:
     return [(item["path"] or ".") + lines.get(item["level"], " (repository)").format(**item) for item in context]
 
 
-async def _type_along(editor: Editor, shown: Shown) -> None:
+async def _type_along(typist: Typist, shown: Shown) -> None:
     """Type the beginning of the suggestion: the rest must stay, without the model being asked."""
     offset, times = shown.offset, []
-    n_typed = min(N_TYPED, len(shown.text) - 1)
+    n_typed = min(N_TYPED, len(shown.text.rstrip()) - 1)
     for n in range(n_typed):
-        offset = editor.type(shown.uri, offset, shown.text[n])
-        items, ms = await editor.suggestions(shown.uri, offset)
-        rest = shown.text[n + 1 :]
-        if rest.strip() and [inserted(item) for item in items] != [rest]:
+        offset = typist.type_at(shown.uri, offset, shown.text[n])
+        rest, ms = await typist.suggestion_at(shown.uri, offset)
+        if rest != shown.text[n + 1 :]:
             raise DemoError(f"the suggestion was lost while {shown.text[: n + 1]!r} of it was typed.")
         times.append(ms)
     if times:
@@ -174,7 +176,7 @@ def _bold(text: str) -> str:
 
 
 def _ghost(text: str) -> str:
-    """Grey and slanted, as editors show ghost text; between marks where there are no colors."""
+    """Grey and slanted, as typists show ghost text; between marks where there are no colors."""
     return f"\x1b[3;96m{text}\x1b[0m" if _colors() else f"[[{text}]]"
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -63,14 +63,14 @@ def heading(machine: Machine) -> str:
 
 
 def row(measurement: Measurement) -> str:
-    """A row of the table."""
-    values = "  ".join(f"{name} {_number(value)}" for name, value in measurement.values.items())
+    """A row of the table; two numbers with a stroke between them are median and 95th percentile."""
+    values = "  ".join(_cells(measurement.values))
     goal = f"   [{measurement.target}]" if measurement.target else ""
     note = f"   ({measurement.note})" if measurement.note else ""
-    return f"  {measurement.case:<34}  {values}{goal}{note}"
+    return f"  {measurement.case:<26}  {values}{goal}{note}"
 
 
-def table(measurements: Iterable[Measurement]) -> Iterable[str]:
+def table(measurements: Iterable[Measurement]) -> Iterator[str]:
     """Rows under a headline for each benchmark and repository, in the order they come."""
     last = None
     for measurement in measurements:
@@ -82,6 +82,15 @@ def table(measurements: Iterable[Measurement]) -> Iterable[str]:
 
 def json_line(measurement: Measurement, machine: Machine) -> str:
     return json.dumps({**asdict(measurement), "machine": asdict(machine)})
+
+
+def _cells(values: Mapping[str, float]) -> Iterator[str]:
+    for name, value in values.items():
+        stem, _, unit = name.partition("p50_")
+        if unit:
+            yield f"{stem.strip('_')} {_number(value)} / {_number(values[f'{stem}p95_{unit}'])} {unit}".strip()
+        elif "p95_" not in name:
+            yield f"{name} {_number(value)}"
 
 
 def _number(value: float) -> str:

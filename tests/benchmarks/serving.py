@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.benchmarks.completion import Cursor, cursors
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject
-from tests.editor import READY, Editor, inserted
+from tests.typist import Typist
 
 N_PLACES = 24
 MAX_WAIT = 300.0  # seconds for the first index; embedding a large repository on a busy CPU takes longer
@@ -25,75 +25,75 @@ def served(subject: Subject, model: str) -> Iterator[Measurement]:
 
 async def _session(subject: Subject, model: str) -> list[Measurement]:
     places = list(cursors(subject, N_PLACES))
-    editor = Editor(subject.root)
+    typist = Typist()
     try:
-        rows = [_row(subject, "start", await _start(editor, subject, model, places[0]), "<= 3 s to the first answer")]
-        await _settled(editor)
-        rows += await _answers(editor, subject, places[1:])
-        if idle := await _idle(editor):
+        rows = [_row(subject, "start", await _start(typist, subject, model, places[0]), "<= 3 s to the first answer")]
+        await _settled(typist)
+        rows += await _answers(typist, subject, places[1:])
+        if idle := await _idle(typist):
             rows.append(_row(subject, "idle", idle, "< 0.1 %", f"over {IDLE_SECONDS:.0f} s"))
+        await typist.bye()
     finally:
-        await editor.stop()
+        await typist.leave()
     return rows
 
 
-async def _start(editor: Editor, subject: Subject, model: str, place: Cursor) -> dict[str, float]:
+async def _start(typist: Typist, subject: Subject, model: str, place: Cursor) -> dict[str, float]:
     """Nothing is cached: the process starts, shakes hands, and is asked at once."""
     start = time.perf_counter()
-    await editor.start(subject.cache / "server", "--set", f"model.name={model}")
+    await typist.serve(subject.root, subject.cache / "server", "--set", f"model.name={model}")
     initialized = time.perf_counter() - start
-    uri = editor.open(subject.root / place.path, place.prefix + place.suffix)
-    items, _ = await editor.suggestions(uri, len(place.prefix))
+    uri = typist.open_document(subject.root / place.path, place.prefix + place.suffix)
+    text, _ = await typist.suggestion_at(uri, len(place.prefix))
     answered = time.perf_counter() - start
-    return {"initialize_s": initialized, "first_answer_s": answered, "suggestions": len(items)}
+    return {"initialize_s": initialized, "first_answer_s": answered, "characters": len(text)}
 
 
-async def _settled(editor: Editor) -> None:
+async def _settled(typist: Typist) -> None:
     """Wait until the first index is complete."""
     end = time.monotonic() + MAX_WAIT
-    while editor.status.get("state") not in READY and time.monotonic() < end:
+    while typist.state in ("starting", "loading", "indexing") and time.monotonic() < end:
         await asyncio.sleep(0.1)
 
 
-async def _answers(editor: Editor, subject: Subject, places: list[Cursor]) -> list[Measurement]:
+async def _answers(typist: Typist, subject: Subject, places: list[Cursor]) -> list[Measurement]:
     """At each place the first three characters are typed with a request after each; then the suggestion is followed."""
     asked: list[float] = []
     along: list[float] = []
     for place in places:
-        uri = editor.open(subject.root / place.path, place.prefix + place.suffix)
+        uri = typist.open_document(subject.root / place.path, place.prefix + place.suffix)
         offset = len(place.prefix)
         for character in place.line[:3]:
-            offset = editor.type(uri, offset, character)
-            items, ms = await editor.suggestions(uri, offset)
+            offset = typist.type_at(uri, offset, character)
+            text, ms = await typist.suggestion_at(uri, offset)
             asked.append(ms)
-        if items:
-            along += await _type_along(editor, uri, offset, inserted(items[0]))
+        along += await _type_along(typist, uri, offset, text)
     rows = [_row(subject, "keystroke to answer", percentiles(asked), "p50 <= 120 ms, p95 <= 300 ms", _n(asked))]
     if along:
         rows.append(_row(subject, "typed along", percentiles(along), "<= 5 ms", _n(along)))
     return rows
 
 
-async def _type_along(editor: Editor, uri: str, offset: int, suggestion: str) -> list[float]:
+async def _type_along(typist: Typist, uri: str, offset: int, suggestion: str) -> list[float]:
     """Type the beginning of the suggestion; the milliseconds of each answer that is the rest of it."""
     times = []
     for n in range(1, min(8, len(suggestion))):
-        offset = editor.type(uri, offset, suggestion[n - 1])
-        items, ms = await editor.suggestions(uri, offset)
-        if not items or inserted(items[0]) != suggestion[n:]:
+        offset = typist.type_at(uri, offset, suggestion[n - 1])
+        rest, ms = await typist.suggestion_at(uri, offset)
+        if rest != suggestion[n:]:
             break
         times.append(ms)
     return times
 
 
-async def _idle(editor: Editor) -> dict[str, float]:
+async def _idle(typist: Typist) -> dict[str, float]:
     """Processor time of the server's process while nobody asks for anything; Linux only."""
     await asyncio.sleep(1.0)
-    before = _cpu_seconds(editor.server_pid)
+    before = _cpu_seconds(typist.server_pid)
     if before is None:
         return {}
     await asyncio.sleep(IDLE_SECONDS)
-    return {"cpu_percent": 100 * ((_cpu_seconds(editor.server_pid) or before) - before) / IDLE_SECONDS}
+    return {"cpu_percent": 100 * ((_cpu_seconds(typist.server_pid) or before) - before) / IDLE_SECONDS}
 
 
 def _cpu_seconds(pid: int) -> float | None:
