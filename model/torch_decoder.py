@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.kv_cache import KVCache
+
 
 @dataclass(frozen=True)
 class Qwen2Config:
@@ -53,35 +55,6 @@ class Qwen2Config:
             tie_word_embeddings=bool(raw.get("tie_word_embeddings", False)),
             attention_bias=raw.get("model_type", "qwen2") == "qwen2",
         )
-
-
-class KVCache:
-    """Static keys and values of one sequence: per layer [1, kv heads, capacity, head_dim]."""
-
-    def __init__(self, config: Qwen2Config, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
-        shape = (1, config.num_key_value_heads, capacity, config.head_dim)
-        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.num_hidden_layers)]
-        self.values = [torch.zeros_like(k) for k in self.keys]
-        self.capacity = capacity
-        self.length = 0
-
-    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write [1, kv, n, d] behind the filled part and return views of all that is filled.
-
-        `length` moves once a forward pass is complete, not here: every layer writes at the same place.
-        """
-        end = self.length + key.shape[2]
-        self.keys[layer][:, :, self.length : end] = key
-        self.values[layer][:, :, self.length : end] = value
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
-
-    def keep(self, start: int, rows: Sequence[int]) -> None:
-        """Move the given rows (offsets from `start`) down to `start` and forget what lies behind them."""
-        if list(rows) != list(range(len(rows))):
-            source = torch.tensor([start + row for row in rows], device=self.keys[0].device)
-            for cached in (*self.keys, *self.values):
-                cached[:, :, start : start + len(rows)] = cached[:, :, source]
-        self.length = start + len(rows)
 
 
 class RMSNorm(nn.Module):
@@ -260,7 +233,9 @@ class TorchDecoder:
         weight = network.model.embed_tokens.weight
         self._device = weight.device
         self._dtype = weight.dtype
-        self._cache = KVCache(network.config, capacity, self._device, self._dtype)
+        config = network.config
+        shape = (1, config.num_key_value_heads, capacity, config.head_dim)
+        self._cache = KVCache(config.num_hidden_layers, shape, self._device, self._dtype)
 
     @property
     def hidden_size(self) -> int:
