@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    # Each command imports what it needs: `--version` must not wait for the rest.
     if options.version:
         from lsp_server.server import own_version
 
@@ -46,7 +47,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         from lsp_server.commands import complete
 
         return complete(settings, options.complete, options.context, as_json=options.json)
-    _serve(options, settings)
+    return _serve(options, settings)
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:

@@ -12,7 +12,7 @@ MIN_OVERLAP = 3  # characters; a shorter overlap with the rest of the line is to
 
 
 def is_only_closers(rest: str) -> bool:
-    """Whether the rest of a line is what an editor closes by itself (`foo(|)`), so that a suggestion may overwrite it."""
+    """Whether the rest of a line is only what an editor closes by itself (`foo(|)`) and a suggestion may overwrite."""
     return all(char in PAIRS or char in QUOTES or char in PUNCTUATION or char.isspace() for char in rest)
 
 

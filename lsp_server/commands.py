@@ -97,7 +97,7 @@ def repository_of(file: Path) -> Path:
 
 def snapshot_at(place: str) -> tuple[Path, Snapshot]:
     """FILE:LINE:COL -> the file and its text at that cursor. A column beyond the line is its end."""
-    name, line, column = (place.rsplit(":", 2) + ["", ""])[:3]
+    name, line, column = [*place.rsplit(":", 2), "", ""][:3]
     if not (name and line.isascii() and line.isdigit() and column.isascii() and column.isdigit()):
         raise ValueError(f"--complete wants FILE:LINE:COL, counted from 1, not {place!r}.")
     file = Path(name).resolve()
@@ -171,7 +171,7 @@ class _Bar:
     def __call__(self, progress: Progress) -> None:
         left = seconds_left(progress.done, progress.total, time.monotonic() - self._began)
         filled = BAR_WIDTH * progress.done // max(progress.total, 1)
-        folder = FolderStatus(self._name, stage=progress.stage, done=progress.done, total=progress.total, seconds_left=left)
+        folder = FolderStatus(self._name, 0, 0, 0, progress.stage, progress.done, progress.total, left)
         sys.stderr.write(f"\r[{'#' * filled:<{BAR_WIDTH}}] {progress_line(folder)}\x1b[K")
         sys.stderr.flush()
 

@@ -16,10 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lsp_server.presentation import StopRule, Suggestion, present
+from lsp_server.presentation import ONE_LINE, StopRule, Suggestion, present
 from lsp_server.snapshot import Snapshot
 from model.completer import Completion
 
@@ -62,7 +63,7 @@ class Job:
     waiter: asyncio.Future[bool]  # of the newest request that waits: True = done, False = superseded
     created: float = field(default_factory=time.monotonic)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    rule: StopRule = StopRule(block=False)
+    rule: StopRule = ONE_LINE
     text: str = ""  # what the model has written so far
     typed: str = ""  # what the user typed since the snapshot
     running: Future[Completion | None] | None = None
@@ -202,9 +203,7 @@ class Completions:
         if suggestion is None:
             self._offers.pop(snapshot.uri, None)
             return
-        self.last = Offer(
-            next(self._numbers), snapshot.uri, snapshot.prefix, snapshot.suffix, suggestion, completion
-        )
+        self.last = Offer(next(self._numbers), snapshot.uri, snapshot.prefix, snapshot.suffix, suggestion, completion)
         self._offers[snapshot.uri] = self.last
 
 
@@ -239,10 +238,8 @@ def _result(running: Future[Completion | None]) -> Completion | None:
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
-    try:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(call, *arguments)
-    except RuntimeError:  # the loop is closed: nobody waits any more
-        pass
 
 
 def summary(offer: Offer) -> Mapping[str, object]:

@@ -91,7 +91,8 @@ def _model(engine: Engine) -> Iterator[Finding]:
 
 def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
     if stats.files:
-        yield Finding("index", f"{root}: {stats.files:,} files, {stats.chunks:,} chunks, {stats.bytes / 1e6:.1f} MB, {stats.search} search")
+        size = f"{stats.files:,} files, {stats.chunks:,} chunks, {stats.bytes / 1e6:.1f} MB"
+        yield Finding("index", f"{root}: {size}, {stats.search} search")
     else:
         yield Finding("index", f"{root} is not indexed yet", "Open it in an editor, or run `hef-lsp --reindex`.")
     if stats.last_error:

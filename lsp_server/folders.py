@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
 from lsp_server.status import FolderStatus, explain, seconds_left
 from lsp_server.workspace import Events, Watch, Workspace, outermost
+
+News = TypeVar("News")
 
 TELL_SECONDS = 0.25  # between two reports of one folder's progress
 
@@ -85,8 +87,8 @@ class Folders:
     def _events(self, root: Path) -> Events:
         loop = asyncio.get_running_loop()
 
-        def on_loop(call: Callable[[Path, object], None]) -> Callable[[Path, object], None]:
-            def forward(root: Path, news: object) -> None:
+        def on_loop(call: Callable[[Path, News], None]) -> Callable[[Path, News], None]:
+            def forward(root: Path, news: News) -> None:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(call, root, news)
 
@@ -124,6 +126,6 @@ class Folders:
         if not (folder := self._folders.get(root)):
             return
         folder.began = None
-        folder.status = FolderStatus(folder.status.name, folder.status.files, folder.status.chunks, error=explain(error))
+        folder.status = replace(folder.status, done=None, error=explain(error))
         self._client.progress_ended(root, "Failed.")
         self._tell()

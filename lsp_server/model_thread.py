@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from queue import Empty, PriorityQueue
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -149,21 +150,19 @@ class ThreadEmbedder:
         return self._in_batches(groups, self._encoder.fuse)
 
     def _in_batches(self, rows: Sequence[Any], run: Callable[[Sequence[Any]], Any]) -> Vectors:
-        parts = []
+        parts: list[Any] = []
         first = 0
         while first < len(rows) or not parts:
             batch = rows[first : first + self._batch]
-            nodes, seconds = self._thread.submit(Priority.INDEXING, lambda _, batch=batch: _timed(run, batch)).result()
+            nodes, seconds = self._thread.submit(Priority.INDEXING, partial(_timed, run, batch)).result()
             parts.append(nodes)
             first += max(1, len(batch))
             if len(batch) == self._batch:
                 wanted = int(self._batch * BATCH_SECONDS / max(seconds, 1e-6))
                 self._batch = min(max(wanted, self._batch // 2, 1), self._batch * 2, 64)
-        return Vectors(
-            np.concatenate([part.keys for part in parts]), np.concatenate([part.memories for part in parts])
-        )
+        return Vectors(np.concatenate([part.keys for part in parts]), np.concatenate([part.memories for part in parts]))
 
 
-def _timed(run: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> tuple[Any, float]:
+def _timed(run: Callable[[Sequence[Any]], Any], batch: Sequence[Any], engine: object) -> tuple[Any, float]:
     start = time.perf_counter()
     return run(batch), time.perf_counter() - start

@@ -15,11 +15,12 @@ from lsp_server.snapshot import Snapshot
 MIN_VISIBLE = 2  # fewer visible characters are quicker typed than read
 LOOP_LINES = 3  # the same lines this many times in a row are a loop
 LOOP_SPAN = 24  # characters that one repeated piece of a line must fill to be a loop
-TAB_COLUMNS = 4
+TAB_COLUMNS = 8  # as `indexer.Block` counts them
+SPACES_PER_TAB = 4  # that a model writes where the document has tabs
 
 # Markers of the FIM checkpoints that can be served: whatever comes after one is not code.
 SPECIAL_TOKEN = re.compile(
-    r"<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<｜[^｜]*｜>"
+    r"<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<\uff5c[^\uff5c]*\uff5c>"
 )
 PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w.-]*/?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
 CLOSING_LINE = re.compile(r"[\s)\]}\"'`;:,]*")
@@ -66,10 +67,13 @@ class StopRule:
         return None
 
 
+ONE_LINE = StopRule(block=False)
+
+
 def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
     """One line or a block, as the syntax tree says; code to the right of the cursor leaves room for one line only."""
     if max_lines == 1 or not is_only_closers(snapshot.line_after):
-        return StopRule(block=False)
+        return ONE_LINE
     block = block_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
     return StopRule(block.multiline, block.indent, max_lines)
 
@@ -149,8 +153,8 @@ def _with_step(line: str, step: str) -> str:
     code = line.lstrip(" \t")
     lead = line[: len(line) - len(code)]
     if step == "\t" and " " in lead:
-        wide = len(lead.expandtabs(TAB_COLUMNS))
-        return "\t" * (wide // TAB_COLUMNS) + " " * (wide % TAB_COLUMNS) + code
+        tabs, spaces = divmod(lead.count(" "), SPACES_PER_TAB)
+        return "\t" * (lead.count("\t") + tabs) + " " * spaces + code
     return lead.replace("\t", step) + code if "\t" in lead and step != "\t" else line
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
+from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
 from pygls.protocol.json_rpc import RPCMessage, RPCRequest
 from pygls.workspace import TextDocument, Workspace
@@ -21,6 +22,13 @@ from pygls.workspace import TextDocument, Workspace
 from lsp_server.snapshot import offset_at
 
 SERVER_NOT_INITIALIZED = -32002
+
+
+class Reader(LanguageServer):
+    """A server that reads what a request is about when it arrives."""
+
+    def read_at_arrival(self, params: Any) -> Any:
+        raise NotImplementedError
 
 
 class Document(TextDocument):
@@ -52,6 +60,8 @@ class Documents(Workspace):
 
 class Protocol(LanguageServerProtocol):
     """Exactly one answer for every request, about the document as it was when the request came."""
+
+    _server: Reader
 
     def __init__(self, server: Any, converter: Any) -> None:
         super().__init__(server, converter)

@@ -10,18 +10,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
-from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 from pygls.workspace import TextDocument
 
 from indexer import language_of
 from lsp_server.client import EditorClient
 from lsp_server.completion import summary
+from lsp_server.engine import load_engine
 from lsp_server.menu import menu_items
 from lsp_server.presentation import Suggestion, inserted
-from lsp_server.protocol import Protocol
-from lsp_server.session import LoadEngine, Session, load_engine
+from lsp_server.protocol import Protocol, Reader
+from lsp_server.session import LoadEngine, Session
 from lsp_server.settings import SECTION, Settings, override, parse
 from lsp_server.snapshot import Buffer, Snapshot, take
 
@@ -31,7 +30,7 @@ MENU_TRIGGERS = (".", "(", "[", "{", ",", "=", " ", ":")
 NOTHING = types.InlineCompletionList(items=[])  # never null: Neovim leaves the old ghost text on the screen then
 
 
-class Server(LanguageServer):
+class Server(Reader):
     """A pygls server with one session."""
 
     protocol: Protocol

@@ -89,8 +89,9 @@ class Setting:
 
 def all_settings() -> Iterator[Setting]:
     """Every setting, in the order of definition."""
+    defaults = Settings()
     for group in fields(Settings):
-        for item in fields(group.default_factory()):  # type: ignore[arg-type,misc]
+        for item in fields(getattr(defaults, group.name)):
             yield _setting(group.name, item)
 
 
@@ -159,8 +160,8 @@ def _checked(setting: Setting, value: Any) -> Any:
         value = int(value)
     if setting.type == "array" and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    wanted = {"boolean": bool, "integer": int, "number": float, "string": str}.get(setting.type)
-    if wanted is None or type(value) is not wanted:
+    types: dict[str, type] = {"boolean": bool, "integer": int, "number": float, "string": str}
+    if setting.type not in types or type(value).__name__ != types[setting.type].__name__:
         raise ValueError(f"must be {_kind(setting)}, not {value!r}")
     if setting.choices and value not in setting.choices:
         raise ValueError(f"must be one of {', '.join(setting.choices)}, not {value!r}")

@@ -1,9 +1,9 @@
 """What one completion is asked about, frozen, and the only code that turns LSP positions into text offsets.
 
-A client counts characters in the encoding that was agreed in `initialize` (UTF-8, UTF-16 or UTF-32 units); Python counts
-code points. A line ends at "\\n", "\\r\\n" or "\\r" and nowhere else (LSP 3.18, "Text Documents"): `str.splitlines`
-also splits at form feeds, which are common in old C and Python files, and would put every later edit in the wrong
-place.
+A client counts characters in the encoding that was agreed in `initialize` (UTF-8, UTF-16 or UTF-32 units); Python
+counts code points. A line ends at "\\n", "\\r\\n" or "\\r" and nowhere else (LSP 3.18, "Text Documents"):
+`str.splitlines` also splits at form feeds, which are common in old C and Python files, and would put every later
+edit in the wrong place.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from lsprotocol import types
@@ -132,7 +133,7 @@ def indent_of(prefix: str, suffix: str) -> str:
     tabs = sum(lead.startswith("\t") for lead in leads)
     if tabs > sum(lead.startswith(" ") for lead in leads):
         return "\t"
-    steps = [len(b) - len(a) for a, b in zip(leads, leads[1:], strict=False) if 2 <= len(b) - len(a) <= 8]
+    steps = [len(b) - len(a) for a, b in pairwise(leads) if 2 <= len(b) - len(a) <= 8]
     return " " * (max(set(steps), key=steps.count) if steps else 4)
 
 

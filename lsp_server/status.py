@@ -100,9 +100,9 @@ def explain(error: Exception) -> str:
 
 
 def _without_model(error: Exception) -> Status:
-    missing = isinstance(error, ModuleNotFoundError)
-    reason = f"The package {error.name} is not installed." if missing else explain(error)
-    step = f"Install {error.name} in the server's Python." if missing else "Run `hef-lsp --doctor`, then restart."
+    reason, step = explain(error), "Run `hef-lsp --doctor`, then restart."
+    if isinstance(error, ModuleNotFoundError):
+        reason, step = f"The package {error.name} is not installed.", f"Install {error.name} in the server's Python."
     return Status("error", "No model: suggestions are empty.", reason, step)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
-ROOT = Path(__file__).absolute().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = (sys.executable, str(ROOT / "tests" / "servers" / "scripted_server.py"))
 WAIT_SECONDS = 20.0
 INLINE = types.InlineCompletionClientCapabilities()

@@ -215,7 +215,7 @@ async def test_tcp_serves_one_client_on_loopback(script: Any, editor_module: Any
         editor = editor_module.Editor()
         await editor.start_tcp("127.0.0.1", port)
         await editor.hello()
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
         editor.open(URI, "x = \n")
         assert await editor.suggestions(URI, 0, 4) == ["value_one"]

@@ -80,7 +80,8 @@ def test_a_completion_ends_where_the_rule_says(
     shown = accept(document, written, rule)
 
     if isinstance(expected, int):
-        assert shown is not None and len(shown.split("\n")) == expected + 1
+        assert shown is not None
+        assert len(shown.split("\n")) == expected + 1
     else:
         assert shown == expected
 

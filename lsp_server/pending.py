@@ -1,0 +1,106 @@
+"""Changes on their way to an index thread: brought together while they come thick, handed over when they go quiet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+QUIET_SECONDS = 0.2  # a burst of edits is over after this long without one ...
+LIMIT_SECONDS = 2.0  # ... and is not waited for longer than this
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the index thread does next, in this order."""
+
+    overlays: dict[Path, str | None] = field(default_factory=dict)
+    rescan: bool = False
+    paths: frozenset[Path] = frozenset()
+
+
+class Pending:
+    """Changes that wait for the index thread, brought together until they go quiet. Any thread may add."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._overlays: dict[Path, str | None] = {}
+        self._paths: set[Path] = set()
+        self._rescan = False
+        self._first: float | None = None
+        self._last = 0.0
+        self._paused = False
+        self._stopped = False
+
+    def changed(self, paths: Iterable[Path]) -> None:
+        """These files may have changed on disk."""
+        with self._condition:
+            self._paths.update(paths)
+            self._touch()
+
+    def edited(self, path: Path, text: str | None) -> None:
+        """An open document has this text now; None: it was closed and the disk counts again."""
+        with self._condition:
+            self._overlays[path] = text
+            self._touch()
+
+    def rescan(self) -> None:
+        """Compare the whole folder with the index."""
+        with self._condition:
+            self._rescan = True
+            self._touch()
+
+    def pause(self, paused: bool) -> None:
+        """While paused, changes are kept and nothing is done about them."""
+        with self._condition:
+            self._paused = paused
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def take(self) -> Work | None:
+        """Wait for changes to go quiet and take them; None when stopped. Costs nothing while there are none."""
+        with self._condition:
+            while not self._stopped:
+                wait = self._seconds_to_quiet()
+                if wait is not None and wait <= 0:
+                    return self._taken()
+                self._condition.wait(wait)
+        return None
+
+    def take_overlays(self) -> dict[Path, str | None]:
+        """The open documents that changed, when they have gone quiet; never waits."""
+        with self._condition:
+            if not self._overlays or self._clock() < self._last + QUIET_SECONDS:
+                return {}
+            overlays, self._overlays = self._overlays, {}
+            return overlays
+
+    def _touch(self) -> None:
+        self._last = self._clock()
+        self._first = self._last if self._first is None else self._first
+        self._condition.notify_all()
+
+    def _seconds_to_quiet(self) -> float | None:
+        if self._first is None or self._paused:
+            return None
+        return min(self._last + QUIET_SECONDS, self._first + LIMIT_SECONDS) - self._clock()
+
+    def _taken(self) -> Work:
+        work = Work(self._overlays, self._rescan, frozenset(self._paths))
+        self._overlays, self._rescan, self._paths, self._first = {}, False, set(), None
+        return work

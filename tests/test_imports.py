@@ -1,0 +1,122 @@
+"""Who may import whom, and how long files and functions may be: read from the source, not from running it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("lsp_server", "indexer", "model")
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 40
+
+# package (or subpackage) -> what of ours it may import
+ALLOWED = {
+    "lsp_server": {"lsp_server", "indexer", "model"},
+    "indexer": {"indexer"},
+    "model": {"model"},
+    "model.training": {"model", "model.training", "indexer"},
+    "model.evaluation": {"model", "model.evaluation", "indexer"},
+}
+# outside package -> where alone it may be imported
+CONFINED = {
+    "torch": ("model/",),
+    "transformers": ("model/",),
+    "tokenizers": ("model/",),
+    "safetensors": ("model/",),
+    "hnswlib": ("indexer/ann.py",),
+    "watchdog": ("indexer/watcher.py",),
+    "tree_sitter": ("indexer/chunking.py",),
+    "tree_sitter_python": ("indexer/chunking.py",),
+    "pygls": ("lsp_server/",),
+    "lsprotocol": ("lsp_server/",),
+}
+# Longer on purpose, each with its reason.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+
+
+def sources() -> list[Path]:
+    return [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Full names of what a file imports, also inside functions; imports for type checkers do not count."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    skipped = {
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(file)}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def home_of(module: str) -> str:
+    """The entry of ALLOWED that a module belongs to, "" for others' packages."""
+    parts = module.split(".")
+    two = ".".join(parts[:2])
+    return two if two in ALLOWED else parts[0] if parts[0] in ALLOWED else ""
+
+
+@pytest.mark.parametrize("file", sources(), ids=name_of)
+def test_imports_run_one_way(file: Path) -> None:
+    here = home_of(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    foreign = {module for module in imported(file) if home_of(module) and home_of(module) not in ALLOWED[here]}
+
+    assert not foreign, f"{here} must not import {sorted(foreign)}"
+
+
+@pytest.mark.parametrize("file", sources(), ids=name_of)
+def test_each_library_has_its_place(file: Path) -> None:
+    name = name_of(file)
+    misplaced = {
+        module for module in imported(file) for library in [module.split(".")[0]]
+        if library in CONFINED and not name.startswith(CONFINED[library])
+    }  # fmt: skip
+
+    assert not misplaced
+
+
+@pytest.mark.parametrize("module", ["lsp_server.server", "lsp_server.cli", "lsp_server.commands", "lsp_server.doctor"])
+def test_torch_is_not_imported_with_the_server(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False, capture_output=True)
+
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("file", sources(), ids=name_of)
+def test_files_and_functions_stay_short(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    name = name_of(file)
+    if name not in LONG_FILES:
+        assert text.count("\n") <= MAX_FILE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and f"{name}:{node.name}" not in LONG_FUNCTIONS:
+            assert (node.end_lineno or 0) - node.lineno + 1 <= MAX_FUNCTION_LINES, f"{node.name} is too long"
+
+
+def test_the_lists_of_exceptions_name_what_exists() -> None:
+    names = {name_of(file) for file in sources()}
+
+    assert LONG_FILES.keys() <= names
+    assert {entry.partition(":")[0] for entry in LONG_FUNCTIONS} <= names
