@@ -1,0 +1,117 @@
+--- What the :Hef… commands do.
+local hef = require('hef_lsp')
+
+local M = {}
+
+---@param message string
+---@param level? integer
+local function say(message, level)
+  vim.notify('hef-lsp: ' .. message, level or vim.log.levels.INFO)
+end
+
+--- Send one of the server's commands.
+---@param name string without the prefix
+---@param on_result? fun(result: any, client: vim.lsp.Client)
+local function execute(name, on_result)
+  local client = hef.client()
+  if not client then
+    say('no server is attached to this buffer; see :checkhealth hef_lsp', vim.log.levels.WARN)
+    return
+  end
+  client:exec_cmd({ title = name, command = 'hef-lsp.' .. name }, nil, function(err, result)
+    if err then
+      say(err.message, vim.log.levels.ERROR)
+    elseif on_result then
+      on_result(result, client)
+    end
+  end)
+end
+
+function M.reindex()
+  execute('reindex')
+end
+
+function M.pause()
+  execute('pause')
+end
+
+function M.resume()
+  execute('resume')
+end
+
+function M.toggle()
+  if not vim.lsp.inline_completion then
+    say('ghost text needs Neovim 0.12.', vim.log.levels.WARN)
+    return
+  end
+  say(hef.toggle() and 'suggestions are on' or 'suggestions are off')
+end
+
+function M.restart()
+  if not hef.client() then
+    vim.lsp.enable('hef_lsp') -- starts it for the buffers that are open
+  elseif vim.fn.exists(':lsp') == 2 then
+    vim.cmd('lsp restart hef_lsp')
+  else
+    say('restarting needs Neovim 0.12.', vim.log.levels.WARN)
+  end
+end
+
+function M.status()
+  local status = hef.details()
+  if not status then
+    say(hef.client() and 'starting' or 'not attached to this buffer; see :checkhealth hef_lsp')
+    return
+  end
+  local lines = { status.message, status.reason, status.nextStep, status.model, unpack(status.notes) }
+  say(vim.iter(lines):filter(function(line)
+    return line ~= ''
+  end):join('\n'))
+end
+
+---@class hef_lsp.Source
+---@field path string relative to the folder; '' is the whole repository
+---@field firstLine integer 1-based; 0 for a directory or the repository
+---@field lastLine integer
+---@field level string
+---@field score number
+
+---@param source hef_lsp.Source
+---@param root string
+---@return vim.quickfix.entry
+local function entry(source, root)
+  local is_place = source.firstLine > 0
+  return {
+    filename = is_place and vim.fs.joinpath(root, source.path) or nil,
+    lnum = is_place and source.firstLine or nil,
+    end_lnum = is_place and source.lastLine or nil,
+    text = ('%s %s, score %.3f'):format(source.level, is_place and '' or source.path, source.score),
+  }
+end
+
+--- The places that the last suggestion was made from, as a quickfix list.
+function M.context()
+  execute('context', function(used, client)
+    if type(used) ~= 'table' then
+      say('there was no suggestion yet')
+      return
+    end
+    local root = client.root_dir or vim.fn.getcwd()
+    local items = vim.tbl_map(function(source)
+      return entry(source, root)
+    end, used.context)
+    local title = ('hef-lsp: context of the last suggestion (%s, %d prompt tokens, %.0f ms)'):format(
+      used.mode,
+      used.promptTokens,
+      used.timingsMs.total
+    )
+    vim.fn.setqflist({}, ' ', { title = title, items = items })
+    if #items == 0 then
+      say('the last suggestion was made from this file alone')
+    else
+      vim.cmd('botright copen')
+    end
+  end)
+end
+
+return M

@@ -1,0 +1,101 @@
+"""A small repository, a server whose model knows some texts by heart, and a real Neovim in front of both."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.editors.neovim import ROOT, Neovim, find_neovim, wait_for
+
+SCRIPTED_SERVER = ROOT / "tests" / "servers" / "scripted_server.py"
+HEAD = "from shapes import area\n\n\ndef double(width, height):\n"
+LINE = "    return area(width, height) * 2\n"
+BLOCK = "    first = area(width, height)\n    second = first * 2\n    return second\n"
+BLOCK_HEAD = "# block\n" + HEAD
+WIDE_HEAD = "# 🦉 é\n" + HEAD
+CRLF_HEAD = "# dos\r\n" + HEAD.replace("\n", "\r\n")
+TARGETS = [
+    HEAD + LINE,
+    BLOCK_HEAD + BLOCK,
+    WIDE_HEAD + "    # 🦉 first\n" + BLOCK,
+    (CRLF_HEAD + BLOCK).replace("\r\n", "\n"),
+]
+
+Start = Callable[..., Neovim]
+
+
+@pytest.fixture(scope="session")
+def neovim_program() -> str:
+    program = find_neovim()
+    if program is None:
+        pytest.skip("no Neovim 0.12: name one in HEF_NVIM or put it on PATH")
+    return program
+
+
+@pytest.fixture(scope="module")
+def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts a Neovim, set up as the help says, in a repository of its own with one other file, `shapes.py`.
+
+    Waits until the server says `state`. `command` is another server than the scripted one, whose script the other
+    keywords change.
+    """
+    started: list[Neovim] = []
+
+    def start(
+        *, command: list[str] | None = None, settings: dict[str, Any] | None = None, state: str = "ready", **script: Any
+    ) -> Neovim:
+        folder = tmp_path_factory.mktemp("neovim")
+        repository = folder / "repository"
+        (repository / ".git").mkdir(parents=True)
+        (repository / "shapes.py").write_text("def area(width, height):\n    return width * height\n")
+        config = {
+            "cmd": command or scripted_server(folder, script),
+            "settings": {"hef-lsp": settings} if settings else {},
+        }
+        init = (
+            f"vim.lsp.config('hef_lsp', vim.json.decode({json.dumps(json.dumps(config))}))\n"
+            "require('hef_lsp').setup({ keymaps = true })\n"
+        )
+        environment = {"HEF_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        neovim = Neovim(neovim_program, folder / "home", init, repository, environment)
+        started.append(neovim)
+        neovim.edit("first.py", "")
+        status = "local status = require('hef_lsp').details() return status and status.state"
+        wait_for(lambda: neovim.lua(status) == state, f"the state {state!r}", lambda: str(neovim.state()))
+        return neovim
+
+    yield start
+    for neovim in started:
+        neovim.quit()
+
+
+@pytest.fixture(scope="module")
+def shared_neovim(start_neovim: Start) -> Neovim:
+    return start_neovim()
+
+
+@pytest.fixture
+def neovim(shared_neovim: Neovim) -> Iterator[Neovim]:
+    """A Neovim with the scripted server, shared by tests that leave it as they found it."""
+    shared_neovim.keys("<C-\\><C-n>")
+    yield shared_neovim
+    shared_neovim.keys("<C-\\><C-n>:cclose<CR>")
+
+
+def scripted_server(folder: Path, changes: dict[str, Any]) -> list[str]:
+    script = {
+        "targets": TARGETS,
+        "otherwise": "",
+        "token_seconds": 0.001,
+        "load_seconds": 0.0,
+        "load_error": "",
+        "calls": str(folder / "calls.jsonl"),
+    }
+    file = folder / "script.json"
+    file.write_text(json.dumps(script | changes), encoding="utf-8")
+    return [sys.executable, str(SCRIPTED_SERVER), str(file)]

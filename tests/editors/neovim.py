@@ -1,0 +1,150 @@
+"""A real Neovim without a screen, driven over its own `--server` door: keys in, Lua values out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).absolute().parents[2]
+PLUGIN = ROOT / "editors" / "nvim"
+WAIT_SECONDS = 45.0  # a loaded machine starts a server in many seconds
+
+Value = TypeVar("Value")
+
+GHOST = """
+local space = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
+local mark = vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details = true })[1]
+if not mark then return vim.NIL end
+local text = function(chunks)
+  return vim.iter(chunks):map(function(chunk) return chunk[1] end):join('')
+end
+local lines = vim.list_extend({ mark[4].virt_text }, mark[4].virt_lines or {})
+return vim.iter(lines):map(text):join('\\n')
+"""
+
+
+def find_neovim() -> str | None:
+    """The program named by HEF_NVIM, else `nvim` on PATH; None unless it is 0.12 or later."""
+    program = shutil.which(os.environ.get("HEF_NVIM") or "nvim")
+    if program is None:
+        return None
+    question = ["--headless", "-u", "NONE", "-c", "if has('nvim-0.12') | qall! | else | cquit! | endif"]
+    return program if subprocess.run([program, *question], capture_output=True, timeout=30).returncode == 0 else None
+
+
+class Neovim:
+    """One process with our plugin on its runtime path and nothing of the user's."""
+
+    def __init__(
+        self, program: str, home: Path, init: str, folder: Path, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        home.mkdir()
+        config = home / "init.lua"
+        config.write_text(f"vim.opt.runtimepath:prepend({json.dumps(str(PLUGIN))})\n{init}", encoding="utf-8")
+        self._program = program
+        self._home = home
+        self._folder = folder
+        self._door = str(home / "door")
+        self._environment = {**os.environ, **environment, "HOME": str(home)} | {
+            f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "STATE", "DATA")
+        }
+        arguments = ["--headless", "-i", "NONE", "-n", "-u", str(config), "--listen", self._door]
+        self._process = subprocess.Popen(
+            [program, *arguments],
+            env=self._environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(Path(self._door).exists, "Neovim to listen")
+
+    def edit(self, name: str, text: str) -> None:
+        """Write a file of the folder and open it, alone, in normal mode; wait for the client."""
+        file = self._folder / name
+        file.write_bytes(text.encode("utf-8"))
+        self.lua(f"vim.cmd('silent! only | edit! {name}')")
+        attached = "local client = require('hef_lsp').client() return client ~= nil and client.initialized"
+        wait_for(lambda: self.lua(attached), "the client", lambda: str(self.state()))
+
+    def lua(self, body: str) -> Any:
+        """What the Lua function with this body returns."""
+        code = f"vim.json.encode({{ (function() {body} end)() }})"
+        answer = self._remote("--remote-expr", "luaeval(" + vim_string(code) + ")")
+        values = json.loads(answer)
+        return values[0] if values else None
+
+    def keys(self, keys: str) -> None:
+        """Type, in Vim's notation (`<Tab>`, `<Esc>`)."""
+        self._remote("--remote-send", keys)
+
+    def ghost(self) -> str | None:
+        """The ghost text on the screen, None when there is none."""
+        text = self.lua(GHOST)
+        return text if isinstance(text, str) and text else None
+
+    def wait_for_ghost(self, text: str) -> None:
+        wait_for(lambda: self.ghost() == text, f"the ghost text {text!r}", lambda: f"{self.ghost()!r}, {self.state()}")
+
+    def wait_for_lines(self, lines: list[str]) -> None:
+        wait_for(lambda: self.lines() == lines, f"the lines {lines}", lambda: f"{self.lines()}, {self.state()}")
+
+    def lines(self) -> list[str]:
+        lines: list[str] = self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, false)")
+        return lines
+
+    def state(self) -> Any:
+        """For the message of a failed wait."""
+        return self.lua(
+            "return { vim.api.nvim_get_mode().mode, vim.api.nvim_get_current_line(), vim.fn.execute('messages') }"
+        )
+
+    def run(self, command: str) -> Any:
+        """Send a server command and wait for its result."""
+        return self.lua(
+            "local client = require('hef_lsp').client()"
+            f" local answer = client:request_sync('workspace/executeCommand', {{ command = '{command}' }}, 5000)"
+            " return answer and answer.result"
+        )
+
+    def logged_errors(self) -> list[str]:
+        """The error lines of the client's log, but for what the server itself wrote to stderr."""
+        lines = [line for file in self._home.rglob("lsp.log") for line in file.read_text("utf-8").splitlines()]
+        return [line for line in lines if line.startswith("[ERROR]") and '"stderr"' not in line]
+
+    def quit(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait(10)
+
+    def _remote(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._program, "-i", "NONE", "--headless", "--server", self._door, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout or done.stderr
+
+
+def vim_string(text: str) -> str:
+    return "'" + text.replace("\n", " ").replace("'", "''") + "'"
+
+
+def wait_for(ask: Callable[[], Value], what: str, explain: Callable[[], str] = lambda: "") -> Value:
+    """Ask until the answer is true. Raises AssertionError after WAIT_SECONDS."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not (answer := ask()):
+        assert time.monotonic() < end, f"waited in vain for {what}; {explain()}"
+        time.sleep(0.05)
+    return answer
