@@ -14,10 +14,12 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
+from pygls.protocol import default_converter
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = (sys.executable, str(ROOT / "tests" / "servers" / "scripted_server.py"))
 WAIT_SECONDS = 20.0
+CONVERTER = default_converter()  # takes half a second to make
 INLINE = types.InlineCompletionClientCapabilities()
 
 
@@ -25,7 +27,7 @@ class Editor(LanguageClient):
     """Opens, types and asks like a person's editor does, and remembers what the server said."""
 
     def __init__(self, configuration: dict[str, Any] | None = None) -> None:
-        super().__init__("test-editor", "1")
+        super().__init__("test-editor", "1", converter_factory=lambda: CONVERTER)
         self.configuration = configuration
         self.statuses: list[dict[str, Any]] = []
         self.messages: list[str] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from pathlib import Path
@@ -97,6 +96,8 @@ async def test_indexing_reports_progress_with_counts(start: Any, script: Any, tm
     ready = (await editor.until_ready())[0]
     await editor.until(lambda: editor.progress and editor.progress[-1]["kind"] == "end", "the bar was left standing")
 
+    assert set(ready) == {"state", "message", "reason", "nextStep", "model", "notes", "folders"}
+    assert ready["model"] == "scripted"
     assert ready["folders"][0]["files"] == 30
     assert editor.progress[0]["kind"] == "begin"
     assert "30 files" in editor.progress[-1]["message"]
@@ -228,12 +229,3 @@ async def test_tcp_serves_one_client_on_loopback(script: Any, editor_module: Any
             server.kill()
         await server.wait()
         server._transport.close()  # type: ignore[attr-defined]
-
-
-async def test_statuses_are_plain_json(start: Any, script: Any) -> None:
-    editor = await start(script())
-    await editor.hello()
-    status = (await editor.until_ready())[0]
-
-    assert set(status) == {"state", "message", "reason", "nextStep", "model", "notes", "folders"}
-    assert json.loads(json.dumps(status))["model"] == "scripted"

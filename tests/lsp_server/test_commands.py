@@ -1,0 +1,106 @@
+"""--reindex, --complete and --doctor with a real, tiny checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsp_server import cli
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+MODES = ("none", "snippets", "pseudo", "hybrid")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
+    root = tmp_path / "repository"
+    (root / ".git").mkdir(parents=True)
+    (root / "shapes.py").write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
+    (root / "main.py").write_text("import shapes\n\nprint(shapes.area(2, 3))\n", encoding="utf-8")
+    (root / ".env").write_text("TOKEN=secret\n", encoding="utf-8")
+    (root / "broken.py").write_bytes(b"\xff\xfe\x00")
+    return root
+
+
+@pytest.fixture
+def run(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command with `--json` and returns (exit code, what it printed)."""
+
+    def command(*arguments: str, code: int = 0) -> Any:
+        assert cli.main([*arguments, "--json", "--set", f"model.name={checkpoint}"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return command
+
+
+def test_reindexing_counts_and_embeds_nothing_twice(run: Any, repository: Path) -> None:
+    first = run("--reindex", str(repository))
+    second = run("--reindex", str(repository))
+
+    assert set(first) >= {"files", "chunks", "embedded", "reused", "seconds"}
+    assert first["files"] == 2
+    assert first["embedded"] == first["chunks"] > 0
+    assert second["embedded"] == 0
+    assert sum(first["skipped"].values()) == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_completing_without_an_index_makes_one(run: Any, repository: Path, mode: str) -> None:
+    answer = run("--complete", f"{repository / 'main.py'}:3:7", "--context", mode, "--set", "model.maxTokens=4")
+
+    assert set(answer) >= {"text", "tokens", "drafted", "accepted", "forward_passes", "timings_ms", "context"}
+    assert set(answer["timings_ms"]) == {"retrieve", "prefill", "decode", "total"}
+    assert answer["mode"] == mode
+    assert 0 < answer["tokens"] <= 4
+    if mode == "none":
+        assert answer["context"] == []
+    else:
+        assert {"path", "first_line", "last_line", "level", "score"} == set(answer["context"][0])
+        assert "shapes.py" in [item["path"] for item in answer["context"]]
+        assert not any(item["path"] == "main.py" and item["first_line"] <= 3 for item in answer["context"])
+
+
+def test_secret_files_are_not_completed(repository: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--complete", f"{repository / '.env'}:1:7", "--set", f"model.name={checkpoint}"]
+
+    assert cli.main(arguments) == 1
+    assert "secret or ignored" in capsys.readouterr().err
+
+
+def test_the_doctor_names_what_it_found(
+    run: Any, repository: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Path
+) -> None:
+    monkeypatch.chdir(repository)
+    before = run("--doctor")
+    run("--reindex")
+    after = run("--doctor")
+
+    def texts(report: Any, topic: str) -> list[str]:
+        return [finding["text"] for finding in report["findings"] if finding["topic"] == topic]
+
+    assert before["ok"]
+    assert any("is not indexed yet" in text for text in texts(before, "index"))
+    assert any("2 files" in text for text in texts(after, "index"))
+    assert any("broken.py" in text for text in texts(after, "skipped"))
+    assert any(str(checkpoint) in text for text in texts(after, "model"))
+
+
+def test_a_missing_model_needs_the_user(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(repository)
+    missing = ["--set", f"model.name={repository / 'no-such-model'}"]
+    assert cli.main(["--reindex", ".", *missing]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+    assert cli.main(["--doctor", *missing]) == 1
+    assert "FAIL" in capsys.readouterr().out
