@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -27,6 +29,14 @@ def load_checkpoint(file: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     return state
+
+
+def stop_on_signals() -> Event:
+    """An event that SIGINT and SIGTERM set: the stage saves and ends instead of dying in a step."""
+    stopping = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
 
 
 class Journal:

@@ -24,7 +24,8 @@ def write_coder(coder: Qwen2, tokenizer_folder: Path, out: Path, dtype: torch.dt
     end = _token_id(tokenizer_folder, "<|endoftext|>")
     _write_json(out / "config.json", hf_config(coder.config, end, dtype))
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(tokenizer_folder / name, out / name)
+        if (tokenizer_folder / name).exists():
+            shutil.copyfile(tokenizer_folder / name, out / name)
     write_weights(coder.state_dict(), out, "model", dtype)
 
 

@@ -39,9 +39,11 @@ class Neighbors:
                 windows += _cut(i, span.start, span.end, breaks, size)
             self._windows.append(windows)
         self._bits = [self._presence(windows, vocab_size) for windows in self._windows]
-        seen = sum((np.unpackbits(b, axis=1).sum(axis=0, dtype=np.int64) for b in self._bits), np.zeros(vocab_size))
+        seen = np.zeros(vocab_size, np.int64)
+        for bits in self._bits:
+            seen += np.unpackbits(bits, axis=1, count=vocab_size).sum(axis=0, dtype=np.int64)
         n_windows = sum(map(len, self._windows))
-        self._weight = np.log((1 + n_windows) / (1 + seen[:vocab_size])).astype(np.float32)
+        self._weight = np.log((1 + n_windows) / (1 + seen)).astype(np.float32)
 
     def _presence(self, windows: Sequence[Window], vocab_size: int) -> np.ndarray:
         """uint8 [n, vocab / 8]: bit t of row i says whether window i holds token t."""

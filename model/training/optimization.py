@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,28 +36,37 @@ class Optimizers:
     Muon's step is scaled to AdamW's size (`match_rms_adamw`), so one learning rate fits both.
     """
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float, muon: bool, clip: float = 1.0) -> None:
-        self._model, self._clip = model, clip
-        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        matrices = [p for n, p in trained.items() if muon and p.ndim == 2 and _is_hidden(n)]
-        taken = {id(p) for p in matrices}
-        rest = [p for p in trained.values() if id(p) not in taken]
-        decayed = [p for p in rest if p.ndim >= 2]
-        flat = [p for p in rest if p.ndim < 2]
-        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": flat, "weight_decay": 0.0}]
-        self._all: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=True)]
-        if matrices:
-            self._all.append(
-                torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    def __init__(
+        self, parts: Sequence[tuple[nn.Module, float]], weight_decay: float, muon: bool, clip: float = 1.0
+    ) -> None:
+        """`parts`: modules and their peak learning rates."""
+        self._parameters: list[nn.Parameter] = []
+        self._clip = clip
+        matrices, groups = [], []
+        for module, lr in parts:
+            trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
+            hidden = [p for n, p in trained.items() if muon and p.ndim == 2 and _is_hidden(n)]
+            taken = {id(p) for p in hidden}
+            rest = [p for p in trained.values() if id(p) not in taken]
+            matrices.append({"params": hidden, "lr": lr, "peak": lr})
+            groups.append({"params": [p for p in rest if p.ndim >= 2], "lr": lr, "peak": lr})
+            groups.append({"params": [p for p in rest if p.ndim < 2], "lr": lr, "peak": lr, "weight_decay": 0.0})
+            self._parameters += trained.values()
+        self._all: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                [g for g in groups if g["params"]], betas=(0.9, 0.95), weight_decay=weight_decay, fused=True
             )
-        self._lr = lr
+        ]
+        if any(g["params"] for g in matrices):
+            matrices = [g for g in matrices if g["params"]]
+            self._all.append(torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
 
     def step(self, factor: float) -> float:
-        """Clip, step at `factor` of the peak rate, forget the gradients. Returns the norm before clipping."""
-        norm = float(nn.utils.clip_grad_norm_(self._model.parameters(), self._clip))
+        """Clip, step at `factor` of the peak rates, forget the gradients. Returns the norm before clipping."""
+        norm = float(nn.utils.clip_grad_norm_(self._parameters, self._clip))
         for optimizer in self._all:
             for group in optimizer.param_groups:
-                group["lr"] = self._lr * factor
+                group["lr"] = group["peak"] * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
@@ -65,8 +75,12 @@ class Optimizers:
         return [optimizer.state_dict() for optimizer in self._all]
 
     def load(self, states: list[dict[str, Any]]) -> None:
+        """Take up saved moments; the learning rates stay those of this configuration."""
         for optimizer, state in zip(self._all, states, strict=True):
+            peaks = [group["peak"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["peak"] = peak
 
 
 def _is_hidden(name: str) -> bool:

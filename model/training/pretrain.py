@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.torch_decoder import Qwen2, Qwen2Config
-from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint
+from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
 from model.training.config import from_table
 from model.training.export import write_coder
 from model.training.optimization import Course, Optimizers
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
+from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
 
 Batch = tuple[Tensor, Tensor]  # ids int64 [B, T + 1], weights float32 [B, T]
@@ -57,6 +59,7 @@ class PretrainConfig:
     checkpoint_seconds: float = 300.0
     compile: bool = True
     threads: int = 2
+    workers: int = 1  # processes that share the threads and each batch
     seed: int = 1
     mix: dict[str, Any] = field(default_factory=dict)  # fields of sequences.Mix
 
@@ -64,16 +67,19 @@ class PretrainConfig:
 class Batches:
     """Rows `first`, `first + 1`, ... in batches; the next one is made while the current one is learned from."""
 
-    def __init__(self, sequences: Sequences, batch: int) -> None:
-        self._sequences, self._batch = sequences, batch
+    def __init__(self, sequences: Sequences, batch: int, workers: Workers = ALONE) -> None:
+        """`batch` rows per step, shared out among the workers."""
+        self._sequences, self._batch = sequences, batch // workers.count
+        self._stride, self._offset = batch, workers.rank * self._batch
 
     def starting_at(self, row: int) -> Iterator[Batch]:
+        row += self._offset
         with ThreadPoolExecutor(1) as maker:
-            waiting = [maker.submit(self._make, row + i * self._batch) for i in range(2)]
+            waiting = [maker.submit(self._make, row + i * self._stride) for i in range(2)]
             while True:
                 yield waiting.pop(0).result()
-                row += self._batch
-                waiting.append(maker.submit(self._make, row + self._batch))
+                row += self._stride
+                waiting.append(maker.submit(self._make, row + self._stride))
 
     def _make(self, row: int) -> Batch:
         rows = [self._sequences.row(row + i) for i in range(self._batch)]
@@ -82,14 +88,19 @@ class Batches:
 
 def run(config: PretrainConfig) -> None:
     """Train until the budget is spent; `config.out` gets checkpoint, journal and an export for serving."""
-    torch.set_num_threads(config.threads)
+    run_workers(config.workers, train, config)
+
+
+def train(workers: Workers, config: PretrainConfig) -> None:
+    """One worker's part of the stage."""
+    torch.set_num_threads(max(1, config.threads // workers.count))
     torch.manual_seed(config.seed)
     vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
     mix = from_table(Mix, dict(config.mix))
-    batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch)
-    pretraining = Pretraining(config, new_coder(config, vocabulary.tokenizer.get_vocab_size()))
+    batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers)
+    pretraining = Pretraining(config, new_coder(config, vocabulary.tokenizer.get_vocab_size()), workers)
     pretraining.resume()
-    pretraining.go(batches)
+    pretraining.go(batches, stop_on_signals())
 
 
 def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
@@ -118,14 +129,14 @@ def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
 class Pretraining:
     """One run: owns the coder, its optimizers and the position in the data."""
 
-    def __init__(self, config: PretrainConfig, coder: Qwen2) -> None:
-        self._config = config
+    def __init__(self, config: PretrainConfig, coder: Qwen2, workers: Workers = ALONE) -> None:
+        self._config, self._workers = config, workers
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.coder = coder.to(self._device).train()
-        self._optimizers = Optimizers(self.coder, config.lr, config.weight_decay, config.muon)
+        self._optimizers = Optimizers([(self.coder, config.lr)], config.weight_decay, config.muon)
         self._loss = torch.compile(self._weighted_loss, dynamic=False) if config.compile else self._weighted_loss
         self._course = Course(config.warmup, config.decay)
-        self._step = self._tokens = 0
+        self._step = self._tokens = self._row = 0
         self._seconds = 0.0
 
     @property
@@ -140,7 +151,8 @@ class Pretraining:
         self.coder.load_state_dict(state["coder"])
         self._optimizers.load(state["optimizers"])
         torch.set_rng_state(state["rng"])
-        self._step, self._tokens, self._seconds = state["step"], state["tokens"], state["seconds"]
+        self._step, self._row, self._tokens = state["step"], state["row"], state["tokens"]
+        self._seconds = state["seconds"]
         return True
 
     def save(self) -> None:
@@ -151,6 +163,7 @@ class Pretraining:
                 "optimizers": self._optimizers.state(),
                 "rng": torch.get_rng_state(),
                 "step": self._step,
+                "row": self._row,
                 "tokens": self._tokens,
                 "seconds": self._seconds,
             },
@@ -161,31 +174,39 @@ class Pretraining:
         for file in beside.iterdir():
             os.replace(file, export / file.name)
 
-    def go(self, batches: Batches) -> None:
-        """Train to the end of the budget, saving as often as the configuration says."""
-        journal = Journal(self._config.out / "journal.jsonl", self._step)
+    def go(self, batches: Batches, stopping: Event) -> None:
+        """Train to the end of the budget or until `stopping`, saving as often as the configuration says."""
+        leads = self._workers.rank == 0
+        journal = Journal(self._config.out / "journal.jsonl", self._step) if leads else None
         saved = begun = time.monotonic()
-        for ids, weights in batches.starting_at(self._step * self._config.batch):
-            if self.progress >= 1.0:
-                break
-            loss, norm = self.step(ids, weights)
+        for ids, weights in batches.starting_at(self._row):
             now = time.monotonic()
-            self._seconds, begun = self._seconds + now - begun, now
-            journal.write(step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm)
-            if now - saved > self._config.checkpoint_seconds:
+            loss, norm, stop = self.step(ids, weights, now - begun, stopping.is_set())
+            begun = now
+            if journal:
+                journal.write(step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm)
+            if leads and now - saved > self._config.checkpoint_seconds:
                 self.save()
                 saved = now
-        self.save()
+            if stop or self.progress >= 1.0:
+                break
+        if leads:
+            self.save()
 
-    def step(self, ids: Tensor, weights: Tensor) -> tuple[float, float]:
-        """Learn from one batch; returns its loss in nats per token and the gradient's norm."""
+    def step(self, ids: Tensor, weights: Tensor, seconds: float = 0.0, stop: bool = False) -> tuple[float, float, bool]:
+        """Learn from one batch, `seconds` after the last; returns its loss in nats per token, the gradient's norm and
+        whether worker 0 wants to stop. All workers go by the first one's clock."""
         with self._autocast():
             loss = self._loss(ids.to(self._device), weights.to(self._device))
         loss.backward()
+        parameters = list(self.coder.parameters())
+        seconds, stops = self._workers.average(parameters, (seconds, float(stop)))
         norm = self._optimizers.step(self._course.factor(self.progress))
         self._step += 1
-        self._tokens += ids.shape[0] * (ids.shape[1] - 1)
-        return float(loss.detach()), norm
+        self._seconds += seconds
+        self._row += len(ids) * self._workers.count
+        self._tokens += len(ids) * self._workers.count * (ids.shape[1] - 1)
+        return float(loss.detach()), norm, stops > 0
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16)

@@ -1,0 +1,288 @@
+"""Stage `adapter`: fuser, projector and (unless frozen) coder learn to work together on retrieved contexts.
+
+One step: draw samples and context modes; drop contexts that harm (utility); let the fuser encode the retrieved
+chunks and fuse file nodes; put the projected memories into the rows; learn from cross-entropy, the alignment of
+cosine matrices (LlavaCode) and the retrieval of the chunk that helps most.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.adapter import AdapterConfig as ServedAdapter
+from model.adapter import save_adapter
+from model.checkpoint import open_checkpoint, write_checksums
+from model.fuser import Fuser
+from model.projector import Projector
+from model.prompt import PSEUDO, FimOrder
+from model.torch_decoder import Qwen2, Qwen2Config
+from model.training import losses
+from model.training.batches import AdapterBatch, Batcher
+from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
+from model.training.config import from_table
+from model.training.contexts import ModeMix, RowBuilder, RowShape
+from model.training.export import write_coder
+from model.training.optimization import Course, Optimizers
+from model.training.samples import read_samples
+from model.vocabulary import Vocabulary
+from model.weights import load_network
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """Settings of the stage."""
+
+    coder: Path  # folder of a checkpoint
+    samples: Path
+    out: Path
+    seconds: float = 1800.0
+    steps: int = 10**9
+    batch: int = 12
+    train_coder: bool = True  # False for a foreign checkpoint
+    fuser_layers: int = 3
+    m: int = 4
+    d_key: int = 256
+    projector_layers: int = 3
+    chunk_tokens: int = 192
+    coder_lr: float = 8e-4
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    muon: bool = True
+    warmup: float = 0.03
+    decay: float = 0.5
+    align: float = 0.1
+    retrieval: float = 0.1
+    utility: bool = True
+    default_context: str = "snippets"
+    checkpoint_seconds: float = 240.0
+    compile: bool = True
+    threads: int = 2
+    seed: int = 1
+    shape: dict[str, Any] = field(default_factory=dict)  # fields of contexts.RowShape
+    modes: dict[str, Any] = field(default_factory=dict)  # fields of contexts.ModeMix
+
+
+class Network(nn.Module):
+    """The three parts as one, from a batch to its losses."""
+
+    def __init__(self, coder: Qwen2, fuser: Fuser, projector: Projector, compiled: bool = False) -> None:
+        super().__init__()
+        self.coder, self.fuser, self.projector = coder, fuser, projector
+        self._score = torch.compile(self._score_rows, dynamic=False) if compiled else self._score_rows
+
+    def pseudo_tokens(self, batch: AdapterBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Keys of the leaves [n, d_key] and of the parents, then of every slot node the memories [s, m, d] and the
+        projected vectors [s, m, hidden]."""
+        leaves = self.fuser.encode_chunks(batch.leaves)
+        parents = self.fuser.fuse([leaves.memory[list(group)] for group in batch.groups]) if batch.groups else None
+        memory = torch.cat([leaves.memory, parents.memory]) if parents else leaves.memory
+        keys = parents.key if parents else leaves.key[:0]
+        used = memory[list(batch.slots)]
+        if any(batch.noise):
+            noise = torch.tensor(batch.noise, device=used.device)[:, None, None]
+            used = torch.where(noise, torch.randn_like(used) * used.std(), used)
+        return leaves.key, keys, used, self.projector(used)
+
+    def rows(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
+        """Embeddings [B, T, hidden] with the pseudo-tokens in their slots."""
+        vectors = self.coder.embed(batch.ids[:, :-1].clamp(min=0))
+        if projected is None:
+            return vectors
+        holes = (batch.ids[:, :-1] == PSEUDO)[..., None].expand_as(vectors)
+        return vectors.masked_scatter(holes, projected.to(vectors.dtype))
+
+    def token_losses(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
+        """Cross-entropy of each token, [B, T]; of no use where the target is a slot."""
+        return self._score(self.rows(batch, projected), batch.ids[:, 1:].clamp(min=0))
+
+    def _score_rows(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        return losses.token_losses(self.coder.logits(self.coder(vectors)), targets)
+
+
+def run(config: AdapterConfig) -> None:
+    """Train until the budget is spent, then export coder and adapter to `config.out / "export"`."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    vocabulary = Vocabulary.load(config.coder / "tokenizer.json")
+    checkpoint = open_checkpoint(str(config.coder))
+    order: FimOrder = "spm" if checkpoint.config.get("fim_order") == "spm" else "psm"
+    shape = from_table(RowShape, dict(config.shape))
+    rows = RowBuilder(vocabulary, order, shape, config.m)
+    repositories = tuple(read_samples(config.samples))
+    modes = from_table(ModeMix, dict(config.modes))
+    batcher = Batcher(repositories, rows, modes, config, shape.length, vocabulary)
+    training = AdapterTraining(config, load_coder(config))
+    training.resume()
+    training.go(batcher, stop_on_signals())
+    training.export()
+
+
+def load_coder(config: AdapterConfig) -> Qwen2:
+    """The coder of a checkpoint folder in float32, trainable unless it is to stay as it is."""
+    checkpoint = open_checkpoint(str(config.coder))
+    shape = Qwen2Config.from_json(checkpoint.config)
+    coder = load_network(checkpoint, shape, torch.device("cpu"), torch.float32, 1)
+    return coder.requires_grad_(config.train_coder)
+
+
+def new_network(coder: Qwen2, config: AdapterConfig) -> Network:
+    """A fuser that starts as the coder's first layers, and a projector whose first pseudo-tokens are as long as the
+    coder's own embeddings."""
+    fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
+    projector = Projector(fuser.config.d_memory, coder.config.hidden_size, config.projector_layers)
+    last = projector[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.normal_(last.weight, std=float(coder.model.embed_tokens.weight.detach().std()) / last.in_features**0.5)
+    nn.init.zeros_(last.bias)
+    return Network(coder, fuser, projector, config.compile)
+
+
+class AdapterTraining:
+    """One run: owns the network, its optimizers and the position in the samples."""
+
+    def __init__(self, config: AdapterConfig, coder: Qwen2) -> None:
+        self._config = config
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = new_network(coder, config).to(self._device).train()
+        parts: list[tuple[nn.Module, float]] = [(self.network.fuser, config.lr), (self.network.projector, config.lr)]
+        if config.train_coder:
+            parts.append((self.network.coder, config.coder_lr))
+        self._optimizers = Optimizers(parts, config.weight_decay, config.muon)
+        self._course = Course(config.warmup, config.decay)
+        self._step, self._seconds = 0, 0.0
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, max(self._seconds / self._config.seconds, self._step / self._config.steps))
+
+    def resume(self) -> bool:
+        """Take up the last checkpoint, if there is one."""
+        state = load_checkpoint(self._config.out / "checkpoint.pt")
+        if state is None:
+            return False
+        self.network.load_state_dict(state["network"])
+        self._optimizers.load(state["optimizers"])
+        torch.set_rng_state(state["rng"])
+        self._step, self._seconds = state["step"], state["seconds"]
+        return True
+
+    def save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "optimizers": self._optimizers.state(),
+            "rng": torch.get_rng_state(),
+            "step": self._step,
+            "seconds": self._seconds,
+        }
+        save_checkpoint(self._config.out / "checkpoint.pt", state)
+
+    def go(self, batcher: Batcher, stopping: Event) -> None:
+        """Train to the end of the budget or until `stopping`."""
+        journal = Journal(self._config.out / "journal.jsonl", self._step)
+        saved = begun = time.monotonic()
+        while self.progress < 1.0 and not stopping.is_set():
+            batch = batcher.batch(self._step, self.progress, self.utilities if self._config.utility else None)
+            measured = self.step(batch)
+            now = time.monotonic()
+            self._seconds, begun = self._seconds + now - begun, now
+            journal.write(step=self._step, seconds=self._seconds, **measured)
+            if now - saved > self._config.checkpoint_seconds:
+                self.save()
+                saved = now
+        self.save()
+
+    def step(self, batch: AdapterBatch) -> dict[str, float]:
+        """Learn from one batch; returns what was measured: losses in nats, mean cosine of projected vectors."""
+        batch = batch.to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            total, measured = self.losses(batch)
+        total.backward()
+        norm = self._optimizers.step(self._course.factor(self.progress))
+        self._step += 1
+        return measured | {"norm": norm}
+
+    def losses(self, batch: AdapterBatch) -> tuple[Tensor, dict[str, float]]:
+        """The weighted sum of the terms, and each of them."""
+        leaf_keys = parent_keys = memory = projected = None
+        if batch.leaves:
+            leaf_keys, parent_keys, memory, projected = self.network.pseudo_tokens(batch)
+        tokens = self.network.token_losses(batch, projected)
+        total = (tokens * batch.weights).sum() / batch.weights.sum()
+        measured = {"loss": float(total.detach()), **mode_losses(tokens.detach(), batch)}
+        if memory is not None and projected is not None and len(memory) > 1:
+            flat = projected.flatten(0, 1)
+            align = losses.alignment_loss(memory.flatten(0, 1), flat)
+            total = total + self._config.align * align
+            measured |= {"align": float(align.detach()), "cosine": losses.mean_pairwise_cosine(flat.detach())}
+        if leaf_keys is not None and parent_keys is not None:
+            found = self._retrieval(batch, leaf_keys, parent_keys)
+            if found is not None:
+                total = total + self._config.retrieval * found
+                measured["retrieval"] = float(found.detach())
+        return total, measured
+
+    def _retrieval(self, batch: AdapterBatch, leaves: Tensor, parents: Tensor) -> Tensor | None:
+        """Queries find the chunk that helps most, and the file that it is in."""
+        if len(batch.queries) < 2:
+            return None
+        before, after = zip(*batch.queries, strict=True)
+        keys = self.network.fuser.encode_query(before, after, batch.mark).key
+        found = losses.retrieval_loss(keys, leaves, torch.tensor(batch.positives, device=keys.device))
+        if len(parents) > 1:
+            of_groups = [i for i in batch.group_queries if i is not None]
+            targets = torch.tensor([g for g, i in enumerate(batch.group_queries) if i is not None], device=keys.device)
+            if of_groups:
+                found = found + losses.retrieval_loss(keys[of_groups], parents, targets)
+        return found
+
+    @torch.no_grad()
+    def utilities(self, without: AdapterBatch, with_text: AdapterBatch) -> Tensor:
+        """Gain of log-likelihood per token of the middle, [B], that the context brings as text."""
+        self.network.eval()
+        with torch.autocast(self._device.type, torch.bfloat16):
+            base = middle_losses(self.network.token_losses(without.to(self._device), None), without)
+            given = middle_losses(self.network.token_losses(with_text.to(self._device), None), with_text)
+        self.network.train()
+        return base - given
+
+    def export(self) -> Path:
+        """Write a folder that `model.weights.load_model` serves."""
+        out = self._config.out / "export"
+        coder, fuser, projector = self.network.coder, self.network.fuser, self.network.projector
+        if self._config.train_coder:
+            write_coder(coder, self._config.coder, out)
+            base = open_checkpoint(str(out)).fingerprint()
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._config.coder / "tokenizer.json", out / "tokenizer.json")
+            base = open_checkpoint(str(self._config.coder)).fingerprint()
+        served = ServedAdapter(
+            base, coder.config.hidden_size, fuser.config, projector.n_layers, self._config.default_context
+        )
+        save_adapter(out, served, fuser.to(torch.bfloat16), projector.to(torch.bfloat16))
+        write_checksums(out)
+        self.network.float()
+        return out
+
+
+def middle_losses(tokens: Tensor, batch: AdapterBatch) -> Tensor:
+    """Mean loss of each row's middle, [B]."""
+    mask = batch.middles.to(tokens.device)
+    return (tokens * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def mode_losses(tokens: Tensor, batch: AdapterBatch) -> dict[str, float]:
+    """Mean loss of the middles per context mode."""
+    per_row = middle_losses(tokens, batch).tolist()
+    found: dict[str, list[float]] = {}
+    for mode, value in zip(batch.modes, per_row, strict=True):
+        found.setdefault(mode, []).append(value)
+    return {f"loss_{mode}": sum(values) / len(values) for mode, values in found.items()}

@@ -1,0 +1,193 @@
+"""Batches of adapter training: which samples, which context mode, which nodes fill which slots."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from model.training.contexts import ModeMix, Row, RowBuilder
+from model.training.losses import is_harmful, utility_weights
+from model.training.samples import Passage, RepositorySamples, Sample
+from model.vocabulary import Vocabulary
+
+_HARMLESS = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterBatch:
+    """Rows and the nodes that fill their slots.
+
+    Nodes are numbered: the leaves first, then the parents. `slots` names the node of each group of m slots, in the
+    order in which the slots stand in the rows.
+    """
+
+    ids: Tensor  # int64 [B, T + 1], PSEUDO in the slots
+    weights: Tensor  # float32 [B, T], of predicting ids[:, 1:]
+    middles: Tensor  # bool [B, T]
+    modes: tuple[str, ...]
+    leaves: tuple[list[int], ...] = ()  # token ids of the chunks
+    groups: tuple[tuple[int, ...], ...] = ()  # children of each parent, as leaf numbers
+    slots: tuple[int, ...] = ()
+    noise: tuple[bool, ...] = ()  # per slot group: a random vector instead
+    queries: tuple[tuple[list[int], list[int]], ...] = ()  # token ids before and after a cursor
+    positives: tuple[int, ...] = ()  # the leaf that each query should find
+    group_queries: tuple[int | None, ...] = ()  # per parent: the query that should find it
+    mark: int = 0  # token between the two halves of a query
+
+    def to(self, device: torch.device) -> AdapterBatch:
+        moved = {name: getattr(self, name).to(device) for name in ("ids", "weights", "middles")}
+        return replace(self, **moved)
+
+
+# (rows without context, rows with the context as text) -> gain per token, [B]
+Utilities = Callable[[AdapterBatch, AdapterBatch], Tensor]
+
+
+class Sizes(Protocol):
+    """What `Batcher` takes from the stage's settings."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def chunk_tokens(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+@dataclass
+class _Nodes:
+    """The nodes of the batch that is being made."""
+
+    leaves: list[list[int]]
+    groups: list[tuple[int, ...]]
+    slots: list[int]
+    noise: list[bool]
+    queries: list[tuple[list[int], list[int]]]
+    positives: list[int]
+    group_queries: list[int | None]
+
+
+class Batcher:
+    """Batch number -> batch; a pure function but for the utilities, so that a run can be taken up anywhere."""
+
+    def __init__(
+        self,
+        repositories: Sequence[RepositorySamples],
+        rows: RowBuilder,
+        modes: ModeMix,
+        sizes: Sizes,
+        length: int,
+        vocabulary: Vocabulary,
+    ) -> None:
+        self._repositories, self._rows, self._modes, self._sizes = repositories, rows, modes, sizes
+        self._length, self._end, self._mark = length, vocabulary.fim.end, vocabulary.fim.prefix
+        self._all = [(r, s) for r, repository in enumerate(repositories) for s in range(len(repository.samples))]
+
+    def batch(self, number: int, progress: float, utilities: Utilities | None) -> AdapterBatch:
+        epoch, turn = divmod(number * self._sizes.batch, len(self._all))
+        order = random.Random(f"{self._sizes.seed} {epoch}").sample(self._all, len(self._all))
+        chosen = (order + order)[turn : turn + self._sizes.batch]
+        rng = random.Random(f"{self._sizes.seed} batch {number}")
+        modes = [self._modes.draw(rng, progress) for _ in chosen]
+        gains = self._gains(chosen, modes, utilities)
+        nodes = _Nodes([], [], [], [], [], [], [])
+        rows, final_modes = [], []
+        for (r, s), mode, gain in zip(chosen, modes, gains, strict=True):
+            mode = "none" if is_harmful(gain) else mode
+            row = self._row(self._repositories[r], self._repositories[r].samples[s], mode, nodes, rng)
+            weight = float(utility_weights(torch.tensor(gain))) if gain != _HARMLESS else 1.0
+            rows.append(replace(row, weights=[w * weight if i >= row.middle else w for i, w in enumerate(row.weights)]))
+            final_modes.append(mode)
+        return replace(
+            self._padded(rows, final_modes),
+            leaves=tuple(nodes.leaves),
+            groups=tuple(nodes.groups),
+            slots=tuple(slot if slot >= 0 else len(nodes.leaves) - 1 - slot for slot in nodes.slots),
+            noise=tuple(nodes.noise),
+            queries=tuple(nodes.queries),
+            positives=tuple(nodes.positives),
+            group_queries=tuple(nodes.group_queries),
+            mark=self._mark,
+        )
+
+    def _gains(
+        self, chosen: Sequence[tuple[int, int]], modes: Sequence[str], utilities: Utilities | None
+    ) -> list[float]:
+        """Utility of each sample's context; of those that show none, `_HARMLESS`."""
+        gains = [_HARMLESS] * len(chosen)
+        asked = [i for i, mode in enumerate(modes) if mode in ("snippets", "pseudo", "hybrid")]
+        if utilities is None or not asked:
+            return gains
+        samples = [(self._repositories[r], self._repositories[r].samples[s]) for r, s in (chosen[i] for i in asked)]
+        bare = self._padded([self._rows.none(sample) for _, sample in samples], ["none"] * len(asked))
+        told = [self._rows.snippets(sample, _hits(repository, sample)) for repository, sample in samples]
+        found = utilities(bare, self._padded(told, ["snippets"] * len(asked))).tolist()
+        for i, gain in zip(asked, found, strict=True):
+            gains[i] = gain
+        return gains
+
+    def _row(self, repository: RepositorySamples, sample: Sample, mode: str, nodes: _Nodes, rng: random.Random) -> Row:
+        hits = _hits(repository, sample)
+        if mode == "none":
+            return self._rows.none(sample)
+        if mode == "snippets":
+            return self._rows.snippets(sample, hits)
+        if mode == "recite":
+            passage = rng.choice(hits)
+            nodes.slots.append(self._leaf(passage, nodes))
+            nodes.noise.append(False)
+            return self._rows.recite(passage)
+        used = self._choose(repository, sample, nodes, rng)
+        return self._rows.pseudo(sample, used) if mode == "pseudo" else self._rows.hybrid(sample, used, hits)
+
+    def _choose(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random) -> int:
+        """Add the nodes that a pseudo-token row shows, worst first; returns how many."""
+        mix = self._modes
+        shown = rng.random()
+        foreign, noise = shown < mix.foreign, mix.foreign <= shown < mix.foreign + mix.noise
+        source = rng.choice(self._repositories) if foreign else repository
+        hits = list(sample.hits) if source is repository else rng.choice(source.samples).hits
+        first = len(nodes.leaves)
+        count = rng.randint(2, mix.max_nodes)
+        used = [self._leaf(source.passages[i], nodes) for i in hits[:count]]
+        if not foreign and 0 <= sample.positive < len(used):
+            nodes.queries.append(self._rows.query_ids(sample, 192, 64))
+            nodes.positives.append(first + sample.positive)
+        if not foreign and rng.random() < 0.3 and len(sample.siblings) > 1:
+            used.insert(rng.randint(0, len(used)), self._parent(repository, sample, nodes))
+        nodes.slots += reversed(used)
+        nodes.noise += [noise] * len(used)
+        return len(used)
+
+    def _leaf(self, passage: Passage, nodes: _Nodes) -> int:
+        nodes.leaves.append(self._rows.chunk_ids(passage, self._sizes.chunk_tokens))
+        return len(nodes.leaves) - 1
+
+    def _parent(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes) -> int:
+        """A file node. Parents are numbered from -1 downwards until the number of leaves is known."""
+        children = tuple(self._leaf(repository.passages[i], nodes) for i in sample.siblings)
+        nodes.groups.append(children)
+        asked = bool(nodes.positives) and sample.positive == 0
+        nodes.group_queries.append(len(nodes.queries) - 1 if asked else None)
+        return -len(nodes.groups)
+
+    def _padded(self, rows: Sequence[Row], modes: Sequence[str]) -> AdapterBatch:
+        """Rows of one length, padded behind with weight 0."""
+        ids = torch.full((len(rows), self._length + 1), self._end, dtype=torch.long)
+        weights = torch.zeros(len(rows), self._length)
+        middles = torch.zeros(len(rows), self._length, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            n = len(row.ids)
+            ids[i, :n] = torch.tensor(row.ids)
+            weights[i, : n - 1] = torch.tensor(row.weights[1:])
+            middles[i, row.middle - 1 : n - 1] = True
+        return AdapterBatch(ids, weights, middles, tuple(modes))
+
+
+def _hits(repository: RepositorySamples, sample: Sample) -> list[Passage]:
+    return [repository.passages[i] for i in sample.hits]

@@ -1,0 +1,111 @@
+"""Samples -> training rows in the layouts of serving, for every context mode.
+
+`model.prompt` lays the rows out, so training and serving cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.prompt import PSEUDO, Budget, FimOrder, Head, build_prompt, document_ids, fit_documents, worst_first
+from model.training.samples import Passage, Sample
+from model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class RowShape:
+    """Sizes in tokens, as in serving (`model.settings`)."""
+
+    length: int = 768
+    suffix: int = 160
+    middle: int = 96
+    snippets: int = 384
+    signatures: int = 96
+    recite: int = 48
+    text_weight: float = 0.4  # of a token that the prompt gives, against 1 of a token of the middle
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ids` [n] with PSEUDO in the slots, `weights` [n] of predicting each id, `middle`: where the middle begins."""
+
+    ids: list[int]
+    weights: list[float]
+    middle: int
+
+
+class RowBuilder:
+    """Lays out samples for one vocabulary and prompt order."""
+
+    def __init__(self, vocabulary: Vocabulary, order: FimOrder, shape: RowShape, m: int) -> None:
+        self._vocabulary, self._order, self._shape, self._m = vocabulary, order, shape, m
+
+    def none(self, sample: Sample) -> Row:
+        return self._row(sample, [])
+
+    def snippets(self, sample: Sample, hits: Sequence[Passage]) -> Row:
+        """`hits` best first, as everywhere."""
+        documents = [(p.path, p.text) for p in hits]
+        return self._row(sample, self._documents(documents, self._shape.snippets))
+
+    def pseudo(self, sample: Sample, n_nodes: int) -> Row:
+        return self._row(sample, [PSEUDO] * (n_nodes * self._m))
+
+    def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage]) -> Row:
+        signatures = dict.fromkeys((p.path, p.signature) for p in hits if p.signature)
+        ids = self._documents(list(signatures), self._shape.signatures)
+        return self._row(sample, [PSEUDO] * (n_nodes * self._m) + ids)
+
+    def recite(self, passage: Passage) -> Row:
+        """A chunk's memory, then the beginning of the chunk itself (REFRAG, arXiv 2509.01092: the first lesson)."""
+        text = document_ids(self._vocabulary, passage.path, passage.leaf)[: self._shape.recite]
+        slots = [PSEUDO] * self._m
+        return Row(slots + text, [0.0] * (len(slots) + 1) + [1.0] * (len(text) - 1), len(slots))
+
+    def chunk_ids(self, passage: Passage, limit: int) -> list[int]:
+        """What the fuser reads of a passage."""
+        return self._vocabulary.encode(passage.leaf)[:limit]
+
+    def query_ids(self, sample: Sample, before: int, after: int) -> tuple[list[int], list[int]]:
+        encode = self._vocabulary.encode
+        return encode(sample.prefix[-8 * before :])[-before:], encode(sample.suffix[: 8 * after])[:after]
+
+    def _documents(self, documents: Sequence[tuple[str, str]], budget: int) -> list[int]:
+        return list(worst_first(fit_documents(self._vocabulary, documents, budget)))
+
+    def _row(self, sample: Sample, head: list[int]) -> Row:
+        shape, end = self._shape, self._vocabulary.fim.end
+        whole = [*self._vocabulary.encode(sample.middle), end]
+        middle = whole[: shape.middle]
+        budget = Budget(shape.length - len(middle), shape.suffix)
+        slots = np.zeros((head.count(PSEUDO), 1), np.float32)
+        prompt = build_prompt(
+            self._vocabulary, self._order, Head(tuple(head), slots), sample.prefix, sample.suffix, budget
+        )
+        given = [0.0 if token == PSEUDO else shape.text_weight for token in prompt.ids]
+        return Row([*prompt.ids, *middle], given + [1.0] * len(middle), len(prompt.ids))
+
+
+@dataclass(frozen=True)
+class ModeMix:
+    """Shares of the context modes; `recite` only during the first `recite_until` of the budget."""
+
+    none: float = 0.15
+    snippets: float = 0.3
+    pseudo: float = 0.35
+    hybrid: float = 0.2
+    recite: float = 0.3
+    recite_until: float = 0.35
+    foreign: float = 0.04  # of the rows with pseudo-tokens: nodes of another repository
+    noise: float = 0.04  # of them: random vectors
+    max_nodes: int = 7
+
+    def draw(self, rng: random.Random, progress: float) -> str:
+        if progress < self.recite_until and rng.random() < self.recite:
+            return "recite"
+        modes = ("none", "snippets", "pseudo", "hybrid")
+        return rng.choices(modes, [self.none, self.snippets, self.pseudo, self.hybrid])[0]

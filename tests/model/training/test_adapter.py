@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+
+from model.completer import Completer, Request
+from model.prompt import PSEUDO
+from model.training.adapter import AdapterConfig, AdapterTraining, load_coder
+from model.training.batches import AdapterBatch, Batcher
+from model.training.checkpoint import read_journal
+from model.training.contexts import ModeMix, RowBuilder, RowShape
+from model.training.losses import mean_pairwise_cosine
+from model.training.samples import RepositorySamples
+from model.vocabulary import Vocabulary
+from model.weights import load_model
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+SHAPE = RowShape(length=192, suffix=40, middle=24, snippets=64, signatures=24, recite=16)
+
+
+@pytest.fixture
+def config(tiny_folder: Path, tmp_path: Path) -> AdapterConfig:
+    return AdapterConfig(
+        coder=tiny_folder,
+        samples=tmp_path,
+        out=tmp_path / "out",
+        steps=4,
+        seconds=1e9,
+        batch=4,
+        fuser_layers=1,
+        m=2,
+        d_key=32,
+        projector_layers=2,
+        chunk_tokens=48,
+        compile=False,
+        decay=0.3,
+    )
+
+
+def batcher(config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary, **modes: float) -> Batcher:
+    rows = RowBuilder(vocabulary, "spm", SHAPE, config.m)
+    return Batcher(samples, rows, ModeMix(**modes), config, SHAPE.length, vocabulary)  # type: ignore[arg-type]
+
+
+def training(config: AdapterConfig) -> AdapterTraining:
+    torch.manual_seed(config.seed)
+    return AdapterTraining(config, load_coder(config))
+
+
+ONLY_PSEUDO = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, "foreign": 0.0, "noise": 0.0}
+
+
+def test_rows_of_every_mode_are_the_prompts_of_serving(
+    samples: list[RepositorySamples], vocabulary: Vocabulary, tiny_folder: Path
+) -> None:
+    """What the completer would send for the same hits, token for token."""
+    repository = samples[0]
+    sample = repository.samples[0]
+    hits = [repository.passages[i] for i in sample.hits]
+    rows = RowBuilder(vocabulary, "spm", SHAPE, m=2)
+    fim = vocabulary.fim
+    for row, n_slots in (
+        (rows.none(sample), 0),
+        (rows.snippets(sample, hits), 0),
+        (rows.pseudo(sample, 3), 6),
+        (rows.hybrid(sample, 3, hits), 6),
+    ):
+        assert row.ids[:n_slots] == [PSEUDO] * n_slots
+        assert PSEUDO not in row.ids[n_slots:]
+        assert len(row.ids) <= SHAPE.length
+        assert len(row.weights) == len(row.ids)
+        ahead = row.ids.index(fim.prefix)
+        assert row.ids[ahead + 1 : row.middle] == vocabulary.encode(sample.prefix)[-(row.middle - ahead - 1) :]
+        middle = [*vocabulary.encode(sample.middle), fim.end][: SHAPE.middle]
+        assert row.ids[row.middle :] == middle
+        assert row.weights[row.middle :] == [1.0] * len(middle)
+
+
+def test_contexts_never_show_the_answer(samples: list[RepositorySamples]) -> None:
+    """No passage overlaps the lines around the cursor of its own file."""
+    for repository in samples:
+        for sample in repository.samples:
+            around = sample.prefix[-200:] + sample.middle + sample.suffix[:200]
+            for i in {*sample.hits, *sample.siblings}:
+                passage = repository.passages[i]
+                assert passage.path != sample.path or sample.middle not in passage.text or passage.text not in around
+
+
+def test_the_positive_shares_words_with_the_target(samples: list[RepositorySamples]) -> None:
+    checked = 0
+    for repository in samples:
+        for sample in repository.samples:
+            if sample.positive >= 0:
+                text = repository.passages[sample.hits[sample.positive]].text
+                assert any(word in text for word in sample.middle.replace("(", " ").split())
+                checked += 1
+    assert checked
+
+
+def test_loss_falls_on_one_batch(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(dataclasses.replace(config, steps=1000, warmup=0.0, coder_lr=1e-2, lr=1e-2))
+    batch = batcher(config, samples, vocabulary).batch(0, 0.5, None)
+    found = [run.step(batch)["loss"] for _ in range(30)]
+    assert found[-1] < 0.7 * found[0]
+
+
+def test_a_frozen_coder_does_not_move_and_the_adapter_does(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(dataclasses.replace(config, train_coder=False))
+    before = {name: value.clone() for name, value in run.network.state_dict().items()}
+    run.step(batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.5, None))
+    moved = {name for name, value in run.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not {name for name in moved if name.startswith("coder.")}
+    assert {name.split(".")[0] for name in moved} == {"fuser", "projector"}
+
+
+def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    batches = batcher(config, samples, vocabulary)
+    whole = training(config)
+    whole.go(batches, Event())
+    halves = dataclasses.replace(config, out=config.out / "halves")
+    first = training(halves)
+    for number in range(2):
+        first.step(batches.batch(number, first.progress, first.utilities))
+    first.save()
+    second = training(halves)
+    assert second.resume()
+    second.go(batches, Event())
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name]), name
+    assert [line["step"] for line in read_journal(halves.out / "journal.jsonl")] == [3, 4]
+
+
+def test_harmful_contexts_are_left_out_and_the_others_weighted(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    gains = [-0.5, 0.0, 0.25, -0.1]
+
+    def utilities(without: AdapterBatch, with_text: AdapterBatch) -> torch.Tensor:
+        assert len(without.ids) == len(with_text.ids) == 4
+        return torch.tensor(gains)
+
+    batch = batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.9, utilities)
+    assert batch.modes == ("none", "pseudo", "pseudo", "none")
+    weights = [float(batch.weights[i][batch.middles[i]].max()) for i in range(4)]
+    assert weights[1] == pytest.approx(1.0)
+    assert weights[2] == pytest.approx(2 / (1 + np.exp(-1)), rel=1e-5)
+
+
+def test_every_slot_has_its_node_and_parents_have_children(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    batches = batcher(config, samples, vocabulary)
+    seen_parents = 0
+    for number in range(12):
+        batch = batches.batch(number, 0.1, None)
+        n_nodes = len(batch.leaves) + len(batch.groups)
+        assert int((batch.ids == PSEUDO).sum()) == config.m * len(batch.slots)
+        assert all(0 <= slot < n_nodes for slot in batch.slots)
+        assert all(0 <= child < len(batch.leaves) for group in batch.groups for child in group)
+        assert all(0 <= leaf < len(batch.leaves) for leaf in batch.positives)
+        seen_parents += sum(slot >= len(batch.leaves) for slot in batch.slots)
+    assert seen_parents
+
+
+def test_slots_take_the_projected_vectors_in_order(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(config)
+    batch = batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.9, None)
+    _, _, _, projected = run.network.pseudo_tokens(batch)
+    vectors = run.network.rows(batch, projected)
+    holes = batch.ids[:, :-1] == PSEUDO
+    assert torch.equal(vectors[holes], projected.flatten(0, 1))
+    text = batch.ids[:, :-1][~holes]
+    assert torch.equal(vectors[~holes], run.network.coder.embed(text))
+
+
+def test_random_vectors_stand_in_for_a_share_of_the_rows(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    noisy = batcher(config, samples, vocabulary, **(ONLY_PSEUDO | {"noise": 1.0})).batch(0, 0.9, None)
+    assert all(noisy.noise)
+    run = training(config)
+    one, other = (run.network.pseudo_tokens(noisy)[2] for _ in range(2))
+    assert not torch.allclose(one, other)
+
+
+def test_the_export_completes_in_every_mode(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(config)
+    run.go(batcher(config, samples, vocabulary), Event())
+    loaded = load_model(str(run.export()), device="cpu")
+    assert loaded.notes == ()
+    assert loaded.encoder is not None
+    nodes = loaded.encoder.embed(["def lion_0(value):\n    return value\n", "class Bear:\n    pass\n"])
+    assert mean_pairwise_cosine(torch.from_numpy(nodes.keys.astype(np.float32))) < 1.0
+    for mode in ("none", "pseudo"):
+        request = Request("a.py", "def lion_1(value):\n    return", "\n", context=mode, max_tokens=4, deadline_ms=6e4)
+        assert Completer(loaded).complete(request, lambda query: []).prompt_tokens > 0
+
+
+def test_an_adapter_for_a_foreign_checkpoint_fits_it(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    foreign = write_tiny_checkpoint(tmp_path / "foreign", adapter=False, seed=3, fim_order="psm")
+    run = training(dataclasses.replace(config, coder=foreign, train_coder=False))
+    run.step(batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.5, None))
+    loaded = load_model(str(foreign), adapter=str(run.export()), device="cpu")
+    assert loaded.pseudo is not None
+    assert loaded.notes == ()

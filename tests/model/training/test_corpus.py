@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.training import corpus
+from model.training.corpus import CorpusConfig, task_texts
+from model.training.tokens import TokenFile, TokenWriter
+from model.vocabulary import Vocabulary
+from tests.model.training.conftest import GPL, MIT, module_text, write_checkout, write_wheel
+
+
+def build(folder: Path, **changes: object) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """Run the stage over `folder`; files taken per repository, and how many were left out for which reason."""
+    (folder / "library").mkdir(exist_ok=True)
+    settings: dict[str, object] = {
+        "out": folder / "out",
+        "checkouts": (folder / "checkouts",),
+        "library": folder / "library",
+        "vocab_size": 300,
+        **changes,
+    }
+    corpus.run(CorpusConfig(**settings))  # type: ignore[arg-type]
+    taken = {r.name: [f.path for f in r.files] for r in TokenFile.load(folder / "out").repositories}
+    return taken, json.loads((folder / "out" / "manifest.json").read_text())["left_out"]
+
+
+def test_repositories_on_the_exclusion_list_are_left_out(tmp_path: Path) -> None:
+    for name in ("ann+zoo", "bob+Kitchen_Sink", "eve+kitchen"):
+        write_checkout(tmp_path / "checkouts", name, {"a.py": module_text(name.split("+")[1].lower())})
+    names = tmp_path / "names.txt"
+    names.write_text("someone/kitchen-sink\nANN/ZOO\n")
+    taken, left_out = build(tmp_path, exclude=(names,))
+    assert list(taken) == ["eve/kitchen"]
+    assert left_out["excluded"] == 2
+
+
+def test_only_permissive_licenses_are_taken(tmp_path: Path) -> None:
+    for name, text in {"a+free": MIT, "a+copyleft": GPL, "a+unknown": "All rights reserved."}.items():
+        write_checkout(tmp_path / "checkouts", name, {"a.py": module_text(name[2:])}, text)
+    write_wheel(tmp_path / "wheels", "good", "1.0", "License-Expression: BSD-3-Clause\n", {"g.py": module_text("g")})
+    write_wheel(tmp_path / "wheels", "bad", "1.0", "License: Proprietary\n", {"b.py": module_text("b")})
+    taken, left_out = build(tmp_path, wheels=(tmp_path / "wheels",))
+    assert list(taken) == ["a/free", "good"]
+    assert left_out["license"] == 3
+
+
+def test_vendored_code_under_another_license_is_left_out(tmp_path: Path) -> None:
+    files = {"a.py": module_text("own"), "plugins/borrowed/b.py": module_text("alien"), "plugins/borrowed/LICENSE": GPL}
+    write_checkout(tmp_path / "checkouts", "a+mixed", files)
+    taken, _ = build(tmp_path)
+    assert taken == {"a/mixed": ["a.py"]}
+
+
+def test_a_copy_of_an_evaluation_file_is_found_after_edits(tmp_path: Path) -> None:
+    secret = module_text("answer")
+    edited = "# A new comment.\nimport os\n" + secret.replace("value number 3", "other words") + "\nprint(os)\n"
+    files = {"clean.py": module_text("clean"), "leak.py": edited}
+    write_checkout(tmp_path / "checkouts", "a+leaky", files)
+    task = {"repo": "x", "path": "y.py", "prefix": secret[:300], "target": secret[300:340], "suffix": secret[340:]}
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text(json.dumps(task) + "\n")
+    taken, left_out = build(tmp_path, tasks=(tasks,))
+    assert taken == {"a/leaky": ["clean.py"]}
+    assert left_out["overlap with tasks"] == 1
+
+
+def test_each_task_file_is_read_once(tmp_path: Path) -> None:
+    task = {"repo": "x", "path": "y.py", "prefix": "a", "target": "b", "suffix": "c"}
+    file = tmp_path / "tasks.jsonl"
+    file.write_text((json.dumps(task) + "\n") * 3)
+    assert list(task_texts([file])) == ["abc"]
+
+
+def test_near_copies_are_taken_once(tmp_path: Path) -> None:
+    text = module_text("twin", 12)
+    write_checkout(tmp_path / "checkouts", "a+first", {"a.py": text})
+    write_checkout(tmp_path / "checkouts", "b+second", {"b.py": text.replace("value number 7", "that value")})
+    taken, left_out = build(tmp_path)
+    assert list(taken) == ["a/first"]
+    assert left_out["copy"] == 1
+
+
+def test_a_budget_keeps_whole_files_and_few_tests(tmp_path: Path) -> None:
+    files = {f"pkg{i}/m{j}.py": module_text(f"w{i}x{j}") for i in range(4) for j in range(4)}
+    files |= {f"tests/test_{j}.py": module_text(f"t{j}") for j in range(8)}
+    write_checkout(tmp_path / "checkouts", "a+large", files)
+    size = len(module_text("w0x0"))
+    taken, _ = build(tmp_path, checkout_bytes=8 * size + size // 2, test_share=0.26)
+    tests = [path for path in taken["a/large"] if path.startswith("tests/")]
+    assert len(tests) == 2
+    assert len(taken["a/large"]) - len(tests) == 8
+
+
+def test_tokens_give_the_text_back_even_where_it_spells_control_tokens(tmp_path: Path) -> None:
+    text = module_text("odd") + "\nEND = '<|endoftext|>'  # é 漢\n"
+    write_checkout(tmp_path / "checkouts", "a+odd", {"a.py": text})
+    build(tmp_path)
+    corpus_file = TokenFile.load(tmp_path / "out")
+    vocabulary = Vocabulary.load(tmp_path / "out" / "tokenizer" / "tokenizer.json")
+    span = corpus_file.repositories[0].files[0]
+    ids = corpus_file.tokens[span.start : span.end].tolist()
+    assert vocabulary.tokenizer.decode(ids, skip_special_tokens=False) == text
+    assert not set(ids) & vocabulary.control_ids
+
+
+def test_ids_beyond_16_bits_are_refused(tmp_path: Path) -> None:
+    writer = TokenWriter()
+    with pytest.raises(ValueError, match="16 bits"):
+        writer.add("a/b", "1", "MIT", [("a.py", [70_000])])
+
+
+def test_the_manifest_names_version_license_and_sizes(corpus_folder: Path, token_file: TokenFile) -> None:
+    manifest = json.loads((corpus_folder / "manifest.json").read_text())
+    zoo = next(e for e in manifest["repositories"] if e["name"] == "ann/zoo")
+    assert (zoo["version"], zoo["license"], zoo["files"]) == ("abc123", "MIT", 5)
+    assert sum(e["tokens"] for e in manifest["repositories"]) == len(token_file.tokens)
+
+
+def test_transformers_reads_the_tokenizer(corpus_folder: Path, corpus_vocabulary: Vocabulary) -> None:
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.AutoTokenizer.from_pretrained(str(corpus_folder / "tokenizer"))
+    text = "def lion_3(value):\n    return 'x'  # é\n"
+    assert theirs(text)["input_ids"] == corpus_vocabulary.encode(text)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.checkpoint import verify_checksums
+from model.training.ship import ShipConfig, count_parameters, mean_of, run, smoothed
+from model.weights import load_model
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ShipConfig:
+    write_tiny_checkpoint(tmp_path / "export")
+    (tmp_path / "corpus").mkdir()
+    entry = {"name": "ann/zoo", "version": "abc", "license": "MIT", "files": 5, "bytes": 9000, "tokens": 3000}
+    manifest = {"repositories": [entry], "left_out": {"license": 2}}
+    (tmp_path / "corpus" / "manifest.json").write_text(json.dumps(manifest))
+    pretraining = [{"step": i, "tokens": 100 * i, "seconds": i, "loss": 5 - i / 50} for i in range(1, 101)]
+    adapter = [{"step": i, "seconds": i, "loss_pseudo": 2.0, "loss_none": 3.0, "cosine": 0.5} for i in range(1, 9)]
+    for name, lines in {"pretrain": pretraining, "adapter": adapter}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "notes.md").write_text("# A model\n\nFor tests.\n")
+    return ShipConfig(
+        export=tmp_path / "export",
+        corpus=tmp_path / "corpus",
+        pretrain_journal=tmp_path / "pretrain.jsonl",
+        adapter_journal=tmp_path / "adapter.jsonl",
+        notes=tmp_path / "notes.md",
+        out=tmp_path / "pretrained",
+    )
+
+
+def test_the_shipped_folder_is_verified_and_serves(config: ShipConfig) -> None:
+    config.out.mkdir()
+    (config.out / "old.safetensors").write_text("weights of an older version")
+    run(config)
+    assert not (config.out / "old.safetensors").exists()
+    verify_checksums(config.out, required=True)
+    assert load_model(str(config.out), device="cpu").pseudo is not None
+    assert (config.out / "loss_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_card_says_what_the_records_say(config: ShipConfig) -> None:
+    run(config)
+    card = (config.out / "MODEL_CARD.md").read_text()
+    assert card.startswith("# A model\n")
+    assert "100 steps, 10,000 tokens seen" in card
+    assert "pseudo 2.000" in card
+    assert "| ann/zoo | abc | MIT | 5 | 9 |" in card
+    assert "license 2" in card
+    assert f"| model | {count_parameters(config.out, 'model'):,} |" in card
+
+
+def test_counts_match_the_network(config: ShipConfig) -> None:
+    assert count_parameters(config.export, "model") == load_model(str(config.export), device="cpu").n_parameters
+
+
+def test_means_and_curves() -> None:
+    journal = [{"a": float(i)} for i in range(100)] + [{"b": 1.0}]
+    assert mean_of(journal, "a") == pytest.approx(74.5)
+    x, y = smoothed([(float(i), 2.0) for i in range(8)])
+    assert x[-1] == 7.0
+    assert set(y) == {2.0}
+    assert smoothed([]) == ([], [])
