@@ -1,4 +1,4 @@
-"""Nearest keys: exact in numpy for small sets, hnswlib above; derived from the store and rebuilt when it does not match.
+"""Nearest keys: exact in numpy for small sets, hnswlib above; rebuilt from the store when it does not match.
 
 hnswlib 0.8 enforces none of its rules (measured: add beside search without a lock kills the process; a file with
 flipped bits or of another width loads without complaint; k above the live count raises; `ef` is not saved; a full

@@ -19,7 +19,7 @@ from pathlib import PurePath
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
-from indexer.splitting import Border, Limits, Lines, split
+from indexer.splitting import DEFAULT_LIMITS, Border, Limits, Lines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
 CHUNKER_VERSION = 1
@@ -80,7 +80,7 @@ def language_of(path: str) -> str:
     return "python" if PurePath(path).suffix.lower() in _PYTHON_SUFFIXES else "text"
 
 
-def chunk(text: str, language: str, limits: Limits = Limits()) -> list[Chunk]:
+def chunk(text: str, language: str, limits: Limits = DEFAULT_LIMITS) -> list[Chunk]:
     """Cut a text. Joined in order, the chunks' texts are the text; none exceeds the limits."""
     lines = Lines(text)
     if not lines.rows:

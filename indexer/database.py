@@ -7,14 +7,17 @@ import os
 import sqlite3
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 _BUSY_SECONDS = 30.0
+_MANY = 500  # parameters of one statement
 
 # nodes    one row per digest; kept for a while after nothing uses it (alive = 0), so that going back is free.
 #          `since`: generation at which alive or embedded last changed, for processes that follow.
@@ -41,7 +44,7 @@ CREATE TABLE places(
     first_line INTEGER NOT NULL, last_line INTEGER NOT NULL, PRIMARY KEY(entry, ordinal)) WITHOUT ROWID;
 CREATE INDEX places_node ON places(node);
 CREATE TABLE symbols(node INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL);
-CREATE INDEX symbols_name ON symbols(name);
+CREATE INDEX symbols_name ON symbols(name, node);
 CREATE INDEX symbols_node ON symbols(node);
 CREATE TABLE skipped(path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(terms, content='', tokenize="unicode61 remove_diacritics 0 tokenchars '_'");
@@ -69,6 +72,51 @@ def store_folder(cache_dir: Path, fingerprint: str) -> Path:
 
 def _short_hash(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+
+
+class Database:
+    """A connection for writing, with what every transaction needs. One thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = open_database(folder)
+        self.execute = self._connection.execute
+        self.executemany = self._connection.executemany
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write-locks the file: keep it short, other processes wait."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    def meta(self, name: str) -> object:
+        row = self.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, values: Mapping[str, object]) -> None:
+        self.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def next_generation(self) -> int:
+        row = self.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value").fetchone()
+        return int(row[0])
+
+    def among(self, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
+        return among(self._connection, query, values)
+
+
+def among(connection: sqlite3.Connection, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
+    """Rows of a query that ends in IN, over any number of values."""
+    listed = list(values)
+    for start in range(0, len(listed), _MANY):
+        part = listed[start : start + _MANY]
+        yield from connection.execute(f"{query} ({','.join('?' * len(part))})", part).fetchall()
 
 
 def open_database(folder: Path) -> sqlite3.Connection:
@@ -148,7 +196,13 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _create(connection: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";\n"):
         connection.execute(statement)
-    meta = {"format": FORMAT_VERSION, "store": uuid.uuid4().hex, "generation": 0, "tree_stale": 0, "recipe": ""}
+    meta = {
+        "format": FORMAT_VERSION,
+        "store": uuid.uuid4().hex,
+        "generation": 0,
+        "tree_stale": 0,
+        "recipe": "",
+    }
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from indexer.chunking import CHUNKER_VERSION, Chunk
 
 MAX_CHILDREN = 32
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 CHUNK, GROUP, FILE, DIRECTORY, REPOSITORY = "chunk", "group", "file", "directory", "repository"
 
 
@@ -121,4 +121,4 @@ def _groups(children: Sequence[Node]) -> list[list[Node]]:
 
 def _digest(kind: str, content: bytes) -> bytes:
     # blake2b mixes no lengths: the kind ends at the first NUL, which no kind contains.
-    return blake2b(kind.encode("utf-8") + b"\0" + content, digest_size=_DIGEST_BYTES).digest()
+    return blake2b(kind.encode("utf-8") + b"\0" + content, digest_size=DIGEST_BYTES).digest()

@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from indexer import lists
+
 _IDENTIFIER = re.compile(r"[^\W\d]\w{1,63}")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_A-Za-z]+")
 _MAX_TERMS = 400
 
-# Words too common in code to tell one chunk from another; keywords of Python first, then of its neighbors.
-COMMON_WORDS = frozenset(
-    "and as assert async await break case class continue def del elif else except finally for from global if import "
-    "in is lambda match nonlocal not or pass raise return try while with yield none true false self cls the this that "
-    "const let var function new public private protected static void int float double string bool str char null "
-    "undefined export default package func struct interface type enum end then begin do use fn impl pub mut args "
-    "kwargs print len range list dict tuple set object super isinstance".split()
-)
+COMMON_WORDS = frozenset(lists.load("common_words"))
 
 
 @lru_cache(maxsize=65_536)

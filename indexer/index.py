@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 
 from indexer.chunking import CHUNKER_VERSION, Chunk
-from indexer.database import default_cache_dir, is_damage, set_aside, store_folder
+from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
 from indexer.dense import DenseKeys
 from indexer.files import Rules, relative_path
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
-from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
 from indexer.store import NO_STAMP, Store
-from indexer.updating import Cancelled, Progress, Update, UpdateReport, entry_of
+from indexer.updating import Progress, StoppedError, Update, UpdateReport, entry_of
+from indexer.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
-
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Index:
         root: Path,
         embedder: Embedder | None,
         cache_dir: Path | None = None,
-        settings: IndexSettings = IndexSettings(),
-        retrieval: RetrievalSettings = RetrievalSettings(),
+        settings: IndexSettings = DEFAULT_INDEX,
+        retrieval: RetrievalSettings = DEFAULT_RETRIEVAL,
     ) -> Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
@@ -102,7 +102,7 @@ class Index:
         """Save what is only in memory and let go of the files; waits for a running update."""
         with self._updating:
             self._dense.tidy(force=True)
-            self._store.close()
+            self._db.close()
             self._reader.close()
 
     # -- bringing up to date ------------------------------------------------------------------------------------
@@ -136,6 +136,7 @@ class Index:
         update = Update(
             self.root,
             self._store,
+            VectorStore(self._db),
             self._embedder,
             self._settings,
             known=self._overlay.vectors(),
@@ -147,7 +148,7 @@ class Index:
         try:
             update.run(paths)
             self._last_error = ""
-        except Cancelled:
+        except StoppedError:
             stopped = True
         except Exception as error:
             self._last_error = f"{type(error).__name__}: {error}"
@@ -264,7 +265,8 @@ class Index:
     # -- the store ----------------------------------------------------------------------------------------------
 
     def _open_store(self) -> None:
-        self._store = Store(self._folder)
+        self._db = Database(self._folder)
+        self._store = Store(self._db)
         self._store.follow_recipe(
             f"{CHUNKER_VERSION} {self._settings.chunk_max_lines} {self._settings.chunk_max_chars}"
         )
@@ -272,7 +274,7 @@ class Index:
         self._dense = DenseKeys(self._folder, self._reader, self._settings.exact_below)
 
     def _rebuild(self, error: Exception) -> None:
-        self._store.close()
+        self._db.close()
         self._reader.close()
         set_aside(self._folder, error)
         self._open_store()

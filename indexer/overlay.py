@@ -11,7 +11,6 @@ from indexer.chunking import Chunk
 from indexer.hierarchy import leaf_text
 from indexer.identifiers import terms
 
-
 KeyAndMemory = tuple[np.ndarray, np.ndarray]  # float16 [d_key], float16 [m, d_memory]
 
 
@@ -46,11 +45,11 @@ class Overlay:
 
     def nearest(self, key: np.ndarray, k: int) -> list[tuple[OverlayChunk, float]]:
         """Up to k of (chunk, cosine), best first."""
-        keyed = [found for found in self.chunks() if found.key is not None]
+        keyed = [(found, found.key) for found in self.chunks() if found.key is not None]
         if not keyed:
             return []
-        scores = np.stack([found.key for found in keyed]).astype(np.float32) @ np.asarray(key, np.float32)
-        return [(keyed[row], float(scores[row])) for row in np.argsort(-scores, kind="stable")[:k]]
+        scores = np.stack([stored for _, stored in keyed]).astype(np.float32) @ np.asarray(key, np.float32)
+        return [(keyed[row][0], float(scores[row])) for row in np.argsort(-scores, kind="stable")[:k]]
 
     def lexical(self, weights: Mapping[str, float]) -> list[tuple[OverlayChunk, float]]:
         """Chunks by the summed weights of the terms in them, as BM25 gives a chunk of average length."""

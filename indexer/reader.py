@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from indexer.database import connect
+from indexer.database import among, connect
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
 
-_MANY = 500  # parameters of one statement
+_MANY_COUNTS = 50_000
+_ALL = ""  # no term is empty
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
         self._lock = threading.RLock()
+        self._counts: dict[str, int] = {}  # counting a common term takes a millisecond, and keystrokes repeat them
+        self._counted_at = -1  # generation
 
     def close(self) -> None:
         with self._lock:
@@ -77,7 +80,7 @@ class Reader:
         return int(str(self.meta("generation")))
 
     def changes(self, since: int, limit: int) -> list[Change]:
-        """Nodes that changed after a generation, oldest first; all of a generation or none of it, `limit` or a few more."""
+        """Nodes that changed after a generation, oldest first; a generation whole or not at all; about `limit`."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT n.id, n.level, n.since, iif(n.alive, k.key, NULL) FROM nodes n LEFT JOIN keys k ON k.id = n.id "
@@ -85,7 +88,10 @@ class Reader:
                 "(SELECT since FROM nodes WHERE since > ? ORDER BY since LIMIT ?)) ORDER BY n.since",
                 (since, since, limit),
             ).fetchall()
-        return [Change(id, level, at, None if key is None else np.frombuffer(key, np.float16)) for id, level, at, key in rows]
+        return [
+            Change(id, level, at, None if key is None else np.frombuffer(key, np.float16))
+            for id, level, at, key in rows
+        ]
 
     def living(self, level: str) -> np.ndarray:
         """int64 ids of searchable nodes of a level, ascending."""
@@ -99,27 +105,42 @@ class Reader:
     def keys(self, ids: Sequence[int]) -> np.ndarray:
         """float16 [n, d_key] of ids that have keys, in their order."""
         with self._lock:
-            found = dict(self._among("SELECT id, key FROM keys WHERE id IN", ids))
+            found: dict[int, bytes] = dict(self._among("SELECT id, key FROM keys WHERE id IN", ids))
         return np.frombuffer(b"".join(found[id] for id in ids), np.float16).reshape(len(ids), -1)
 
     # -- finding ------------------------------------------------------------------------------------------------
 
-    def document_counts(self, terms: Iterable[str]) -> dict[str, int]:
-        """In how many living chunks each term occurs; absent terms are left out."""
+    def document_counts(self, terms: Collection[str]) -> dict[str, int]:
+        """In how many living chunks each term occurs; 0 for absent ones. Remembered until the store changes."""
         with self._lock:
-            return dict(self._among("SELECT term, doc FROM words_count WHERE term IN", terms))
+            counts = self._remembered()
+            unknown = [term for term in terms if term not in counts]
+            counts.update(dict.fromkeys(unknown, 0))
+            counts.update(dict(self._among("SELECT term, doc FROM words_count WHERE term IN", unknown)))
+            return {term: counts[term] for term in terms}
 
     def count_chunks(self) -> int:
+        """How many living chunks there are, equal ones counted once."""
         with self._lock:
-            row = self._db.execute("SELECT count(*) FROM nodes WHERE alive = 1 AND level = ?", (CHUNK,)).fetchone()
-        return int(row[0])
+            counts = self._remembered()
+            if _ALL not in counts:
+                query = "SELECT count(*) FROM nodes WHERE alive = 1 AND level = ?"
+                counts[_ALL] = int(self._db.execute(query, (CHUNK,)).fetchone()[0])
+            return counts[_ALL]
+
+    def _remembered(self) -> dict[str, int]:
+        generation = self.generation()
+        if generation != self._counted_at or len(self._counts) > _MANY_COUNTS:
+            self._counts, self._counted_at = {}, generation
+        return self._counts
 
     def lexical(self, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
         """Chunks with any of the terms by BM25: (id, score), higher is better."""
         wanted = " OR ".join(f'"{term}"' for term in terms)
         with self._lock:
             rows = self._db.execute(
-                "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?", (wanted, limit)
+                "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?",
+                (wanted, limit),
             ).fetchall()
         return [(id, -rank) for id, rank in rows]
 
@@ -202,11 +223,8 @@ class Reader:
                 found.setdefault(reason, []).append(path)
         return {reason: tuple(paths) for reason, paths in found.items()}
 
-    def _among(self, query: str, values: Iterable[object]) -> Iterator[sqlite3.Row]:
-        listed = list(values)
-        for start in range(0, len(listed), _MANY):
-            part = listed[start : start + _MANY]
-            yield from self._db.execute(f"{query} ({','.join('?' * len(part))})", part).fetchall()
+    def _among(self, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
+        return among(self._db, query, values)
 
 
 def _memory(blob: bytes | None, width: int) -> np.ndarray:

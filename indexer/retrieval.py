@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -25,13 +24,14 @@ from indexer.settings import RetrievalSettings
 _QUERY_TERMS = 12
 _QUERY_NAMES = 40
 _DEFINERS = 8  # a name defined more often says nothing about which definition is meant
+_COMMON_SHARE = 20  # a term in more than one chunk of 20 finds nothing in particular, and is slow to look up
 _DUPLICATE = 0.85
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*([\w.]+)[ \t]+import|import[ \t]+([\w.]+))", re.M)
 
 
 @dataclass(frozen=True)
 class Query:
-    """A cursor. `path` is repository-relative, posix; `key` float32 [d_key], unit; None searches by words and names only.
+    """A cursor. `path` is repository-relative, posix; `key` float32 [d_key], unit; None: words and names only.
 
     `exclude_lines`: 1-based inclusive lines of this file that must not come back; the cursor's line unless given.
     """
@@ -58,12 +58,6 @@ class Hit:
     text: str
     signature: str
     memory: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    place: Location
-    content: Content
 
 
 _Ranking = list[tuple[int, float]]  # (id, score); ids below zero are chunks of open documents
@@ -99,15 +93,17 @@ class Search:
         self._open_ids = {id(found): -1 - number for number, found in enumerate(self._open_chunks)}
         self._settings = settings
         self._weights = weighted_identifiers(query.before, query.after)
+        self._names = sorted(self._weights, key=lambda name: (-self._weights[name], name))[:_QUERY_NAMES]
 
     def run(self, k: int) -> list[Hit]:
         """Up to k hits, best first. Levels that have too few leave their places to chunks."""
         wanted = quotas(k, self._settings)
         rankings = [self._dense(CHUNK), self._lexical(), self._defined()]
-        candidates = self._candidates({id for ranking in rankings for id, _ in ranking})
-        scores = self._fuse(rankings, candidates)
-        above = [hit for level in (FILE, DIRECTORY, REPOSITORY) for hit in self._above(level, scores, candidates, wanted)]
-        chunks = self._choose(scores, candidates, k - len(above) if wanted[CHUNK] else 0)
+        places = self._places({id for ranking in rankings for id, _ in ranking})
+        scores = self._fuse(rankings, places)
+        levels = (FILE, DIRECTORY, REPOSITORY)
+        above = [hit for level in levels for hit in self._above(level, scores, places, wanted[level])]
+        chunks = self._choose(scores, places, k - len(above)) if wanted[CHUNK] else []
         return sorted(chunks + above, key=lambda hit: (-hit.score, hit.path, hit.first_line))
 
     # -- rankings -----------------------------------------------------------------------------------------------
@@ -125,26 +121,27 @@ class Search:
     def _lexical(self) -> _Ranking:
         """BM25 over the terms that are rare here and near the cursor."""
         near: dict[str, float] = {}
-        for name, weight in self._weights.items():
+        for name in self._names:
+            weight = self._weights[name]
             for number, term in enumerate(terms_of(name)):
                 near[term] = max(near.get(term, 0.0), weight if number == 0 else 0.4 * weight)
         counts = self._reader.document_counts(near)
         total = self._reader.count_chunks()
-        ceiling = max(20, total // 5)
+        ceiling = max(20, total // _COMMON_SHARE)
         rarity = {
             term: math.log(1 + (total - count + 0.5) / (count + 0.5))
             for term in near
-            if (count := counts.get(term, 0)) <= ceiling
+            if (count := counts[term]) <= ceiling
         }
         chosen = sorted(rarity, key=lambda term: (-near[term] * rarity[term], term))
-        stored = [term for term in chosen if term in counts][:_QUERY_TERMS]
+        stored = [term for term in chosen if counts[term]][:_QUERY_TERMS]
         ranking = self._reader.lexical(stored, self._settings.candidates) if stored else []
         matches = self._overlay.lexical({term: rarity[term] for term in chosen[: 2 * _QUERY_TERMS]})
         return ranking + [(self._open_ids[id(found)], score) for found, score in matches]
 
     def _defined(self) -> _Ranking:
         """Chunks that define names used near the cursor; a name with several definitions counts for less each."""
-        names = sorted(self._weights, key=lambda name: (-self._weights[name], name))[:_QUERY_NAMES]
+        names = self._names
         masked = self._overlay.documents
         found = [(name, self._open_ids[id(chunk)]) for name, chunk in self._overlay.definitions(names)]
         stored = self._reader.definitions(names, _DEFINERS)
@@ -169,34 +166,28 @@ class Search:
 
     # -- from rankings to hits ----------------------------------------------------------------------------------
 
-    def _candidates(self, ids: Iterable[int]) -> dict[int, _Candidate]:
-        """Those that may be shown, each at its best place: open documents mask what the disk says of them."""
-        listed = list(ids)
-        stored = [id for id in listed if id >= 0]
-        places = self._reader.locations(stored)
-        contents = self._reader.contents(stored)
-        found: dict[int, _Candidate] = {}
-        for id in listed:
-            if id < 0:
-                place, content = self._open_chunk(id)
-                usable = [place] if self._is_allowed(place) else []
-            else:
-                content = contents.get(id)
-                usable = [
-                    place
-                    for place in places.get(id, ())
-                    if place.path not in self._overlay.documents and self._is_allowed(place)
-                ]
-            if usable and content and (self._query.key is None or content.memory.size):
-                found[id] = _Candidate(min(usable, key=self._distance), content)
-        return found
+    def _places(self, ids: Collection[int]) -> dict[int, Location]:
+        """Chunks that may be shown, each at its best place: open documents mask what the disk says of them."""
+        found = {id: [self._open_place(id)] for id in ids if id < 0}
+        stored = self._reader.locations([id for id in ids if id >= 0])
+        masked = self._overlay.documents
+        found.update((id, [place for place in places if place.path not in masked]) for id, places in stored.items())
+        allowed = {id: [place for place in places if self._is_allowed(place)] for id, places in found.items()}
+        return {id: min(places, key=self._distance) for id, places in allowed.items() if places}
 
-    def _open_chunk(self, id: int) -> tuple[Location, Content]:
+    def _open_place(self, id: int) -> Location:
         found = self._open_chunks[-1 - id]
-        chunk = found.chunk
-        memory = np.zeros((0, 0), np.float16) if found.memory is None else found.memory
-        content = Content(CHUNK, chunk.scope, chunk.text.rstrip(), chunk.signature, memory)
-        return Location(found.path, chunk.first_line, chunk.last_line), content
+        return Location(found.path, found.chunk.first_line, found.chunk.last_line)
+
+    def _contents(self, ids: Sequence[int]) -> dict[int, Content]:
+        found = self._reader.contents([id for id in ids if id >= 0])
+        for id in ids:
+            if id < 0:
+                opened = self._open_chunks[-1 - id]
+                memory = np.zeros((0, 0), np.float16) if opened.memory is None else opened.memory
+                chunk = opened.chunk
+                found[id] = Content(CHUNK, chunk.scope, chunk.text.rstrip(), chunk.signature, memory)
+        return found
 
     def _is_allowed(self, place: Location) -> bool:
         if place.path != self._query.path:
@@ -212,63 +203,64 @@ class Search:
         depth = min(len(here), len(there)) if shared is None else shared
         return place.path == self._query.path, -depth, place.path, place.first_line
 
-    def _fuse(self, rankings: Sequence[_Ranking], candidates: Mapping[int, _Candidate]) -> dict[int, float]:
+    def _fuse(self, rankings: Sequence[_Ranking], places: Mapping[int, Location]) -> dict[int, float]:
         """id -> fused score, best first."""
 
         def order(pair: tuple[int, float]) -> tuple[float, str, int]:
-            place = candidates[pair[0]].place
+            place = places[pair[0]]
             return -round(pair[1], 5), place.path, place.first_line
 
         scores: dict[int, float] = {}
         for ranking in rankings:
-            usable = sorted((pair for pair in ranking if pair[0] in candidates), key=order)
+            usable = sorted((pair for pair in ranking if pair[0] in places), key=order)
             for rank, (id, _) in enumerate(usable):
                 scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank + 1)
         return dict(sorted(scores.items(), key=order))
 
-    def _choose(self, scores: Mapping[int, float], candidates: Mapping[int, _Candidate], count: int) -> list[Hit]:
+    def _choose(self, scores: Mapping[int, float], places: Mapping[int, Location], count: int) -> list[Hit]:
         """The best chunks that are not near copies of a better one; few of the file being edited."""
         hits: list[Hit] = []
         seen: list[frozenset[str]] = []
         from_here = 0
-        for id, score in scores.items():
+        for id, content in self._in_batches(list(scores), 2 * count):
             if len(hits) >= count:
                 break
-            candidate = candidates[id]
-            here = candidate.place.path == self._query.path
-            words = frozenset(terms(candidate.content.text))
-            if (here and from_here >= self._settings.same_file) or any(_alike(words, other) for other in seen):
+            here = places[id].path == self._query.path
+            words = frozenset(terms(content.text))
+            unusable = self._query.key is not None and not content.memory.size
+            if unusable or (here and from_here >= self._settings.same_file) or any(_alike(words, o) for o in seen):
                 continue
             from_here += here
             seen.append(words)
-            hits.append(_hit(candidate.place, candidate.content, score))
+            hits.append(_hit(places[id], content, scores[id]))
         return hits
 
-    def _above(
-        self, level: str, scores: Mapping[int, float], candidates: Mapping[int, _Candidate], wanted: Mapping[str, int]
-    ) -> list[Hit]:
+    def _in_batches(self, ids: Sequence[int], size: int) -> Iterator[tuple[int, Content]]:
+        """(id, content) in order; read as far as they are asked for, because most are not."""
+        for start in range(0, len(ids), max(size, 1)):
+            batch = ids[start : start + size]
+            contents = self._contents(batch)
+            yield from ((id, contents[id]) for id in batch if id in contents)
+
+    def _above(self, level: str, scores: Mapping[int, float], places: Mapping[int, Location], count: int) -> list[Hit]:
         """Files, directories or the repository: ranked by their own keys and by the chunks found in them."""
-        if not wanted[level]:
+        if not count:
             return []
         votes: dict[str, float] = {}
         for id, score in scores.items():
-            path = candidates[id].place.path
+            path = places[id].path
             for holder in [path] if level == FILE else _directories(path) if level == DIRECTORY else [""]:
                 votes[holder] = votes.get(holder, 0.0) + score
         nodes = self._reader.entry_nodes(votes)
-        voted = sorted(((nodes[path], vote) for path, vote in votes.items() if path in nodes), key=lambda pair: -pair[1])
+        voted = [(nodes[path], vote) for path, vote in votes.items() if path in nodes]
         dense = self._dense(level)
-        ids = {id for id, _ in dense} | {id for id, _ in voted}
-        places, contents = self._reader.locations(ids), self._reader.contents(ids)
-        usable = {
-            id: _Candidate(min(shown, key=self._distance), contents[id])
-            for id in ids
-            if id in contents and contents[id].memory.size
-            # the file being edited is in its own prompt, and its node may know what is to be written
-            if (shown := [place for place in places.get(id, ()) if place.path != self._query.path])
-        }
-        fused = self._fuse([dense, voted[: self._settings.candidates]], usable)
-        return [_hit(usable[id].place, usable[id].content, score) for id, score in list(fused.items())[: wanted[level]]]
+        found = self._reader.locations({id for id, _ in dense + voted})
+        # Not the file being edited: it is in the prompt, and its node may know what is about to be written.
+        others = {id: [place for place in all if place.path != self._query.path] for id, all in found.items()}
+        usable = {id: min(all, key=self._distance) for id, all in others.items() if all}
+        fused = self._fuse([dense, voted], usable)
+        shown = [(id, content) for id, content in self._in_batches(list(fused)[: 4 * count], 4 * count)]
+        return [_hit(usable[id], content, fused[id]) for id, content in shown if content.memory.size][:count]
 
 
 def _hit(place: Location, content: Content, score: float) -> Hit:
@@ -289,8 +281,10 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
 
 
 def _directories(path: str) -> list[str]:
-    return [str(parent) for parent in PurePosixPath(path).parents if str(parent) != "."][:2]
+    """The two directories nearest to a file, the root excepted."""
+    parent = path.rpartition("/")[0]
+    return [directory for directory in (parent, parent.rpartition("/")[0]) if directory]
 
 
 def _module_of(path: str) -> str:
-    return "/" + str(PurePosixPath(path).with_suffix("")).removesuffix("/__init__")
+    return "/" + path.rpartition(".")[0].removesuffix("/__init__")

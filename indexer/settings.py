@@ -25,7 +25,10 @@ class IndexSettings:
         max=50_000_000,
     )
     max_line_chars: int = _setting(
-        5_000, "Files with a longer line than this count as minified and are not indexed.", min=200, max=1_000_000
+        5_000,
+        "Files with a longer line than this count as minified and are not indexed.",
+        min=200,
+        max=1_000_000,
     )
     ignore: tuple[str, ...] = _setting((), "More ignore patterns, written as in .gitignore; `!` brings files back.")
     secrets: tuple[str, ...] = _setting(
@@ -43,7 +46,10 @@ class IndexSettings:
         max=10_000_000,
     )
     exact_below: int = _setting(
-        20_000, "Up to this many vectors search is exact; above, an HNSW graph is used.", min=100, max=10_000_000
+        20_000,
+        "Up to this many vectors search is exact; above, an HNSW graph is used.",
+        min=100,
+        max=10_000_000,
     )
 
 
@@ -58,3 +64,7 @@ class RetrievalSettings:
     same_file: int = _setting(2, "At most this many chunks of the file being edited.", min=0, max=64)
     candidates: int = _setting(40, "Candidates taken from each source before fusion.", min=8, max=500)
     rrf_k: int = _setting(60, "The constant of reciprocal rank fusion.", min=1, max=1_000)
+
+
+DEFAULT_INDEX = IndexSettings()
+DEFAULT_RETRIEVAL = RetrievalSettings()

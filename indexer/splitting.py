@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from zlib import crc32
 
 
@@ -21,6 +21,9 @@ class Limits:
 
     lines: int = 64
     chars: int = 1_600
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits
     pieces: list[tuple[int, int]] = []
     ordered = sorted(borders, key=lambda border: border.row)
     rows = [border.row for border in ordered]
-    for first, end in zip(cuts, cuts[1:], strict=False):
+    for first, end in pairwise(cuts):
         waiting = [(first, end)]
         while waiting:
             start, stop = waiting.pop()

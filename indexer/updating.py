@@ -1,8 +1,8 @@
 """One run that brings the store up to date with the disk: find, read, chunk, store; then fill in vectors.
 
 Text first, vectors second: words and names can be searched seconds after the start, and what is left to embed is a
-query on the store, so a killed run continues where it stopped. The same run serves the first index, one changed file, and
-`--reindex`.
+query on the store, so a killed run continues where it stopped. The same run serves the first index, one changed
+file, and `--reindex`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from indexer.hierarchy import (
     FILE,
     REPOSITORY,
     Embedder,
-    Node,
     Vectors,
     directory_parents,
     leaf,
@@ -31,7 +30,8 @@ from indexer.hierarchy import (
 )
 from indexer.settings import IndexSettings
 from indexer.splitting import Limits
-from indexer.store import NO_STAMP, Entry, Pending, Place, Stamp, Store
+from indexer.store import NO_STAMP, Entry, Place, Stamp, Store
+from indexer.vectors import Pending, VectorStore
 
 _BATCH_CHUNKS = 400  # stored per transaction: some 100 ms, the longest that another process waits
 _RACY_NS = 2_000_000_000  # a file changed so shortly before it was read may change again within the clock's tick
@@ -68,7 +68,7 @@ class UpdateReport:
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class Cancelled(Exception):
+class StoppedError(Exception):
     """The caller asked to stop; everything committed stays."""
 
 
@@ -89,6 +89,7 @@ class Update:
         self,
         root: Path,
         store: Store,
+        vectors: VectorStore,
         embedder: Embedder | None,
         settings: IndexSettings,
         *,
@@ -99,6 +100,7 @@ class Update:
     ) -> None:
         self._root = root
         self._store = store
+        self._vectors = vectors
         self._embedder = embedder
         self._settings = settings
         self._known = known
@@ -114,15 +116,15 @@ class Update:
         self.fused = 0
 
     def run(self, paths: Iterable[Path] | None) -> None:
-        """Bring `paths` (None: everything) up to date. Raises Cancelled, or what the embedder raises, between commits."""
-        was_stale = bool(self._store.meta("tree_stale"))
+        """Bring `paths` (None: everything) up to date. Raises StoppedError, or what the embedder raises."""
+        was_stale = self._store.tree_stale
         scopes = [""] if paths is None else self._scopes(paths)
         for scope in scopes:
             self._bring_up_to_date(scope)
         self._store.set_skipped(self.skipped, scopes)
         self._grow_tree(None if was_stale else {*self.changed, *self.removed})
         self._fill()
-        self._store.collect_garbage(self._settings.keep_vanished)
+        self._vectors.collect_garbage(self._settings.keep_vanished)
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -244,8 +246,8 @@ class Update:
         """Compute the vectors that are missing, children before parents, each call's result committed at once."""
         if self._embedder is None:
             return
-        total, done = self._store.count_pending(), 0
-        for height in self._store.pending_heights():
+        total, done = self._vectors.count_pending(), 0
+        for height in self._vectors.pending_heights():
             for batch in self._pending(height):
                 self._check()
                 self._progress(Progress(done, max(total, done), "", "embedding"))
@@ -259,10 +261,10 @@ class Update:
     def _pending(self, height: int) -> Iterator[list[Pending]]:
         """Batches of what is left. Long lists are begun at a place that differs by process, and wrapped around: two
         processes on one store then share the work and do not follow each other text for text."""
-        first, last = self._store.pending_range(height)
+        first, last = self._vectors.pending_range(height)
         far = first + (last - first) * (os.getpid() % 7) // 7 if last - first > _SHARED_NODES else 0
         for after in {far: None, 0: None}:
-            while batch := self._store.pending(height, after, self._settings.batch_texts):
+            while batch := self._vectors.pending(height, after, self._settings.batch_texts):
                 after = batch[-1].id
                 yield batch
 
@@ -270,25 +272,25 @@ class Update:
         known = [node for node in batch if node.digest in self._known]
         if known:
             keys, memories = zip(*(self._known[node.digest] for node in known), strict=True)
-            self._store.set_vectors([node.id for node in known], Vectors(np.stack(keys), np.stack(memories)))
+            self._vectors.set_vectors([node.id for node in known], Vectors(np.stack(keys), np.stack(memories)))
         missing = [node for node in batch if node.digest not in self._known]
         if missing:
             vectors = embedder.embed([node.text for node in missing])
-            self._store.set_vectors([node.id for node in missing], vectors)
+            self._vectors.set_vectors([node.id for node in missing], vectors)
             self.embedded += len(missing)
 
     def _fuse(self, batch: list[Pending], embedder: Embedder) -> None:
-        memories = self._store.memories({digest for node in batch for digest in node.children})
+        memories = self._vectors.memories({digest for node in batch for digest in node.children})
         # Another process may have added a parent whose children it is still embedding: that one is its to do.
         ready = [node for node in batch if all(digest in memories for digest in node.children)]
         if ready:
             groups = [np.stack([memories[digest] for digest in node.children]) for node in ready]
-            self._store.set_vectors([node.id for node in ready], embedder.fuse(groups))
+            self._vectors.set_vectors([node.id for node in ready], embedder.fuse(groups))
             self.fused += len(ready)
 
     def _check(self) -> None:
         if self._cancelled():
-            raise Cancelled
+            raise StoppedError
 
 
 def _above(path: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Files that change on disk, reported as paths; the only file that knows watchdog.
 
-A report is a hint, not a fact: editors save by renaming, events are late, doubled or lost. Whoever receives a path looks
-at the disk again (`Index.update` drops what is gone and reads what is there). watchdog is imported on start.
+A report is a hint, not a fact: editors save by renaming, events are late, doubled or lost. Whoever receives a path
+looks at the disk again (`Index.update` drops what is gone and reads what is there). watchdog is imported on start.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _STOP_SECONDS = 5.0
 class Watcher:
     """Calls `on_paths` for every file or directory created, changed, moved or deleted under a root.
 
-    It is called on the observer's own thread, which delivers nothing else meanwhile: it must only put the paths aside. A
-    moved directory is reported as its old and new path, each to be looked at whole. Nothing under .git is reported but
-    its info/exclude. Idle, it costs nothing.
+    It is called on the observer's own thread, which delivers nothing else meanwhile: it must only put the paths aside.
+    A moved directory is reported as its old and new path, each to be looked at whole. Nothing under .git is reported
+    but its info/exclude. Idle, it costs nothing.
     """
 
     def __init__(self, root: Path, on_paths: Callable[[Iterable[Path]], None]) -> None:
@@ -95,7 +95,7 @@ def _explained(error: OSError) -> OSError:
     if error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENFILE):
         what = (
             "The system has no file watches left, so changes on disk made outside of the editor are not seen. Raise "
-            "fs.inotify.max_user_watches and fs.inotify.max_user_instances, or run `hef-lsp --reindex` after such changes."
+            "fs.inotify.max_user_watches and fs.inotify.max_user_instances, or run `hef-lsp --reindex` after them."
         )
         return OSError(error.errno, what)
     return error
