@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -89,7 +90,7 @@ class Folders:
 
         def on_loop(call: Callable[[Path, News], None]) -> Callable[[Path, News], None]:
             def forward(root: Path, news: News) -> None:
-                if not loop.is_closed():
+                with suppress(RuntimeError):  # the loop is closed: the session is over
                     loop.call_soon_threadsafe(call, root, news)
 
             return forward

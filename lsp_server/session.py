@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +43,7 @@ class Session:
         self._client = client
         self._load = load
         self._model: ModelThread[Engine] | None = None
+        self._engine: Engine | None = None  # once it is loaded and its folders are open
         self._wanted: frozenset[Path] = frozenset()
         self._texts: dict[Path, str] = {}  # of the open documents, saved or not
         self._paused = False
@@ -172,12 +174,19 @@ class Session:
 
     def _start_model(self) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
-        self._model = ModelThread(lambda: self._load(settings))
-        self._model.loaded.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._on_loaded))
-        self._model.start()
+        self._model = model = ModelThread(lambda: self._load(settings))
 
-    def _on_loaded(self) -> None:
-        self._open_folders()
+        def on_loaded(_: Future[Engine]) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                loop.call_soon_threadsafe(self._on_loaded, model)
+
+        model.loaded.add_done_callback(on_loaded)
+        model.start()
+
+    def _on_loaded(self, model: ModelThread[Engine]) -> None:
+        if model is self._model and model.loaded.exception() is None:
+            self._engine = model.loaded.result()
+            self._open_folders()
         self.tell()
 
     def _open_folders(self) -> None:
@@ -194,17 +203,12 @@ class Session:
 
     async def _stop_threads(self) -> None:
         """The model first: an index thread that waits for it is let go by that."""
-        model, self._model = self._model, None
+        model, self._model, self._engine = self._model, None, None
         for workspace in self.folders.workspaces:
             workspace.pending.stop()
         if model is not None:
             await asyncio.to_thread(model.stop)
         await self.folders.close_all_but(())
-
-    @property
-    def _engine(self) -> Engine | None:
-        loaded = self._model.loaded if self._model else None
-        return loaded.result() if loaded and loaded.done() and loaded.exception() is None else None
 
     @property
     def _model_error(self) -> Exception | None:
