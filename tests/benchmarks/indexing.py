@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,14 @@ import numpy as np
 from indexer import Embedder, Index, Query
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, percentiles
-from tests.benchmarks.subjects import Subject, chunks_of
+from tests.benchmarks.subjects import Subject
 
 MAX_SECONDS = 240.0  # of a first index; what is not done by then is not measured
 N_EDITS = 20
 N_QUERIES = 200
 N_EMBEDDED = 192
+# A definition on one line, and a body of six lines and more without a blank one.
+_DEFINITION = re.compile(r"^[ ]*def \w+\(.*\):\n(?P<body>(?P<indent>[ ]+)\S.*\n(?:[ ]+\S.*\n){5})", re.MULTILINE)
 
 
 def first_index(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
@@ -106,7 +110,7 @@ def queries(subject: Subject, n: int, embedder: Embedder) -> Iterator[Query]:
     """Queries at the ends of lines drawn with a fixed seed; the key is that of the text around the cursor."""
     draw = random.Random(1)
     for file in subject.sample(n):
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = _text(file)
         cursor = text.find("\n", draw.randrange(len(text) + 1))
         before, after = (text[:cursor], text[cursor:]) if cursor >= 0 else (text, "")
         key = embedder.embed([before[-600:]]).keys[0].astype(np.float32)
@@ -119,27 +123,22 @@ def opened(subject: Subject, embedder: Embedder) -> closing[Index]:
 
 
 def _editable(subject: Subject) -> list[Path]:
-    """Files in which some chunk is a function of several lines."""
-    files = (file for file in subject.sample(N_EDITS * 5) if _editable_line(file) is not None)
-    return [file for file, _ in zip(files, range(N_EDITS), strict=False)]
-
-
-def _editable_line(file: Path) -> int | None:
-    """The first line of a function's body, 0-based."""
-    for piece in chunks_of(file):
-        lines = piece.text.splitlines()
-        if lines and lines[0].lstrip().startswith("def ") and lines[0].endswith(":") and len(lines) > 6:
-            return piece.first_line
-    return None
+    """Files with a function of several lines."""
+    files = (file for file in subject.sample(N_EDITS * 5) if _DEFINITION.search(_text(file)))
+    return list(islice(files, N_EDITS))
 
 
 def _edit(file: Path, name: str) -> None:
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    row = _editable_line(file)
-    assert row is not None  # `_editable` saw to it
-    indent = lines[row][: len(lines[row]) - len(lines[row].lstrip())]
-    lines.insert(row, f"{indent}{name} = 1\n")
-    file.write_text("".join(lines), encoding="utf-8")
+    """A new first line in the first such function."""
+    text = _text(file)
+    found = _DEFINITION.search(text)
+    assert found is not None  # `_editable` saw to it
+    body = found.start("body")
+    file.write_text(f"{text[:body]}{found['indent']}{name} = 1\n{text[body:]}", encoding="utf-8")
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _query(before: str) -> Query:

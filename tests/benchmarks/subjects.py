@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.chunking import Chunk, chunk, language_of
-
 SIZES = (100, 1_500, 9_000)  # Python files
 _THIS_REPOSITORY = Path(__file__).parents[2]
 _SKIPPED = frozenset({".venv", "node_modules", "__pycache__", ".git"})
@@ -51,14 +49,6 @@ def copy_of(folder: Path, into: Path, limit: int | None = None) -> Subject:
         n_lines += target.read_bytes().count(b"\n")
         copies.append(target)
     return Subject(folder.name, root, into / "cache", tuple(copies), n_lines)
-
-
-def chunks_of(file: Path) -> list[Chunk]:
-    """The chunks of a file, [] where it is not text."""
-    try:
-        return chunk(file.read_text(encoding="utf-8"), language_of(file.name))
-    except UnicodeDecodeError:
-        return []
 
 
 def _candidates() -> Iterator[Path]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer import Index, Query
 from model.completer import RetrievalQuery
 from model.evaluation.repository import Repository, extract
 from model.evaluation.tasks import EvaluationError, Task
+from tests.benchmarks.embedders import FreeEmbedder
 from tests.model.evaluation.holes import a_task, write_archive
 
 SECRET = "zebra_quagga_okapi"
@@ -36,35 +40,41 @@ def snapshot(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
+@pytest.fixture(params=["words", "vectors"])
+def repository(request: pytest.FixtureRequest, snapshot: Path) -> Iterator[Repository]:
+    embedder = FreeEmbedder() if request.param == "vectors" else None
+    with closing(Index.open(snapshot, embedder, cache_dir=snapshot.parent / "cache")) as index:
+        yield Repository(snapshot, index)
+
+
 def _texts(repository: Repository, words: str) -> str:
-    """All that any search can find."""
-    found = repository.index.search(Query("", words, "", None), 100) if repository.index else []
-    found += repository.retrieve(RetrievalQuery("shop/cart.py", words, "", None))
+    """All that any search finds: by words, and whatever lies nearest to a key when a hundred hits are asked for."""
+    assert repository.index is not None
+    key = FreeEmbedder().embed([words]).keys[0].astype(np.float32)
+    found = [
+        *repository.retrieve(RetrievalQuery("shop/cart.py", words, "", key)),
+        *repository.index.search(Query("", words, "", key), 100),
+        *repository.index.search(Query("", words, "", None), 100),
+    ]
     return "".join(hit.text + hit.signature for hit in found)
 
 
-def test_the_answer_is_neither_retrieved_nor_stored(snapshot: Path) -> None:
-    index = Index.open(snapshot, None, cache_dir=snapshot.parent / "cache")
-    repository = Repository(snapshot, index)
+def test_the_answer_is_neither_retrieved_nor_stored(repository: Repository) -> None:
     repository.punch(_task(1, f"    return {SECRET}(items)"))
     assert "item.price" in _texts(repository, "price item")
     assert SECRET not in _texts(repository, f"return {SECRET} items")
-    index.close()
-    stored = [file for file in (snapshot.parent / "cache").rglob("*") if file.is_file()]
+    stored = [file for file in (repository.root.parent / "cache").rglob("*") if file.is_file()]
     assert any(b"lorry" in file.read_bytes() for file in stored)  # the rest is there to be found
     assert not any(SECRET.encode() in file.read_bytes() for file in stored)
 
 
-def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(snapshot: Path) -> None:
-    index = Index.open(snapshot, None, cache_dir=snapshot.parent / "cache")
-    repository = Repository(snapshot, index)
+def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(repository: Repository) -> None:
     first, second = _task(1, f"    return {SECRET}(items)"), _task(2, "    return gnu_kudu(items)", "shop/till.py")
     repository.punch(first)
     assert "gnu_kudu" in _texts(repository, "return gnu_kudu items")
     repository.punch(second)
     assert SECRET in _texts(repository, f"return {SECRET} items")
     assert "gnu_kudu" not in _texts(repository, "return gnu_kudu items")
-    index.close()
 
 
 def test_a_second_hole_in_the_same_file_closes_the_first(snapshot: Path) -> None:

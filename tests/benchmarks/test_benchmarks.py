@@ -1,0 +1,71 @@
+"""The benchmarks measure what they say, on a repository of a few files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import indexing
+from tests.benchmarks.embedders import FreeEmbedder
+from tests.benchmarks.measurement import Measurement, json_line, row, table, this_machine
+from tests.benchmarks.subjects import Subject, copy_of
+
+MODULE = """import os
+
+class Cart:
+    def total_{n}(self, items):
+        result = 0
+        for item in items:
+            result += item.price
+        if result > {n}:
+            result -= 1
+        return result
+"""
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    folder = tmp_path / "shop"
+    for n in range(6):
+        file = folder / f"part_{n % 2}" / f"module_{n}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(MODULE.format(n=n) * 3)
+    (folder / "notes.txt").write_text("not Python")
+    return copy_of(folder, tmp_path / "copy")
+
+
+def test_the_index_benchmarks_report_numbers_of_this_repository(subject: Subject) -> None:
+    embedder = FreeEmbedder(sample_every=1)
+    [first] = indexing.first_index(subject, embedder)
+    assert first.values["lines"] == 6 * 30
+    assert first.values["chunks"] >= 6
+    assert len(embedder.sample) == embedder.n_embedded > 0
+    [reopened] = indexing.reopened(subject, embedder)
+    assert reopened.values["chunks"] == first.values["chunks"]
+    [retrieval] = indexing.retrieval(subject, embedder)
+    assert 0 < retrieval.values["p50_ms"] <= retrieval.values["p95_ms"]
+
+
+def test_an_edit_embeds_one_leaf_and_is_found(subject: Subject) -> None:
+    [edit] = indexing.one_edit(subject, FreeEmbedder(), None)
+    assert edit.values["leaves_max"] == 1
+    assert edit.values["retrieved_percent"] == 100
+
+
+def test_a_copy_takes_at_most_so_many_files_and_leaves_the_folder_alone(subject: Subject, tmp_path: Path) -> None:
+    few = copy_of(subject.root, tmp_path / "few", 4)
+    assert len(few.files) == 4
+    assert {file.parent.name for file in few.files} == {"part_0", "part_1"}
+    assert all(file.is_relative_to(tmp_path / "few") for file in few.files)
+
+
+def test_rows_are_for_people_and_for_scripts() -> None:
+    values = {"prefill_p50_ms": 1.5, "prefill_p95_ms": 20.0, "tokens": 3}
+    measurement = Measurement("keystroke", "shop", 1500, "warm", values, "<= 2 ms", "40 keystrokes")
+    assert row(measurement).endswith("  prefill 1.5 / 20 ms  tokens 3   [<= 2 ms]   (40 keystrokes)")
+    assert next(iter(table([measurement]))) == "\nkeystroke: shop, 1,500 Python files"
+    line = json.loads(json_line(measurement, this_machine()))
+    assert line["values"] == values
+    assert line["machine"].keys() == {"processor", "cores", "load", "python", "torch", "commit"}
