@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 _M = 16
 _EF_CONSTRUCTION = 100
-_EF_SEARCH = 64
+_EF_SEARCH = 128
 _BATCH = 64  # additions per hold of the lock: some 10 ms at 100k
 _EMPTY = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
@@ -221,7 +221,7 @@ class Ann:
             loaded = HnswKeys.load(importlib.import_module("hnswlib"), self._path, store, width)
         except ImportError:
             return
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
             _log.warning("vector index %s is not usable (%s): rebuilt from the store", self._path.name, error)
             return
         with self._lock:

@@ -78,6 +78,7 @@ class Index:
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
         self._last_error = ""
+        self._closed = False
         self._open_store()
 
     @classmethod
@@ -99,8 +100,11 @@ class Index:
         return cls(root.resolve(), embedder, folder, settings, retrieval)
 
     def close(self) -> None:
-        """Save what is only in memory and let go of the files; waits for a running update."""
+        """Save what is only in memory and let go of the files; waits for a running update. Twice is once."""
         with self._updating:
+            if self._closed:
+                return
+            self._closed = True
             self._dense.tidy(force=True)
             self._db.close()
             self._reader.close()

@@ -47,6 +47,8 @@ class Query:
 class Hit:
     """A retrieved node. Lines are 1-based and inclusive, 0 above files; `text` is "" above chunks.
 
+    `score` is the fused score, comparable within a level. A hit whose path is the query's is of the file being edited.
+
     `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors (only where the query had no key).
     """
 
@@ -96,7 +98,7 @@ class Search:
         self._names = sorted(self._weights, key=lambda name: (-self._weights[name], name))[:_QUERY_NAMES]
 
     def run(self, k: int) -> list[Hit]:
-        """Up to k hits, best first. Levels that have too few leave their places to chunks."""
+        """Up to k hits: chunks, best first, then what is above them; levels with too few leave their places to chunks."""
         wanted = quotas(k, self._settings)
         rankings = [self._dense(CHUNK), self._lexical(), self._defined()]
         places = self._places({id for ranking in rankings for id, _ in ranking})
@@ -104,7 +106,7 @@ class Search:
         levels = (FILE, DIRECTORY, REPOSITORY)
         above = [hit for level in levels for hit in self._above(level, scores, places, wanted[level])]
         chunks = self._choose(scores, places, k - len(above)) if wanted[CHUNK] else []
-        return sorted(chunks + above, key=lambda hit: (-hit.score, hit.path, hit.first_line))
+        return chunks + above
 
     # -- rankings -----------------------------------------------------------------------------------------------
 
