@@ -7,6 +7,7 @@ cosine matrices (LlavaCode) and the retrieval of the chunk that helps most.
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -21,19 +22,19 @@ from model.adapter import AdapterConfig as ServedAdapter
 from model.adapter import save_adapter
 from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
-from model.projector import Projector
-from model.prompt import PSEUDO, FimOrder
-from model.torch_decoder import Qwen2, Qwen2Config
+from model.prompt import FimOrder
+from model.torch_decoder import Qwen2
 from model.training import losses
-from model.training.batches import AdapterBatch, Batcher
+from model.training.batches import AdapterBatch, Batcher, Utilities
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
 from model.training.config import from_table
 from model.training.contexts import ModeMix, RowBuilder, RowShape
 from model.training.export import write_coder
+from model.training.network import Network, load_coder, new_projector
 from model.training.optimization import Course, Optimizers
 from model.training.samples import read_samples
+from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
-from model.weights import load_network
 
 
 @dataclass(frozen=True)
@@ -58,58 +59,27 @@ class AdapterConfig:
     muon: bool = True
     warmup: float = 0.03
     decay: float = 0.5
-    align: float = 0.1
+    align: float = 0.5
     retrieval: float = 0.1
-    utility: bool = True
+    utility: float = 0.25  # share of the batches whose contexts are weighed by their utility
     default_context: str = "snippets"
     checkpoint_seconds: float = 240.0
     compile: bool = True
     threads: int = 2
+    workers: int = 1  # processes that share the threads; `batch` is each one's
     seed: int = 1
     shape: dict[str, Any] = field(default_factory=dict)  # fields of contexts.RowShape
     modes: dict[str, Any] = field(default_factory=dict)  # fields of contexts.ModeMix
 
 
-class Network(nn.Module):
-    """The three parts as one, from a batch to its losses."""
-
-    def __init__(self, coder: Qwen2, fuser: Fuser, projector: Projector, compiled: bool = False) -> None:
-        super().__init__()
-        self.coder, self.fuser, self.projector = coder, fuser, projector
-        self._score = torch.compile(self._score_rows, dynamic=False) if compiled else self._score_rows
-
-    def pseudo_tokens(self, batch: AdapterBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Keys of the leaves [n, d_key] and of the parents, then of every slot node the memories [s, m, d] and the
-        projected vectors [s, m, hidden]."""
-        leaves = self.fuser.encode_chunks(batch.leaves)
-        parents = self.fuser.fuse([leaves.memory[list(group)] for group in batch.groups]) if batch.groups else None
-        memory = torch.cat([leaves.memory, parents.memory]) if parents else leaves.memory
-        keys = parents.key if parents else leaves.key[:0]
-        used = memory[list(batch.slots)]
-        if any(batch.noise):
-            noise = torch.tensor(batch.noise, device=used.device)[:, None, None]
-            used = torch.where(noise, torch.randn_like(used) * used.std(), used)
-        return leaves.key, keys, used, self.projector(used)
-
-    def rows(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
-        """Embeddings [B, T, hidden] with the pseudo-tokens in their slots."""
-        vectors = self.coder.embed(batch.ids[:, :-1].clamp(min=0))
-        if projected is None:
-            return vectors
-        holes = (batch.ids[:, :-1] == PSEUDO)[..., None].expand_as(vectors)
-        return vectors.masked_scatter(holes, projected.to(vectors.dtype))
-
-    def token_losses(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
-        """Cross-entropy of each token, [B, T]; of no use where the target is a slot."""
-        return self._score(self.rows(batch, projected), batch.ids[:, 1:].clamp(min=0))
-
-    def _score_rows(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        return losses.token_losses(self.coder.logits(self.coder(vectors)), targets)
-
-
 def run(config: AdapterConfig) -> None:
     """Train until the budget is spent, then export coder and adapter to `config.out / "export"`."""
-    torch.set_num_threads(config.threads)
+    run_workers(config.workers, train, config)
+
+
+def train(workers: Workers, config: AdapterConfig) -> None:
+    """One worker's part of the stage."""
+    torch.set_num_threads(max(1, config.threads // workers.count))
     torch.manual_seed(config.seed)
     vocabulary = Vocabulary.load(config.coder / "tokenizer.json")
     checkpoint = open_checkpoint(str(config.coder))
@@ -119,39 +89,22 @@ def run(config: AdapterConfig) -> None:
     repositories = tuple(read_samples(config.samples))
     modes = from_table(ModeMix, dict(config.modes))
     batcher = Batcher(repositories, rows, modes, config, shape.length, vocabulary)
-    training = AdapterTraining(config, load_coder(config))
+    training = AdapterTraining(config, load_coder(config.coder, config.train_coder), workers)
     training.resume()
     training.go(batcher, stop_on_signals())
-    training.export()
-
-
-def load_coder(config: AdapterConfig) -> Qwen2:
-    """The coder of a checkpoint folder in float32, trainable unless it is to stay as it is."""
-    checkpoint = open_checkpoint(str(config.coder))
-    shape = Qwen2Config.from_json(checkpoint.config)
-    coder = load_network(checkpoint, shape, torch.device("cpu"), torch.float32, 1)
-    return coder.requires_grad_(config.train_coder)
-
-
-def new_network(coder: Qwen2, config: AdapterConfig) -> Network:
-    """A fuser that starts as the coder's first layers, and a projector whose first pseudo-tokens are as long as the
-    coder's own embeddings."""
-    fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
-    projector = Projector(fuser.config.d_memory, coder.config.hidden_size, config.projector_layers)
-    last = projector[-1]
-    assert isinstance(last, nn.Linear)
-    nn.init.normal_(last.weight, std=float(coder.model.embed_tokens.weight.detach().std()) / last.in_features**0.5)
-    nn.init.zeros_(last.bias)
-    return Network(coder, fuser, projector, config.compile)
+    if workers.rank == 0:
+        training.export()
 
 
 class AdapterTraining:
     """One run: owns the network, its optimizers and the position in the samples."""
 
-    def __init__(self, config: AdapterConfig, coder: Qwen2) -> None:
-        self._config = config
+    def __init__(self, config: AdapterConfig, coder: Qwen2, workers: Workers = ALONE) -> None:
+        self._config, self._workers = config, workers
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = new_network(coder, config).to(self._device).train()
+        fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
+        self.network = Network(coder, fuser, new_projector(fuser, coder, config.projector_layers), config.compile)
+        self.network.to(self._device).train()
         parts: list[tuple[nn.Module, float]] = [(self.network.fuser, config.lr), (self.network.projector, config.lr)]
         if config.train_coder:
             parts.append((self.network.coder, config.coder_lr))
@@ -186,28 +139,42 @@ class AdapterTraining:
 
     def go(self, batcher: Batcher, stopping: Event) -> None:
         """Train to the end of the budget or until `stopping`."""
-        journal = Journal(self._config.out / "journal.jsonl", self._step)
+        leads = self._workers.rank == 0
+        journal = Journal(self._config.out / "journal.jsonl", self._step) if leads else None
         saved = begun = time.monotonic()
-        while self.progress < 1.0 and not stopping.is_set():
-            batch = batcher.batch(self._step, self.progress, self.utilities if self._config.utility else None)
-            measured = self.step(batch)
+        stop = self.progress >= 1.0
+        while not stop:
+            number = self._step * self._workers.count + self._workers.rank
+            batch = batcher.batch(number, self.progress, self._utilities_of(number))
             now = time.monotonic()
-            self._seconds, begun = self._seconds + now - begun, now
-            journal.write(step=self._step, seconds=self._seconds, **measured)
-            if now - saved > self._config.checkpoint_seconds:
+            measured, stop = self.step(batch, now - begun, stopping.is_set())
+            begun = now
+            if journal:
+                journal.write(step=self._step, seconds=self._seconds, **measured)
+            if leads and now - saved > self._config.checkpoint_seconds:
                 self.save()
                 saved = now
-        self.save()
+        if leads:
+            self.save()
 
-    def step(self, batch: AdapterBatch) -> dict[str, float]:
-        """Learn from one batch; returns what was measured: losses in nats, mean cosine of projected vectors."""
+    def step(self, batch: AdapterBatch, seconds: float = 0.0, stop: bool = False) -> tuple[dict[str, float], bool]:
+        """Learn from one batch, `seconds` after the last. Returns what was measured (losses in nats, mean cosine of
+        projected vectors) and whether the run ends here. All workers go by the first one's clock."""
         batch = batch.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
             total, measured = self.losses(batch)
         total.backward()
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        seconds, stops = self._workers.average(trained, (seconds, float(stop)))
         norm = self._optimizers.step(self._course.factor(self.progress))
         self._step += 1
-        return measured | {"norm": norm}
+        self._seconds += seconds
+        return measured | {"norm": norm}, stops > 0 or self.progress >= 1.0
+
+    def _utilities_of(self, number: int) -> Utilities | None:
+        """What weighs the contexts of this batch; None for those that are taken as they are."""
+        asked = random.Random(f"{self._config.seed} utility {number}").random() < self._config.utility
+        return self.utilities if asked else None
 
     def losses(self, batch: AdapterBatch) -> tuple[Tensor, dict[str, float]]:
         """The weighted sum of the terms, and each of them."""

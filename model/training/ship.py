@@ -82,8 +82,8 @@ def _training_facts(pretraining: Sequence[dict[str, Any]], adapter: Sequence[dic
     if pretraining:
         last = pretraining[-1]
         facts.append(
-            f"- Pretraining: {last['step']:,} steps, {last['tokens']:,} tokens seen, {last['seconds'] / 60:.0f} minutes;"
-            f" loss {mean_of(pretraining, 'loss'):.3f} nats per token over the last {_SMOOTH} steps."
+            f"- Pretraining: {last['step']:,} steps, {last['tokens']:,} tokens seen, {last['seconds'] / 60:.0f} minutes"
+            f"; loss {mean_of(pretraining, 'loss'):.3f} nats per token over the last {_SMOOTH} steps."
         )
     if adapter:
         facts.append(f"- Adapter: {adapter[-1]['step']:,} steps, {adapter[-1]['seconds'] / 60:.0f} minutes.")

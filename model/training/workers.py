@@ -23,10 +23,16 @@ class Workers:
         self.rank, self.count = rank, count
 
     def average(self, parameters: Sequence[nn.Parameter], notice: Sequence[float]) -> list[float]:
-        """Average the gradients over all workers. `notice` of worker 0 reaches everybody and is returned."""
+        """Average the gradients of these (trainable) parameters over all workers.
+
+        `notice` of worker 0 reaches everybody and is returned.
+        """
         if self.count == 1:
             return list(notice)
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        # A part that this worker's batch did not use may have been used by another's.
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
         mine = torch.tensor(notice) * (self.rank == 0)
         flat = torch.cat([*(g.flatten() for g in gradients), mine.to(gradients[0])])
         dist.all_reduce(flat)

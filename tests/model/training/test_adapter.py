@@ -10,11 +10,12 @@ import torch
 
 from model.completer import Completer, Request
 from model.prompt import PSEUDO
-from model.training.adapter import AdapterConfig, AdapterTraining, load_coder
+from model.training.adapter import AdapterConfig, AdapterTraining
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal
 from model.training.contexts import ModeMix, RowBuilder, RowShape
 from model.training.losses import mean_pairwise_cosine
+from model.training.network import load_coder
 from model.training.samples import RepositorySamples
 from model.vocabulary import Vocabulary
 from model.weights import load_model
@@ -39,6 +40,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> AdapterConfig:
         chunk_tokens=48,
         compile=False,
         decay=0.3,
+        utility=1.0,
     )
 
 
@@ -49,7 +51,7 @@ def batcher(config: AdapterConfig, samples: list[RepositorySamples], vocabulary:
 
 def training(config: AdapterConfig) -> AdapterTraining:
     torch.manual_seed(config.seed)
-    return AdapterTraining(config, load_coder(config))
+    return AdapterTraining(config, load_coder(config.coder, config.train_coder))
 
 
 ONLY_PSEUDO = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, "foreign": 0.0, "noise": 0.0}
@@ -107,7 +109,7 @@ def test_loss_falls_on_one_batch(
 ) -> None:
     run = training(dataclasses.replace(config, steps=1000, warmup=0.0, coder_lr=1e-2, lr=1e-2))
     batch = batcher(config, samples, vocabulary).batch(0, 0.5, None)
-    found = [run.step(batch)["loss"] for _ in range(30)]
+    found = [run.step(batch)[0]["loss"] for _ in range(30)]
     assert found[-1] < 0.7 * found[0]
 
 

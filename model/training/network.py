@@ -1,0 +1,72 @@
+"""Fuser, projector and coder as one network: from a batch to the loss of every token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from model.checkpoint import open_checkpoint
+from model.fuser import Fuser
+from model.projector import Projector
+from model.prompt import PSEUDO
+from model.torch_decoder import Qwen2, Qwen2Config
+from model.training import losses
+from model.training.batches import AdapterBatch
+from model.weights import load_network
+
+
+class Network(nn.Module):
+    """The three parts as one, from a batch to its losses."""
+
+    def __init__(self, coder: Qwen2, fuser: Fuser, projector: Projector, compiled: bool = False) -> None:
+        super().__init__()
+        self.coder, self.fuser, self.projector = coder, fuser, projector
+        self._score = torch.compile(self._score_rows, dynamic=False) if compiled else self._score_rows
+
+    def pseudo_tokens(self, batch: AdapterBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Keys of the leaves [n, d_key] and of the parents, then of every slot node the memories [s, m, d] and the
+        projected vectors [s, m, hidden]."""
+        leaves = self.fuser.encode_chunks(batch.leaves)
+        parents = self.fuser.fuse([leaves.memory[list(group)] for group in batch.groups]) if batch.groups else None
+        memory = torch.cat([leaves.memory, parents.memory]) if parents else leaves.memory
+        keys = parents.key if parents else leaves.key[:0]
+        used = memory[list(batch.slots)]
+        if any(batch.noise):
+            noise = torch.tensor(batch.noise, device=used.device)[:, None, None]
+            used = torch.where(noise, torch.randn_like(used) * used.std(), used)
+        return leaves.key, keys, used, self.projector(used)
+
+    def rows(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
+        """Embeddings [B, T, hidden] with the pseudo-tokens in their slots."""
+        vectors = self.coder.embed(batch.ids[:, :-1].clamp(min=0))
+        if projected is None:
+            return vectors
+        holes = (batch.ids[:, :-1] == PSEUDO)[..., None].expand_as(vectors)
+        return vectors.masked_scatter(holes, projected.to(vectors.dtype))
+
+    def token_losses(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
+        """Cross-entropy of each token, [B, T]; of no use where the target is a slot."""
+        return self._score(self.rows(batch, projected), batch.ids[:, 1:].clamp(min=0))
+
+    def _score_rows(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        return losses.token_losses(self.coder.logits(self.coder(vectors)), targets)
+
+
+def load_coder(folder: Path, trained: bool) -> Qwen2:
+    """The coder of a checkpoint folder in float32; frozen unless it is to be trained."""
+    checkpoint = open_checkpoint(str(folder))
+    shape = Qwen2Config.from_json(checkpoint.config)
+    return load_network(checkpoint, shape, torch.device("cpu"), torch.float32, 1).requires_grad_(trained)
+
+
+def new_projector(fuser: Fuser, coder: Qwen2, n_layers: int) -> Projector:
+    """A projector whose first pseudo-tokens are as long as the coder's own embeddings."""
+    projector = Projector(fuser.config.d_memory, coder.config.hidden_size, n_layers)
+    last = projector[-1]
+    assert isinstance(last, nn.Linear)
+    scale = float(coder.model.embed_tokens.weight.detach().std())
+    nn.init.normal_(last.weight, std=scale / last.in_features**0.5)
+    nn.init.zeros_(last.bias)
+    return projector
