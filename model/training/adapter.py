@@ -32,6 +32,7 @@ from model.training.contexts import ModeMix, RowBuilder, RowShape
 from model.training.export import write_coder
 from model.training.network import Network, load_coder, new_projector
 from model.training.optimization import Course, Optimizers
+from model.training.reinforce import Sampling, self_critical
 from model.training.samples import read_samples
 from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
@@ -61,6 +62,8 @@ class AdapterConfig:
     decay: float = 0.5
     align: float = 0.5
     retrieval: float = 0.1
+    reinforce: float = 0.0  # weight of the policy term, over the last `reinforce_last` of the budget
+    reinforce_last: float = 0.1
     utility: float = 0.25  # share of the batches whose contexts are weighed by their utility
     default_context: str = "snippets"
     checkpoint_seconds: float = 240.0
@@ -89,7 +92,7 @@ def train(workers: Workers, config: AdapterConfig) -> None:
     repositories = tuple(read_samples(config.samples))
     modes = from_table(ModeMix, dict(config.modes))
     batcher = Batcher(repositories, rows, modes, config, shape.length, vocabulary)
-    training = AdapterTraining(config, load_coder(config.coder, config.train_coder), workers)
+    training = AdapterTraining(config, load_coder(config.coder, config.train_coder), vocabulary, workers)
     training.resume()
     training.go(batcher, stop_on_signals())
     if workers.rank == 0:
@@ -99,8 +102,8 @@ def train(workers: Workers, config: AdapterConfig) -> None:
 class AdapterTraining:
     """One run: owns the network, its optimizers and the position in the samples."""
 
-    def __init__(self, config: AdapterConfig, coder: Qwen2, workers: Workers = ALONE) -> None:
-        self._config, self._workers = config, workers
+    def __init__(self, config: AdapterConfig, coder: Qwen2, vocabulary: Vocabulary, workers: Workers = ALONE) -> None:
+        self._config, self._vocabulary, self._workers = config, vocabulary, workers
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
         self.network = Network(coder, fuser, new_projector(fuser, coder, config.projector_layers), config.compile)
@@ -181,7 +184,8 @@ class AdapterTraining:
         leaf_keys = parent_keys = memory = projected = None
         if batch.leaves:
             leaf_keys, parent_keys, memory, projected = self.network.pseudo_tokens(batch)
-        tokens = self.network.token_losses(batch, projected)
+        vectors = self.network.rows(batch, projected)
+        tokens = self.network.token_losses(vectors, batch)
         total = (tokens * batch.weights).sum() / batch.weights.sum()
         measured = {"loss": float(total.detach()), **mode_losses(tokens.detach(), batch)}
         if memory is not None and projected is not None and len(memory) > 1:
@@ -194,6 +198,11 @@ class AdapterTraining:
             if found is not None:
                 total = total + self._config.retrieval * found
                 measured["retrieval"] = float(found.detach())
+        if self._config.reinforce and self.progress >= 1 - self._config.reinforce_last:
+            policy = self_critical(self.network.coder, vectors, batch, self._vocabulary, Sampling())
+            if policy is not None:
+                total = total + self._config.reinforce * policy
+                measured["policy"] = float(policy.detach())
         return total, measured
 
     def _retrieval(self, batch: AdapterBatch, leaves: Tensor, parents: Tensor) -> Tensor | None:
@@ -215,8 +224,10 @@ class AdapterTraining:
         """Gain of log-likelihood per token of the middle, [B], that the context brings as text."""
         self.network.eval()
         with torch.autocast(self._device.type, torch.bfloat16):
-            base = middle_losses(self.network.token_losses(without.to(self._device), None), without)
-            given = middle_losses(self.network.token_losses(with_text.to(self._device), None), with_text)
+            base, given = (
+                middle_losses(self.network.token_losses(self.network.rows(batch, None), batch), batch)
+                for batch in (without.to(self._device), with_text.to(self._device))
+            )
         self.network.train()
         return base - given
 

@@ -46,9 +46,9 @@ class Network(nn.Module):
         holes = (batch.ids[:, :-1] == PSEUDO)[..., None].expand_as(vectors)
         return vectors.masked_scatter(holes, projected.to(vectors.dtype))
 
-    def token_losses(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
-        """Cross-entropy of each token, [B, T]; of no use where the target is a slot."""
-        return self._score(self.rows(batch, projected), batch.ids[:, 1:].clamp(min=0))
+    def token_losses(self, vectors: Tensor, batch: AdapterBatch) -> Tensor:
+        """Cross-entropy of each token of the rows, [B, T]; of no use where the target is a slot."""
+        return self._score(vectors, batch.ids[:, 1:].clamp(min=0))
 
     def _score_rows(self, vectors: Tensor, targets: Tensor) -> Tensor:
         return losses.token_losses(self.coder.logits(self.coder(vectors)), targets)

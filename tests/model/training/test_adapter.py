@@ -51,7 +51,8 @@ def batcher(config: AdapterConfig, samples: list[RepositorySamples], vocabulary:
 
 def training(config: AdapterConfig) -> AdapterTraining:
     torch.manual_seed(config.seed)
-    return AdapterTraining(config, load_coder(config.coder, config.train_coder))
+    vocabulary = Vocabulary.load(config.coder / "tokenizer.json")
+    return AdapterTraining(config, load_coder(config.coder, config.train_coder), vocabulary)
 
 
 ONLY_PSEUDO = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, "foreign": 0.0, "noise": 0.0}
@@ -197,6 +198,14 @@ def test_random_vectors_stand_in_for_a_share_of_the_rows(
     run = training(config)
     one, other = (run.network.pseudo_tokens(noisy)[2] for _ in range(2))
     assert not torch.allclose(one, other)
+
+
+def test_the_policy_term_joins_at_the_end_of_the_budget(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(dataclasses.replace(config, reinforce=0.1, reinforce_last=0.5))
+    run.go(batcher(config, samples, vocabulary, recite=0.0), Event())
+    assert ["policy" in line for line in read_journal(config.out / "journal.jsonl")] == [False, False, True, True]
 
 
 def test_the_export_completes_in_every_mode(
