@@ -20,10 +20,11 @@ TELL_SECONDS = 0.25  # between two reports of one folder's progress
 
 
 class Client(Protocol):
-    """Where progress is shown."""
+    """Where progress and troubles are shown."""
 
     def progress(self, root: Path, folder: FolderStatus) -> None: ...
     def progress_ended(self, root: Path, message: str) -> None: ...
+    def warn(self, message: str) -> None: ...
 
 
 @dataclass(eq=False)
@@ -95,7 +96,12 @@ class Folders:
 
             return forward
 
-        return Events(on_loop(self._on_progress), on_loop(self._on_updated), on_loop(self._on_failed))
+        return Events(
+            progress=on_loop(self._on_progress),
+            updated=on_loop(self._on_updated),
+            failed=on_loop(self._on_failed),
+            unwatched=on_loop(self._on_unwatched),
+        )
 
     def _on_progress(self, root: Path, progress: Progress) -> None:
         if not (folder := self._folders.get(root)):
@@ -122,6 +128,9 @@ class Folders:
         folder.status = FolderStatus(folder.status.name, stats.files, stats.chunks, skipped)
         self._client.progress_ended(root, f"{stats.files:,} files, {stats.chunks:,} chunks")
         self._tell()
+
+    def _on_unwatched(self, root: Path, error: Exception) -> None:
+        self._client.warn(f"{root.name}: {explain(error)}")
 
     def _on_failed(self, root: Path, error: Exception) -> None:
         if not (folder := self._folders.get(root)):

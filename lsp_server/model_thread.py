@@ -24,6 +24,7 @@ from indexer import Vectors
 Engine = TypeVar("Engine")
 Result = TypeVar("Result")
 
+LOADING_SECONDS = 0.2  # that a stop waits for a load
 BATCH_SECONDS = 0.03  # indexing gives way to a completion about this often
 
 
@@ -84,11 +85,14 @@ class ModelThread(Generic[Engine]):
         return future
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Cancel what is queued and end after the work in hand. False when that took longer than `timeout` seconds."""
+        """Cancel what is queued and end after the work in hand. False when that took longer than `timeout` seconds.
+
+        A load cannot be interrupted and nothing is lost by leaving it behind, so it is hardly waited for.
+        """
         self._stopping.set()
         self._jobs.put(_Job(Priority.STOP, next(self._numbers), lambda _: None, Future()))
         if self._thread.is_alive():
-            self._thread.join(timeout)
+            self._thread.join(timeout if self.loaded.done() else min(timeout, LOADING_SECONDS))
         self._cancel_queued()
         return not self._thread.is_alive()
 

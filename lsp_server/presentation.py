@@ -18,9 +18,9 @@ LOOP_SPAN = 24  # characters that one repeated piece of a line must fill to be a
 TAB_COLUMNS = 8  # as `indexer.Block` counts them
 SPACES_PER_TAB = 4  # that a model writes where the document has tabs
 
-# Markers of the FIM checkpoints that can be served: whatever comes after one is not code.
-SPECIAL_TOKEN = re.compile(
-    r"<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<\uff5c[^\uff5c]*\uff5c>"
+# Markers of the FIM checkpoints that can be served, control characters and broken UTF-8: what comes after is not code.
+NOT_CODE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]|<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<\uff5c[^\uff5c]*\uff5c>"
 )
 PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w.-]*/?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
 CLOSING_LINE = re.compile(r"[\s)\]}\"'`;:,]*")
@@ -83,7 +83,7 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
 
     `whole` is False when a limit cut the model short: what may be half a word or half a line is then left out.
     """
-    text = SPECIAL_TOKEN.split(text, maxsplit=1)[0].replace("\r\n", "\n").replace("\r", "\n")
+    text = NOT_CODE.split(text, maxsplit=1)[0].replace("\r\n", "\n").replace("\r", "\n")
     end = rule.end(text)
     text = text[:end]
     if end is None and not whole:

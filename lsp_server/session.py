@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from lsp_server.snapshot import Snapshot
 from lsp_server.status import FolderStatus, Status, status_of
 from lsp_server.workspace import Workspace, watch
 from model.completer import Completion, Request
+from model.settings import ModelSettings
 
 LoadEngine = Callable[[Settings], Engine]
 
@@ -31,6 +33,7 @@ class Client(Protocol):
     def status(self, status: Status) -> None: ...
     def progress(self, root: Path, folder: FolderStatus) -> None: ...
     def progress_ended(self, root: Path, message: str) -> None: ...
+    def warn(self, message: str) -> None: ...
 
 
 class Session:
@@ -68,7 +71,7 @@ class Session:
         async with self._changing:
             if self._model is None:
                 return
-            if before.model != settings.model:
+            if _loading(before) != _loading(settings):
                 self.completions.stop()
                 await self._stop_threads()
                 self._start_model()
@@ -222,6 +225,12 @@ def _relative(path: Path | None, workspace: Workspace | None) -> str:
     if path is None:
         return "untitled"
     return path.relative_to(workspace.root).as_posix() if workspace else path.name
+
+
+def _loading(settings: Settings) -> ModelSettings:
+    """What the model is loaded with; the rest goes with each request."""
+    each = ModelSettings()
+    return replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
 
 
 def _indexing(settings: Settings) -> tuple[object, ...]:

@@ -128,7 +128,8 @@ def units(text: str, encoding: str) -> int:
 
 def indent_of(prefix: str, suffix: str) -> str:
     """One step of indentation near the cursor: a tab, or the commonest growth in spaces (4 when nothing tells)."""
-    lines = prefix.split("\n")[-INDENT_SAMPLE_LINES:] + suffix.split("\n")[:INDENT_SAMPLE_LINES]
+    n = INDENT_SAMPLE_LINES
+    lines = prefix.rsplit("\n", n)[-n:] + suffix.split("\n", n)[:n]
     leads = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
     tabs = sum(lead.startswith("\t") for lead in leads)
     if tabs > sum(lead.startswith(" ") for lead in leads):
@@ -157,12 +158,9 @@ def _widths(line: str, encoding: str) -> Iterator[int]:
 
 def _line_around(text: str, offset: int) -> tuple[int, int, int]:
     """(0-based line, its start, its end) of the line that holds `offset`."""
-    line = start = 0
-    for end in LINE_END.finditer(text):
-        if end.start() >= offset:
-            return line, start, end.start()
-        line, start = line + 1, end.end()
-    return line, start, len(text)
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    end = LINE_END.search(text, offset)
+    return len(LINE_END.findall(text, 0, start)), start, end.start() if end else len(text)
 
 
 def _unix(text: str) -> str:

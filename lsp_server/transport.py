@@ -20,10 +20,10 @@ LOOPBACK = "127.0.0.1"
 
 
 class NoSource(logging.Filter):
-    """Keeps users' code out of the log: pygls puts whole messages and parameters into its records."""
+    """Keeps users' code out of the log: pygls and asyncio put whole messages and errors into records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith("pygls"):
+        if record.name.startswith(("pygls", "asyncio")):
             kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
             record.msg = f"{str(record.msg).partition(':')[0]} {kind}".partition("\n")[0].strip()
             record.args, record.exc_info, record.exc_text = None, None, None

@@ -22,6 +22,7 @@ class Events:
     progress: Callable[[Path, Progress], None]
     updated: Callable[[Path, IndexStats], None]
     failed: Callable[[Path, Exception], None]
+    unwatched: Callable[[Path, Exception], None]
 
 
 Watch = Callable[[Path, Callable[[Iterable[Path]], None]], Callable[[], object]]  # returns what ends it
@@ -91,8 +92,8 @@ class Workspace:
         """Watch before the first scan, so that no change falls between the two."""
         try:
             return self._watch(self.root, self.pending.changed) if self._watch else lambda: None
-        except OSError as error:  # the system's limit on watches
-            self._fail(error)
+        except OSError as error:  # the system's limit on watches; the rest works
+            self._events.unwatched(self.root, error)
             return lambda: None
 
     def _do(self, work: Work) -> None:

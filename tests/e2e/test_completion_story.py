@@ -50,7 +50,7 @@ async def test_positions_are_in_the_encoding_agreed_on(start: Any, script: Any, 
 
 
 async def test_a_cancel_stops_the_model_and_is_answered(start: Any, script: Any, calls: Any) -> None:
-    editor = await start(script(otherwise=COUNTING, token_seconds=0.01))
+    editor = await start(script(otherwise=COUNTING, token_seconds=0.01), "--set", "model.deadlineMs=15000")
     await editor.hello()
     editor.open(URI, "x = \n")
     await editor.until_ready()
@@ -64,7 +64,7 @@ async def test_a_cancel_stops_the_model_and_is_answered(start: Any, script: Any,
 
     assert refused.value.code == CANCELLED
     assert calls()[0]["stopped"] == "cancelled"
-    assert time.monotonic() - start_time < 0.5
+    assert time.monotonic() - start_time < 2  # the whole text would take 15 seconds
 
 
 async def test_a_newer_request_supersedes_the_older_one(start: Any, script: Any, calls: Any) -> None:

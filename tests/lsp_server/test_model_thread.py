@@ -117,8 +117,9 @@ def test_a_stop_that_takes_too_long_says_so() -> None:
     thread = ModelThread(lambda: gate.wait(SECONDS))
     thread.start()
 
-    assert not thread.stop(0.05)
+    assert not thread.stop(SECONDS)  # a load is hardly waited for
     gate.set()
+    thread.loaded.result(SECONDS)
     assert thread.stop(SECONDS)
 
 

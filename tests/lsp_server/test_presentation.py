@@ -141,6 +141,8 @@ def test_loops_are_cut_to_their_first_round(written: str, shown: str) -> None:
         ("value<|endoftext|>def g", "x = value"),
         ("value<|fim_suffix|>", "x = value"),
         ("value</s>", "x = value"),
+        ("value\x00more", "x = value"),
+        ("value\ufffdmore", "x = value"),
         ("<|file_sep|>a.py\ncode", None),
         ("value<|", "x = value<|"),
         ("a < b > c", "x = a < b > c"),
