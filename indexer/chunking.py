@@ -31,11 +31,12 @@ _MAX_HEADER_CHARS = 200
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name that a chunk defines. `signature` is one line: a multi-line header is joined."""
+    """A name that a chunk defines. `signature` is one line: a multi-line header is joined. `depth`: of its nesting."""
 
     name: str
     kind: str  # "class" | "function" | "method" | "variable"
     signature: str
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,7 @@ class Chunk:
     @property
     def signature(self) -> str:
         """The signatures defined here, under the headers that enclose them; "" if nothing is defined."""
-        inside = "    " * (self.scope.count("\n") + 1) if self.scope else ""
-        lines = [inside + symbol.signature for symbol in self.symbols if symbol.kind != "variable"]
+        lines = ["    " * symbol.depth + symbol.signature for symbol in self.symbols if symbol.kind != "variable"]
         return "\n".join(([self.scope] if self.scope else []) + lines) if lines else ""
 
 
@@ -180,18 +180,18 @@ def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], i
         outer = parent if parent and parent.type == "decorated_definition" else node
         end_row, end_column = node.end_point
         signature = _signature(node, source)
-        symbol = None if "function_definition" in around else _symbol(node, source, signature, bool(around))
+        symbol = None if "function_definition" in around else _symbol(node, source, signature, len(around))
         last = end_row if end_column else end_row - 1
         found.append(_Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol))
     return found
 
 
-def _symbol(node: Node, source: bytes, signature: str, in_class: bool) -> Symbol | None:
+def _symbol(node: Node, source: bytes, signature: str, depth: int) -> Symbol | None:
     name = node.child_by_field_name("name")
     if name is None or name.end_byte == name.start_byte:
         return None
-    kind = "class" if node.type == "class_definition" else "method" if in_class else "function"
-    return Symbol(source[name.start_byte : name.end_byte].decode("utf-8", "replace"), kind, signature)
+    kind = "class" if node.type == "class_definition" else "method" if depth else "function"
+    return Symbol(source[name.start_byte : name.end_byte].decode("utf-8", "replace"), kind, signature, depth)
 
 
 def _signature(node: Node, source: bytes) -> str:

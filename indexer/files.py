@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from pathspec import GitIgnoreSpec
 
@@ -133,7 +133,7 @@ def is_completable(root: Path, path: Path, settings: IndexSettings = DEFAULT_IND
     A file outside of the root is judged by its name only.
     """
     rules = Rules(root, settings)
-    if rules.is_secret(path.name) or rules.is_secret(path.resolve().name):
+    if rules.is_secret(path.name) or rules.is_secret(os.path.basename(os.path.realpath(path))):
         return False
     relative = relative_path(root, path)
     return relative is None or not rules.excludes(relative)
@@ -142,16 +142,16 @@ def is_completable(root: Path, path: Path, settings: IndexSettings = DEFAULT_IND
 def relative_path(root: Path, path: Path) -> str | None:
     """`path` relative to `root` in posix form, "" for the root itself; None when it lies outside.
 
-    Both are also tried with symbolic links of their parents resolved: editors and watchers report either.
+    Links above the file are resolved, so that a file has one name whichever way an editor or a watcher came to it.
     """
-    for base, name in ((root, path), (root.resolve(), path.parent.resolve() / path.name)):
-        try:
-            relative = name.relative_to(base).as_posix()
-        except ValueError:
-            continue
-        if ".." not in relative.split("/"):
-            return "" if relative == "." else relative
-    return None
+    base, place = os.path.realpath(root), os.path.join(os.path.realpath(path.parent), path.name)
+    if path.name == ".." or os.path.realpath(place) == base:
+        place = os.path.realpath(place)
+    try:
+        relative = PurePath(place).relative_to(base).as_posix()
+    except ValueError:
+        return None
+    return "" if relative == "." else relative
 
 
 def walk(root: Path, rules: Rules, settings: IndexSettings, below: str = "") -> Iterator[Found | Skipped]:
@@ -176,7 +176,11 @@ def walk(root: Path, rules: Rules, settings: IndexSettings, below: str = "") -> 
                 elif not rules.is_ignored(path, True):
                     waiting.append(path)
             elif not rules.is_ignored(path, False):
-                yield _judge(path, entry, rules, settings)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue  # deleted while the directory was read
+                yield _judge(path, status, rules, settings)
 
 
 def look(root: Path, path: str, rules: Rules, settings: IndexSettings) -> Found | Skipped | None:
@@ -185,35 +189,38 @@ def look(root: Path, path: str, rules: Rules, settings: IndexSettings) -> Found 
         secret = rules.is_secret(PurePosixPath(path).name) and (root / path).exists()
         return Skipped(path, SECRET) if secret else None
     try:
-        with os.scandir((root / path).parent) as listing:
-            entry = next((entry for entry in listing if entry.name == PurePosixPath(path).name), None)
+        status = (root / path).lstat()
     except OSError:
         return None
-    if entry is None or entry.is_dir(follow_symlinks=False):
-        return None
-    return _judge(path, entry, rules, settings)
+    return None if stat.S_ISDIR(status.st_mode) else _judge(path, status, rules, settings)
 
 
-def _judge(path: str, entry: os.DirEntry[str], rules: Rules, settings: IndexSettings) -> Found | Skipped:
-    suffix = PurePosixPath(path).suffix.lower()
-    if rules.is_secret(entry.name):
+def _judge(path: str, status: os.stat_result, rules: Rules, settings: IndexSettings) -> Found | Skipped:
+    """What name, type and size say. `status` is of the file itself, a link not followed."""
+    name = PurePosixPath(path)
+    if rules.is_secret(name.name):
         return Skipped(path, SECRET)
-    if entry.is_symlink():
+    if not is_utf8(path):
+        return Skipped(path, NOT_UTF8)
+    if stat.S_ISLNK(status.st_mode):
         return Skipped(path, SYMLINK)
-    try:
-        path.encode("utf-8")
-        status = entry.stat(follow_symlinks=False)
-    except UnicodeEncodeError:
-        return Skipped(path.encode("utf-8", "replace").decode(), NOT_UTF8)
-    except OSError:
-        return Skipped(path, VANISHED)
     if not stat.S_ISREG(status.st_mode):
         return Skipped(path, NOT_A_FILE)
+    suffix = name.suffix.lower()
     if suffix in _BINARY:
         return Skipped(path, BINARY)
     if status.st_size > (settings.max_data_bytes if suffix in _DATA else settings.max_file_bytes):
         return Skipped(path, TOO_LARGE)
     return Found(path, status.st_size, status.st_mtime_ns)
+
+
+def is_utf8(path: str) -> bool:
+    """Whether a path can be stored: names on disk are bytes, and may be any."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read(root: Path, found: Found, settings: IndexSettings) -> bytes | Skipped:

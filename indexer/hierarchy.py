@@ -1,9 +1,10 @@
 """The tree over a repository's chunks: content-addressed nodes, each parent computed from its children only. Pure.
 
 HEF (arXiv 2603.06593) describes a hierarchy of dense vectors but not how it is built; this one is our own design.
-A leaf's digest covers its text, its scope header and what would change its vectors (chunker, embedder), and no path: a
-renamed file or a second clone is already known. A parent's digest covers its children's digests in order: a file's
-by position, a directory's by digest, because a directory has no order of its own and a rename must not change it.
+A leaf's digest covers its text, scope header and symbols, and what would change its vectors (chunker, embedder), and
+no path: a renamed file or a second clone is already known. A parent's digest covers its children's digests in order: a
+file's by position, a directory's by digest, because a directory has no order of its own and a rename must not change
+it.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def leaf_text(chunk: Chunk) -> str:
 
 
 def leaf(chunk: Chunk, fingerprint: str) -> Node:
-    return Node(_digest(f"chunk {CHUNKER_VERSION} {fingerprint}", leaf_text(chunk).encode("utf-8")), CHUNK, 0)
+    """The node of a chunk. Symbols count too: the same lines define something in a .py file and nothing in a .md."""
+    content = "\0".join([leaf_text(chunk), *(f"{found.kind} {found.signature}" for found in chunk.symbols)])
+    return Node(_digest(f"chunk {CHUNKER_VERSION} {fingerprint}", content.encode("utf-8")), CHUNK, 0)
 
 
 def parents(level: str, children: Sequence[Node]) -> list[Node]:

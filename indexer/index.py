@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +20,15 @@ import numpy as np
 from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
 from indexer.dense import DenseKeys
+from indexer.entries import NO_STAMP, entry_of
 from indexer.files import Rules, relative_path
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.store import NO_STAMP, Store
-from indexer.updating import Progress, StoppedError, Update, UpdateReport, entry_of
+from indexer.store import Store
+from indexer.updating import Progress, StoppedError, Update, UpdateReport
 from indexer.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
@@ -56,6 +58,15 @@ def _never() -> bool:
 
 def _ignore(progress: Progress) -> None:
     pass
+
+
+def _bytes_in(folder: Path) -> int:
+    """Size of the files in a folder; those that vanish meanwhile (SQLite's log does) count nothing."""
+    total = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 class Index:
@@ -257,7 +268,7 @@ class Index:
         state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
         return IndexStats(
             **totals,
-            bytes=sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file()),
+            bytes=_bytes_in(self._folder),
             generation=self._reader.generation(),
             state=state,
             search=self._dense.kind,

@@ -98,7 +98,7 @@ class Search:
         self._names = sorted(self._weights, key=lambda name: (-self._weights[name], name))[:_QUERY_NAMES]
 
     def run(self, k: int) -> list[Hit]:
-        """Up to k hits: chunks, best first, then what is above them; levels with too few leave their places to chunks."""
+        """Up to k hits: chunks, best first, then what is above them; levels with too few leave places to chunks."""
         wanted = quotas(k, self._settings)
         rankings = [self._dense(CHUNK), self._lexical(), self._defined()]
         places = self._places({id for ranking in rankings for id, _ in ranking})
@@ -215,8 +215,11 @@ class Search:
         scores: dict[int, float] = {}
         for ranking in rankings:
             usable = sorted((pair for pair in ranking if pair[0] in places), key=order)
-            for rank, (id, _) in enumerate(usable):
-                scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank + 1)
+            rank, last = 0, math.inf
+            for position, (id, score) in enumerate(usable, 1):
+                if last - score > 1e-5:  # equals share a rank: their order would say something about names only
+                    rank, last = position, score
+                scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank)
         return dict(sorted(scores.items(), key=order))
 
     def _choose(self, scores: Mapping[int, float], places: Mapping[int, Location], count: int) -> list[Hit]:
@@ -245,14 +248,14 @@ class Search:
             yield from ((id, contents[id]) for id in batch if id in contents)
 
     def _above(self, level: str, scores: Mapping[int, float], places: Mapping[int, Location], count: int) -> list[Hit]:
-        """Files, directories or the repository: ranked by their own keys and by the chunks found in them."""
+        """Files, directories or the repository: ranked by their own keys and by the best chunk found in them."""
         if not count:
             return []
         votes: dict[str, float] = {}
         for id, score in scores.items():
             path = places[id].path
             for holder in [path] if level == FILE else _directories(path) if level == DIRECTORY else [""]:
-                votes[holder] = votes.get(holder, 0.0) + score
+                votes[holder] = max(score, votes.get(holder, 0.0))
         nodes = self._reader.entry_nodes(votes)
         voted = [(nodes[path], vote) for path, vote in votes.items() if path in nodes]
         dense = self._dense(level)

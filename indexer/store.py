@@ -8,48 +8,11 @@ other processes may write the same file, so nothing is remembered between transa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from indexer.chunking import Chunk
 from indexer.database import Database
+from indexer.entries import Entry, Place, Stamp
 from indexer.hierarchy import CHUNK, FILE, Node
 from indexer.identifiers import terms
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """How a file looked when it was read: an equal size and time mean that it need not be read again."""
-
-    size: int
-    mtime_ns: int
-    content: bytes
-
-
-NO_STAMP = Stamp(0, 0, b"")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A node in a file or directory; lines are 1-based, 0 where there are none. `chunk` is given for leaves."""
-
-    node: Node
-    first_line: int = 0
-    last_line: int = 0
-    chunk: Chunk | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or directory: its places in order, its own node last; an empty file has none."""
-
-    path: str
-    level: str
-    stamp: Stamp
-    places: Sequence[Place]
-
-    @property
-    def parent(self) -> str | None:
-        return self.path.rpartition("/")[0] if self.path else None
 
 
 class Store:

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from indexer.chunking import chunk, language_of
-from indexer.files import VANISHED, Found, Rules, Skipped, look, read, relative_path, walk
+from indexer.entries import NO_STAMP, Entry, Place, Stamp, entry_of
+from indexer.files import VANISHED, Found, Rules, Skipped, is_utf8, look, read, relative_path, walk
 from indexer.hierarchy import (
     DIRECTORY,
     FILE,
@@ -25,12 +25,9 @@ from indexer.hierarchy import (
     Embedder,
     Vectors,
     directory_parents,
-    leaf,
-    parents,
 )
 from indexer.settings import IndexSettings
-from indexer.splitting import Limits
-from indexer.store import NO_STAMP, Entry, Place, Stamp, Store
+from indexer.store import Store
 from indexer.vectors import Pending, VectorStore
 
 _BATCH_CHUNKS = 400  # stored per transaction: some 100 ms, the longest that another process waits
@@ -70,16 +67,6 @@ class UpdateReport:
 
 class StoppedError(Exception):
     """The caller asked to stop; everything committed stays."""
-
-
-def entry_of(path: str, text: str, stamp: Stamp, fingerprint: str, settings: IndexSettings) -> Entry:
-    """A file's chunks and the nodes over them; the same for the disk and for an open document."""
-    chunks = chunk(text, language_of(path), Limits(settings.chunk_max_lines, settings.chunk_max_chars))
-    leaves = [Place(leaf(found, fingerprint), found.first_line, found.last_line, found) for found in chunks]
-    last_line = chunks[-1].last_line if chunks else 0
-    above = parents(FILE, [place.node for place in leaves])
-    spans = [(0, 0)] * (len(above) - 1) + [(1, last_line)]
-    return Entry(path, FILE, stamp, [*leaves, *(Place(node, *span) for node, span in zip(above, spans, strict=False))])
 
 
 class Update:
@@ -131,6 +118,7 @@ class Update:
     def _scopes(self, paths: Iterable[Path]) -> list[str]:
         """Repository paths to look at; a changed ignore file may concern everything beside and below it."""
         found = {path for path in (relative_path(self._root, path) for path in paths) if path is not None}
+        found = {path for path in found if is_utf8(path)}  # no other can be in the store
         found = {path.rpartition("/")[0] if PurePosixPath(path).name in _IGNORE_FILES else path for path in found}
         if ".git/info/exclude" in found:
             found.add("")
@@ -164,8 +152,11 @@ class Update:
             if isinstance(item, Found):
                 found[item.path] = item
             elif item is not None:
-                self.skipped[item.path] = item.reason
+                self._skip(item)
         return found
+
+    def _skip(self, item: Skipped) -> None:
+        self.skipped[item.path.encode("utf-8", "replace").decode()] = item.reason  # a name on disk may be any bytes
 
     def _remove(self, paths: Iterable[str]) -> None:
         listed = sorted(paths)
@@ -202,7 +193,7 @@ class Update:
         now = time.time_ns()
         content = read(self._root, file, self._settings)
         if isinstance(content, Skipped):
-            self.skipped[content.path] = content.reason
+            self._skip(content)
             return None
         mtime_ns = 0 if now - file.mtime_ns < _RACY_NS else file.mtime_ns
         stamp = Stamp(file.size, mtime_ns, blake2b(content, digest_size=16).digest())

@@ -156,7 +156,7 @@ def test_search_beside_replace_does_not_crash(tmp_path):
 
     thread = threading.Thread(target=search)
     thread.start()
-    for start in range(1_000, 4_000, 100):
+    for start in range(1_000, 2_500, 100):
         ann.replace(range(start, start + 100), keys_of(100, start), list(range(start - 500, start - 450)))
     ann.tidy("store", force=True)
     done.set()

@@ -68,7 +68,7 @@ def answers(index: Index) -> list[tuple]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, whole=st.booleans())
 def test_an_update_equals_a_fresh_index(steps, whole):
     with tempfile.TemporaryDirectory() as folder:

@@ -53,8 +53,8 @@ def test_ignore_rules_are_those_of_git(root, write, rules, path, counts):
 
 @pytest.mark.parametrize(
     "name",
-    [".env", ".env.local", "prod.env", "server.pem", "SERVER.PEM", "id_rsa", "id_ed25519.bak", "x.key", "a.p12", ".netrc",
-     "credentials", ".npmrc", "secrets.yaml", ".ssh/config", ".aws/credentials", "terraform.tfstate"],
+    [".env", ".env.local", "prod.env", "server.pem", "SERVER.PEM", "id_rsa", "id_ed25519.bak", "x.key", "a.p12",
+     ".netrc", "credentials", ".npmrc", "secrets.yaml", ".ssh/config", ".aws/credentials", "terraform.tfstate"],
 )  # fmt: skip
 def test_secrets_are_neither_indexed_nor_completed_in(root, write, name):
     target = write(f"a/{name}", "token = 1\n")
@@ -130,7 +130,7 @@ def test_names_that_are_not_utf8_are_skipped(root):
         (root / os.fsdecode(b"caf\xe9.py")).write_text("x = 1\n")
     except OSError:
         pytest.skip("the file system refuses such names")
-    assert listing(root)[1] == {"caf?.py": "not UTF-8"}
+    assert set(listing(root)[1].values()) == {"not UTF-8"}
 
 
 def test_permission_denied(root, write, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.chunking import Chunk
+from indexer.chunking import Chunk, Symbol
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, MAX_CHILDREN, Node, diff, directory_parents, leaf, parents
 
 
@@ -26,6 +26,7 @@ def test_a_leaf_is_its_text_scope_and_embedder():
     assert leaf(a_chunk("x = 2\n"), "model") != known
     assert leaf(a_chunk("x = 1\n", "class A:"), "model") != known
     assert leaf(a_chunk("x = 1\n"), "other model") != known
+    assert leaf(Chunk("x = 1\n", 1, 1, "", (Symbol("x", "variable", "x = 1"),)), "model") != known
 
 
 @pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 100, 5_000])

@@ -215,6 +215,29 @@ def test_a_file_that_becomes_unfit_leaves_the_index(project, open_index, write):
     assert "app/users.py" not in digests(index)
 
 
+def test_odd_names_are_indexed_or_named(project, open_index, write, root):
+    for name in ("with space.py", "quote'\".py", "percent%_.py", "名前.py", "new\nline.py"):
+        write(name, module("odd"))
+    try:
+        (root / os.fsdecode(b"caf\xe9.py")).write_text("x = 1\n")
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    index = open_index()
+    assert index.update().skipped == {"not UTF-8": ("caf?.py",)}
+    assert {"with space.py", "quote'\".py", "percent%_.py", "名前.py", "new\nline.py"} <= set(digests(index))
+    index.update([root / os.fsdecode(b"caf\xe9.py")])
+
+
+def test_a_file_reached_through_a_link_is_one_file(project, open_index, write, root, tmp_path):
+    (root / "linked").symlink_to(root / "app")
+    (tmp_path / "elsewhere").symlink_to(root)
+    index = open_index()
+    index.update()
+    write("app/users.py", module("create_user", "ban_user"))
+    assert index.update([root / "linked/users.py", tmp_path / "elsewhere/app/users.py"]).changed == 1
+    assert "linked/users.py" not in digests(index)
+
+
 def test_a_root_that_vanished_empties_nothing(project, open_index, root):
     index = open_index()
     index.update()

@@ -10,8 +10,8 @@ from indexer.identifiers import terms, terms_of, weighted_identifiers
 from indexer.retrieval import quotas
 
 FILLER = "\n\n".join(
-    f"def filler_{n}(value_{n}):\n    step_{n} = value_{n} * {n}\n    more_{n} = step_{n} + 1\n    rest_{n} = more_{n} - 2\n"
-    f"    last_{n} = rest_{n} // 3\n    return last_{n}\n"
+    f"def filler_{n}(value_{n}):\n    step_{n} = value_{n} * {n}\n    more_{n} = step_{n} + 1\n"
+    f"    rest_{n} = more_{n} - 2\n    last_{n} = rest_{n} // 3\n    return last_{n}\n"
     for n in range(30)
 )
 PARSER = (
@@ -100,21 +100,26 @@ def test_the_file_being_edited_gets_few_places(index):
 
 
 def test_copies_and_near_copies_take_one_place(index, write):
-    index.update([write("copy/parser.py", PARSER), write("near/parser.py", PARSER.replace("settings.", "a settings."))])
-    hits = chunks(index, Query("settings/other.py", "ConfigParser().parse_section(", "", None))
-    assert [hit.path for hit in hits if "ConfigParser" in hit.text] == ["settings/parser.py"]  # the nearest of them
+    query = Query("settings/other.py", "ConfigParser().parse_section(", "", None)
+    index.update([write("copy/parser.py", PARSER)])
+    found = [hit.path for hit in chunks(index, query) if "ConfigParser" in hit.text]
+    assert found == ["settings/parser.py"]  # the nearer one
+    index.update([write("near/parser.py", PARSER.replace("Reads", "Reads its"))])
+    assert sum("ConfigParser" in hit.text for hit in chunks(index, query)) == 1
 
 
 def test_an_imported_module_is_preferred(index, write):
     for place in "abcd":
-        body = f"def load_table(path_{place}):\n    handle_{place} = open(path_{place})\n    return handle_{place}.read()\n"
-        write(f"{place}/tables.py", body)
+        opened = f"    handle_{place} = open(path_{place})\n    return handle_{place}.read()\n"
+        write(f"{place}/tables.py", f"def load_table(path_{place}):\n{opened}")
     index.update()
     before = "from c.tables import load_table\n\nrows = load_table("
     assert chunks(index, Query("main.py", before, "", None))[0].path == "c/tables.py"
 
 
-@pytest.mark.parametrize("before", ["", "\n", "   ", "'\"; DROP TABLE nodes; --", "é名前 = ", "\ud800 x", "NEAR(a b) OR *", "a" * 99])
+@pytest.mark.parametrize(
+    "before", ["", "\n", "   ", "'\"; DROP TABLE nodes; --", "é名前 = ", "\ud800 x", "NEAR(a b) OR *", "a" * 99]
+)
 def test_odd_queries_do_no_harm(index, before):
     index.search(Query("nowhere/x.py", before, before, None))
     assert index.stats().last_error == ""

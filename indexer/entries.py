@@ -1,0 +1,57 @@
+"""What the store keeps of one file or directory: how it looked when it was read, and the nodes it consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from indexer.chunking import Chunk, chunk, language_of
+from indexer.hierarchy import FILE, Node, leaf, parents
+from indexer.settings import IndexSettings
+from indexer.splitting import Limits
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """How a file looked when it was read: an equal size and time mean that it need not be read again."""
+
+    size: int
+    mtime_ns: int
+    content: bytes
+
+
+NO_STAMP = Stamp(0, 0, b"")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node in a file or directory; lines are 1-based, 0 where there are none. `chunk` is given for leaves."""
+
+    node: Node
+    first_line: int = 0
+    last_line: int = 0
+    chunk: Chunk | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or directory: its places in order, its own node last; an empty file has none."""
+
+    path: str
+    level: str
+    stamp: Stamp
+    places: Sequence[Place]
+
+    @property
+    def parent(self) -> str | None:
+        return self.path.rpartition("/")[0] if self.path else None
+
+
+def entry_of(path: str, text: str, stamp: Stamp, fingerprint: str, settings: IndexSettings) -> Entry:
+    """A file's chunks and the nodes over them; the same for the disk and for an open document."""
+    chunks = chunk(text, language_of(path), Limits(settings.chunk_max_lines, settings.chunk_max_chars))
+    leaves = [Place(leaf(found, fingerprint), found.first_line, found.last_line, found) for found in chunks]
+    last_line = chunks[-1].last_line if chunks else 0
+    above = parents(FILE, [place.node for place in leaves])
+    spans = [(0, 0)] * (len(above) - 1) + [(1, last_line)]
+    return Entry(path, FILE, stamp, [*leaves, *(Place(node, *span) for node, span in zip(above, spans, strict=False))])
