@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 ROOT = Path(__file__).absolute().parents[2]
 PLUGIN = ROOT / "editors" / "nvim"
-WAIT_SECONDS = 45.0  # a loaded machine starts a server in many seconds
+WAIT_SECONDS = 90.0  # a loaded machine starts a server in many seconds
 
 Value = TypeVar("Value")
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
+from model.checkpoint import EMBEDDED_FOLDER
 from tests.editors.conftest import BLOCK, BLOCK_HEAD, CRLF_HEAD, HEAD, LINE, TARGETS, WIDE_HEAD, Start
 from tests.editors.neovim import PLUGIN, Neovim, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REST = LINE.strip()[2:]  # behind "re"
+CLASS = "class Box:\n    def __init__(self, width, height):\n        self.width = width\n"
 PLACES = "return vim.tbl_map(function(it) return { vim.fn.bufname(it.bufnr), it.lnum } end, vim.fn.getqflist())"
 
 
@@ -119,10 +122,14 @@ def test_the_context_of_the_last_suggestion_can_be_jumped_to(neovim: Neovim) -> 
     assert any(name.endswith("shapes.py") and line == 1 for name, line in neovim.lua(PLACES))
 
 
-def test_restart_starts_a_new_server_that_suggests(neovim: Neovim) -> None:
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_restart_starts_a_new_server_that_suggests(neovim: Neovim, has_ended: bool) -> None:
     client = "local client = require('hef_lsp').client() return client and client.initialized and client.id or 0"
-    neovim.edit("restarted.py", HEAD)
+    neovim.edit(f"restarted_{has_ended}.py", HEAD)
     before = neovim.lua(client)
+    if has_ended:
+        neovim.lua("require('hef_lsp').client():stop(true)")
+        wait_for(lambda: neovim.lua(client) == 0, "the server's end")
     neovim.keys(":HefRestart<CR>")
     wait_for(lambda: neovim.lua(client) > before, "another client")
     neovim.keys("Gore")
@@ -173,6 +180,18 @@ def test_nothing_is_logged_as_an_error_while_typing_against_a_slow_model(start_n
     neovim.wait_for_ghost(LINE.strip().removeprefix("return area("))
     assert neovim.logged_errors() == []
     assert neovim.lua("return vim.v.errmsg") == ""
+
+
+@pytest.mark.skipif(not EMBEDDED_FOLDER.is_dir(), reason="this checkout has no embedded model")
+def test_what_the_embedded_model_suggests_is_what_acceptance_puts_in(start_neovim: Start) -> None:
+    command = [sys.executable, "-m", "lsp_server"]
+    neovim = start_neovim(command=command, settings={"model": {"deadlineMs": 10_000}})
+    neovim.edit("box.py", CLASS)
+    neovim.keys("Goself.height")
+    suggested = wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
+    neovim.keys("<Tab>")
+    neovim.wait_for_lines([*CLASS.splitlines(), *f"        self.height{suggested}".split("\n")])
+    wait_for(lambda: accepted(neovim) == 1, "the accept command")
 
 
 def accepted(neovim: Neovim) -> int:

@@ -85,7 +85,7 @@ local function entry(source, root)
     filename = is_place and vim.fs.joinpath(root, source.path) or nil,
     lnum = is_place and source.firstLine or nil,
     end_lnum = is_place and source.lastLine or nil,
-    text = ('%s %s, score %.3f'):format(source.level, is_place and '' or source.path, source.score),
+    text = ('%s, score %.3f'):format(is_place and source.level or source.level .. ' ' .. source.path, source.score),
   }
 end
 
