@@ -20,7 +20,7 @@ ALLOWED = {
     "lsp_server": {"lsp_server", "indexer", "model"},
     "indexer": {"indexer"},
     "model": {"model"},
-    "model.training": {"model", "model.training", "indexer"},
+    "model.training": {"model", "model.training", "model.evaluation", "indexer"},
     "model.evaluation": {"model", "model.evaluation", "indexer"},
 }
 # outside package -> where alone it may be imported
