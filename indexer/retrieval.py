@@ -26,6 +26,8 @@ _QUERY_NAMES = 40
 _DEFINERS = 8  # a name defined more often says nothing about which definition is meant
 _COMMON_SHARE = 20  # a term in more than one chunk of 20 finds nothing in particular, and is slow to look up
 _DUPLICATE = 0.85
+# Characters around the cursor that a prompt shows anyway: to retrieve them again would waste a place.
+SHOWN_BEFORE, SHOWN_AFTER = 3_000, 900
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*([\w.]+)[ \t]+import|import[ \t]+([\w.]+))", re.M)
 
 
@@ -33,7 +35,7 @@ _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*([\w.]+)[ \t]+import|import[ \t]+(
 class Query:
     """A cursor. `path` is repository-relative, posix; `key` float32 [d_key], unit; None: words and names only.
 
-    `exclude_lines`: 1-based inclusive lines of this file that must not come back; the cursor's line unless given.
+    `exclude_lines`: 1-based inclusive lines of this file that must not come back; what a prompt shows unless given.
     """
 
     path: str
@@ -41,6 +43,14 @@ class Query:
     after: str
     key: np.ndarray | None
     exclude_lines: tuple[int, int] | None = None
+
+    @property
+    def hidden_lines(self) -> tuple[int, int]:
+        """The lines that must not come back: the cursor's at least."""
+        if self.exclude_lines:
+            return self.exclude_lines
+        first = self.before.count("\n", 0, max(0, len(self.before) - SHOWN_BEFORE)) + 1
+        return first, self.before.count("\n") + self.after.count("\n", 0, SHOWN_AFTER) + 1
 
 
 @dataclass(frozen=True)
@@ -194,8 +204,7 @@ class Search:
     def _is_allowed(self, place: Location) -> bool:
         if place.path != self._query.path:
             return True
-        cursor = self._query.before.count("\n") + 1
-        first, last = self._query.exclude_lines or (cursor, cursor)
+        first, last = self._query.hidden_lines
         return place.last_line < first or place.first_line > last
 
     def _distance(self, place: Location) -> tuple[bool, int, str, int]:

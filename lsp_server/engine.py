@@ -61,10 +61,10 @@ def embedder_of(engine: Engine, thread: ModelThread[Engine]) -> Embedder | None:
     return ThreadEmbedder(thread, engine.encoder) if engine.encoder else None
 
 
-def retriever(search: Search, exclude_lines: tuple[int, int] | None = None) -> Retrieve:
-    """`search` as the completer asks for it. The lines of the current file that hold the cursor are not retrieved."""
+def retriever(search: Search) -> Retrieve:
+    """`search` as the completer asks for it."""
 
     def retrieve(query: RetrievalQuery) -> Sequence[Hit]:
-        return search(Query(query.path, query.before, query.after, query.key, exclude_lines))
+        return search(Query(query.path, query.before, query.after, query.key))
 
     return retrieve

@@ -62,7 +62,7 @@ class Repository:
             self.index.update(None if last is None else {self._file(last), self._file(task)})
 
     def retrieve(self, query: RetrievalQuery) -> list[Hit]:
-        """The completer's `retrieve`: the chunk under the cursor is left out by the index."""
+        """The completer's `retrieve`: what the prompt shows of the file is left out by the index."""
         return self.index.search(Query(query.path, query.before, query.after, query.key)) if self.index else []
 
     def _file(self, task: Task) -> Path:

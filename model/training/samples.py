@@ -19,12 +19,11 @@ from typing import Any
 from indexer import Hit, Index, Query
 from indexer.chunking import Chunk, chunk, language_of
 from indexer.hierarchy import leaf_text
+from indexer.retrieval import SHOWN_AFTER, SHOWN_BEFORE
 from model.training.fim import Cut, cut_at
 from model.training.tokens import TokenFile, TokenRepository
 from model.vocabulary import Vocabulary
 
-# What a prompt can show of the file; none of it may be retrieved.
-_PREFIX_CHARS, _SUFFIX_CHARS = 3_000, 900
 _MAX_SIBLINGS = 8
 
 
@@ -152,9 +151,9 @@ class _Collector:
         self.samples.append(
             Sample(
                 path,
-                cut.prefix[-2 * _PREFIX_CHARS :],
+                cut.prefix[-2 * SHOWN_BEFORE :],
                 cut.middle,
-                cut.suffix[: 2 * _SUFFIX_CHARS],
+                cut.suffix[: 2 * SHOWN_AFTER],
                 self._places(found),
                 best_match(cut, found),
                 self._places(siblings[:_MAX_SIBLINGS]),
@@ -171,8 +170,8 @@ def _passage(path: str, piece: Chunk) -> Passage:
 
 def _shown_lines(cut: Cut) -> tuple[int, int]:
     """First and last line (1-based) of the file that a prompt can show."""
-    first = max(0, len(cut.prefix) - _PREFIX_CHARS)
-    shown = cut.prefix[first:] + cut.middle + cut.suffix[:_SUFFIX_CHARS]
+    first = max(0, len(cut.prefix) - SHOWN_BEFORE)
+    shown = cut.prefix[first:] + cut.middle + cut.suffix[:SHOWN_AFTER]
     first_line = cut.prefix.count("\n", 0, first) + 1
     return first_line, first_line + shown.count("\n")
 

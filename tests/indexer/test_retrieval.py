@@ -83,8 +83,16 @@ def test_the_chunk_under_the_cursor_is_never_retrieved(index, root, embedder):
         assert (hit.path, hit.level) != ("main.py", "file")
 
 
+def test_what_the_prompt_shows_is_not_retrieved():
+    line = "x" * 99 + "\n"
+    assert Query("a.py", line * 5 + "here", line * 3, None).hidden_lines == (1, 9)
+    assert Query("a.py", line * 100, "", None).hidden_lines == (71, 101)
+    assert Query("a.py", "", line * 100, None).hidden_lines == (1, 10)
+    assert Query("a.py", line, line, None, (5, 6)).hidden_lines == (5, 6)
+
+
 def test_lines_can_be_excluded(index):
-    query = Query("main.py", "here_3 here_4 here_5", "", None)
+    query = Query("main.py", "here_3 here_4 here_5", "", None, exclude_lines=(1, 1))
     assert "main.py" in {hit.path for hit in chunks(index, query)}
     assert "main.py" not in {hit.path for hit in chunks(index, Query(*_fields(query), exclude_lines=(1, 10_000)))}
 
