@@ -93,7 +93,10 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
         return None
     text = reindented(text, snapshot.line_before, snapshot.prefix, snapshot.indent)
     text = _without_following_lines(text, snapshot)
-    text = without_rest_of_line(text, snapshot.line_after)
+    joined = without_rest_of_line(text, snapshot.line_after)
+    if joined == text and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
+        return None  # it leads to a line of its own, not to the code after the cursor
+    text = joined
     if not snapshot.line_after.strip():
         text = text.rstrip()
     if sum(not char.isspace() for char in text) < MIN_VISIBLE:

@@ -162,5 +162,8 @@ def test_what_a_limit_cut_short_loses_its_half_word_or_half_line() -> None:
     assert accept("x = $0", "foo(bar)\nba", whole=False) == "x = foo(bar)"
 
 
-def test_a_rest_of_code_on_the_line_is_kept() -> None:
+def test_before_code_on_the_line_only_what_leads_to_it_is_shown() -> None:
     assert accept("call($0other)\n", "first, ") == "call(first, other)\n"
+    assert accept("call($0other)\n", "first, other)\nmore") == "call(first, other)\n"
+    assert accept("    $0self.tell()\n", "self.stop()\n    ") is None
+    assert accept("call($0other)\n", "first, sec", whole=False) is None
