@@ -55,13 +55,14 @@ class AdapterConfig:
     projector_layers: int = 3
     chunk_tokens: int = 192
     coder_lr: float = 8e-4
-    lr: float = 2e-3
+    lr: float = 1e-3  # of the fuser
+    projector_lr: float = 4e-4
     weight_decay: float = 0.05
     muon: bool = True
     warmup: float = 0.03
     decay: float = 0.5
-    align: float = 0.5
-    retrieval: float = 0.1
+    align: float = 3.0  # of a mean square; below 1 the projected vectors collapsed within ten steps (LOG.md)
+    retrieval: float = 0.2
     reinforce: float = 0.0  # weight of the policy term, over the last `reinforce_last` of the budget
     reinforce_last: float = 0.1
     utility: float = 0.25  # share of the batches whose contexts are weighed by their utility
@@ -108,7 +109,8 @@ class AdapterTraining:
         fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
         self.network = Network(coder, fuser, new_projector(fuser, coder, config.projector_layers), config.compile)
         self.network.to(self._device).train()
-        parts: list[tuple[nn.Module, float]] = [(self.network.fuser, config.lr), (self.network.projector, config.lr)]
+        parts: list[tuple[nn.Module, float]] = [(self.network.fuser, config.lr)]
+        parts.append((self.network.projector, config.projector_lr))
         if config.train_coder:
             parts.append((self.network.coder, config.coder_lr))
         self._optimizers = Optimizers(parts, config.weight_decay, config.muon)

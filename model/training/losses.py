@@ -34,12 +34,14 @@ def cosine_matrix(vectors: Tensor) -> Tensor:
 
 
 def alignment_loss(encoded: Tensor, projected: Tensor) -> Tensor:
-    """Mean squared difference of the two cosine matrices, [n, d] and [n, h] (LlavaCode, arXiv 2510.19644, 2.3).
+    """Mean squared difference of two cosine matrices, of [n, d] and [n, h] (LlavaCode, arXiv 2510.19644, 2.3).
 
-    Keeps the projected vectors as different from each other as the encoded ones are. The encoder is not taught by
-    it: it would learn to make everything alike.
+    Keeps the projected vectors as different from each other as the encoded ones are, less what all of those share:
+    our encoder is trained too, and with its mean left in, both agreed on one direction (model/LOG.md). The encoder
+    is not taught by this term for the same reason.
     """
-    return F.mse_loss(cosine_matrix(projected), cosine_matrix(encoded.detach()))
+    differences = encoded.detach() - encoded.detach().mean(dim=0)
+    return F.mse_loss(cosine_matrix(projected), cosine_matrix(differences))
 
 
 def mean_pairwise_cosine(vectors: Tensor) -> float:

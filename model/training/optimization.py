@@ -84,4 +84,5 @@ class Optimizers:
 
 
 def _is_hidden(name: str) -> bool:
-    return "layers." in name and "norm" not in name
+    """Whether a matrix maps activations to activations; tables of vectors (embeddings, read-outs) do not."""
+    return not any(part in name for part in ("embed", "readout", "lm_head"))

@@ -9,10 +9,11 @@ from model.training import losses
 
 
 def test_alignment_against_a_hand_computation() -> None:
-    encoded = torch.tensor([[1.0, 0.0], [0.0, 2.0]])  # cosine 0
-    projected = torch.tensor([[1.0, 1.0], [3.0, 0.0]])  # cosine 1/sqrt(2)
-    # Of the four pairs two are of a vector with itself (no difference) and two differ by 1/sqrt(2).
-    assert float(losses.alignment_loss(encoded, projected)) == pytest.approx(2 * 0.5 / 4)
+    # Less their mean (2, 1) the encoded vectors are (-1, 0), (0, -1), (1, 1): cosines 0, -1/sqrt(2), -1/sqrt(2).
+    encoded = torch.tensor([[1.0, 1.0], [2.0, 0.0], [3.0, 2.0]])
+    projected = torch.eye(3)  # all cosines 0
+    # Of the nine pairs three are of a vector with itself; of the others four differ, by 1/sqrt(2).
+    assert float(losses.alignment_loss(encoded, projected)) == pytest.approx(4 * 0.5 / 9)
 
 
 def test_alignment_teaches_the_projector_only() -> None:
