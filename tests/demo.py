@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,7 +20,7 @@ from typing import Any
 from tests.e2e.editor import ROOT
 from tests.typist import Typist
 
-MAX_SECONDS = 240.0  # for the first index, on the slowest machine that we want to demonstrate on
+MAX_SECONDS = 900.0  # for the first index: an idle machine needs half a minute, a busy one many
 N_ABOVE = 6  # lines shown above the cursor
 N_TYPED = 8  # characters of the suggestion that are typed
 
@@ -93,7 +94,8 @@ async def _demo() -> None:
             if code := await typist.bye():
                 raise DemoError(f"the server ended with exit code {code}.")
         finally:
-            await typist.leave()
+            with suppress(TimeoutError):  # what went wrong before is what the user should read
+                await typist.leave()
     print("\n  The server ended cleanly. Nothing left this machine.")
 
 
