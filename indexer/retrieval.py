@@ -278,16 +278,8 @@ class Search:
 
 
 def _hit(place: Location, content: Content, score: float) -> Hit:
-    return Hit(
-        place.path,
-        place.first_line,
-        place.last_line,
-        content.level,
-        score,
-        content.text,
-        content.signature,
-        content.memory,
-    )
+    lines = place.first_line, place.last_line
+    return Hit(place.path, *lines, content.level, score, content.text, content.signature, content.memory)
 
 
 def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
