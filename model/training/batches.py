@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -14,8 +14,6 @@ from model.training.contexts import ModeMix, Row, RowBuilder
 from model.training.losses import is_harmful, utility_weights
 from model.training.samples import Passage, RepositorySamples, Sample
 from model.vocabulary import Vocabulary
-
-_HARMLESS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +61,13 @@ class Sizes(Protocol):
 class _Nodes:
     """The nodes of the batch that is being made."""
 
-    leaves: list[list[int]]
-    groups: list[tuple[int, ...]]
-    slots: list[int]
-    noise: list[bool]
-    queries: list[tuple[list[int], list[int]]]
-    positives: list[int]
-    group_queries: list[int | None]
+    leaves: list[list[int]] = field(default_factory=list)
+    groups: list[tuple[int, ...]] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    noise: list[bool] = field(default_factory=list)
+    queries: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    positives: list[int] = field(default_factory=list)
+    group_queries: list[int | None] = field(default_factory=list)
 
 
 class Batcher:
@@ -95,13 +93,12 @@ class Batcher:
         rng = random.Random(f"{self._sizes.seed} batch {number}")
         modes = [self._modes.draw(rng, progress) for _ in chosen]
         gains = self._gains(chosen, modes, utilities)
-        nodes = _Nodes([], [], [], [], [], [], [])
+        nodes = _Nodes()
         rows, final_modes = [], []
         for (r, s), mode, gain in zip(chosen, modes, gains, strict=True):
-            mode = "none" if is_harmful(gain) else mode
+            mode = "none" if gain is not None and is_harmful(gain) else mode
             row = self._row(self._repositories[r], self._repositories[r].samples[s], mode, nodes, rng)
-            weight = float(utility_weights(torch.tensor(gain))) if gain != _HARMLESS else 1.0
-            rows.append(replace(row, weights=[w * weight if i >= row.middle else w for i, w in enumerate(row.weights)]))
+            rows.append(row if gain is None else _weighted(row, float(utility_weights(torch.tensor(gain)))))
             final_modes.append(mode)
         return replace(
             self._padded(rows, final_modes),
@@ -117,9 +114,9 @@ class Batcher:
 
     def _gains(
         self, chosen: Sequence[tuple[int, int]], modes: Sequence[str], utilities: Utilities | None
-    ) -> list[float]:
-        """Utility of each sample's context; of those that show none, `_HARMLESS`."""
-        gains = [_HARMLESS] * len(chosen)
+    ) -> list[float | None]:
+        """Utility of each sample's context; None for those that show none or are not asked about."""
+        gains: list[float | None] = [None] * len(chosen)
         asked = [i for i, mode in enumerate(modes) if mode in ("snippets", "pseudo", "hybrid")]
         if utilities is None or not asked:
             return gains
@@ -172,8 +169,8 @@ class Batcher:
         """A file node. Parents are numbered from -1 downwards until the number of leaves is known."""
         children = tuple(self._leaf(repository.passages[i], nodes) for i in sample.siblings)
         nodes.groups.append(children)
-        asked = bool(nodes.positives) and sample.positive == 0
-        nodes.group_queries.append(len(nodes.queries) - 1 if asked else None)
+        # Siblings are the best hit's; where that is what helps most, the query just added should find its file, too.
+        nodes.group_queries.append(len(nodes.queries) - 1 if sample.positive == 0 else None)
         return -len(nodes.groups)
 
     def _padded(self, rows: Sequence[Row], modes: Sequence[str]) -> AdapterBatch:
@@ -187,6 +184,11 @@ class Batcher:
             weights[i, : n - 1] = torch.tensor(row.weights[1:])
             middles[i, row.middle - 1 : n - 1] = True
         return AdapterBatch(ids, weights, middles, tuple(modes))
+
+
+def _weighted(row: Row, weight: float) -> Row:
+    """The row with its middle weighing so many times more."""
+    return replace(row, weights=row.weights[: row.middle] + [w * weight for w in row.weights[row.middle :]])
 
 
 def _hits(repository: RepositorySamples, sample: Sample) -> list[Passage]:

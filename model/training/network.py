@@ -48,7 +48,9 @@ class Network(nn.Module):
 
     def token_losses(self, vectors: Tensor, batch: AdapterBatch) -> Tensor:
         """Cross-entropy of each token of the rows, [B, T]; of no use where the target is a slot."""
-        return self._score(vectors, batch.ids[:, 1:].clamp(min=0))
+        # Only the batch of training has one shape; each other one would be compiled anew.
+        score = self._score if torch.is_grad_enabled() else self._score_rows
+        return score(vectors, batch.ids[:, 1:].clamp(min=0))
 
     def _score_rows(self, vectors: Tensor, targets: Tensor) -> Tensor:
         return losses.token_losses(self.coder.logits(self.coder(vectors)), targets)
