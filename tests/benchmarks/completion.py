@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +34,21 @@ class Cursor:
     suffix: str
 
 
+@dataclass(frozen=True)
+class _Timed:
+    """A completion, and the processor time of this process for it (of all threads)."""
+
+    completion: Completion
+    cpu_ms: float
+
+
 def cold(subject: Subject, model: LoadedModel, embedder: Embedder) -> Iterator[Measurement]:
     """First request at a place: nothing is in the cache. One row per context mode; modes take turns at each cursor.
 
     The index holds vectors that say nothing (see FreeEmbedder), so what is written is not to be judged here; how long
     each stage takes does not depend on what the vectors say. An answer ends with its line or after 48 tokens.
     """
-    done: dict[str, list[Completion]] = {mode: [] for mode in _modes(model)}
+    done: dict[str, list[_Timed]] = {mode: [] for mode in _modes(model)}
     with opened(subject, embedder) as index:
         for cursor in cursors(subject, N_COLD):
             for mode, completions in done.items():
@@ -53,14 +62,15 @@ def typed(subject: Subject, model: LoadedModel, embedder: Embedder) -> Iterator[
 
     In the editor most of these keystrokes follow the suggestion and never reach the model.
     """
-    done: list[Completion] = []
+    done: list[_Timed] = []
     with opened(subject, embedder) as index:
         for cursor in cursors(subject, N_LINES):
             completer = Completer(model)
             strokes = [_complete(completer, index, now, "auto") for now in _keystrokes(cursor)]
             done += strokes[1:]  # the first one is cold
     values = _by_stage(done)
-    values["reused_percent"] = 100 * sum(c.reused_tokens for c in done) / sum(c.prompt_tokens for c in done)
+    prompts = sum(one.completion.prompt_tokens for one in done)
+    values["reused_percent"] = 100 * sum(one.completion.reused_tokens for one in done) / prompts
     target, note = "p50 <= 120 ms, p95 <= 300 ms", f"{len(done)} keystrokes"
     yield Measurement("keystroke", subject.name, len(subject.files), "warm, model asked", values, target, note)
 
@@ -89,24 +99,28 @@ def _keystrokes(cursor: Cursor) -> Iterator[Cursor]:
         yield Cursor(cursor.path, cursor.prefix + cursor.line[:n], cursor.line[n:], cursor.suffix)
 
 
-def _complete(completer: Completer, index: Index, cursor: Cursor, mode: str) -> Completion:
+def _complete(completer: Completer, index: Index, cursor: Cursor, mode: str) -> _Timed:
     def retrieve(query: RetrievalQuery) -> Sequence[object]:
         return index.search(Query(query.path, query.before, query.after, query.key))
 
     request = Request(
         cursor.path, cursor.prefix, cursor.suffix, mode, finished=lambda text: "\n" in text.lstrip(), deadline_ms=60_000
     )
-    return completer.complete(request, retrieve)
+    cpu_start = time.process_time()
+    completion = completer.complete(request, retrieve)
+    return _Timed(completion, (time.process_time() - cpu_start) * 1e3)
 
 
-def _by_stage(completions: Sequence[Completion]) -> dict[str, float]:
+def _by_stage(timed: Sequence[_Timed]) -> dict[str, float]:
+    completions = [one.completion for one in timed]
     values = {}
     for stage in STAGES:
         found = percentiles([c.timings_ms[stage] for c in completions])
         values |= {f"{stage}_{name}": value for name, value in found.items()}
-    passes = sum(c.tokens for c in completions)
-    values["decode_ms_per_token"] = sum(c.timings_ms["decode"] for c in completions) / max(1, passes)
-    values["tokens"] = float(np.mean([c.tokens for c in completions]))
+    values |= {f"cpu_{name}": value for name, value in percentiles([one.cpu_ms for one in timed]).items()}
+    n_tokens = sum(c.tokens for c in completions)
+    values["decode_ms_per_token"] = sum(c.timings_ms["decode"] for c in completions) / max(1, n_tokens)
+    values["tokens"] = n_tokens / len(completions)
     values["prompt_tokens"] = float(np.mean([c.prompt_tokens for c in completions]))
     return values
 

@@ -1,4 +1,7 @@
-"""The index: how fast it is built, changed, opened again and searched."""
+"""The index: how fast it is built, changed, opened again and searched.
+
+Where the processor is shared with other work, `cpu_s` says what a rate would be without it: seconds of processor time.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,23 @@ from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject
 
-MAX_SECONDS = 240.0  # of a first index; what is not done by then is not measured
+MAX_SECONDS = 600.0  # of a first index; what is not done by then is not measured
 N_EDITS = 20
 N_QUERIES = 200
 N_EMBEDDED = 192
 # A definition on one line, and a body of six lines and more without a blank one.
-_DEFINITION = re.compile(r"^[ ]*def \w+\(.*\):\n(?P<body>(?P<indent>[ ]+)\S.*\n(?:[ ]+\S.*\n){5})", re.MULTILINE)
+_DEFINITION = re.compile(r"^[ ]*def \w+\(.*:\n(?P<body>(?P<indent>[ ]+)\S.*\n(?:[ ]+\S.*\n){5})", re.MULTILINE)
 
 
 def first_index(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
     """From nothing to an index: reading, chunking, digests, storing and the graph for search, without the fuser."""
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     with opened(subject, embedder) as index:
         report = index.update(cancelled=lambda: time.perf_counter() - start > MAX_SECONDS)
-        seconds = time.perf_counter() - start
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         stats = index.stats()
-    values = {"chunks_per_s": report.chunks / seconds, "seconds": seconds, "chunks": report.chunks}
-    values |= {"lines": subject.n_lines, "store_mb": stats.bytes / 1e6}
+    values = {"chunks_per_s": report.chunks / seconds, "chunks_per_cpu_s": report.chunks / cpu_seconds}
+    values |= {"seconds": seconds, "chunks": report.chunks, "lines": subject.n_lines, "store_mb": stats.bytes / 1e6}
     note = "embedding apart" if seconds < MAX_SECONDS else f"stopped after {MAX_SECONDS:.0f} s"
     yield _row("first index", subject, "chunk + store", values, ">= 2,000 chunks/s", note)
 
@@ -44,11 +47,11 @@ def embedding(subject: Subject, texts: list[str], embedder: Embedder) -> Iterato
     if not texts:
         return
     embedder.embed(texts[:16])
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     for first in range(0, len(texts), 16):
         embedder.embed(texts[first : first + 16])
-    seconds = time.perf_counter() - start
-    values = {"chunks_per_s": len(texts) / seconds, "ms_per_chunk": seconds / len(texts) * 1e3}
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    values = {"chunks_per_s": len(texts) / seconds, "chunks_per_cpu_s": len(texts) / cpu_seconds}
     yield _row("first index", subject, "embedding", values, note=f"a sample of {len(texts)} chunks")
 
 
@@ -71,6 +74,8 @@ def one_edit(subject: Subject, embedder: FreeEmbedder, real: Embedder | None) ->
             embedded.append(embedder.n_embedded - before)
             found += any(name in hit.text for hit in hits)
         embedder.real = None
+    if not times:
+        return  # no file has a function to edit
     values = {**percentiles(times), "leaves_mean": float(np.mean(embedded)), "leaves_max": max(embedded)}
     values["retrieved_percent"] = 100 * found / len(times)
     note = f"{len(times)} edits, update and search" + (", with the fuser" if real else ", without the fuser")
