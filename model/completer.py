@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from model.generator import Clock, Generation, Generator, Limits, Stopped, never, never_finished
-from model.prompt import PSEUDO, Budget, Head, build_prompt, empty_head, fit_documents, worst_first
+from model.prompt import PSEUDO, Budget, Head, at_token_boundary, build_prompt, empty_head, fit_documents, worst_first
 from model.settings import CONTEXT_MODES, ModelSettings
 from model.sticky import Place, drifted
 
@@ -120,10 +120,9 @@ class Completer:
         max_tokens = min(request.max_tokens, self.model.decoder.capacity // 2)
         total = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
         budget = Budget(total, self._settings.suffix_tokens)
-        prompt = build_prompt(
-            self.model.vocabulary, self.model.fim_order, context.head, request.prefix, request.suffix, budget
-        )
-        limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled)
+        prefix, begin = at_token_boundary(request.prefix)
+        prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
+        limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         generation = self._generator.generate(prompt, limits)
         timings = {
             "retrieve": (retrieved - start) * 1e3,

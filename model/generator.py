@@ -37,12 +37,17 @@ def never_finished(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop. `deadline` is a time of the generator's clock, seconds."""
+    """When to stop, and how to begin. `deadline` is a time of the generator's clock, seconds.
+
+    `begin` is a character that was taken off the prompt: the first token must begin with it, and it is no part of
+    the text.
+    """
 
     max_tokens: int
     deadline: float = float("inf")
     finished: Callable[[str], bool] = never_finished
     cancelled: Callable[[], bool] = never
+    begin: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Generator:
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
         self._never = vocabulary.never(decoder.vocab_size)
+        self._not_beginning: dict[str, np.ndarray] = {"": np.zeros(0, dtype=np.int64)}
         self._clock = clock
         self._cells: list[_Cell] = []  # what the decoder's cache holds, position by position
 
@@ -90,7 +96,7 @@ class Generator:
         if logits is not None:
             self._decode(logits, limits, run)
         return Generation(
-            text=run.stream.text,
+            text=run.stream.text[len(limits.begin) :],
             token_ids=tuple(run.ids),
             stopped=run.stopped,
             forward_passes=run.forward_passes,
@@ -122,6 +128,7 @@ class Generator:
         return logits
 
     def _decode(self, logits: np.ndarray, limits: Limits, run: _Run) -> None:
+        logits[self._foreign(limits.begin)] = -np.inf
         while True:
             logits[self._never] = -np.inf
             token = int(logits.argmax())
@@ -129,7 +136,7 @@ class Generator:
                 run.stopped = "end"
                 return
             run.ids.append(token)
-            if limits.finished(run.stream.push(token)):
+            if limits.finished(run.stream.push(token)[len(limits.begin) :]):
                 run.stopped = "finished"
                 return
             if len(run.ids) >= limits.max_tokens:
@@ -138,6 +145,12 @@ class Generator:
             if self._interrupted(limits, run):
                 return
             logits = self._extend([token], self._decoder.embed([token]), run)
+
+    def _foreign(self, begin: str) -> np.ndarray:
+        """Ids that do not begin with a character; worked out once for each of the few there are."""
+        if begin not in self._not_beginning:
+            self._not_beginning[begin] = self._vocabulary.not_beginning(begin, self._decoder.vocab_size)
+        return self._not_beginning[begin]
 
     def _interrupted(self, limits: Limits, run: _Run) -> bool:
         if limits.cancelled():

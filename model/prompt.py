@@ -121,6 +121,17 @@ def build_prompt(
     return Prompt(tuple(fim_layout(vocabulary.fim, order, head.ids, before, after)), head.pseudo)
 
 
+def at_token_boundary(prefix: str) -> tuple[str, str]:
+    """`prefix` up to where a token of natural text ends, and the character behind it, which the model writes again.
+
+    Tokenizers of this kind join a space, a dot and the like with the word that follows (" word", ".word"). A prompt
+    that ends in between asks for what was hardly seen in training (measured in model/LOG.md; "token healing").
+    """
+    last = prefix[-1:]
+    joins = last.isascii() and not last.isalnum() and last not in ("", "\r", "\n")
+    return (prefix[:-1], last) if joins else (prefix, "")
+
+
 def _first_tokens(vocabulary: Vocabulary, text: str, budget: int) -> list[int]:
     return vocabulary.encode(text[: budget * _CHARS_PER_TOKEN])[:budget]
 

@@ -125,6 +125,11 @@ class Vocabulary:
         banned[list(self.fim.stops)] = False
         return np.flatnonzero(banned)
 
+    def not_beginning(self, begin: str, vocab_size: int) -> np.ndarray:
+        """Ids whose text does not begin with `begin`."""
+        wanted = begin.encode()
+        return np.array([i for i in range(vocab_size) if not self.token_bytes(i).startswith(wanted)], dtype=np.int64)
+
 
 class TextStream:
     """Token ids to text as they come; a character is held back until all its bytes are there."""

@@ -15,7 +15,7 @@ from model.settings import ModelSettings
 from model.weights import LoadedModel, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
-REQUEST = Request("a.py", "class A:\n    def add(self, ", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000)
+REQUEST = Request("a.py", "class A:\n    def add(self, fi", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000)
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,16 @@ def test_few_or_no_items_are_no_error(completer: Completer, mode: str, items: li
 def test_without_retrieval_it_completes_from_the_file(completer: Completer) -> None:
     result = completer.complete(REQUEST, None)
     assert (result.mode, result.context, result.tokens) == ("none", (), 8)
+
+
+def test_a_space_before_the_cursor_is_the_models_to_write(completer: Completer) -> None:
+    """The prompt is that of the text without it, and what the model writes goes on behind it."""
+    texts: list[str] = []
+    request = replace(REQUEST, prefix="return ", finished=lambda text: bool(texts.append(text)))
+    behind = completer.complete(request, None)
+    before = completer.complete(replace(request, prefix="return", finished=lambda text: True), None)
+    assert behind.prompt_tokens == before.prompt_tokens
+    assert texts[-1] == behind.text
 
 
 def test_an_unknown_mode_is_refused(completer: Completer) -> None:

@@ -33,6 +33,24 @@ def test_the_end_token_ends_it_and_is_not_part_of_the_text(vocabulary: Vocabular
     assert result.forward_passes == 1 + len(result.token_ids)
 
 
+def test_it_begins_with_what_is_demanded_and_leaves_it_out_of_the_text(vocabulary: Vocabulary) -> None:
+    """The scripted decoder likes no token as well as "x": only the first that begins with a dot is left."""
+    seen: list[str] = []
+    limits = Limits(3, finished=lambda text: bool(seen.append(text)), begin=".")
+    result = scripted(vocabulary, vocabulary.encode("xyz")).generate(PROMPT, limits)
+    first, *rest = [vocabulary.token_bytes(token).decode() for token in result.token_ids]
+    assert first.startswith(".")
+    assert result.text == "".join([first, *rest])[1:]
+    assert seen[-1] == result.text
+
+
+def test_a_demand_holds_for_the_first_token_only(vocabulary: Vocabulary) -> None:
+    plain = answer(vocabulary, ".first + 1")
+    result = scripted(vocabulary, plain).generate(PROMPT, Limits(50, begin="."))
+    assert (result.text, result.stopped) == ("first + 1", "end")
+    assert list(result.token_ids) == plain[:-1]
+
+
 def test_every_stop_token_ends_it(vocabulary: Vocabulary) -> None:
     for stop in vocabulary.fim.stops:
         result = scripted(vocabulary, [*vocabulary.encode("x"), stop]).generate(PROMPT, Limits(50))

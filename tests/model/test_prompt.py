@@ -3,7 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head, fim_layout, fit_documents, worst_first
+from model.prompt import (
+    PSEUDO,
+    Budget,
+    Head,
+    Prompt,
+    at_token_boundary,
+    build_prompt,
+    empty_head,
+    fim_layout,
+    fit_documents,
+    worst_first,
+)
 from model.vocabulary import TextStream, Vocabulary
 
 HIDDEN = 4
@@ -152,3 +163,23 @@ def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> Non
 def test_the_same_cursor_gives_the_same_prompt(vocabulary: Vocabulary) -> None:
     first, second = (build_prompt(vocabulary, "spm", head(vocabulary, 2), LINES, LINES, whole(200)) for _ in range(2))
     assert first.ids == second.ids
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept", "begin"),
+    [
+        ("x = ", "x =", " "),
+        ("    ", "   ", " "),
+        ("\t", "", "\t"),
+        ("self.", "self", "."),
+        ("f(a, _", "f(a, ", "_"),
+        ("self.fir", "self.fir", ""),
+        ("x1", "x1", ""),
+        ("x\n", "x\n", ""),
+        ("é", "é", ""),
+        ("…", "…", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_joins_the_next_word_is_left_to_the_model(prefix: str, kept: str, begin: str) -> None:
+    assert at_token_boundary(prefix) == (kept, begin)
