@@ -22,6 +22,7 @@ from tests.typist import Typist
 
 MAX_SECONDS = 900.0  # for the first index: an idle machine needs half a minute, a busy one many
 N_ABOVE = 6  # lines shown above the cursor
+N_ASKED = 2  # on a busy machine the first request may meet its deadline; the next goes on from what is computed
 N_TYPED = 8  # characters of the suggestion that are typed
 
 
@@ -58,10 +59,10 @@ class Shown:
 
 # The first that the model has something to say about is shown.
 SCENES = (
+    Scene("lsp_server/commands.py", "    rule = stop_rule("),
+    Scene("model/evaluation/cli.py", "        model = load_from"),
+    Scene("model/generator.py", "        reused = self."),
     Scene("model/evaluation/repository.py", "return self.index.search("),
-    Scene("model/evaluation/run.py", "            repository = "),
-    Scene("lsp_server/session.py", "            request = "),
-    Scene("model/completer.py", "        self._generator = "),
 )
 
 
@@ -119,9 +120,10 @@ async def _first_suggestion(typist: Typist) -> Shown:
     for scene in SCENES:
         before, after = scene.texts()
         uri = typist.open_document(ROOT / scene.path, before + after)
-        text, ms = await typist.suggestion_at(uri, len(before))
-        if text:
-            return Shown(scene, uri, len(before), text, ms)
+        for _ in range(N_ASKED):
+            text, ms = await typist.suggestion_at(uri, len(before))
+            if text:
+                return Shown(scene, uri, len(before), text, ms)
     raise DemoError("the model had nothing to suggest at any place of the demo.")
 
 
