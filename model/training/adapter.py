@@ -66,7 +66,7 @@ class AdapterConfig:
     reinforce: float = 0.0  # weight of the policy term, over the last `reinforce_last` of the budget
     reinforce_last: float = 0.1
     utility: float = 0.25  # share of the batches whose contexts are weighed by their utility
-    default_context: str = "snippets"
+    default_context: str = "hybrid"
     checkpoint_seconds: float = 240.0
     compile: bool = True
     threads: int = 2
