@@ -25,6 +25,7 @@ N_BURST = 10
 MAX_INDEX_SECONDS = 900.0
 MAX_FOLLOW_SECONDS = 20.0
 UNIQUE = "zymurgy_ledger_reconciliation"
+CALLS = tuple(f"\n{line}" for line in (f"value = {UNIQUE}(", f"self.total = {UNIQUE}(self.", f"if {UNIQUE}(self, "))
 
 
 class BrokenPromiseError(Exception):
@@ -37,7 +38,6 @@ class Journey:
     def __init__(self, root: Path, typist: Typist) -> None:
         self._root, self._typist = root, typist
         self.n_asked = self.n_answered = 0
-        self._n_shifted = 0  # characters put in at the top of the document, so that no two places are the same
 
     async def until_indexed(self) -> None:
         start, shown = time.monotonic(), -1.0
@@ -71,28 +71,26 @@ class Journey:
     async def follow_the_disk(self, path: Path, text: str, offset: int) -> None:
         """A function written to disk by someone else is among the context of the next suggestion that uses its name."""
         helper = self._root / "journey_helper.py"
-        uri = self._typist.open_document(path, text[:offset] + f"\nvalue = {UNIQUE}(" + text[offset:])
-        cursor = offset + len(f"\nvalue = {UNIQUE}(")
-        if await self._uses(uri, cursor, helper.name):
+        if await self._uses(path, text[:offset], helper.name):
             raise BrokenPromiseError("the context names a file that does not exist yet")
         helper.write_text(f"def {UNIQUE}(ledger, period):\n    return ledger.reconcile(period)\n", encoding="utf-8")
         start = time.monotonic()
-        while not await self._uses(uri, cursor, helper.name):
+        while not await self._uses(path, text[:offset], helper.name):
             if time.monotonic() - start > MAX_FOLLOW_SECONDS:
-                raise BrokenPromiseError(
-                    f"{helper.name} was not retrieved {MAX_FOLLOW_SECONDS:.0f} s after it was written"
-                )
-            await asyncio.sleep(0.02)
+                raise BrokenPromiseError(f"{helper.name} was not retrieved within {MAX_FOLLOW_SECONDS:.0f} s")
         say(f"  a new file on disk is retrieved after {(time.monotonic() - start) * 1e3:.0f} ms, quiet time included")
-        self._typist.close(uri)
 
-    async def _uses(self, uri: str, cursor: int, name: str) -> bool:
-        """Ask at a place that was not asked at before, and look at what the suggestion was made from."""
-        self._typist.type_at(uri, 0, "#\n")
-        self._n_shifted += 2
-        await self._ask(uri, cursor + self._n_shifted)
-        context: Any = await self._typist.command("context")
-        return any(item["path"] == name for item in (context or {}).get("context", ()))
+    async def _uses(self, path: Path, above: str, name: str) -> bool:
+        """Ask at places that call the function, until one has a suggestion, and look at what that was made from."""
+        for call in CALLS:
+            before = above + call
+            uri = self._typist.open_document(path, before + "\n")
+            suggestion, _ = await self._ask(uri, len(before))
+            self._typist.close(uri)
+            if suggestion:
+                context: Any = await self._typist.command("context")
+                return any(item["path"] == name for item in context["context"])
+        raise BrokenPromiseError("the model has nothing to say at any call of the function")
 
     async def cancel_and_overtake(self, path: Path, text: str, offset: int) -> None:
         uri = self._typist.open_document(path, text)
