@@ -20,7 +20,7 @@ export function locateServer(configured: string, env: NodeJS.ProcessEnv = proces
   const found = folders.map((folder) => path.join(folder, name)).find(isProgram);
   if (found === undefined) {
     throw new ServerMissing(
-      "The hef-lsp server is not on PATH: run `pip install hef-lsp`, or set hef-lsp.path to where it is.",
+      "The hef-lsp server is not on PATH: run `pipx install .` in a checkout of hef-lsp, or set hef-lsp.path to where it is.",
     );
   }
   return found;

@@ -22,7 +22,7 @@ local function server()
   end
   if vim.fn.executable(cmd[1]) == 0 then
     health.error(cmd[1] .. ' was not found', {
-      'Install it: pip install hef-lsp (or: uv tool install hef-lsp, pipx install hef-lsp).',
+      'Install it: in a checkout of hef-lsp, pipx install . (or: uv tool install .).',
       "Or say where it is: vim.lsp.config('hef_lsp', { cmd = { '/path/to/hef-lsp' } })",
     })
     return
