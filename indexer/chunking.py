@@ -24,7 +24,7 @@ from indexer.splitting import DEFAULT_LIMITS, Border, Limits, Lines, split
 # Part of every digest: raise it when the same text would give other chunks.
 CHUNKER_VERSION = 1
 _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
-# A definition up to this size is merged with its neighbors (properties, exceptions, stubs).
+# A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
 _SMALL = Limits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
 

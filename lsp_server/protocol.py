@@ -25,10 +25,11 @@ SERVER_NOT_INITIALIZED = -32002
 
 
 class Reader(LanguageServer):
-    """A server that reads what a request is about when it arrives."""
+    """A server that may read what a request is about when it arrives."""
 
     def read_at_arrival(self, params: Any) -> Any:
-        raise NotImplementedError
+        """What `at_arrival` gives the request's handler; nothing unless a server has something to read."""
+        return None
 
 
 class Document(TextDocument):

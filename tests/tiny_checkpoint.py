@@ -14,20 +14,8 @@ from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
 from model.projector import Projector
 from model.torch_decoder import Qwen2, Qwen2Config
+from model.training.bpe import CONTROL_TOKENS, QWEN2_SPLIT
 
-CONTROL_TOKENS = (
-    "<|endoftext|>",
-    "<|fim_prefix|>",
-    "<|fim_middle|>",
-    "<|fim_suffix|>",
-    "<|fim_pad|>",
-    "<|repo_name|>",
-    "<|file_sep|>",
-)
-# The pre-tokenizer of Qwen2 and Qwen2.5-Coder.
-QWEN2_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 _SAMPLE = "def add(self, first, second):\n    return self.first + self.second\n\nimport os\nclass A:\n"
 
 
