@@ -1,4 +1,4 @@
-"""Stage `pretrain`: the embedded coder from nothing, on one CPU or GPU.
+"""Stage `pretrain`: the embedded coder from nothing, or on from a finished one (`start`), on one CPU or GPU.
 
 The state of a run is its checkpoint: weights, optimizers, the number of the next row and the time spent. Whoever
 starts the command again goes on from there.
@@ -25,6 +25,7 @@ from model.torch_decoder import Qwen2, Qwen2Config
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
 from model.training.config import from_table
 from model.training.export import write_coder
+from model.training.network import load_coder
 from model.training.optimization import Course, Optimizers
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
@@ -40,6 +41,7 @@ class PretrainConfig:
 
     corpus: Path
     out: Path
+    start: Path | None = None  # folder of a checkpoint to go on from; the shape below is then its own
     seconds: float = 3600.0
     tokens: int = 10**12
     hidden_size: int = 256
@@ -98,9 +100,22 @@ def train(workers: Workers, config: PretrainConfig) -> None:
     vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
     mix = from_table(Mix, dict(config.mix))
     batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers)
-    pretraining = Pretraining(config, new_coder(config, vocabulary.tokenizer.get_vocab_size()), workers)
+    pretraining = Pretraining(config, first_coder(config, vocabulary), workers)
     pretraining.resume()
     pretraining.go(batches, stop_on_signals())
+
+
+def first_coder(config: PretrainConfig, vocabulary: Vocabulary) -> Qwen2:
+    """The coder before the first step: that of `config.start`, else a fresh one.
+
+    Raises ValueError if `config.start` has another tokenizer than the corpus: its weights would mean other tokens.
+    """
+    if config.start is None:
+        return new_coder(config, vocabulary.tokenizer.get_vocab_size())
+    theirs = Vocabulary.load(config.start / "tokenizer.json").tokenizer.get_vocab()
+    if theirs != vocabulary.tokenizer.get_vocab():
+        raise ValueError(f"{config.start}: its tokenizer is not that of the corpus {config.corpus}")
+    return load_coder(config.start, trained=True)
 
 
 def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model.training.checkpoint import Journal, load_checkpoint, read_journal, save_checkpoint
-from model.training.pretrain import Batches, PretrainConfig, Pretraining, new_coder
+from model.training.pretrain import Batches, PretrainConfig, Pretraining, first_coder, new_coder
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
 from model.training.workers import Workers, run_workers
@@ -90,6 +90,29 @@ def test_the_export_serves_and_transformers_agrees(config: PretrainConfig, seque
         exact = coder.logits(coder(coder.embed(torch.tensor([ids]))))[0, -1]
     torch.testing.assert_close(torch.from_numpy(ours), expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(expected, exact, atol=0.05, rtol=0.05)  # the export is bfloat16
+
+
+def test_a_finished_coder_is_where_another_run_begins(
+    config: PretrainConfig, sequences: Sequences, corpus_vocabulary: Vocabulary
+) -> None:
+    trained = train(config, sequences).coder
+    goes_on = first_coder(dataclasses.replace(config, start=config.out / "export"), corpus_vocabulary)
+    for name, value in trained.state_dict().items():
+        assert torch.equal(goes_on.state_dict()[name], value.bfloat16().float()), name
+    assert all(p.requires_grad for p in goes_on.parameters())
+
+
+def test_a_start_with_another_tokenizer_is_refused(
+    config: PretrainConfig, sequences: Sequences, corpus_vocabulary: Vocabulary
+) -> None:
+    train(config, sequences)
+    file = config.out / "export" / "tokenizer.json"
+    table = json.loads(file.read_text())
+    table["model"]["merges"].pop()
+    table["model"]["vocab"] = {("<last>" if i == 329 else t): i for t, i in table["model"]["vocab"].items()}
+    file.write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="tokenizer is not that of the corpus"):
+        first_coder(dataclasses.replace(config, start=config.out / "export"), corpus_vocabulary)
 
 
 def test_workers_share_out_the_rows(sequences: Sequences) -> None:
