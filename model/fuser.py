@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.torch_decoder import Qwen2, Qwen2Config, Transformer
+from model.qwen2 import Qwen2, Qwen2Config, Transformer
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from model.checkpoint import (
 )
 from model.decoder import Decoder
 from model.prompt import FimOrder
+from model.qwen2 import Qwen2, Qwen2Config, Rotary
 from model.settings import EMBEDDED, ModelSettings
-from model.torch_decoder import Qwen2, Qwen2Config, Rotary, TorchDecoder
+from model.torch_decoder import TorchDecoder
 from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]

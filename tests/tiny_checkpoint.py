@@ -13,7 +13,7 @@ from model.adapter import AdapterConfig, save_adapter
 from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
 from model.projector import Projector
-from model.torch_decoder import Qwen2, Qwen2Config
+from model.qwen2 import Qwen2, Qwen2Config
 from model.training.bpe import CONTROL_TOKENS, QWEN2_SPLIT
 
 _SAMPLE = "def add(self, first, second):\n    return self.first + self.second\n\nimport os\nclass A:\n"

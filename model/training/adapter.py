@@ -23,7 +23,7 @@ from model.adapter import save_adapter
 from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
 from model.prompt import FimOrder
-from model.torch_decoder import Qwen2
+from model.qwen2 import Qwen2
 from model.training import losses
 from model.training.batches import AdapterBatch, Batcher, Utilities
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals

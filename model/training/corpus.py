@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import lzma
 import random
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
+
+from tokenizers import Tokenizer
 
 from model.training.bpe import save_tokenizer, train_tokenizer
 from model.training.filters import (
@@ -37,6 +40,8 @@ class CorpusConfig:
     checkouts: tuple[Path, ...] = ()
     wheels: tuple[Path, ...] = ()
     library: Path | None = None  # the standard library; None: the running interpreter's
+    with_library: bool = True
+    tokenizer: Path | None = None  # folder of a finished one, for repositories that a trained model is tried on
     exclude: tuple[Path, ...] = ()  # files of names, one per line
     tasks: tuple[Path, ...] = ()  # evaluation tasks (JSONL, .xz): no file may share a window with theirs
     window: int = 50
@@ -72,10 +77,7 @@ def run(config: CorpusConfig) -> list[ManifestEntry]:
     overlap = Overlap(task_texts(config.tasks), config.window)
     excluded = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
     chosen = select(_repositories(config), excluded, overlap, config)
-    rng = random.Random(config.seed)
-    texts = [f.text for r in chosen.repositories for f in r.files]
-    tokenizer = train_tokenizer(_sample(texts, config.tokenizer_bytes, rng), config.vocab_size)
-    save_tokenizer(tokenizer, config.out / "tokenizer", config.max_length)
+    tokenizer = _tokenizer([f.text for r in chosen.repositories for f in r.files], config)
     tokenizer.encode_special_tokens = True  # A control token that a file spells out is text like any other.
     writer, manifest = TokenWriter(), []
     for repository in chosen.repositories:
@@ -87,6 +89,16 @@ def run(config: CorpusConfig) -> list[ManifestEntry]:
     writer.save(config.out)
     _write_manifest(config.out / "manifest.json", manifest, chosen.left_out)
     return manifest
+
+
+def _tokenizer(texts: list[str], config: CorpusConfig) -> Tokenizer:
+    """The finished tokenizer that was asked for, else one trained on these texts; it lies beside the tokens."""
+    if config.tokenizer:
+        shutil.copytree(config.tokenizer, config.out / "tokenizer", dirs_exist_ok=True)
+        return Tokenizer.from_file(str(config.out / "tokenizer" / "tokenizer.json"))
+    tokenizer = train_tokenizer(_sample(texts, config.tokenizer_bytes, random.Random(config.seed)), config.vocab_size)
+    save_tokenizer(tokenizer, config.out / "tokenizer", config.max_length)
+    return tokenizer
 
 
 def task_texts(files: Iterable[Path]) -> Iterator[str]:
@@ -161,9 +173,10 @@ def _within_budget(
 def _repositories(config: CorpusConfig) -> Iterator[tuple[Repository, int]]:
     for folder in config.checkouts:
         yield from ((r, config.checkout_bytes) for r in read_checkouts(folder))
-    library = config.library or Path(json.__file__).parent.parent
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    yield read_library(library, "python-standard-library", version, "PSF-2.0"), 4 * config.checkout_bytes
+    if config.with_library:
+        library = config.library or Path(json.__file__).parent.parent
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        yield read_library(library, "python-standard-library", version, "PSF-2.0"), 4 * config.checkout_bytes
     for folder in config.wheels:
         yield from ((r, config.wheel_bytes) for r in read_wheels(folder))
 

@@ -11,7 +11,7 @@ from model.checkpoint import open_checkpoint
 from model.fuser import Fuser
 from model.projector import Projector
 from model.prompt import PSEUDO
-from model.torch_decoder import Qwen2, Qwen2Config
+from model.qwen2 import Qwen2, Qwen2Config
 from model.training import losses
 from model.training.batches import AdapterBatch
 from model.weights import load_network

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from model.evaluation.metrics import edit_similarity, exact_match
 from model.kv_cache import KVCache
-from model.torch_decoder import Qwen2
+from model.qwen2 import Qwen2
 from model.training.batches import AdapterBatch
 from model.training.losses import self_critical_loss
 from model.vocabulary import Vocabulary

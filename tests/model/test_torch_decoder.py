@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from model.checkpoint import EMBEDDED_FOLDER, open_checkpoint
-from model.torch_decoder import Qwen2, Qwen2Config, TorchDecoder
+from model.qwen2 import Qwen2, Qwen2Config
+from model.torch_decoder import TorchDecoder
 from model.weights import load_network
 from tests.tiny_checkpoint import tiny_config, tiny_network, write_tiny_checkpoint
 
