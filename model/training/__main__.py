@@ -15,6 +15,7 @@ _STAGES = {
     "pretrain": ("model.training.pretrain", "PretrainConfig"),
     "samples": ("model.training.samples", "SamplesConfig"),
     "adapter": ("model.training.adapter", "AdapterConfig"),
+    "validate": ("model.training.validate", "ValidateConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }
 

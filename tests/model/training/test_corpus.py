@@ -124,3 +124,21 @@ def test_transformers_reads_the_tokenizer(corpus_folder: Path, corpus_vocabulary
     theirs = transformers.AutoTokenizer.from_pretrained(str(corpus_folder / "tokenizer"))
     text = "def lion_3(value):\n    return 'x'  # é\n"
     assert theirs(text)["input_ids"] == corpus_vocabulary.encode(text)
+
+
+def test_a_finished_tokenizer_is_taken_over(tmp_path: Path, corpus_folder: Path) -> None:
+    write_checkout(tmp_path / "checkouts", "ann+zoo", {"a.py": module_text("zebra")})
+    build(tmp_path, tokenizer=corpus_folder / "tokenizer", with_library=False)
+    theirs = Vocabulary.load(corpus_folder / "tokenizer" / "tokenizer.json")
+    ours = Vocabulary.load(tmp_path / "out" / "tokenizer" / "tokenizer.json")
+    assert ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
+    tokens = TokenFile.load(tmp_path / "out").tokens
+    assert theirs.tokenizer.decode(tokens.tolist()) == module_text("zebra")
+
+
+def test_the_standard_library_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "os.py").write_text(module_text("system"))
+    write_checkout(tmp_path / "checkouts", "ann+zoo", {"a.py": module_text("zebra")})
+    assert "python-standard-library" in build(tmp_path)[0]
+    assert list(build(tmp_path, with_library=False)[0]) == ["ann/zoo"]
