@@ -1,4 +1,4 @@
-"""The plain decoder: the network as it is, one cache, nothing fused. What every faster engine is compared with."""
+"""The plain decoder: the network as it is, nothing fused, nothing padded. What faster engines are compared with."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from model.qwen2 import Qwen2
 
 
 class TorchDecoder:
-    """`Decoder` on torch, CPU or CUDA. Lives on one thread: it owns the cache."""
+    """`Decoder` on torch, CPU or CUDA. Lives on one thread: it owns the caches, one per slot."""
 
-    def __init__(self, network: Qwen2, capacity: int) -> None:
+    def __init__(self, network: Qwen2, capacity: int, n_slots: int = 1) -> None:
         self.network = network.eval()
         weight = network.model.embed_tokens.weight
         self._device = weight.device
         self._dtype = weight.dtype
         config = network.config
         shape = (1, config.num_key_value_heads, capacity, config.head_dim)
-        self._cache = KVCache(config.num_hidden_layers, shape, self._device, self._dtype)
+        self._slots = [KVCache(config.num_hidden_layers, shape, self._device, self._dtype) for _ in range(n_slots)]
+        self._cache = self._slots[0]
 
     @property
     def hidden_size(self) -> int:
@@ -37,8 +38,15 @@ class TorchDecoder:
         return self._cache.capacity
 
     @property
+    def n_slots(self) -> int:
+        return len(self._slots)
+
+    @property
     def length(self) -> int:
         return self._cache.length
+
+    def select(self, slot: int) -> None:
+        self._cache = self._slots[slot]
 
     @torch.inference_mode()
     def embed(self, ids: Sequence[int]) -> np.ndarray:

@@ -152,6 +152,20 @@ def test_after_a_rewind_nothing_of_what_was_forgotten_remains(network: Qwen2) ->
     assert greedy(used, [5, 6, 7], 8) == greedy(fresh, [5, 6, 7], 8)
 
 
+def test_each_slot_holds_a_sequence_of_its_own(network: Qwen2) -> None:
+    slots, first, second = TorchDecoder(network, 64, n_slots=2), decoder(network), decoder(network)
+    assert slots.n_slots == 2
+    slots.extend(slots.embed(IDS[:20]))
+    slots.select(1)
+    assert slots.length == 0
+    slots.extend(slots.embed(IDS[30:35]))
+    first.extend(first.embed(IDS[:20]))
+    second.extend(second.embed(IDS[30:35]))
+    assert greedy(slots, [5], 8) == greedy(second, [5], 8)
+    slots.select(0)
+    assert greedy(slots, [5], 8) == greedy(first, [5], 8)
+
+
 def test_a_tree_gives_each_branch_the_logits_of_a_run_of_its_own(network: Qwen2) -> None:
     """FastCoder 3.3: two branches below one root, verified in one pass."""
     prefix, tokens, parents = IDS[:20], [11, 12, 13, 14, 15], [-1, 0, 0, 1, 2]
