@@ -11,6 +11,7 @@ from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index, IndexStats
 from indexer.retrieval import Hit, Query
 from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.suffix_index import Match, SuffixIndex
 from indexer.updating import Progress, UpdateReport
 from indexer.watcher import Watcher
 
@@ -21,9 +22,11 @@ __all__ = [
     "Index",
     "IndexSettings",
     "IndexStats",
+    "Match",
     "Progress",
     "Query",
     "RetrievalSettings",
+    "SuffixIndex",
     "UpdateReport",
     "Vectors",
     "Watcher",
