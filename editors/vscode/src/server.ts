@@ -1,24 +1,40 @@
+import * as os from "node:os";
 import { type Disposable, type LogOutputChannel, commands, languages, window, workspace } from "vscode";
 import {
+  CloseAction,
   type DocumentSelector,
   DidChangeConfigurationNotification,
+  ErrorAction,
+  type ErrorHandler,
   LanguageClient,
   type Middleware,
   State,
 } from "vscode-languageclient/node";
 import { ServerMissing, locateServer } from "./locate";
+import { PythonEnvironment } from "./python";
 import { SECTION, extensionSettings, forServer } from "./settings";
 import { type Status, StatusItem } from "./status";
+import { type Suggestions } from "./suggestions";
+
+const MAX_RESTARTS = 4;
+const RESTARTS_MS = 3 * 60_000;
 
 /** The one server of this window. Starts, stops and restarts go one after the other. */
 export class Server implements Disposable {
   private readonly status = new StatusItem();
+  private readonly python: PythonEnvironment;
   private client: LanguageClient | undefined;
+  private program: string | undefined; // that runs, or ran last
   private isWanted = false;
   private last: Promise<void> = Promise.resolve();
   private isRestartQueued = false;
 
-  constructor(private readonly log: LogOutputChannel) {}
+  constructor(
+    private readonly log: LogOutputChannel,
+    private readonly suggestions: Suggestions,
+  ) {
+    this.python = new PythonEnvironment(log, () => void this.followEnvironment());
+  }
 
   /** Start once a document is open that suggestions are made in. What failed is not tried again unasked. */
   startIfNeeded(): void {
@@ -47,12 +63,28 @@ export class Server implements Disposable {
     return await commands.executeCommand<Result>(`${SECTION}.${name}`);
   }
 
+  /** The program that a start would run now. Throws ServerMissing. */
+  async locate(): Promise<string> {
+    const { path } = extensionSettings();
+    const folders = workspace.workspaceFolders ?? [];
+    return locateServer({
+      configured: path,
+      // An environment of a workspace that is not trusted must not even be asked for.
+      interpreter: path || !workspace.isTrusted ? undefined : await this.python.interpreter(),
+      environment: process.env,
+      home: os.homedir(),
+      platform: process.platform,
+      untrusted: workspace.isTrusted ? [] : folders.map((folder) => folder.uri.fsPath),
+    });
+  }
+
   /** Ends the server, and waits for it. */
   shutdown(): Promise<void> {
     return this.enqueue(() => this.stop());
   }
 
   dispose(): void {
+    this.python.dispose();
     this.status.dispose();
   }
 
@@ -65,7 +97,9 @@ export class Server implements Disposable {
     const selector = documentSelector();
     this.status.select(selector);
     this.status.starting();
-    const client = this.create(selector);
+    this.program = undefined;
+    this.program = await this.locate();
+    const client = this.create(this.program, selector);
     this.client = client;
     client.onNotification("hef-lsp/status", (status: Status) => this.status.show(status));
     client.onDidChangeState(({ newState }) => this.follow(client, newState));
@@ -85,21 +119,43 @@ export class Server implements Disposable {
     }
   }
 
-  private create(selector: DocumentSelector): LanguageClient {
-    const { path, args } = extensionSettings();
-    const command = locateServer(path);
+  /** Another Python environment was chosen: it matters when it has a server of its own, or had the one that runs. */
+  private async followEnvironment(): Promise<void> {
+    const program = await this.locate().catch(() => undefined);
+    if (this.isWanted && program !== undefined && program !== this.program) {
+      await this.restart();
+    }
+  }
+
+  private create(command: string, selector: DocumentSelector): LanguageClient {
     this.log.info(`Starting ${command}`);
     return new LanguageClient(
       SECTION,
       "hef-lsp",
-      { command, args: [...args] },
-      { documentSelector: selector, outputChannel: this.log, middleware: this.middleware() },
+      { command, args: [...extensionSettings().args] },
+      {
+        documentSelector: selector,
+        outputChannel: this.log,
+        errorHandler: crashes(),
+        middleware: this.middleware(),
+      },
     );
   }
 
   /** The server asks for its settings, and is told only that they have changed. */
   private middleware(): Middleware {
     return {
+      provideInlineCompletionItems: async (document, position, context, token, next) => {
+        const answer = await next(document, position, context, token);
+        this.suggestions.offered(document, answer);
+        return answer;
+      },
+      executeCommand: (command, args: unknown[], next) => {
+        if (command === `${SECTION}.accepted`) {
+          this.suggestions.accepted(Number(args[0]));
+        }
+        return next(command, args) as unknown;
+      },
       workspace: {
         configuration: async (params, token, next) => {
           const answers = await next(params, token);
@@ -134,9 +190,28 @@ export class Server implements Disposable {
   }
 }
 
+/** A server that ended is started again without a word, unless it keeps ending. */
+function crashes(): ErrorHandler {
+  let ended: number[] = [];
+  return {
+    error: (_error, _message, count) => ({
+      action: (count ?? 0) <= 3 ? ErrorAction.Continue : ErrorAction.Shutdown,
+      handled: true,
+    }),
+    closed: () => {
+      ended = [...ended.filter((time) => Date.now() - time < RESTARTS_MS), Date.now()];
+      const message = `The hef-lsp server ended ${ended.length} times in ${RESTARTS_MS / 60_000} minutes and stays off.`;
+      return ended.length > MAX_RESTARTS
+        ? { action: CloseAction.DoNotRestart, message }
+        : { action: CloseAction.Restart, handled: true };
+    },
+  };
+}
+
+/** Files, unnamed buffers and notebook cells in the languages that the user wants. */
 function documentSelector(): { scheme: string; language?: string }[] {
   const { languages: ids } = extensionSettings();
-  return ["file", "untitled"].flatMap((scheme) =>
+  return ["file", "untitled", "vscode-notebook-cell"].flatMap((scheme) =>
     ids.map((language) => (language === "*" ? { scheme } : { scheme, language })),
   );
 }

@@ -1,5 +1,5 @@
 import * as os from "node:os";
-import { type WorkspaceConfiguration, workspace } from "vscode";
+import { ConfigurationTarget, workspace } from "vscode";
 
 export const SECTION = "hef-lsp";
 
@@ -24,19 +24,59 @@ export function extensionSettings(): ExtensionSettings {
 
 /** What `workspace/configuration` answers for our section: all but the extension's own settings. */
 export function forServer(section: unknown): unknown {
-  if (typeof section !== "object" || section === null) {
+  if (!isGroup(section)) {
     return section;
   }
   return Object.fromEntries(Object.entries(section).filter(([key]) => !(key in OWN)));
 }
 
-/** Turn suggestions on or off where the user has set it, else for all workspaces. Returns whether they are on now. */
-export async function toggleSuggestions(): Promise<boolean> {
-  const section: WorkspaceConfiguration = workspace.getConfiguration(SECTION);
+/** The server's settings that differ from their defaults, as `--set` wants them: `model.device=cpu`. */
+export function assignments(): string[] {
+  const section = workspace.getConfiguration(SECTION);
+  return [...leaves(forServer(section))]
+    .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(section.inspect(name)?.defaultValue))
+    .map(([name, value]) => `${name}=${String(value)}`); // a list becomes text with commas
+}
+
+/** Turn suggestions on or off: in this workspace where it says so itself or is asked to, else everywhere. */
+export async function toggleSuggestions(where: "everywhere" | "workspace"): Promise<boolean> {
+  const section = workspace.getConfiguration(SECTION);
   const on = !section.get("completion.enabled", true);
-  const isForWorkspace = section.inspect("completion.enabled")?.workspaceValue !== undefined;
-  await section.update("completion.enabled", on, !isForWorkspace);
+  const isForWorkspace = where === "workspace" || section.inspect("completion.enabled")?.workspaceValue !== undefined;
+  await section.update("completion.enabled", on, target(isForWorkspace));
   return on;
+}
+
+/** Turn suggestions on or off in one language. Returns whether they are on now. */
+export async function toggleLanguage(language: string): Promise<boolean> {
+  const section = workspace.getConfiguration(SECTION);
+  const off = section.get<string[]>("completion.disabledLanguages", []);
+  const wasOff = off.includes(language);
+  const wanted = wasOff ? off.filter((id) => id !== language) : [...off, language];
+  const isForWorkspace = section.inspect("completion.disabledLanguages")?.workspaceValue !== undefined;
+  await section.update("completion.disabledLanguages", wanted, target(isForWorkspace));
+  return wasOff;
+}
+
+function target(isForWorkspace: boolean): ConfigurationTarget {
+  return isForWorkspace ? ConfigurationTarget.Workspace : ConfigurationTarget.Global;
+}
+
+function* leaves(group: unknown, prefix = ""): Generator<[string, unknown]> {
+  if (!isGroup(group)) {
+    return;
+  }
+  for (const [key, value] of Object.entries(group)) {
+    if (isGroup(value)) {
+      yield* leaves(value, `${prefix}${key}.`);
+    } else if (typeof value !== "function") {
+      yield [`${prefix}${key}`, value];
+    }
+  }
+}
+
+function isGroup(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function expanded(path: string): string {
