@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint types format bench clean
+.PHONY: install demo test test-editors lint types format bench clean
 
 install: $(STAMP)
 
@@ -23,6 +23,12 @@ demo: install
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Real editors, installed into .editors the first time; screenshots are left in tests/editors/screenshots.
+test-editors: install
+	@PYTHON=$(BIN)/python tests/editors/install_neovim.sh .editors/neovim
+	@tests/editors/install_vscode.sh .editors/vscode
+	$(BIN)/python -m pytest -m slow tests/editors
 
 lint: install
 	$(BIN)/ruff check .
