@@ -6,18 +6,21 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 from indexer.blocks import Block, block_at
 from indexer.chunking import language_of
 from indexer.database import default_cache_dir
-from indexer.files import is_completable
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index, IndexStats
 from indexer.retrieval import Hit, Query
+from indexer.rules import IGNORED, SECRET, Gate, is_completable
 from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.suffix_index import Match, SuffixIndex
 from indexer.updating import Progress, UpdateReport
 from indexer.watcher import Watcher
 
 __all__ = [
+    "IGNORED",
+    "SECRET",
     "Block",
     "Embedder",
+    "Gate",
     "Hit",
     "Index",
     "IndexSettings",

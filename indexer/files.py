@@ -1,28 +1,19 @@
-"""Which files of a repository count, and what their text is; every file left out has a named reason.
-
-Ignore rules are git's, matched by `pathspec`: nested .gitignore files, the deeper one first; an excluded
-directory is not entered. In order of precedence: secrets (nothing overrides them), the user's `ignore` setting,
-.hefignore (nested; `!` brings back what git ignores), .gitignore, .git/info/exclude, the built-in list.
-"""
+"""Which files of a repository count, and what their text is; every file left out has a named reason."""
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePath, PurePosixPath
-
-from pathspec import GitIgnoreSpec
+from pathlib import Path, PurePosixPath
 
 from indexer import lists
-from indexer.settings import DEFAULT_INDEX, IndexSettings
+from indexer.rules import SECRET, Rules
+from indexer.settings import IndexSettings
 
 # Why a file is not in the index. Ignored files are policy, not trouble: they are left out without a reason.
-SECRET = "secret"
 TOO_LARGE = "too large"
 BINARY = "binary"
 NOT_UTF8 = "not UTF-8"
@@ -51,107 +42,6 @@ class Found:
 class Skipped:
     path: str
     reason: str
-
-
-class Rules:
-    """The ignore rules of one repository, each ignore file read once: make a new one to see changes."""
-
-    def __init__(self, root: Path, settings: IndexSettings = DEFAULT_INDEX) -> None:
-        self._root = root
-        self._user = _spec(settings.ignore)
-        deny = (fnmatch.translate(pattern.lower()) for pattern in (*lists.load("secrets"), *settings.secrets))
-        self._secret = re.compile("|".join(deny))
-        self._files: dict[str, GitIgnoreSpec | None] = {}
-        self._chains: dict[str, list[tuple[str, GitIgnoreSpec]]] = {}
-
-    def is_secret(self, name: str) -> bool:
-        """Whether a file or directory name is on the deny list, in any letter case."""
-        return self._secret.match(name.lower()) is not None
-
-    def is_ignored(self, path: str, is_directory: bool) -> bool:
-        """Whether a path is ignored by itself; its directories are taken not to be (a walk does not enter those)."""
-        directory, _, name = path.rpartition("/")
-        if name == ".git":
-            return True
-        asked = path + "/" if is_directory else path
-        for prefix, spec in self._chain(directory):
-            verdict = spec.check_file(asked[len(prefix) :]).include
-            if verdict is not None:
-                return verdict
-        return False
-
-    def excludes(self, path: str) -> bool:
-        """Whether a file is out, by its own name or by any directory above it: what a walk would find out."""
-        parts = PurePosixPath(path).parts
-        if any(self.is_secret(part) for part in parts):
-            return True
-        above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        return any(self.is_ignored(directory, True) for directory in above) or self.is_ignored(path, False)
-
-    def _chain(self, directory: str) -> list[tuple[str, GitIgnoreSpec]]:
-        """What decides about entries of a directory, most important first: (prefix to take off the path, patterns)."""
-        chain = self._chains.get(directory)
-        if chain is None:
-            parts = PurePosixPath(directory).parts
-            inward = ["".join(part + "/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
-            read = [(prefix, prefix + name) for name in (".hefignore", ".gitignore") for prefix in inward]
-            specs = [(prefix, self._file(path)) for prefix, path in [*read, ("", ".git/info/exclude")]]
-            specs = [("", self._user), *specs, ("", _built_in())]
-            chain = [(prefix, spec) for prefix, spec in specs if spec is not None]
-            self._chains[directory] = chain
-        return chain
-
-    def _file(self, path: str) -> GitIgnoreSpec | None:
-        if path not in self._files:
-            try:
-                lines = (self._root / path).read_text("utf-8", "replace").splitlines()
-            except OSError:
-                lines = []
-            self._files[path] = _spec(lines)
-        return self._files[path]
-
-
-@cache
-def _built_in() -> GitIgnoreSpec | None:
-    return _spec(lists.load("ignored"))
-
-
-def _spec(lines: Iterable[str]) -> GitIgnoreSpec | None:
-    """Compile patterns; one that does not compile costs itself only, as in git."""
-    kept = []
-    for line in lines:
-        try:
-            kept.append(GitIgnoreSpec.from_lines([line]).patterns[0])
-        except (ValueError, IndexError):
-            continue
-    return GitIgnoreSpec(kept) if any(pattern.include is not None for pattern in kept) else None
-
-
-def is_completable(root: Path, path: Path, settings: IndexSettings = DEFAULT_INDEX) -> bool:
-    """Whether completion may run in a file: not secret (by its own or its target's name), not ignored.
-
-    A file outside of the root is judged by its name only.
-    """
-    rules = Rules(root, settings)
-    if rules.is_secret(path.name) or rules.is_secret(os.path.basename(os.path.realpath(path))):
-        return False
-    relative = relative_path(root, path)
-    return relative is None or not rules.excludes(relative)
-
-
-def relative_path(root: Path, path: Path) -> str | None:
-    """`path` relative to `root` in posix form, "" for the root itself; None when it lies outside.
-
-    Links above the file are resolved, so that a file has one name whichever way an editor or a watcher came to it.
-    """
-    base, place = os.path.realpath(root), os.path.join(os.path.realpath(path.parent), path.name)
-    if path.name == ".." or os.path.realpath(place) == base:
-        place = os.path.realpath(place)
-    try:
-        relative = PurePath(place).relative_to(base).as_posix()
-    except ValueError:
-        return None
-    return "" if relative == "." else relative
 
 
 def walk(root: Path, rules: Rules, settings: IndexSettings, below: str = "") -> Iterator[Found | Skipped]:

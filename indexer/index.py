@@ -21,11 +21,11 @@ from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
 from indexer.dense import DenseKeys
 from indexer.entries import NO_STAMP, entry_of
-from indexer.files import Rules, relative_path
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
+from indexer.rules import Rules, relative_path
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
 from indexer.store import Store
 from indexer.updating import Progress, StoppedError, Update, UpdateReport

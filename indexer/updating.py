@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from indexer.entries import NO_STAMP, Entry, Place, Stamp, entry_of
-from indexer.files import VANISHED, Found, Rules, Skipped, is_utf8, look, read, relative_path, walk
+from indexer.files import VANISHED, Found, Skipped, is_utf8, look, read, walk
 from indexer.hierarchy import (
     DIRECTORY,
     FILE,
@@ -26,6 +26,7 @@ from indexer.hierarchy import (
     Vectors,
     directory_parents,
 )
+from indexer.rules import Rules, relative_path
 from indexer.settings import IndexSettings
 from indexer.store import Store
 from indexer.vectors import Pending, VectorStore

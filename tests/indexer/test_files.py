@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer import IndexSettings, is_completable
-from indexer.files import Found, Rules, Skipped, read, relative_path, walk
+from indexer import Gate, IndexSettings, is_completable
+from indexer.files import Found, Skipped, read, walk
+from indexer.rules import Rules, relative_path
 
 
 def listing(root: Path, **settings: object) -> tuple[set[str], dict[str, str]]:
@@ -49,6 +50,83 @@ def test_ignore_rules_are_those_of_git(root, write, rules, path, counts):
     target = write(path, "x = 1\n")
     assert (path in listing(root)[0]) is counts
     assert is_completable(root, target) is counts
+
+
+ABOVE = [
+    ("the work tree's .gitignore", {".gitignore": "private.py\n"}, "private.py", False),
+    ("anchored at the work tree's top", {".gitignore": "/part/a/x.py\n"}, "a/x.py", False),
+    ("anchored elsewhere", {".gitignore": "/a/x.py\n"}, "a/x.py", True),
+    ("the deeper one wins", {".gitignore": "*.log\n", "part/.gitignore": "!*.log\n"}, "x.log", True),
+    (".git/info/exclude", {".git/info/exclude": "x.py\n"}, "x.py", False),
+    ("the folder itself is ignored, and opened", {".gitignore": "part/\n"}, "x.py", True),
+]
+
+
+@pytest.mark.parametrize(("rules", "path", "counts"), [case[1:] for case in ABOVE], ids=[case[0] for case in ABOVE])
+def test_a_folder_inside_a_work_tree_obeys_what_is_above_it(root, write, rules, path, counts):
+    for name, text in {".git/HEAD": "", **rules}.items():
+        write(name, text)
+    target = write(f"part/{path}", "x = 1\n")
+    assert (path in listing(root / "part")[0]) is counts
+    assert is_completable(root / "part", target) is counts
+
+
+CONFIGURED = '[user]\n\texcludesFile = no\n[core]\n\tbare = false\n\texcludesfile = "{file}"\n'
+
+
+@pytest.mark.parametrize("where", ["home/.gitconfig", "xdg/git/config", "repository/.git/config", "GIT_CONFIG_GLOBAL"])
+def test_what_git_ignores_everywhere_is_ignored(tmp_path, monkeypatch, where):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
+    if where == "GIT_CONFIG_GLOBAL":
+        monkeypatch.setenv(where, str(tmp_path / where))
+    root, patterns = tmp_path / "repository", tmp_path / "patterns"
+    (root / ".git").mkdir(parents=True)
+    (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / where).write_text(CONFIGURED.format(file=patterns))
+    patterns.write_text("*.private.py\n")
+    assert not is_completable(root, root / "a.private.py")
+    assert is_completable(root, root / "a.py")
+
+
+def test_git_s_own_place_for_a_user_s_excludes(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    (tmp_path / "xdg" / "git").mkdir(parents=True)
+    (tmp_path / "xdg" / "git" / "ignore").write_text("notes.py\n")
+    assert not is_completable(tmp_path, tmp_path / "notes.py")
+
+
+def test_a_linked_work_tree_shares_the_repository_s_excludes(tmp_path):
+    own = tmp_path / "main" / ".git" / "worktrees" / "linked"
+    own.mkdir(parents=True)
+    (own / "commondir").write_text("../..\n")
+    (tmp_path / "main" / ".git" / "info").mkdir()
+    (tmp_path / "main" / ".git" / "info" / "exclude").write_text("private.py\n")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / ".git").write_text(f"gitdir: {own}\n")
+    assert not is_completable(tmp_path / "linked", tmp_path / "linked" / "private.py")
+
+
+def test_the_gate_follows_ignore_files_and_reads_them_once(root, write, monkeypatch):
+    gate, target = Gate(), write("a/b/x.py", "x = 1\n")
+    assert gate.refusal(root, target) is None
+    reads: list[Path] = []
+    read_text = Path.read_text
+
+    def count(self, *arguments):
+        reads.append(self)
+        return read_text(self, *arguments)
+
+    monkeypatch.setattr(Path, "read_text", count)
+    assert gate.refusal(root, target) is None
+    assert reads == []
+    write("a/.gitignore", "x.py\n")
+    assert gate.refusal(root, target) == "ignored"
+    (root / "a/.gitignore").unlink()
+    assert gate.refusal(root, target) is None
+    assert gate.refusal(root, root / "a" / ".env") == "secret"
 
 
 @pytest.mark.parametrize(
