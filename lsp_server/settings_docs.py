@@ -57,13 +57,18 @@ def _package_json(text: str) -> str:
 
 
 def _schema(item: Setting) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": item.type, "default": _plain(item.default), "description": item.help}
+    schema: dict[str, Any] = {"type": item.type, "default": _javascript(item.default), "description": item.help}
     if item.type == "array":
         schema["items"] = {"type": "string"}
     if item.choices:
         schema["enum"] = list(item.choices)
     bounds = {"minimum": item.minimum, "maximum": item.maximum}
-    return schema | {name: bound for name, bound in bounds.items() if bound is not None}
+    return schema | {name: _javascript(bound) for name, bound in bounds.items() if bound is not None}
+
+
+def _javascript(value: Any) -> Any:
+    """As npm writes it again: 1000, not 1000.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else _plain(value)
 
 
 def _plain(default: Any) -> Any:
