@@ -21,6 +21,7 @@ from indexer.overlay import Overlay
 from indexer.reader import Content, Location, Reader
 from indexer.settings import RetrievalSettings
 
+DENSE, WORDS, SYMBOLS = RANKINGS = ("dense", "words", "symbols")
 _QUERY_TERMS = 12
 _QUERY_NAMES = 40
 _DEFINERS = 8  # a name defined more often says nothing about which definition is meant
@@ -36,6 +37,7 @@ class Query:
     """A cursor. `path` is repository-relative, posix; `key` float32 [d_key], unit; None: words and names only.
 
     `exclude_lines`: 1-based inclusive lines of this file that must not come back; what a prompt shows unless given.
+    `rankings`: what is fused, of RANKINGS; all of them but in ablations.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Query:
     after: str
     key: np.ndarray | None
     exclude_lines: tuple[int, int] | None = None
+    rankings: Sequence[str] = RANKINGS
 
     @property
     def hidden_lines(self) -> tuple[int, int]:
@@ -110,7 +113,8 @@ class Search:
     def run(self, k: int) -> list[Hit]:
         """Up to k hits: chunks, best first, then what is above them; levels with too few leave places to chunks."""
         wanted = quotas(k, self._settings)
-        rankings = [self._dense(CHUNK), self._lexical(), self._defined()]
+        rank = {DENSE: lambda: self._dense(CHUNK), WORDS: self._lexical, SYMBOLS: self._defined}
+        rankings = [rank[name]() for name in self._query.rankings]
         places = self._places({id for ranking in rankings for id, _ in ranking})
         scores = self._fuse(rankings, places)
         levels = (FILE, DIRECTORY, REPOSITORY)
@@ -121,7 +125,7 @@ class Search:
     # -- rankings -----------------------------------------------------------------------------------------------
 
     def _dense(self, level: str) -> _Ranking:
-        if self._query.key is None:
+        if self._query.key is None or DENSE not in self._query.rankings:
             return []
         limit = self._settings.candidates
         ranking = self._keys.search(level, self._query.key, limit)

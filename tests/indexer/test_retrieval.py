@@ -7,7 +7,7 @@ import pytest
 
 from indexer import Index, Query, RetrievalSettings
 from indexer.identifiers import terms, terms_of, weighted_identifiers
-from indexer.retrieval import quotas
+from indexer.retrieval import RANKINGS, quotas
 
 FILLER = "\n\n".join(
     f"def filler_{n}(value_{n}):\n    step_{n} = value_{n} * {n}\n    more_{n} = step_{n} + 1\n"
@@ -51,6 +51,19 @@ def test_rare_words_find_their_chunk_by_their_parts(index):
 def test_a_near_key_finds_its_chunk(index, embedder):
     key = embedder.embed([PARSER]).keys[0].astype(np.float32)
     assert chunks(index, Query("main.py", "", "", key))[0].path == "settings/parser.py"
+
+
+def test_rankings_can_be_left_out(index, embedder):
+    """The key says one thing, the name near the cursor another: each ranking alone finds its own."""
+    key = embedder.embed([FILLER[: FILLER.index("def filler_1(")].replace("filler_", "filler3_")]).keys[0]
+    found = {
+        name: chunks(index, Query("main.py", "x = ConfigParser(", ")\n", key.astype(np.float32), rankings=(name,)))
+        for name in RANKINGS
+    }
+    assert {hit.path for hit in found["symbols"]} == {"settings/parser.py"}
+    assert found["words"][0].path == "settings/parser.py"
+    assert len(found["dense"]) == 8  # whatever is nearest: a key has a distance to everything
+    assert index.search(Query("main.py", "x = ConfigParser(", "", key.astype(np.float32), rankings=())) == []
 
 
 def test_memory_comes_with_every_hit(index, embedder):
