@@ -13,10 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from model.generator import Clock, Generation, Generator, Limits, Stopped, never, never_finished
-from model.prompt import PSEUDO, Budget, Head, at_token_boundary, build_prompt, empty_head, fit_documents, worst_first
+from model.generator import Clock, Generation, Generator, Limits, Mixer, Stopped, never, never_finished
+from model.prompt import (
+    PSEUDO,
+    Budget,
+    Head,
+    Prompt,
+    at_token_boundary,
+    build_prompt,
+    empty_head,
+    fit_documents,
+    worst_first,
+)
 from model.settings import CONTEXT_MODES, ModelSettings
 from model.sticky import Place, drifted
+from model.token_stores import Tokens
 
 if TYPE_CHECKING:  # The server builds requests before torch is imported.
     from model.weights import LoadedModel
@@ -69,6 +80,15 @@ class Request:
     deadline_ms: float = 1000.0
     finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
     generation: int = 0  # of the index; another one makes the held context stale
+    tokens: Tokens | None = None  # of the repository, the document at `path` among them as it was
+
+
+# What changes the model's scores for one request, given its prompt; None: nothing does.
+Mixing = Callable[[Request, Prompt], Mixer | None]
+
+
+def _unmixed(request: Request, prompt: Prompt) -> Mixer | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -101,11 +121,16 @@ class Completer:
     """Completes with one loaded model. Not thread-safe."""
 
     def __init__(
-        self, model: LoadedModel, settings: ModelSettings = ModelSettings(), clock: Clock = time.perf_counter
+        self,
+        model: LoadedModel,
+        settings: ModelSettings = ModelSettings(),
+        clock: Clock = time.perf_counter,
+        mixing: Mixing = _unmixed,
     ) -> None:
         self.model = model
         self._settings = settings
         self._clock = clock
+        self._mixing = mixing
         self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock)
         self._held: _Context | None = None
 
@@ -123,7 +148,7 @@ class Completer:
         prefix, begin = at_token_boundary(request.prefix)
         prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
         limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
-        generation = self._generator.generate(prompt, limits)
+        generation = self._generator.generate(prompt, limits, mixer=self._mixing(request, prompt))
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
@@ -197,8 +222,8 @@ def _completion(
     return Completion(
         text=generation.text,
         tokens=len(generation.token_ids),
-        drafted=0,
-        accepted=0,
+        drafted=generation.drafted,
+        accepted=generation.accepted,
         forward_passes=generation.forward_passes,
         prompt_tokens=generation.prompt_tokens,
         reused_tokens=generation.reused_tokens,

@@ -1,7 +1,7 @@
-"""What a decoder is: embeddings in, logits out, one static key/value cache that can be rewound.
+"""What a decoder is: embeddings in, logits out, a few static key/value caches that can be rewound.
 
-Everything above this seam (prompt, generation, drafting) is written against `Decoder`, so that a second engine
-only has to implement five methods. Arrays are numpy on both sides: pseudo-tokens are vectors, never ids.
+Everything above this seam (prompt, generation, drafting) is written against `Decoder`, so that another engine
+only has to implement these few methods. Arrays are numpy on both sides: pseudo-tokens are vectors, never ids.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Decoder(Protocol):
-    """A causal language model with one sequence in its cache."""
+    """A causal language model with one sequence in each of its slots; everything is about the selected one."""
 
     @property
     def hidden_size(self) -> int: ...
@@ -23,11 +23,18 @@ class Decoder(Protocol):
 
     @property
     def capacity(self) -> int:
-        """Positions that the cache holds."""
+        """Positions that a slot holds."""
+
+    @property
+    def n_slots(self) -> int:
+        """How many sequences are held beside each other; fixed, so that memory is bounded."""
 
     @property
     def length(self) -> int:
         """Positions that are filled."""
+
+    def select(self, slot: int) -> None:
+        """From now on it is about this slot, 0 to `n_slots` - 1; what is in the others stays. 0 at first."""
 
     def embed(self, ids: Sequence[int]) -> np.ndarray:
         """Token ids -> float32 [n, hidden]."""

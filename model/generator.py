@@ -1,30 +1,54 @@
-"""Greedy generation: prefill that reuses the cache, then decode until something says stop.
+"""Greedy generation: prefill that reuses the cache, then passes of one token or of a whole draft until something stops.
 
-The generator owns the decoder's cache and remembers what stands at each of its positions. There is one cache: two
-documents that take turns pay a prefill at each turn, but memory stays bounded by the decoder's capacity.
+With drafts on and off the tokens are the same: each one is the greedy choice behind those before it, and a draft only
+decides how many of the choices one forward pass can make.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 
+from model.cache_slots import CacheSlots, Cell
 from model.decoder import Decoder
+from model.drafting import NO_DRAFT, Draft, accepted, tree_behind
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import TextStream, Vocabulary
 
 Stopped = Literal["end", "finished", "length", "deadline", "cancelled"]
 Clock = Callable[[], float]  # seconds, monotonic
 
-# A position's content: a token id, or the bytes of a pseudo-token's vector.
-_Cell = int | bytes
-
 # Prefill goes in pieces of this many positions, so that a cancel is heard within one of them.
 PREFILL_PIECE = 128
+# Of a prompt at most so many positions go through a pass together with a draft, which wants logits of every row.
+DRAFT_CHAIN = 8
+
+
+class Drafter(Protocol):
+    """Proposes what may come next, and hears how it went."""
+
+    def draft(self, context: Sequence[int], n_chain: int, banned: np.ndarray | None) -> Draft:
+        """What may follow a context (ids of the document before the cursor and of what was written).
+
+        It goes through a pass with `n_chain` rows that are computed in any case. `banned`: ids that cannot come first.
+        """
+
+    def verified(self, draft: Draft, n_accepted: int, n_rows: int, seconds: float) -> None:
+        """A pass of `n_rows` in all took so long; so many rows of the draft (none of an empty one) were right."""
+
+
+class Mixer(Protocol):
+    """Changes what greedy decoding chooses by; drafts are verified against the same choice."""
+
+    def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        """Scores float32 [vocab], in place of a row of logits, for what follows `context` (as in `Drafter.draft`).
+
+        They must depend on nothing else: a row may be asked for once or never, with other drafts.
+        """
 
 
 def never() -> bool:
@@ -52,7 +76,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Generation:
-    """What one call produced, and what it cost."""
+    """What one call produced, and what it cost.
+
+    `forward_passes` are those that chose tokens; what computes a long prompt before the first of them is prefill.
+    `drafted` and `accepted` count the tokens of drafts.
+    """
 
     text: str
     token_ids: tuple[int, ...]
@@ -62,6 +90,8 @@ class Generation:
     reused_tokens: int
     prefill_ms: float
     decode_ms: float
+    drafted: int = 0
+    accepted: int = 0
 
 
 class Generator:
@@ -75,116 +105,149 @@ class Generator:
         clock: Clock = time.perf_counter,
     ) -> None:
         self._decoder = decoder
+        self._slots = CacheSlots(decoder)
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
         self._never = vocabulary.never(decoder.vocab_size)
-        self._not_beginning: dict[str, np.ndarray] = {"": np.zeros(0, dtype=np.int64)}
+        self._foreign: dict[str, np.ndarray] = {}
         self._clock = clock
-        self._cells: list[_Cell] = []  # what the decoder's cache holds, position by position
 
-    def generate(self, prompt: Prompt, limits: Limits) -> Generation:
+    def generate(
+        self, prompt: Prompt, limits: Limits, drafter: Drafter | None = None, mixer: Mixer | None = None
+    ) -> Generation:
         """Complete a prompt greedily. Raises ValueError when prompt and completion do not fit the cache."""
         if len(prompt) + limits.max_tokens > self._decoder.capacity:
             raise ValueError(
                 f"{len(prompt)} prompt tokens and {limits.max_tokens} new ones do not fit {self._decoder.capacity}"
             )
         start = self._clock()
-        run = _Run(TextStream(self._vocabulary))
-        reused = self._reuse(prompt)
-        logits = self._prefill(prompt, reused, limits, run)
-        prefilled = self._clock()
-        if logits is not None:
-            self._decode(logits, limits, run)
+        cells = _cells(prompt)
+        reused = self._slots.resume(cells)
+        run = _Run(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before))
+        self._run(prompt, cells, reused, run)
+        end = self._clock()
+        prefilled = end if run.prefilled is None else run.prefilled
         return Generation(
             text=run.stream.text[len(limits.begin) :],
             token_ids=tuple(run.ids),
-            stopped=run.stopped,
+            stopped=run.stopped or "end",
             forward_passes=run.forward_passes,
             prompt_tokens=len(prompt),
             reused_tokens=reused,
             prefill_ms=(prefilled - start) * 1e3,
-            decode_ms=(self._clock() - prefilled) * 1e3,
+            decode_ms=(end - prefilled) * 1e3,
+            drafted=run.drafted,
+            accepted=run.accepted,
         )
 
-    def _reuse(self, prompt: Prompt) -> int:
-        """Keep the longest part of the cache that the prompt shares; its last position is always computed anew,
-        because the logits behind it are needed."""
-        shared = 0
-        for cached, wanted in zip(self._cells, _cells(prompt)[:-1], strict=False):
-            if cached != wanted:
-                break
-            shared += 1
-        self._rewind(shared)
-        return shared
-
-    def _prefill(self, prompt: Prompt, done: int, limits: Limits, run: _Run) -> np.ndarray | None:
-        """Logits behind the prompt, or None when interrupted; what was computed stays for the next request."""
-        cells, logits = _cells(prompt), None
-        for first in range(done, len(cells), PREFILL_PIECE):
-            if self._interrupted(limits, run):
-                return None
-            piece = slice(first, first + PREFILL_PIECE)
-            logits = self._extend(cells[piece], _vectors(self._decoder, prompt, piece), run)
-        return logits
-
-    def _decode(self, logits: np.ndarray, limits: Limits, run: _Run) -> None:
-        logits[self._foreign(limits.begin)] = -np.inf
-        while True:
-            logits[self._never] = -np.inf
-            token = int(logits.argmax())
-            if token in self._stop_ids:
-                run.stopped = "end"
+    def _run(self, prompt: Prompt, cells: Sequence[Cell], done: int, run: _Run) -> None:
+        """Compute the prompt from position `done` on, then tokens. What was computed stays for the next request."""
+        tail = (len(cells) - done - 1) % PREFILL_PIECE + 1
+        n_chain = tail if tail <= DRAFT_CHAIN else 1
+        draft = self._draft(n_chain, run)
+        last = len(cells) - (n_chain if draft else tail)
+        for first in range(done, last, PREFILL_PIECE):
+            if self._interrupted(run):
                 return
-            run.ids.append(token)
-            if limits.finished(run.stream.push(token)[len(limits.begin) :]):
-                run.stopped = "finished"
+            piece = slice(first, min(first + PREFILL_PIECE, last))
+            self._slots.extend(cells[piece], _vectors(self._decoder, prompt, piece))
+        chain, vectors = cells[last:], _vectors(self._decoder, prompt, slice(last, len(cells)))
+        while not self._interrupted(run):
+            self._pass(chain, vectors, draft, run)
+            if run.stopped:
                 return
-            if len(run.ids) >= limits.max_tokens:
-                run.stopped = "length"
-                return
-            if self._interrupted(limits, run):
-                return
-            logits = self._extend([token], self._decoder.embed([token]), run)
+            chain = run.ids[-1:]
+            vectors = self._decoder.embed(run.ids[-1:])
+            draft = self._draft(1, run)
 
-    def _foreign(self, begin: str) -> np.ndarray:
-        """Ids that do not begin with a character; worked out once for each of the few there are."""
-        if begin not in self._not_beginning:
-            self._not_beginning[begin] = self._vocabulary.not_beginning(begin, self._decoder.vocab_size)
-        return self._not_beginning[begin]
+    def _draft(self, n_chain: int, run: _Run) -> Draft:
+        """What may come behind the context, no more than fits the cache."""
+        if run.drafter is None:
+            return NO_DRAFT
+        begin = run.limits.begin if not run.ids else ""
+        draft = run.drafter.draft(run.context, n_chain, self._not_beginning(begin) if begin else None)
+        return draft.first(max(0, self._slots.room - n_chain))
 
-    def _interrupted(self, limits: Limits, run: _Run) -> bool:
-        if limits.cancelled():
-            run.stopped = "cancelled"
-        elif self._clock() >= limits.deadline:
-            run.stopped = "deadline"
+    def _pass(self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run) -> None:
+        """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more."""
+        n_chain, start = len(chain), self._clock()
+        if draft:
+            vectors = np.concatenate([vectors, self._decoder.embed(draft.tokens)])
+            logits = self._slots.try_tree(vectors, tree_behind(n_chain, draft))
         else:
-            return False
-        return True
+            logits = self._slots.extend(chain, vectors)[None]
+            n_chain = 1
+        end = self._clock()
+        run.count(draft, end)
+        rows = accepted(draft, lambda row: self._choose(logits[n_chain + row], run))
+        if draft:
+            kept = [*chain, *(draft.tokens[row] for row in rows)]
+            self._slots.keep(kept, [*range(n_chain), *(n_chain + row for row in rows)])
+        run.accepted += len(rows)
+        if run.drafter:
+            run.drafter.verified(draft, len(rows), len(vectors), end - start)
 
-    def _extend(self, cells: Sequence[_Cell], vectors: np.ndarray, run: _Run) -> np.ndarray:
-        logits = self._decoder.extend(vectors)
-        self._cells.extend(cells)
-        run.forward_passes += 1
-        return logits
+    def _choose(self, logits: np.ndarray, run: _Run) -> int | None:
+        """Take the greedy choice; None when nothing may follow it."""
+        scores = run.mixer.mix(run.context, logits) if run.mixer else logits
+        scores[self._never] = -np.inf
+        if run.limits.begin and not run.ids:
+            scores[self._not_beginning(run.limits.begin)] = -np.inf
+        token = int(scores.argmax())
+        return token if run.takes(token, self._stop_ids) else None
 
-    def _rewind(self, length: int) -> None:
-        self._decoder.rewind(length)
-        del self._cells[length:]
+    def _not_beginning(self, begin: str) -> np.ndarray:
+        """Ids that do not begin with a character; worked out once for each of the few there are."""
+        if begin not in self._foreign:
+            self._foreign[begin] = self._vocabulary.not_beginning(begin, self._decoder.vocab_size)
+        return self._foreign[begin]
+
+    def _interrupted(self, run: _Run) -> bool:
+        if run.limits.cancelled():
+            run.stopped = "cancelled"
+        elif self._clock() >= run.limits.deadline:
+            run.stopped = "deadline"
+        return run.stopped is not None
 
 
 @dataclass
 class _Run:
-    """Where one call stands."""
+    """Where one call stands. `context`: ids of the document before the cursor and of what was written."""
 
+    limits: Limits
+    drafter: Drafter | None
+    mixer: Mixer | None
     stream: TextStream
-    stopped: Stopped = "end"
+    context: list[int]
+    ids: list[int] = field(default_factory=list)
+    stopped: Stopped | None = None
     forward_passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    prefilled: float | None = None  # when the first choice could be made
 
-    def __post_init__(self) -> None:
-        self.ids: list[int] = []
+    def count(self, draft: Draft, now: float) -> None:
+        """A pass that chooses tokens is done."""
+        self.forward_passes += 1
+        self.drafted += len(draft)
+        if self.prefilled is None:
+            self.prefilled = now
+
+    def takes(self, token: int, stop_ids: frozenset[int]) -> bool:
+        """Write a chosen token down; whether another may follow."""
+        if token in stop_ids:
+            self.stopped = "end"
+            return False
+        self.ids.append(token)
+        self.context.append(token)
+        if self.limits.finished(self.stream.push(token)[len(self.limits.begin) :]):
+            self.stopped = "finished"
+        elif len(self.ids) >= self.limits.max_tokens:
+            self.stopped = "length"
+        return self.stopped is None
 
 
-def _cells(prompt: Prompt) -> list[_Cell]:
+def _cells(prompt: Prompt) -> list[Cell]:
     vectors = iter(prompt.pseudo)
     return [next(vectors).tobytes() if token == PSEUDO else token for token in prompt.ids]
 

@@ -36,10 +36,15 @@ _MAX_DOCUMENT_SHARE = 1 / 3
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Token ids with PSEUDO slots, and the vectors that fill the slots in order: float32 [slots, hidden]."""
+    """Token ids with PSEUDO slots, and the vectors that fill the slots in order: float32 [slots, hidden].
+
+    `before` and `after`: the ids of the document that are among them, on either side of the cursor.
+    """
 
     ids: tuple[int, ...]
     pseudo: np.ndarray
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         slots = self.ids.count(PSEUDO)
@@ -118,7 +123,8 @@ def build_prompt(
     needed = -(-len(left.ids) // _CUT_TOKENS) * _CUT_TOKENS
     after = _first_tokens(vocabulary, suffix, min(budget.suffix, max(room // 3, room - needed)))
     before = left.last(room - len(after))
-    return Prompt(tuple(fim_layout(vocabulary.fim, order, head.ids, before, after)), head.pseudo)
+    ids = fim_layout(vocabulary.fim, order, head.ids, before, after)
+    return Prompt(tuple(ids), head.pseudo, tuple(before), tuple(after))
 
 
 def at_token_boundary(prefix: str) -> tuple[str, str]:

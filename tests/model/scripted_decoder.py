@@ -19,16 +19,22 @@ class ScriptedDecoder:
 
     hidden_size = 2
 
-    def __init__(self, script: Script, vocab_size: int, capacity: int = 512) -> None:
+    def __init__(self, script: Script, vocab_size: int, capacity: int = 512, n_slots: int = 1) -> None:
         self.vocab_size = vocab_size
         self.capacity = capacity
+        self.n_slots = n_slots
         self.widths: list[int] = []  # rows of each forward pass
         self._script = script
-        self._ids: list[int] = []
+        self._slots: list[list[int]] = [[] for _ in range(n_slots)]
+        self._ids = self._slots[0]
+        self._tree: list[tuple[int, ...]] = []  # of each row that `keep` may choose, the ids up to it
 
     @property
     def length(self) -> int:
         return len(self._ids)
+
+    def select(self, slot: int) -> None:
+        self._ids = self._slots[slot]
 
     def embed(self, ids: Sequence[int]) -> np.ndarray:
         return np.repeat(np.array(ids, dtype=np.float32)[:, None], 2, axis=1)
@@ -36,16 +42,33 @@ class ScriptedDecoder:
     def extend(
         self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
     ) -> np.ndarray:
-        if all_rows or parents is not None:
-            raise NotImplementedError("the script answers for the last row only")
-        self._ids += [int(vector[0]) for vector in vectors]
+        if len(self._ids) + len(vectors) > self.capacity:
+            raise ValueError("the cache is full")
         self.widths.append(len(vectors))
+        new = [int(vector[0]) for vector in vectors]
+        before = tuple(self._ids)
+        self._ids += new
+        if parents is None:
+            rows = [tuple(self._ids[: len(before) + n + 1]) for n in range(len(new))]
+            logits = np.stack([self._logits(ids) for ids in (rows if all_rows else rows[-1:])])
+            return logits if all_rows else logits[0]
+        self._tree = []
+        for token, parent in zip(new, parents, strict=True):
+            self._tree.append((*(before if parent < 0 else self._tree[parent]), token))
+        return np.stack([self._logits(ids, tolerant=True) for ids in self._tree])
+
+    def _logits(self, ids: tuple[int, ...], tolerant: bool = False) -> np.ndarray:
         logits = np.zeros(self.vocab_size, dtype=np.float32)
-        logits[self._script(tuple(self._ids))] = 1.0
+        try:
+            logits[self._script(ids)] = 1.0
+        except IndexError:
+            if not tolerant:  # a wrong branch of a tree may run past the script's end
+                raise
         return logits
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
-        raise NotImplementedError("the script has no trees")
+        assert [len(self._tree[row]) for row in rows] == [start + n + 1 for n in range(len(rows))], "not a path"
+        self._ids[:] = self._tree[rows[-1]] if rows else self._ids[:start]
 
     def rewind(self, length: int) -> None:
         del self._ids[length:]
