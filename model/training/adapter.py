@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from model.adapter import AdapterConfig as ServedAdapter
-from model.adapter import save_adapter
+from model.adapter import load_adapter, save_adapter
 from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
+from model.projector import Projector
 from model.prompt import FimOrder
 from model.qwen2 import Qwen2
 from model.training import losses
@@ -45,6 +46,7 @@ class AdapterConfig:
     coder: Path  # folder of a checkpoint
     samples: Path
     out: Path
+    start: Path | None = None  # folder of an adapter to go on from; its fuser and projector keep their shapes
     seconds: float = 1800.0
     steps: int = 10**9
     batch: int = 12
@@ -100,14 +102,29 @@ def train(workers: Workers, config: AdapterConfig) -> None:
         training.export()
 
 
+def first_adapter(config: AdapterConfig, coder: Qwen2) -> tuple[Fuser, Projector]:
+    """Fuser and projector before the first step: those of `config.start`, else new ones for the coder.
+
+    Raises ValueError when those of `config.start` are for a coder of another width or have other read-outs.
+    """
+    if config.start is None:
+        fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
+        return fuser, new_projector(fuser, coder, config.projector_layers)
+    adapter = load_adapter(config.start, torch.device("cpu"), torch.float32)
+    fuser, projector = adapter.encoder.fuser, adapter.pseudo.projector
+    if (adapter.config.hidden_size, fuser.config.m) != (coder.config.hidden_size, config.m):
+        wanted = f"a coder {coder.config.hidden_size} wide and m = {config.m}"
+        raise ValueError(f"{config.start}: its adapter does not fit {wanted}")
+    return fuser.requires_grad_(True), projector.requires_grad_(True)
+
+
 class AdapterTraining:
     """One run: owns the network, its optimizers and the position in the samples."""
 
     def __init__(self, config: AdapterConfig, coder: Qwen2, vocabulary: Vocabulary, workers: Workers = ALONE) -> None:
         self._config, self._vocabulary, self._workers = config, vocabulary, workers
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
-        self.network = Network(coder, fuser, new_projector(fuser, coder, config.projector_layers), config.compile)
+        self.network = Network(coder, *first_adapter(config, coder), config.compile)
         self.network.to(self._device).train()
         parts: list[tuple[nn.Module, float]] = [(self.network.fuser, config.lr)]
         parts.append((self.network.projector, config.projector_lr))

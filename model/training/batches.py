@@ -29,7 +29,7 @@ class AdapterBatch:
     middles: Tensor  # bool [B, T]
     modes: tuple[str, ...]
     leaves: tuple[list[int], ...] = ()  # token ids of the chunks
-    groups: tuple[tuple[int, ...], ...] = ()  # children of each parent, as leaf numbers
+    groups: tuple[tuple[int, ...], ...] = ()  # children of each parent: all leaves, or all parents before it
     slots: tuple[int, ...] = ()
     noise: tuple[bool, ...] = ()  # per slot group: a random vector instead
     queries: tuple[tuple[list[int], list[int]], ...] = ()  # token ids before and after a cursor
@@ -59,7 +59,7 @@ class Sizes(Protocol):
 
 @dataclass
 class _Nodes:
-    """The nodes of the batch that is being made."""
+    """The nodes of the batch that is being made. Parents are -1, -2, ... until the number of leaves is known."""
 
     leaves: list[list[int]] = field(default_factory=list)
     groups: list[tuple[int, ...]] = field(default_factory=list)
@@ -68,6 +68,9 @@ class _Nodes:
     queries: list[tuple[list[int], list[int]]] = field(default_factory=list)
     positives: list[int] = field(default_factory=list)
     group_queries: list[int | None] = field(default_factory=list)
+
+    def number(self, node: int) -> int:
+        return node if node >= 0 else len(self.leaves) - 1 - node
 
 
 class Batcher:
@@ -103,8 +106,8 @@ class Batcher:
         return replace(
             self._padded(rows, final_modes),
             leaves=tuple(nodes.leaves),
-            groups=tuple(nodes.groups),
-            slots=tuple(slot if slot >= 0 else len(nodes.leaves) - 1 - slot for slot in nodes.slots),
+            groups=tuple(tuple(map(nodes.number, group)) for group in nodes.groups),
+            slots=tuple(map(nodes.number, nodes.slots)),
             noise=tuple(nodes.noise),
             queries=tuple(nodes.queries),
             positives=tuple(nodes.positives),
@@ -129,9 +132,9 @@ class Batcher:
         return gains
 
     def _row(self, repository: RepositorySamples, sample: Sample, mode: str, nodes: _Nodes, rng: random.Random) -> Row:
-        hits = _hits(repository, sample)
+        hits, share = _hits(repository, sample), self._rows.share(rng)
         if mode == "none":
-            return self._rows.none(sample)
+            return self._rows.none(sample, share)
         if mode == "snippets":
             return self._rows.snippets(sample, hits)
         if mode == "recite":
@@ -140,7 +143,9 @@ class Batcher:
             nodes.noise.append(False)
             return self._rows.recite(passage)
         used = self._choose(repository, sample, nodes, rng)
-        return self._rows.pseudo(sample, used) if mode == "pseudo" else self._rows.hybrid(sample, used, hits)
+        if mode == "pseudo":
+            return self._rows.pseudo(sample, used, share)
+        return self._rows.hybrid(sample, used, hits, share)
 
     def _choose(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random) -> int:
         """Add the nodes that a pseudo-token row shows, worst first; returns how many."""
@@ -156,7 +161,7 @@ class Batcher:
             nodes.queries.append(self._rows.query_ids(sample, 192, 64))
             nodes.positives.append(first + sample.positive)
         if not foreign and rng.random() < 0.3 and len(sample.siblings) > 1:
-            used.insert(rng.randint(0, len(used)), self._parent(repository, sample, nodes))
+            used.insert(rng.randint(0, len(used)), self._parent(repository, sample, nodes, rng))
         nodes.slots += reversed(used)
         nodes.noise += [noise] * len(used)
         return len(used)
@@ -165,12 +170,20 @@ class Batcher:
         nodes.leaves.append(self._rows.chunk_ids(passage, self._sizes.chunk_tokens))
         return len(nodes.leaves) - 1
 
-    def _parent(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes) -> int:
-        """A file node. Parents are numbered from -1 downwards until the number of leaves is known."""
+    def _parent(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random) -> int:
+        """A file node, or a directory: a sample knows one file, so its two halves stand for two files."""
         children = tuple(self._leaf(repository.passages[i], nodes) for i in sample.siblings)
-        nodes.groups.append(children)
         # Siblings are the best hit's; where that is what helps most, the query just added should find its file, too.
-        nodes.group_queries.append(len(nodes.queries) - 1 if sample.positive == 0 else None)
+        query = len(nodes.queries) - 1 if sample.positive == 0 else None
+        half = len(children) // 2
+        if half and rng.random() < self._modes.deep:
+            files = [self._group(part, None, nodes) for part in (children[:half], children[half:])]
+            return self._group(tuple(files), query, nodes)
+        return self._group(children, query, nodes)
+
+    def _group(self, children: tuple[int, ...], query: int | None, nodes: _Nodes) -> int:
+        nodes.groups.append(children)
+        nodes.group_queries.append(query)
         return -len(nodes.groups)
 
     def _padded(self, rows: Sequence[Row], modes: Sequence[str]) -> AdapterBatch:

@@ -21,6 +21,7 @@ class RowShape:
     """Sizes in tokens, as in serving (`model.settings`)."""
 
     length: int = 768
+    shortest: float = 1.0  # prompts get between this share of the length and all of it: serving has short ones, too
     suffix: int = 160
     middle: int = 96
     snippets: int = 384
@@ -44,21 +45,26 @@ class RowBuilder:
     def __init__(self, vocabulary: Vocabulary, order: FimOrder, shape: RowShape, m: int) -> None:
         self._vocabulary, self._order, self._shape, self._m = vocabulary, order, shape, m
 
-    def none(self, sample: Sample) -> Row:
-        return self._row(sample, [])
+    def none(self, sample: Sample, share: float = 1.0) -> Row:
+        """`share` of the length is the row's, here and below."""
+        return self._row(sample, [], share)
 
     def snippets(self, sample: Sample, hits: Sequence[Passage]) -> Row:
         """`hits` best first, as everywhere."""
         documents = [(p.path, p.text) for p in hits]
-        return self._row(sample, self._documents(documents, self._shape.snippets))
+        return self._row(sample, self._documents(documents, self._shape.snippets), 1.0)
 
-    def pseudo(self, sample: Sample, n_nodes: int) -> Row:
-        return self._row(sample, [PSEUDO] * (n_nodes * self._m))
+    def pseudo(self, sample: Sample, n_nodes: int, share: float = 1.0) -> Row:
+        return self._row(sample, [PSEUDO] * (n_nodes * self._m), share)
 
-    def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage]) -> Row:
+    def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage], share: float = 1.0) -> Row:
         signatures = dict.fromkeys((p.path, p.signature) for p in hits if p.signature)
         ids = self._documents(list(signatures), self._shape.signatures)
-        return self._row(sample, [PSEUDO] * (n_nodes * self._m) + ids)
+        return self._row(sample, [PSEUDO] * (n_nodes * self._m) + ids, share)
+
+    def share(self, rng: random.Random) -> float:
+        """How much of the length the next row gets."""
+        return rng.uniform(self._shape.shortest, 1.0)
 
     def recite(self, passage: Passage) -> Row:
         """A chunk's memory, then the beginning of the chunk itself (REFRAG, arXiv 2509.01092: the first lesson)."""
@@ -77,11 +83,11 @@ class RowBuilder:
     def _documents(self, documents: Sequence[tuple[str, str]], budget: int) -> list[int]:
         return list(worst_first(fit_documents(self._vocabulary, documents, budget)))
 
-    def _row(self, sample: Sample, head: list[int]) -> Row:
+    def _row(self, sample: Sample, head: list[int], share: float) -> Row:
         shape, end = self._shape, self._vocabulary.fim.end
         whole = [*self._vocabulary.encode(sample.middle), end]
         middle = whole[: shape.middle]
-        budget = Budget(shape.length - len(middle), shape.suffix)
+        budget = Budget(int(share * shape.length) - len(middle), shape.suffix)
         slots = np.zeros((head.count(PSEUDO), 1), np.float32)
         prompt = build_prompt(
             self._vocabulary, self._order, Head(tuple(head), slots), sample.prefix, sample.suffix, budget
@@ -102,6 +108,7 @@ class ModeMix:
     recite_until: float = 0.35
     foreign: float = 0.04  # of the rows with pseudo-tokens: nodes of another repository
     noise: float = 0.04  # of them: random vectors
+    deep: float = 0.3  # of the parents: directories instead of files
     max_nodes: int = 7
 
     def draw(self, rng: random.Random, progress: float) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from model.checkpoint import open_checkpoint
-from model.fuser import Fuser
+from model.fuser import Encoded, Fuser
 from model.projector import Projector
 from model.prompt import PSEUDO
 from model.qwen2 import Qwen2, Qwen2Config
@@ -29,14 +30,28 @@ class Network(nn.Module):
         """Keys of the leaves [n, d_key] and of the parents, then of every slot node the memories [s, m, d] and the
         projected vectors [s, m, hidden]."""
         leaves = self.fuser.encode_chunks(batch.leaves)
-        parents = self.fuser.fuse([leaves.memory[list(group)] for group in batch.groups]) if batch.groups else None
-        memory = torch.cat([leaves.memory, parents.memory]) if parents else leaves.memory
-        keys = parents.key if parents else leaves.key[:0]
+        keys, memory = self._parents(leaves, batch.groups)
         used = memory[list(batch.slots)]
         if any(batch.noise):
             noise = torch.tensor(batch.noise, device=used.device)[:, None, None]
             used = torch.where(noise, torch.randn_like(used) * used.std(), used)
         return leaves.key, keys, used, self.projector(used)
+
+    def _parents(self, leaves: Encoded, groups: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Keys of the parents [g, d_key], and the memories of all nodes [n + g, m, d]: those over leaves are fused
+        first, then those over parents."""
+        n = len(leaves.key)
+        keys, memory = leaves.key, leaves.memory
+        made = list(range(n))  # node number of each row of `keys` and `memory`
+        for is_deep in (False, True):
+            wave = [g for g, group in enumerate(groups) if (group[0] >= n) == is_deep]
+            if wave:
+                row = {node: i for i, node in enumerate(made)}
+                parents = self.fuser.fuse([memory[[row[child] for child in groups[g]]] for g in wave])
+                keys, memory = torch.cat([keys, parents.key]), torch.cat([memory, parents.memory])
+                made += [n + g for g in wave]
+        order = torch.tensor(made, device=keys.device).argsort()
+        return keys[order][n:], memory[order]
 
     def rows(self, batch: AdapterBatch, projected: Tensor | None) -> Tensor:
         """Embeddings [B, T, hidden] with the pseudo-tokens in their slots."""

@@ -10,7 +10,7 @@ import torch
 
 from model.completer import Completer, Request
 from model.prompt import PSEUDO
-from model.training.adapter import AdapterConfig, AdapterTraining
+from model.training.adapter import AdapterConfig, AdapterTraining, first_adapter
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal
 from model.training.contexts import ModeMix, RowBuilder, RowShape
@@ -165,16 +165,60 @@ def test_every_slot_has_its_node_and_parents_have_children(
     config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     batches = batcher(config, samples, vocabulary)
-    seen_parents = 0
+    seen_parents = seen_directories = 0
     for number in range(12):
         batch = batches.batch(number, 0.1, None)
         n_nodes = len(batch.leaves) + len(batch.groups)
         assert int((batch.ids == PSEUDO).sum()) == config.m * len(batch.slots)
         assert all(0 <= slot < n_nodes for slot in batch.slots)
-        assert all(0 <= child < len(batch.leaves) for group in batch.groups for child in group)
+        for g, group in enumerate(batch.groups):
+            is_file = all(0 <= child < len(batch.leaves) for child in group)
+            is_directory = all(len(batch.leaves) <= child < len(batch.leaves) + g for child in group)
+            assert is_file or is_directory
+            seen_directories += is_directory
         assert all(0 <= leaf < len(batch.leaves) for leaf in batch.positives)
         seen_parents += sum(slot >= len(batch.leaves) for slot in batch.slots)
-    assert seen_parents
+    assert seen_parents > seen_directories > 0
+
+
+def test_directories_are_fused_from_their_files(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    network = training(config).network.eval()
+    groups = ((0, 1), (2,), (3, 4), (1, 2))  # two files, the directory over them, and another file behind it
+    batch = batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.9, None)
+    batch = dataclasses.replace(batch, leaves=batch.leaves[:3], groups=groups, slots=(3, 4, 5, 6), noise=(False,) * 4)
+    leaves = network.fuser.encode_chunks(batch.leaves).memory
+    files = [network.fuser.fuse([leaves[list(group)]]) for group in ((0, 1), (2,), (1, 2))]
+    directory = network.fuser.fuse([torch.cat([files[0].memory, files[1].memory])])
+    expected = torch.cat([part.key for part in (*files[:2], directory, files[2])])
+    _, keys, memory, _ = network.pseudo_tokens(batch)
+    torch.testing.assert_close(keys, expected)
+    torch.testing.assert_close(memory[2], directory.memory[0])
+
+
+def test_prompts_are_as_short_as_the_shape_allows(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, shortest=0.5), config.m)
+    batches = Batcher(samples, rows, ModeMix(none=1.0, snippets=0, pseudo=0, hybrid=0), config, 192, vocabulary)
+    filled = [int((b.weights[i] > 0).sum()) for b in (batches.batch(n, 0.9, None) for n in range(8)) for i in range(4)]
+    assert min(filled) < 0.7 * 192 < max(filled) <= 192
+
+
+def test_an_adapter_goes_on_from_a_finished_one(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(config)
+    run.go(batcher(config, samples, vocabulary), Event())
+    finished = dataclasses.replace(config, start=run.export())
+    coder = load_coder(config.coder, True)
+    for mine, theirs in zip(first_adapter(finished, coder), (run.network.fuser, run.network.projector), strict=True):
+        for name, value in theirs.state_dict().items():
+            assert torch.equal(mine.state_dict()[name], value.bfloat16().float()), name
+        assert all(p.requires_grad for p in mine.parameters())
+    with pytest.raises(ValueError, match="does not fit a coder 64 wide and m = 3"):
+        first_adapter(dataclasses.replace(finished, m=3), coder)
 
 
 def test_slots_take_the_projected_vectors_in_order(
