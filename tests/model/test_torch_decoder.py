@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model.checkpoint import EMBEDDED_FOLDER, open_checkpoint
+from model.decoder import Decoder
 from model.qwen2 import Qwen2, Qwen2Config
 from model.torch_decoder import TorchDecoder
 from model.weights import load_network
@@ -113,7 +114,7 @@ def test_the_shapes_of_qwen_coder_give_its_parameter_counts(
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
-def greedy(decoder: TorchDecoder, ids: list[int], n: int) -> list[int]:
+def greedy(decoder: Decoder, ids: list[int], n: int) -> list[int]:
     logits, out = decoder.extend(decoder.embed(ids)), []
     for _ in range(n):
         out.append(int(logits.argmax()))
