@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,21 @@ class EditorClient:
         if bar := self._bars.pop(root, None):
             bar.end(message)
 
-    async def configuration(self) -> dict[str, Any]:
-        """The editor's settings for us, {} when it has none or does not say."""
+    async def configuration(self, folders: Iterable[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The editor's settings for us, of its own and of each folder (URIs); {} where it has none or does not say."""
+        scopes = [None, *folders]
         workspace = self._server.client_capabilities.workspace
         if workspace is None or not workspace.configuration:
-            return {}
-        question = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+            return {}, [{} for _ in scopes[1:]]
+        items = [types.ConfigurationItem(scope_uri=scope, section=SECTION) for scope in scopes]
         try:
-            answers = await asyncio.wait_for(self._server.workspace_configuration_async(question), ANSWER_SECONDS)
+            question = self._server.workspace_configuration_async(types.ConfigurationParams(items))
+            answers = list(await asyncio.wait_for(question, ANSWER_SECONDS) or ())
         except (TimeoutError, JsonRpcException):
             log.warning("The editor did not answer workspace/configuration; its settings are not used.")
-            return {}
-        return answers[0] if answers and isinstance(answers[0], dict) else {}
+            answers = []
+        found, *of_folders = [answer if isinstance(answer, dict) else {} for answer in answers] or [{}]
+        return found, of_folders if len(of_folders) == len(scopes) - 1 else [{} for _ in scopes[1:]]
 
     async def follow_configuration(self) -> None:
         """Ask to be told of changed settings, where the editor wants to be asked."""

@@ -5,6 +5,10 @@ request either is answered from the suggestion it types along, or joins the runn
 agrees with the text so far, or supersedes it; the older request is answered empty at once, and the superseded
 job's model work stops within one step. All three rest on one rule: a suggestion belongs to one document, one
 text before the cursor and one text after it, exactly.
+
+A job may be unclaimed: its request was canceled because the user typed along (VS Code cancels before it asks again),
+or was answered early (a menu does not wait), or nobody has asked yet (the place behind an accepted suggestion). The
+next request there claims it; anything else that the user does stops it.
 """
 
 from __future__ import annotations
@@ -14,18 +18,23 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-from lsp_server.presentation import ONE_LINE, StopRule, Suggestion, present
+from lsp_server.closers import is_only_closers
+from lsp_server.offers import Offer, Tally, typed_since
+from lsp_server.presentation import ONE_LINE, StopRule, present
 from lsp_server.snapshot import Snapshot
 from model.completer import Completion
 
 log = logging.getLogger(__name__)
 
+N_SHOWN = 8  # offers remembered; each holds its document's text
 GRACE_SECONDS = 0.5  # beyond the deadline that the generator itself keeps; then the answer is empty
 
 
@@ -35,53 +44,47 @@ class Run(Protocol):
     def __call__(self, job: Job) -> Future[Completion | None]: ...
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A suggestion for exactly this place, and how it came about."""
-
-    number: int
-    uri: str
-    prefix: str
-    suffix: str
-    suggestion: Suggestion
-    completion: Completion
-
-    def rest(self, snapshot: Snapshot) -> Suggestion | None:
-        """What is left of the suggestion where its beginning was typed, None elsewhere. Also after a backspace."""
-        typed = _typed(self, snapshot)
-        if typed is None or not self.suggestion.text.startswith(typed):
-            return None
-        text = self.suggestion.text[len(typed) :]
-        return Suggestion(text, self.suggestion.replace) if text.strip() else None
-
-
 @dataclass(eq=False)
 class Job:
     """One run of the model. The loop owns it; the model thread writes `rule` and `text`, and reads the rest."""
 
     snapshot: Snapshot
-    waiter: asyncio.Future[bool]  # of the newest request that waits: True = done, False = superseded
+    waiter: asyncio.Future[bool] | None  # of the newest request: True = done, False = superseded; None: unclaimed
+    ahead: bool = False  # see `StopRule.ahead`
     created: float = field(default_factory=time.monotonic)
     cancelled: threading.Event = field(default_factory=threading.Event)
     rule: StopRule = ONE_LINE
     text: str = ""  # what the model has written so far
-    typed: str = ""  # what the user typed since the snapshot
+    typed: str = ""  # what has come into the document at the cursor since the snapshot
+    claimed_at: str = ""  # `typed` when the newest request came
+    folder: Path | None = None  # whose index is read
     running: Future[Completion | None] | None = None
 
     def finished(self, text: str) -> bool:
         """Asked by the generator after each token."""
         self.text = text
-        return self.rule.finished(text) or not _agree(text, self.typed)
+        return self.rule.finished(text) or not _may_agree(text, self.typed)
 
     def joins(self, snapshot: Snapshot) -> str | None:
         """What was typed since this job's snapshot, when it agrees with the text so far."""
-        typed = _typed(self.snapshot, snapshot)
+        typed = typed_since(self.snapshot, snapshot)
         return typed if typed is not None and _agree(self.text, typed) else None
+
+    def follow(self, text: str) -> bool:
+        """The document has this text now; whether it may still become what the model writes."""
+        if self.snapshot.selected:
+            return True  # the menu item is not in the document: only the next request can tell
+        before, after = self.snapshot.prefix, self.snapshot.suffix
+        n_typed = len(text) - len(before) - len(after)
+        if n_typed < 0 or not text.startswith(before) or not text.endswith(after):
+            return False
+        self.typed = text[len(before) : len(before) + n_typed]
+        return _may_agree(self.text, self.typed)
 
     def hand_over(self, waiter: asyncio.Future[bool], typed: str) -> None:
         """From now on `waiter` gets the answer; the request that waited is answered empty."""
         self._answer(False)
-        self.waiter, self.typed = waiter, typed
+        self.waiter, self.typed, self.claimed_at = waiter, typed, typed
 
     def done(self) -> None:
         self._answer(True)
@@ -93,62 +96,99 @@ class Job:
         self._answer(False)
 
     def _answer(self, done: bool) -> None:
-        if not self.waiter.done():
+        if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(done)
 
 
 class Completions:
-    """Answers requests. `run` starts a job on the model thread; `patience` is how many seconds an answer may take."""
+    """Answers requests. `run` starts a job on the model thread; `patience` is how many seconds an answer may
+    take in a file."""
 
-    def __init__(self, run: Run, patience: Callable[[], float]) -> None:
-        self.last: Offer | None = None
-        self.n_accepted = 0
+    def __init__(self, run: Run, patience: Callable[[Path | None], float]) -> None:
+        self.tally = Tally()
         self._run = run
         self._patience = patience
         self._jobs: dict[str, Job] = {}
         self._offers: dict[str, Offer] = {}
+        self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
         self._numbers = itertools.count(1)
 
-    @property
-    def n_offers(self) -> int:
-        return self.last.number if self.last else 0
+    async def suggest(self, snapshot: Snapshot, wait_seconds: float | None = None) -> Offer | None:
+        """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
 
-    async def suggest(self, snapshot: Snapshot) -> Suggestion | None:
-        """The suggestion for `snapshot`, None for none. Raises CancelledError when the client cancels."""
-        typed_along = self._typed_along(snapshot)
-        if typed_along is not None:
-            self.supersede(snapshot.uri)
-            return typed_along
-        job = self._join(snapshot)
-        if job is not None and await self._wait(job):
-            suggestion = self._typed_along(snapshot)
-            if suggestion is not None or _typed(job.snapshot, snapshot) == "":
-                return suggestion
-            job = None  # the two parted ways: begin anew
-        elif job is not None:
-            return None
-        return self._typed_along(snapshot) if await self._wait(self._start(snapshot)) else None
+        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request.
+        """
+        offer = await self._offer(snapshot, wait_seconds)
+        return None if offer is None or offer.ahead else offer
+
+    def preload(self, snapshot: Snapshot) -> None:
+        """Begin with what is likely to be asked for next, here or a line below, unless a request is being answered."""
+        job = self._jobs.get(snapshot.uri)
+        if self._typed_along(snapshot) is None and (job is None or job.waiter is None):
+            self._start(Job(snapshot, None, ahead=True))
+
+    def edited(self, uri: str, text: str) -> None:
+        """A document has this text ("\\n" line ends) now: a job that cannot become part of it is stopped."""
+        job = self._jobs.get(uri)
+        if job is not None and not job.follow(text):
+            self.supersede(uri)
+
+    def is_running(self, uri: str) -> bool:
+        return uri in self._jobs
 
     def supersede(self, uri: str) -> None:
         """Stop the document's running job; its request is answered empty."""
         if job := self._jobs.pop(uri, None):
             job.stop()
 
-    def forget(self, uri: str) -> None:
-        """The document was closed."""
+    def forget(self, uri: str, text: str = "") -> None:
+        """The document was closed with this text ("\\n" line ends)."""
+        self.tally.closed(uri, text)
         self.supersede(uri)
         self._offers.pop(uri, None)
+        for offer in [offer for offer in self._shown if offer.uri == uri]:
+            self._shown.remove(offer)
 
-    def accepted(self, number: int) -> None:
-        """The client's signal that an offer was taken."""
-        if 1 <= number <= self.n_offers:
-            self.n_accepted += 1
+    def shown(self, offer: Offer) -> None:
+        """The offer went to the client; typed along, it is still the same one."""
+        before = next((known for known in self._shown if known.number == offer.number), None)
+        if before is None:
+            self.tally.offered()
+        else:
+            self._shown.remove(before)
+        self._shown.append(offer)
+
+    def last(self, uri: str | None = None) -> Offer | None:
+        """The newest offer that was shown, of a document if one is named."""
+        return next((offer for offer in reversed(self._shown) if uri in (None, offer.uri)), None)
+
+    def accepted(self, number: int) -> Offer | None:
+        """The client's signal that an offer was taken. None: long ago, or never shown."""
+        offer = next((offer for offer in self._shown if offer.number == number), None)
+        if offer is not None:
+            self.tally.accepted(offer)
+        return offer
 
     def stop(self) -> None:
         for uri in list(self._jobs):
-            self.forget(uri)
+            self.supersede(uri)
+        self._offers.clear()
 
-    def _typed_along(self, snapshot: Snapshot) -> Suggestion | None:
+    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None) -> Offer | None:
+        if typed_along := self._typed_along(snapshot):
+            self.supersede(snapshot.uri)
+            return typed_along
+        if job := self._join(snapshot):
+            if not await self._wait(job, wait_seconds):
+                return None
+            offer = self._typed_along(snapshot)
+            if offer is not None or job.snapshot.prefix == snapshot.prefix:
+                return offer  # else the two parted ways: begin anew
+        job = Job(snapshot, asyncio.get_running_loop().create_future())
+        self._start(job)
+        return self._typed_along(snapshot) if await self._wait(job, wait_seconds) else None
+
+    def _typed_along(self, snapshot: Snapshot) -> Offer | None:
         offer = self._offers.get(snapshot.uri)
         return offer.rest(snapshot) if offer else None
 
@@ -160,30 +200,35 @@ class Completions:
         job.hand_over(asyncio.get_running_loop().create_future(), typed)
         return job
 
-    def _start(self, snapshot: Snapshot) -> Job:
-        self.supersede(snapshot.uri)
+    def _start(self, job: Job) -> None:
+        here = job.snapshot.uri
+        for uri in [uri for uri, other in self._jobs.items() if uri == here or other.waiter is None]:
+            self.supersede(uri)
         loop = asyncio.get_running_loop()
-        job = Job(snapshot, loop.create_future())
-        self._jobs[snapshot.uri] = job
+        self._jobs[here] = job
         job.running = self._run(job)
         job.running.add_done_callback(lambda running: _on_loop(loop, self._finish, job, running))
-        return job
 
-    async def _wait(self, job: Job) -> bool:
+    async def _wait(self, job: Job, wait_seconds: float | None) -> bool:
         """True when the job is done, False when this request lost its claim on it."""
         waiter = job.waiter
+        assert waiter is not None  # just set
+        seconds = self._patience(job.snapshot.path) + GRACE_SECONDS if wait_seconds is None else wait_seconds
         try:
-            return await asyncio.wait_for(asyncio.shield(waiter), self._patience() + GRACE_SECONDS)
+            return await asyncio.wait_for(asyncio.shield(waiter), seconds)
         except TimeoutError:
-            self._abandon(job, waiter)
+            self._let_go(job, waiter, goes_on=wait_seconds is not None)
             return False
         except asyncio.CancelledError:
-            self._abandon(job, waiter)
+            self._let_go(job, waiter, goes_on=job.typed != job.claimed_at)
             raise
 
-    def _abandon(self, job: Job, waiter: asyncio.Future[bool]) -> None:
-        """Stop the job unless a newer request has joined it."""
-        if job.waiter is waiter:
+    def _let_go(self, job: Job, waiter: asyncio.Future[bool], goes_on: bool) -> None:
+        """The request is over: its job stops or goes on unclaimed, unless a newer request has joined it."""
+        if job.waiter is not waiter:
+            return
+        job.waiter = None
+        if not goes_on:
             if self._jobs.get(job.snapshot.uri) is job:
                 del self._jobs[job.snapshot.uri]
             job.stop()
@@ -203,27 +248,21 @@ class Completions:
         if suggestion is None:
             self._offers.pop(snapshot.uri, None)
             return
-        self.last = Offer(next(self._numbers), snapshot.uri, snapshot.prefix, snapshot.suffix, suggestion, completion)
-        self._offers[snapshot.uri] = self.last
-
-
-class _Place(Protocol):
-    @property
-    def uri(self) -> str: ...
-    @property
-    def prefix(self) -> str: ...
-    @property
-    def suffix(self) -> str: ...
-
-
-def _typed(before: _Place, now: Snapshot) -> str | None:
-    """What was typed at the cursor from `before` to `now`, None when anything else changed."""
-    same = before.uri == now.uri and before.suffix == now.suffix and now.prefix.startswith(before.prefix)
-    return now.prefix[len(before.prefix) :] if same else None
+        number, place = next(self._numbers), (snapshot.uri, snapshot.prefix, snapshot.suffix)
+        ahead = job.rule.is_ahead(suggestion.text)
+        self._offers[snapshot.uri] = Offer(number, *place, suggestion, completion, job.folder, ahead)
 
 
 def _agree(text: str, typed: str) -> bool:
     return text.startswith(typed) or typed.startswith(text)
+
+
+def _may_agree(text: str, typed: str) -> bool:
+    """The same of what came into a document: its end may be brackets and quotes that the editor closed by itself."""
+    if _agree(text, typed):
+        return True
+    n_common = next(index for index, (a, b) in enumerate(zip(text, typed, strict=False)) if a != b)
+    return n_common > 0 and is_only_closers(typed[n_common:]) and not typed[n_common:].isspace()
 
 
 def _result(running: Future[Completion | None]) -> Completion | None:
@@ -240,27 +279,3 @@ def _result(running: Future[Completion | None]) -> Completion | None:
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(call, *arguments)
-
-
-def summary(offer: Offer) -> Mapping[str, object]:
-    """What made an offer, for the user who asks why: counts, times and the context that was read."""
-    done = offer.completion
-    return {
-        "tokens": done.tokens,
-        "promptTokens": done.prompt_tokens,
-        "reusedTokens": done.reused_tokens,
-        "forwardPasses": done.forward_passes,
-        "timingsMs": {name: round(value, 2) for name, value in done.timings_ms.items()},
-        "mode": done.mode,
-        "stopped": done.stopped,
-        "context": [
-            {
-                "path": item.path,
-                "firstLine": item.first_line,
-                "lastLine": item.last_line,
-                "level": item.level,
-                "score": round(float(item.score), 4),
-            }
-            for item in done.context
-        ],
-    }

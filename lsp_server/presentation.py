@@ -37,18 +37,26 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class StopRule:
-    """Where a completion ends: after its first line, or where a block of this indentation (in columns) ends."""
+    """Where a completion ends: after its first line, or where a block of this indentation (in columns) ends.
+
+    `ahead`: where nothing is left to say on the line, the next one is written, for when the user gets there.
+    """
 
     block: bool
     indent: int = 0
     max_lines: int = 12
+    ahead: bool = False
 
     def end(self, text: str) -> int | None:
         """Offset at which `text` is complete, None while more of it may belong."""
         if not self.block:
-            end = text.find("\n")
+            end = text.find("\n", 1 if self.is_ahead(text) else 0)
             return end if end >= 0 else None
         return self._block_end(text)
+
+    def is_ahead(self, text: str) -> bool:
+        """Whether `text` is for the next line, and not to be shown on this one."""
+        return self.ahead and not self.block and text.startswith("\n")
 
     def finished(self, text: str) -> bool:
         """Whether the generator may stop: the rule is satisfied, or the text only repeats itself."""

@@ -10,19 +10,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from lsprotocol import types
-from pygls.uris import to_fs_path
-from pygls.workspace import TextDocument
 
-from indexer import language_of
 from lsp_server.client import EditorClient
-from lsp_server.completion import summary
+from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, path_of
 from lsp_server.engine import load_engine
-from lsp_server.menu import menu_items
-from lsp_server.presentation import Suggestion, inserted
+from lsp_server.menu import menu_item
+from lsp_server.offers import Offer, summary
+from lsp_server.presentation import inserted
 from lsp_server.protocol import Protocol, Reader
 from lsp_server.session import LoadEngine, Session
 from lsp_server.settings import SECTION, Settings, override, parse
-from lsp_server.snapshot import Buffer, Snapshot, take
+from lsp_server.snapshot import Snapshot, behind, take
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +34,15 @@ class Server(Reader):
     protocol: Protocol
 
     def __init__(self, assignments: Sequence[str] = (), load: LoadEngine = load_engine) -> None:
-        super().__init__("hef-lsp", own_version(), protocol_cls=Protocol, max_workers=2)
+        super().__init__(
+            "hef-lsp", own_version(), notebook_document_sync=NOTEBOOKS, protocol_cls=Protocol, max_workers=2
+        )
         self.client = EditorClient(self)
-        self.session = Session(self.client, override(Settings(), assignments), load)
+        self.session = Session(self.client, load)
         self.shutdown_requested = False
         self._assignments = assignments  # of the command line: they win over the editor's
         self._options: dict[str, Any] = {}
+        override(Settings(), assignments)  # a wrong one is refused before anything starts
 
     def remember_options(self, options: object) -> None:
         """`initializationOptions`: settings that hold until `workspace/configuration` says otherwise."""
@@ -52,24 +53,29 @@ class Server(Reader):
         """What is known while `initialize` is answered, when the editor cannot be asked yet."""
         return override(parse(self._options)[0], self._assignments)
 
-    def resolve(self, configuration: dict[str, Any]) -> Settings:
-        """Defaults, then initializationOptions, then the configuration, then `--set`. Problems are shown once each."""
-        settings, problems = parse(self._options)
-        settings, more = parse(configuration, settings)
-        for problem in dict.fromkeys(problems + more):
+    async def settings(self, pushed: object = None) -> tuple[Settings, dict[Path, Settings]]:
+        """The settings, and those of each folder: defaults, then initializationOptions, then the editor's (`pushed`
+        where it cannot be asked), then `--set`. Problems are shown once each."""
+        folders = folders_of(self.workspace)
+        found, of_folders = await self.client.configuration(folders)
+        if isinstance(pushed, dict) and not found:
+            found = pushed
+        base, problems = parse(self._options)
+        base, more = parse(found, base)
+        resolved = {path: parse(own, base) for path, own in zip(folders.values(), of_folders, strict=True)}
+        for problem in dict.fromkeys([*problems, *more, *(p for _, theirs in resolved.values() for p in theirs)]):
             log.warning("%s", problem)
             self.client.warn(problem)
-        return override(settings, self._assignments)
+        own = {path: override(settings, self._assignments) for path, (settings, _) in resolved.items()}
+        return override(base, self._assignments), own
 
     def read_at_arrival(self, params: Any) -> Snapshot | None:
-        """The snapshot that a completion request is about, None when the document is not open: the disk is never read
-        for a request."""
+        """The snapshot that a completion request is about, None when the document is not open."""
         if not isinstance(params, types.InlineCompletionParams | types.CompletionParams):
             return None
-        uri = params.text_document.uri
-        if unquote(uri) not in self.workspace.text_documents:
+        buffer = buffer_of(self.workspace, params.text_document.uri)
+        if buffer is None:
             return None
-        buffer = _buffer(self.workspace.get_text_document(uri))
         selected = getattr(params.context, "selected_completion_info", None)
         return take(buffer, params.position, str(self.workspace.position_encoding), selected)
 
@@ -77,6 +83,21 @@ class Server(Reader):
         """Whether the document has moved on or was closed since."""
         document = self.workspace.text_documents.get(unquote(snapshot.uri))
         return document is None or document.version != snapshot.version
+
+    def edited(self, uri: str) -> None:
+        """A document was opened or changed."""
+        buffer = buffer_of(self.workspace, uri)
+        if buffer is None:
+            return
+        if self.session.completions.is_running(uri):
+            self.session.completions.edited(uri, buffer.whole)
+        if path := path_of(uri):
+            self.session.edited(path, buffer.text)
+
+    def text_of(self, uri: str) -> str:
+        """An open document's text with "\\n" line ends, "" of one that is not open."""
+        buffer = buffer_of(self.workspace, uri)
+        return buffer.whole if buffer else ""
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Log the kind of error only: its text may quote the document, and users should not see popups of bugs."""
@@ -112,8 +133,7 @@ def _register_life(server: Server) -> None:
 
     @server.feature(types.INITIALIZED)
     async def initialized(ls: Server, params: types.InitializedParams) -> None:
-        ls.session.settings = ls.resolve(await ls.client.configuration())
-        await ls.session.start(_folders(ls))
+        await ls.session.start(*await ls.settings())
         await ls.client.follow_configuration()
 
     @server.feature(types.SHUTDOWN)
@@ -124,45 +144,50 @@ def _register_life(server: Server) -> None:
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(ls: Server, params: types.DidChangeConfigurationParams) -> None:
         pushed = params.settings.get(SECTION) if isinstance(params.settings, dict) else None
-        configuration = pushed if isinstance(pushed, dict) else await ls.client.configuration()
-        await ls.session.configure(ls.resolve(configuration))
+        await ls.session.configure(*await ls.settings(pushed))
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     async def did_change_folders(ls: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
-        await ls.session.set_folders(_folders(ls))
+        await ls.session.configure(*await ls.settings())
 
 
 def _register_documents(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
-        _edited(ls, params.text_document.uri)
+        ls.edited(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(ls: Server, params: types.DidChangeTextDocumentParams) -> None:
-        _edited(ls, params.text_document.uri)
+        ls.edited(params.text_document.uri)
+
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    def did_change_notebook(ls: Server, params: types.DidChangeNotebookDocumentParams) -> None:
+        for uri in cells_of(ls.workspace, params.notebook_document.uri):
+            ls.edited(uri)
+
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    def did_close_notebook(ls: Server, params: types.DidCloseNotebookDocumentParams) -> None:
+        for cell in params.cell_text_documents:
+            ls.session.closed(cell.uri, None)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
-        uri = params.text_document.uri
-        ls.session.completions.forget(uri)
-        if path := _path(uri):
-            ls.session.closed(path)
+        ls.session.closed(params.text_document.uri, path_of(params.text_document.uri))
 
 
 def _register_completion(server: Server) -> None:
     # Without options pygls advertises nothing, and no editor would ever ask.
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions(work_done_progress=False))
     async def inline_completion(ls: Server, params: types.InlineCompletionParams) -> types.InlineCompletionList:
-        automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
-        if automatic and not ls.session.settings.completion.automatic:
-            return NOTHING
         snapshot = ls.protocol.at_arrival()
-        suggestion = await _suggest(ls, snapshot)
-        if snapshot is None or suggestion is None:
+        automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
+        if snapshot and automatic and not ls.session.settings_at(snapshot.path).completion.automatic:
             return NOTHING
-        command = types.Command("Accepted", f"{SECTION}.accepted", arguments=[ls.session.completions.n_offers])
-        text, place = inserted(suggestion, snapshot), snapshot.range(suggestion.replace)
-        return types.InlineCompletionList([types.InlineCompletionItem(text, range=place, command=command)])
+        offer = await _offer(ls, snapshot)
+        if snapshot is None or offer is None:
+            return NOTHING
+        text, place = inserted(offer.suggestion, snapshot), snapshot.range(offer.suggestion.replace)
+        return types.InlineCompletionList([types.InlineCompletionItem(text, range=place, command=_accepted(offer))])
 
 
 def _register_menu(server: Server) -> None:
@@ -171,15 +196,20 @@ def _register_menu(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=MENU_TRIGGERS))
     async def completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
         snapshot = ls.protocol.at_arrival()
-        suggestion = await _suggest(ls, snapshot)
-        items = menu_items(suggestion, snapshot) if snapshot and suggestion else []
+        # The editor shows no menu at all while it waits; the model goes on for the next keystroke.
+        wait_ms = ls.session.settings_at(snapshot.path if snapshot else None).completion.menu_wait_ms
+        offer = await _offer(ls, snapshot, wait_ms / 1e3)
+        items = [menu_item(offer.suggestion, snapshot, _accepted(offer))] if snapshot and offer else []
         return types.CompletionList(is_incomplete=True, items=items)
 
 
 def _register_commands(server: Server) -> None:
     @server.command(f"{SECTION}.accepted")
     def accepted(ls: Server, number: int) -> None:
-        ls.session.completions.accepted(number)
+        offer = ls.session.completions.accepted(number)
+        buffer = buffer_of(ls.workspace, offer.uri) if offer else None
+        if offer and buffer and (snapshot := behind(offer.accepted_prefix, buffer)):
+            ls.session.preload(snapshot)
 
     @server.command(f"{SECTION}.reindex")
     def reindex(ls: Server, *_: Any) -> None:
@@ -194,43 +224,37 @@ def _register_commands(server: Server) -> None:
         ls.session.pause(False)
 
     @server.command(f"{SECTION}.status")
-    def status(ls: Server, *_: Any) -> dict[str, Any]:
-        offers = {"offered": ls.session.completions.n_offers, "accepted": ls.session.completions.n_accepted}
-        return ls.session.status().to_json() | {"suggestions": offers}
+    def status(ls: Server, *uri: str) -> dict[str, Any]:
+        """The status; with the URI of an open document also whether and why nothing is suggested in it."""
+        found = ls.session.status().to_json()
+        found["suggestions"] = ls.session.completions.tally.to_json(ls.text_of)
+        buffer = buffer_of(ls.workspace, uri[0]) if uri else None
+        if buffer:
+            refusal = ls.session.refusal(buffer)
+            about = {"reason": refusal.reason if refusal else "", "nextStep": refusal.next_step if refusal else ""}
+            found["document"] = {"suggests": refusal is None, **about}
+        return found
 
     @server.command(f"{SECTION}.context")
-    def context(ls: Server, *_: Any) -> Any:
-        last = ls.session.completions.last
+    def context(ls: Server, *uri: str) -> Any:
+        """What the last suggestion, of a document if one is named, was made from."""
+        last = ls.session.completions.last(*uri)
         return summary(last) if last else None
 
 
-async def _suggest(ls: Server, snapshot: Snapshot | None) -> Suggestion | None:
-    """The suggestion unless the document has moved on meanwhile; the client's cancel raises CancelledError."""
+async def _offer(ls: Server, snapshot: Snapshot | None, wait_seconds: float | None = None) -> Offer | None:
+    """The offer unless the document has moved on meanwhile; the client's cancel raises CancelledError."""
     if snapshot is None:
         return None
-    suggestion = await ls.session.suggest(snapshot)
-    return None if ls.is_stale(snapshot) else suggestion
+    offer = await ls.session.suggest(snapshot, wait_seconds)
+    if offer is None or ls.is_stale(snapshot):
+        return None
+    ls.session.completions.shown(offer)
+    return offer
 
 
-def _edited(ls: Server, uri: str) -> None:
-    if path := _path(uri):
-        ls.session.edited(path, ls.workspace.get_text_document(uri).source)
-
-
-def _buffer(document: TextDocument) -> Buffer:
-    language = document.language_id or language_of(document.path or "")
-    return Buffer(document.uri, document.version, _path(document.uri), language, document.source)
-
-
-def _folders(ls: Server) -> list[Path]:
-    """The workspace folders on this disk; an older client's root when it names no folders."""
-    uris = list(ls.workspace.folders) or ([ls.workspace.root_uri] if ls.workspace.root_uri else [])
-    return [path for uri in uris if (path := _path(uri)) and path.is_dir()]
-
-
-def _path(uri: str) -> Path | None:
-    path = to_fs_path(uri) if uri.startswith("file:") else None
-    return Path(path) if path else None
+def _accepted(offer: Offer) -> types.Command:
+    return types.Command("Accepted", f"{SECTION}.accepted", arguments=[offer.number])
 
 
 __all__ = ["Server", "create_server"]

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from indexer import Index, is_completable
+from indexer import Index
 from lsp_server.completion import Completions, Job
 from lsp_server.engine import Engine, embedder_of, load_engine, retriever
 from lsp_server.folders import Folders
 from lsp_server.model_thread import ModelThread, Priority
-from lsp_server.presentation import Suggestion, stop_rule
+from lsp_server.offers import Offer
+from lsp_server.presentation import stop_rule
 from lsp_server.settings import Settings
-from lsp_server.snapshot import Snapshot
+from lsp_server.snapshot import Snapshot, unix
 from lsp_server.status import FolderStatus, Status, status_of
-from lsp_server.workspace import Workspace, watch
+from lsp_server.switches import Document, Refusal, Switches
+from lsp_server.workspace import Workspace, outermost, watch
 from model.completer import Completion, Request
 from model.settings import ModelSettings
 
@@ -39,54 +41,54 @@ class Client(Protocol):
 class Session:
     """From `start` to `stop`. Threads report back through the loop, so that nothing here needs a lock."""
 
-    def __init__(self, client: Client, settings: Settings = Settings(), load: LoadEngine = load_engine) -> None:
-        self.settings = settings
+    def __init__(self, client: Client, load: LoadEngine = load_engine) -> None:
+        self.settings = Settings()  # where no folder has its own
         self.completions = Completions(self._run, self._patience)
         self.folders = Folders(client, self.tell)
         self._client = client
         self._load = load
         self._model: ModelThread[Engine] | None = None
         self._engine: Engine | None = None  # once it is loaded and its folders are open
-        self._wanted: frozenset[Path] = frozenset()
+        self._wanted: Mapping[Path, Settings] = {}  # the client's folders
         self._texts: dict[Path, str] = {}  # of the open documents, saved or not
-        self._paused = False
+        self._switches = Switches()
+        self._started = self._paused = False
         self._changing = asyncio.Lock()  # starts and stops of threads go one after the other
 
-    async def start(self, folders: Iterable[Path]) -> None:
+    async def start(self, settings: Settings, folders: Mapping[Path, Settings]) -> None:
         """Begin loading the model; the folders are indexed when it is there."""
-        self._wanted = frozenset(folders)
-        async with self._changing:
-            self._start_model()
-        self.tell()
+        self._started = True
+        await self.configure(settings, folders)
 
     async def stop(self) -> None:
         """End every thread. What was indexed is kept."""
+        self._started = False
         self.completions.stop()
         async with self._changing:
             await self._stop_threads()
 
-    async def configure(self, settings: Settings) -> None:
-        """Live with new settings; only what they touch is restarted."""
-        before, self.settings = self.settings, settings
+    async def configure(self, settings: Settings, folders: Mapping[Path, Settings]) -> None:
+        """Live with these settings and folders; only what they touch is restarted."""
         async with self._changing:
-            if self._model is None:
+            before, was_open = self.settings, self._indexed
+            self.settings, self._wanted = settings, folders
+            if not self._started:
                 return
-            if _loading(before) != _loading(settings):
+            if not self._enabled or _loading(before) != _loading(settings):
                 self.completions.stop()
                 await self._stop_threads()
+            if self._enabled and self._model is None:
                 self._start_model()
-            elif _indexing(before) != _indexing(settings):
-                await self.folders.close_all_but(())
-                self._open_folders()
-        self.tell()
-
-    async def set_folders(self, folders: Iterable[Path]) -> None:
-        """Index these from now on, and no others."""
-        self._wanted = frozenset(folders)
-        async with self._changing:
-            await self.folders.close_all_but(self._wanted)
+            now_open = self._indexed
+            changed = {root for root in was_open if _indexing(was_open[root]) != _indexing(now_open.get(root))}
+            await self.folders.close_all_but(now_open.keys() - changed)
             self._open_folders()
         self.tell()
+
+    def settings_at(self, path: Path | None) -> Settings:
+        """The settings that hold for a document: the innermost folder's that it lies in."""
+        around = [root for root in self._wanted if path is not None and path.is_relative_to(root)]
+        return self._wanted[max(around, key=lambda root: len(root.parts))] if around else self.settings
 
     def edited(self, path: Path, text: str) -> None:
         """An open document has this text now."""
@@ -94,17 +96,31 @@ class Session:
         if workspace := self.folders.of(path):
             workspace.pending.edited(path, text)
 
-    def closed(self, path: Path) -> None:
-        self._texts.pop(path, None)
+    def closed(self, uri: str, path: Path | None) -> None:
+        """A document was closed: the disk counts again."""
+        self.completions.forget(uri, unix(self._texts.pop(path, "")) if path else "")
+        if path is None:
+            return
         if workspace := self.folders.of(path):
             workspace.pending.edited(path, None)
 
-    async def suggest(self, snapshot: Snapshot) -> Suggestion | None:
-        """The suggestion at a snapshot, None for none. Never waits for the index."""
-        if self._model is None or self._model_error is not None or not self._may_complete(snapshot):
+    async def suggest(self, snapshot: Snapshot, wait_seconds: float | None = None) -> Offer | None:
+        """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
+        if not self._may_complete(snapshot):
             self.completions.supersede(snapshot.uri)
             return None
-        return await self.completions.suggest(snapshot)
+        return await self.completions.suggest(snapshot, wait_seconds)
+
+    def preload(self, snapshot: Snapshot) -> None:
+        """Work out what is likely to be asked for next."""
+        if self._may_complete(snapshot) and self.settings_at(snapshot.path).completion.automatic:
+            self.completions.preload(snapshot)
+
+    def refusal(self, document: Document) -> Refusal | None:
+        """Why nothing is suggested in a document, None where something may be."""
+        path = document.path
+        around = [root for root in outermost(self._wanted) if path is not None and path.is_relative_to(root)]
+        return self._switches.refusal(self.settings_at(path), around[0] if around else None, document)
 
     def reindex(self) -> None:
         """Compare every folder with the disk again."""
@@ -125,7 +141,7 @@ class Session:
             model_error=self._model_error,
             notes=engine.notes if engine else (),
             folders=self.folders.statuses,
-            enabled=self.settings.completion.enabled,
+            enabled=self._enabled,
             paused=self._paused,
         )
 
@@ -134,26 +150,22 @@ class Session:
         self._client.status(self.status())
 
     def _may_complete(self, snapshot: Snapshot) -> bool:
-        wanted = self.settings.completion
-        if not wanted.enabled or snapshot.language in wanted.disabled_languages:
-            return False
-        if snapshot.path is None:
-            return True
-        root = next((root for root in self._wanted if snapshot.path.is_relative_to(root)), snapshot.path.parent)
-        return is_completable(root, snapshot.path, self.settings.index)
+        has_model = self._model is not None and self._model_error is None
+        return has_model and self.refusal(snapshot) is None
 
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
         assert self._model is not None  # `suggest` saw to it
-        settings, snapshot = self.settings, job.snapshot
-        workspace = self.folders.of(snapshot.path)
+        snapshot = job.snapshot
+        settings, workspace = self.settings_at(snapshot.path), self.folders.of(snapshot.path)
+        job.folder = workspace.root if workspace else None
 
         def work(engine: Engine) -> Completion | None:
             waited_ms = (time.monotonic() - max(job.created, engine.loaded_at)) * 1e3
             left_ms = settings.model.deadline_ms - waited_ms
             if left_ms <= 0 or job.cancelled.is_set():
                 return None
-            job.rule = stop_rule(snapshot, settings.completion.max_lines)
+            job.rule = replace(stop_rule(snapshot, settings.completion.max_lines), ahead=job.ahead)
             request = Request(
                 path=_relative(snapshot.path, workspace),
                 prefix=snapshot.prefix,
@@ -169,11 +181,12 @@ class Session:
 
         return self._model.submit(Priority.COMPLETION, work)
 
-    def _patience(self) -> float:
+    def _patience(self, path: Path | None) -> float:
         """Seconds that a request may take; more while the model loads."""
+        settings = self.settings_at(path)
         loading = self._model is not None and not self._model.loaded.done()
-        wait_ms = self.settings.completion.load_wait_ms if loading else 0
-        return (wait_ms + self.settings.model.deadline_ms) / 1e3
+        wait_ms = settings.completion.load_wait_ms if loading else 0
+        return (wait_ms + settings.model.deadline_ms) / 1e3
 
     def _start_model(self) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
@@ -193,16 +206,16 @@ class Session:
         self.tell()
 
     def _open_folders(self) -> None:
-        model, engine, settings = self._model, self._engine, self.settings
+        model, engine = self._model, self._engine
         if model is None or engine is None:
             return  # they are opened when the model is there: its fingerprint names the index
-        embedder = embedder_of(engine, model)
+        embedder, wanted = embedder_of(engine, model), self._indexed
 
         def open_index(root: Path) -> Index:
-            return Index.open(root, embedder, settings=settings.index, retrieval=settings.retrieval)
+            return Index.open(root, embedder, settings=wanted[root].index, retrieval=wanted[root].retrieval)
 
-        follow = watch if settings.server.watch else None
-        self.folders.open(self._wanted, open_index, follow, self._texts, self._paused)
+        follow = watch if self.settings.server.watch else None
+        self.folders.open(wanted, open_index, follow, self._texts, self._paused)
 
     async def _stop_threads(self) -> None:
         """The model first: an index thread that waits for it is let go by that."""
@@ -212,6 +225,16 @@ class Session:
         if model is not None:
             await asyncio.to_thread(model.stop)
         await self.folders.close_all_but(())
+
+    @property
+    def _enabled(self) -> bool:
+        """Whether anything may be suggested anywhere; otherwise the model is not kept in memory."""
+        return any(settings.completion.enabled for settings in (self.settings, *self._wanted.values()))
+
+    @property
+    def _indexed(self) -> Mapping[Path, Settings]:
+        """The folders whose index is kept up to date: where nothing is suggested, nothing is computed either."""
+        return {root: settings for root, settings in self._wanted.items() if settings.completion.enabled}
 
     @property
     def _model_error(self) -> Exception | None:
@@ -233,5 +256,6 @@ def _loading(settings: Settings) -> ModelSettings:
     return replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
 
 
-def _indexing(settings: Settings) -> tuple[object, ...]:
-    return settings.index, settings.retrieval, settings.server.watch
+def _indexing(settings: Settings | None) -> tuple[object, ...]:
+    """What a folder's index is opened with; nothing for a folder that is not to be open."""
+    return (settings.index, settings.retrieval, settings.server.watch) if settings else ()

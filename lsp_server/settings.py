@@ -22,10 +22,16 @@ SECTION = "hef-lsp"
 class CompletionSettings:
     """When and how suggestions are made."""
 
-    enabled: bool = field(default=True, metadata={"help": "Off: no suggestions; the index is still kept up to date."})
+    enabled: bool = field(default=True, metadata={"help": "Off: no suggestions, no indexing and no model in memory."})
     automatic: bool = field(default=True, metadata={"help": "Off: suggest only when asked by a key or a command."})
     disabled_languages: tuple[str, ...] = field(
         default=(), metadata={"help": "Language ids in which nothing is suggested, e.g. markdown."}
+    )
+    disabled_files: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Patterns of file names, or of paths in the folder, in which nothing is suggested, e.g. *.md."
+        },
     )
     max_lines: int = field(
         default=12, metadata={"help": "Longest suggestion in lines; 1 never suggests a block.", "min": 1, "max": 100}
@@ -43,6 +49,15 @@ class CompletionSettings:
         metadata={
             "help": "Also offer the suggestion in the completion menu of editors that have inline completion; "
             "those without always get it there."
+        },
+    )
+    menu_wait_ms: int = field(
+        default=250,
+        metadata={
+            "help": "Milliseconds that the completion menu may wait for a suggestion; a later one comes with the next "
+            "keystroke.",
+            "min": 0,
+            "max": 10_000,
         },
     )
 

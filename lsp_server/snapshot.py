@@ -52,9 +52,10 @@ class Snapshot:
     def line_after(self) -> str:
         return self.suffix.partition("\n")[0]
 
-    def range(self, replace: int) -> types.Range:
-        """What an answer replaces that also overwrites `replace` characters after the cursor; always on one line."""
-        return types.Range(self._at(self.start), self._at(self.end + replace))
+    def range(self, replace: int, n_before: int = 0) -> types.Range:
+        """What an answer replaces that also overwrites `replace` characters after the cursor, and as many as `n_before`
+        before it; always on one line."""
+        return types.Range(self._at(self.start - n_before), self._at(self.end + replace))
 
     def _at(self, column: int) -> types.Position:
         return types.Position(self.line, units(self.line_text[:column], self.encoding))
@@ -62,13 +63,20 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Buffer:
-    """A document's text as it is at this moment."""
+    """A document's text as it is at this moment. A notebook's cell has other cells before and after it."""
 
     uri: str
     version: int | None
     path: Path | None
     language: str
     text: str
+    before: str = ""
+    after: str = ""
+
+    @property
+    def whole(self) -> str:
+        """All of it with "\\n" line ends, as a snapshot's prefix and suffix have it."""
+        return unix(self.before + self.text + self.after)
 
 
 def take(
@@ -84,8 +92,8 @@ def take(
         end = max(end, offset_at(buffer.text, selected.range.end, encoding))
     line, line_start, line_end = _line_around(buffer.text, start)
     chosen = selected.text if selected is not None else ""
-    prefix = _unix(buffer.text[:start] + chosen)
-    suffix = _unix(buffer.text[end:])
+    prefix = unix(buffer.before + buffer.text[:start] + chosen)
+    suffix = unix(buffer.text[end:] + buffer.after)
     return Snapshot(
         uri=buffer.uri,
         version=buffer.version,
@@ -102,6 +110,15 @@ def take(
         indent=indent_of(prefix, suffix),
         encoding=encoding,
     )
+
+
+def behind(prefix: str, buffer: Buffer) -> Snapshot | None:
+    """The snapshot of `buffer` whose prefix is `prefix`, None when the document does not begin with it."""
+    if not buffer.whole.startswith(prefix):
+        return None
+    in_buffer = prefix[len(unix(buffer.before)) :]
+    column = len(in_buffer) - (in_buffer.rfind("\n") + 1)
+    return take(buffer, types.Position(in_buffer.count("\n"), column), "utf-32")
 
 
 def offset_at(text: str, position: types.Position, encoding: str) -> int:
@@ -163,5 +180,6 @@ def _line_around(text: str, offset: int) -> tuple[int, int, int]:
     return len(LINE_END.findall(text, 0, start)), start, end.start() if end else len(text)
 
 
-def _unix(text: str) -> str:
+def unix(text: str) -> str:
+    """The text with "\\n" line ends."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -60,6 +60,9 @@ def status_of(
 ) -> Status:
     """The one status that matters most. `model` is None while it loads."""
     folders = tuple(folders)
+    if not enabled:
+        step = "Set completion.enabled to true."
+        return Status("disabled", "Suggestions are off.", "completion.enabled is false.", step, folders=folders)
     if model_error is not None:
         return _without_model(model_error)
     if model is None:
@@ -70,9 +73,6 @@ def status_of(
     if failed is not None:
         step = "See `hef-lsp --doctor`; suggestions go on without what is missing."
         return Status("error", f"Indexing {failed.name} failed.", failed.error, step, **about)
-    if not enabled:
-        step = "Set completion.enabled to true."
-        return Status("disabled", "Suggestions are off.", "completion.enabled is false.", step, **about)
     if paused:
         return Status("paused", "Indexing is paused.", "You paused it.", "Run the command hef-lsp.resume.", **about)
     if busy is not None:

@@ -32,7 +32,7 @@ async def test_an_untitled_buffer_is_completed_with_an_accept_signal(start: Any,
     assert capabilities.completion_provider is None
     assert capabilities.text_document_sync.change == types.TextDocumentSyncKind.Incremental
     await editor.command("accepted", *item.command.arguments)
-    assert (await editor.command("status"))["suggestions"] == {"offered": 1, "accepted": 1}
+    assert (await editor.command("status"))["suggestions"] == {"offered": 1, "accepted": 1, "kept": 0}
     assert await editor.bye() == 0
 
 

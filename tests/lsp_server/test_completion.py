@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 from lsprotocol.types import Position
 
 from lsp_server.completion import Completions, Job
+from lsp_server.presentation import ONE_LINE, Suggestion
 from lsp_server.snapshot import Buffer, Snapshot, take
 from model.completer import Completion
 
@@ -41,7 +43,7 @@ def at(text: str, uri: str = "untitled:a", version: int = 1) -> Snapshot:
 
 
 def completions(model: Model, patience: float = 10.0) -> Completions:
-    return Completions(model.run, lambda: patience)
+    return Completions(model.run, lambda path: patience)
 
 
 async def begun(coroutine: object) -> asyncio.Task[object]:
@@ -51,8 +53,8 @@ async def begun(coroutine: object) -> asyncio.Task[object]:
 
 
 async def settled(task: asyncio.Task[object]) -> str | None:
-    suggestion = await asyncio.wait_for(task, 5)
-    return suggestion.text if suggestion else None  # type: ignore[attr-defined]
+    offer = await asyncio.wait_for(task, 5)
+    return offer.suggestion.text if offer else None  # type: ignore[attr-defined]
 
 
 async def test_what_the_model_writes_is_presented() -> None:
@@ -172,6 +174,149 @@ async def test_a_cancel_stops_the_model_unless_a_newer_request_joined() -> None:
     assert await settled(newer) == "alue"
 
 
+async def test_a_cancel_of_a_request_that_was_typed_along_leaves_the_model_running() -> None:
+    """VS Code cancels the older request before it sends the newer one."""
+    model = Model()
+    answers = completions(model)
+    older = await begun(answers.suggest(at("a = |")))
+    answers.edited("untitled:a", "a = v")
+    older.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await older
+    assert not model.jobs[0].cancelled.is_set()
+    newer = await begun(answers.suggest(at("a = v|", version=2)))
+    model.write("value")
+
+    assert await settled(newer) == "alue"
+    assert len(model.runs) == 1
+
+
+@pytest.mark.parametrize("text", ["b = ", "a = \n", "a = w", ""])
+async def test_an_edit_elsewhere_stops_the_model_before_anything_is_asked(text: str) -> None:
+    model = Model()
+    answers = completions(model)
+    asked = await begun(answers.suggest(at("a = |")))
+    model.jobs[0].finished("va")
+    answers.edited("untitled:a", text)
+
+    assert model.jobs[0].cancelled.is_set()
+    assert await settled(asked) is None
+
+
+async def test_a_bracket_that_the_editor_closed_is_typed_along() -> None:
+    model = Model()
+    answers = completions(model)
+    asked = await begun(answers.suggest(at("a = |")))
+    model.write("call(value)[0]")
+    await asked
+    offers = [
+        await answers.suggest(at(text, version=2)) for text in ("a = call(|)", "a = call(va|)", "a = call(value)[|]")
+    ]
+
+    assert [offer and offer.suggestion for offer in offers] == [
+        Suggestion("value)[0]", 1), Suggestion("lue)[0]", 1), Suggestion("0]", 1)
+    ]  # fmt: skip
+    assert len(model.runs) == 1
+
+
+@pytest.mark.parametrize("now", ["a = call(|]", "a = call(|))", "a = |)", "a = call(value|)\n"])
+async def test_a_closer_that_the_suggestion_does_not_write_is_another_place(now: str) -> None:
+    model = Model()
+    answers = completions(model)
+    asked = await begun(answers.suggest(at("a = |")))
+    model.write("call(value)")
+    await asked
+    await begun(answers.suggest(at(now, version=2)))
+
+    assert len(model.runs) == 2
+    answers.stop()
+
+
+async def test_a_running_job_is_joined_past_a_bracket_that_the_editor_closed() -> None:
+    model = Model()
+    answers = completions(model)
+    older = await begun(answers.suggest(at("a = |")))
+    model.jobs[0].finished("call(")
+    answers.edited("untitled:a", "a = call()")
+    newer = await begun(answers.suggest(at("a = call(|)", version=2)))
+    model.write("call(value)")
+
+    assert (await settled(older), await settled(newer)) == (None, "value)")
+    assert len(model.runs) == 1
+
+
+async def test_what_follows_an_accepted_suggestion_is_ready_when_it_is_asked_for() -> None:
+    model = Model()
+    answers = completions(model)
+    asked = await begun(answers.suggest(at("a = |")))
+    model.write("value")
+    answers.shown(await asked)  # type: ignore[arg-type]
+    accepted = answers.accepted(1)
+    assert accepted is not None
+    assert accepted.accepted_prefix == "a = value"
+    answers.preload(at("a = value|", version=2))
+    model.write(" + other")
+    await asyncio.sleep(0)
+
+    assert await settled(await begun(answers.suggest(at("a = value|", version=2)))) == " + other"
+    assert len(model.runs) == 2
+    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0}
+
+
+async def test_the_next_line_is_ready_when_the_accepted_one_is_complete() -> None:
+    model = Model()
+    answers = completions(model)
+    answers.preload(at("if a:\n    b = value|"))
+    model.jobs[0].rule = replace(ONE_LINE, ahead=True)
+    model.write("\n    c = other\n    d = more")
+    await asyncio.sleep(0)
+    at_line_end = await answers.suggest(at("if a:\n    b = value|", version=2))
+    after_enter = await begun(answers.suggest(at("if a:\n    b = value\n    |", version=3)))
+
+    assert at_line_end is None
+    assert await settled(after_enter) == "c = other"
+    assert len(model.runs) == 1
+
+
+async def test_a_preloaded_job_is_joined_while_it_runs() -> None:
+    model = Model()
+    answers = completions(model)
+    answers.preload(at("a = |"))
+    asked = await begun(answers.suggest(at("a = v|", version=2)))
+    model.write("value")
+
+    assert await settled(asked) == "alue"
+    assert len(model.runs) == 1
+
+
+async def test_a_preloaded_job_ends_at_once_when_the_user_does_something_else() -> None:
+    model = Model()
+    answers = completions(model)
+    answers.preload(at("a = |"))
+    answers.edited("untitled:a", "b = ")
+    assert model.jobs[0].cancelled.is_set()
+    answers.preload(at("a = |"))
+    elsewhere = await begun(answers.suggest(at("c = |", uri="untitled:b")))
+    assert model.jobs[1].cancelled.is_set()
+    answers.preload(at("d = |", uri="untitled:b"))
+
+    assert len(model.runs) == 3  # a request that is being answered is not disturbed
+    model.write("value")
+    assert await settled(elsewhere) == "value"
+
+
+async def test_an_answer_that_is_waited_for_briefly_comes_with_the_next_keystroke() -> None:
+    model = Model()
+    answers = completions(model)
+    assert await answers.suggest(at("a = |"), 0.01) is None
+    assert not model.jobs[0].cancelled.is_set()
+    asked = await begun(answers.suggest(at("a = v|", version=2), 5))
+    model.write("value")
+
+    assert await settled(asked) == "alue"
+    assert len(model.runs) == 1
+
+
 async def test_patience_ends() -> None:
     model = Model()
     answers = completions(model, patience=-0.45)
@@ -214,13 +359,34 @@ async def test_closing_a_document_forgets_it() -> None:
     assert await settled(running) is None
 
 
-async def test_accepts_are_counted_for_known_offers_only() -> None:
+async def test_suggestions_are_counted_once_however_often_they_are_shown_and_told() -> None:
     model = Model()
     answers = completions(model)
-    asked = await begun(answers.suggest(at("a = |")))
-    model.write("value")
-    await asked
-    for number in (1, 7, -1):
+    for text in ("a = |", "a = v|"):
+        asked = await begun(answers.suggest(at(text)))
+        if not model.runs:
+            continue
+        if not model.runs[0].done():
+            model.write("value")
+        answers.shown(await asked)  # type: ignore[arg-type]
+    for number in (1, 1, 7, -1):
         answers.accepted(number)
 
-    assert (answers.n_offers, answers.n_accepted) == (1, 1)
+    assert answers.tally.to_json(lambda uri: "a = value") == {"offered": 1, "accepted": 1, "kept": 1}
+    assert answers.tally.to_json(lambda uri: "a = other") == {"offered": 1, "accepted": 1, "kept": 0}
+    answers.forget("untitled:a", "a = value")
+    assert answers.tally.to_json(lambda uri: "") == {"offered": 1, "accepted": 1, "kept": 1}
+
+
+async def test_the_last_suggestion_is_known_per_document() -> None:
+    model = Model()
+    answers = completions(model)
+    for uri in ("untitled:a", "untitled:b"):
+        asked = await begun(answers.suggest(at("a = |", uri=uri)))
+        model.write("value")
+        answers.shown(await asked)  # type: ignore[arg-type]
+
+    numbers = [
+        offer and offer.number for offer in (answers.last(), answers.last("untitled:a"), answers.last("untitled:c"))
+    ]
+    assert numbers == [2, 1, None]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from lsprotocol.types import CompletionItemKind, Position, Range
+import pytest
+from lsprotocol.types import Command, CompletionItemKind, Position, Range, TextEdit
 
-from lsp_server.menu import menu_items
+from lsp_server.menu import menu_item
 from lsp_server.presentation import Suggestion
 from lsp_server.snapshot import Buffer, take
+
+ACCEPTED = Command("Accepted", "hef-lsp.accepted", arguments=[1])
 
 
 def test_the_item_replaces_the_word_before_the_cursor_so_that_filters_keep_it() -> None:
     snapshot = take(Buffer("untitled:a", 1, None, "python", "x = 'é'; val()"), Position(0, 12))
-    (item,) = menu_items(Suggestion("ue(1,\n  2)", replace=2), snapshot)
+    item = menu_item(Suggestion("ue(1,\n  2)", replace=2), snapshot, ACCEPTED)
 
-    assert item.text_edit is not None
-    assert item.text_edit.new_text == "value(1,\n  2)"  # type: ignore[union-attr]
-    assert item.text_edit.range == Range(Position(0, 9), Position(0, 14))  # type: ignore[union-attr]
+    assert item.text_edit == TextEdit(Range(Position(0, 9), Position(0, 14)), "value(1,\n  2)")
     assert (item.label, item.filter_text, item.preselect) == ("value(1, …", "value(1,", True)
     assert item.kind == CompletionItemKind.Snippet
+    assert item.command == ACCEPTED
 
 
-def test_a_word_of_wide_characters_is_left_alone() -> None:
-    snapshot = take(Buffer("untitled:a", 1, None, "python", "naïv"), Position(0, 5), "utf-8")
-    (item,) = menu_items(Suggestion("ely"), snapshot)
+@pytest.mark.parametrize(("encoding", "end"), [("utf-8", 5), ("utf-16", 4), ("utf-32", 4)])
+def test_a_word_of_wide_characters_is_replaced_whole(encoding: str, end: int) -> None:
+    snapshot = take(Buffer("untitled:a", 1, None, "python", "naïv\r\n"), Position(0, end), encoding)
+    item = menu_item(Suggestion("ely\nmore"), snapshot, ACCEPTED)
 
-    assert item.text_edit is not None
-    assert item.text_edit.new_text == "ely"  # type: ignore[union-attr]
-    assert item.text_edit.range == Range(Position(0, 5), Position(0, 5))  # type: ignore[union-attr]
+    assert item.text_edit == TextEdit(Range(Position(0, 0), Position(0, end)), "naïvely\r\nmore")
+    assert item.filter_text == "naïvely"

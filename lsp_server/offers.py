@@ -1,0 +1,141 @@
+"""What was suggested: to which place it belongs, what became of it, and what of the repository it was made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from lsp_server.closers import is_only_closers, overwritten
+from lsp_server.presentation import Suggestion
+from lsp_server.snapshot import Snapshot
+from model.completer import Completion, ContextItem
+
+NAME = re.compile(r"[^\W\d]\w{2,}")
+
+
+class Place(Protocol):
+    """A cursor in a document: what stands before it and after it, with "\\n" line ends."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def suffix(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """A suggestion for exactly this place, and how it came about. `number` stays the same while it is typed along."""
+
+    number: int
+    uri: str
+    prefix: str
+    suffix: str
+    suggestion: Suggestion
+    completion: Completion
+    folder: Path | None = None  # that the context's paths are relative to
+    ahead: bool = False  # for the next line: shown when the line end has been typed
+
+    def rest(self, snapshot: Snapshot) -> Offer | None:
+        """What is left of the offer where its beginning was typed, None elsewhere. Also after a backspace."""
+        typed = typed_since(self, snapshot)
+        if typed is None or not self.suggestion.text.startswith(typed):
+            return None
+        text = self.suggestion.text[len(typed) :]
+        replaced = self.suggestion.replace
+        if closed := len(snapshot.suffix) - len(self.suffix):  # by the editor, which the suggestion must do itself
+            replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
+            if replaced < closed:
+                return None
+        if not text.strip():
+            return None
+        return replace(
+            self,
+            prefix=snapshot.prefix,
+            suffix=snapshot.suffix,
+            suggestion=Suggestion(text, replaced),
+            ahead=self.ahead and not typed,
+        )
+
+    @property
+    def accepted_prefix(self) -> str:
+        """What stands before the cursor once the offer was taken."""
+        return self.prefix + self.suggestion.text
+
+
+def typed_since(before: Place, now: Place) -> str | None:
+    """What was typed at the cursor from `before` to `now`, None when anything else changed.
+
+    Brackets and quotes that an editor closes by itself may have come in after the cursor.
+    """
+    if before.uri != now.uri or not now.prefix.startswith(before.prefix) or not now.suffix.endswith(before.suffix):
+        return None
+    closed = now.suffix[: len(now.suffix) - len(before.suffix)]
+    typed = now.prefix[len(before.prefix) :]
+    by_editor = typed and closed.strip() and "\n" not in closed and is_only_closers(closed)
+    return typed if not closed or by_editor else None
+
+
+class Tally:
+    """How many suggestions were shown, how many were taken, and how many of those are still there. Stays here."""
+
+    def __init__(self) -> None:
+        self.n_offered = 0
+        self._n_kept = 0  # of documents that are closed
+        self._numbers: set[int] = set()  # of accepted offers
+        self._accepted: dict[str, list[str]] = {}  # their texts by document
+
+    def offered(self) -> None:
+        self.n_offered += 1
+
+    def accepted(self, offer: Offer) -> None:
+        if offer.number in self._numbers:
+            return
+        self._numbers.add(offer.number)
+        self._accepted.setdefault(offer.uri, []).append(offer.suggestion.text)
+
+    def closed(self, uri: str, text: str) -> None:
+        """The document will not be looked at again: what is in it now has been kept."""
+        self._n_kept += sum(accepted in text for accepted in self._accepted.pop(uri, ()))
+
+    def to_json(self, text_of: Callable[[str], str]) -> Mapping[str, int]:
+        """`text_of` gives an open document's text with "\\n" line ends."""
+        here = sum(text in text_of(uri) for uri, texts in self._accepted.items() for text in texts)
+        return {"offered": self.n_offered, "accepted": len(self._numbers), "kept": self._n_kept + here}
+
+
+def summary(offer: Offer) -> Mapping[str, object]:
+    """What made an offer, for the user who asks why: counts, times and the context that was read.
+
+    `names` are the identifiers of the suggestion that this file does not have and that item does.
+    """
+    done = offer.completion
+    names = set(NAME.findall(offer.suggestion.text)) - set(NAME.findall(offer.prefix + "\n" + offer.suffix))
+    return {
+        "uri": offer.uri,
+        "folder": offer.folder.as_uri() if offer.folder else "",
+        "tokens": done.tokens,
+        "promptTokens": done.prompt_tokens,
+        "reusedTokens": done.reused_tokens,
+        "forwardPasses": done.forward_passes,
+        "timingsMs": {name: round(value, 2) for name, value in done.timings_ms.items()},
+        "mode": done.mode,
+        "stopped": done.stopped,
+        "context": [_source(item, offer.folder, names) for item in done.context],
+    }
+
+
+def _source(item: ContextItem, folder: Path | None, names: set[str]) -> Mapping[str, object]:
+    return {
+        "path": item.path,
+        "uri": (folder / item.path).as_uri() if folder else "",
+        "firstLine": item.first_line,
+        "lastLine": item.last_line,
+        "level": item.level,
+        "score": round(float(item.score), 4),
+        "names": sorted(names & set(NAME.findall(f"{item.signature}\n{item.text}"))),
+    }
