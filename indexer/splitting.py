@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from zlib import crc32
 
@@ -62,6 +63,11 @@ class Lines:
         words = self.text(row, row + 2).encode("utf-8", "replace")
         return Border(row, (column, -blanks, crc32(words)))
 
+    @cached_property
+    def plain(self) -> list[Border]:
+        """Every row as a border, for runs that have no other."""
+        return [self.border(row, 0) for row in range(len(self))]
+
 
 def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits: Limits) -> list[tuple[int, int]]:
     """Runs of rows [first, end) that cover all lines in order, each within the limits where borders allow.
@@ -80,7 +86,7 @@ def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits
                 pieces.append((start, stop))
                 continue
             inside = ordered[bisect_left(rows, start + 1) : bisect_left(rows, stop)]
-            cut = _best(inside or _any_line(lines, start, stop), (start + stop) // 2)
+            cut = _best(inside or lines.plain[start + 1 : stop], (start + stop) // 2)
             waiting += [(cut, stop), (start, cut)]
     return pieces
 
@@ -88,7 +94,3 @@ def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits
 def _best(borders: Sequence[Border], middle: int) -> int:
     # Equal borders (a file of one line repeated) would peel off single lines: of those the middle one is taken.
     return min(borders, key=lambda border: (border.rank, abs(border.row - middle))).row
-
-
-def _any_line(lines: Lines, start: int, stop: int) -> list[Border]:
-    return [lines.border(row, 0) for row in range(start + 1, stop)]

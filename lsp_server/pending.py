@@ -10,6 +10,8 @@ from pathlib import Path
 
 QUIET_SECONDS = 0.2  # a burst of edits is over after this long without one ...
 LIMIT_SECONDS = 2.0  # ... and is not waited for longer than this
+REST = 4  # times as long as a document took, nothing more is taken: 20,000 lines must not keep a processor busy ...
+REST_SECONDS = 5.0  # ... but never longer than this
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Pending:
         self._rescan = False
         self._first: float | None = None
         self._last = 0.0
+        self._rest_until = 0.0
         self._paused = False
         self._stopped = False
 
@@ -52,6 +55,11 @@ class Pending:
         with self._condition:
             self._rescan = True
             self._touch()
+
+    def rest(self, seconds: float) -> None:
+        """Taking in an open document has cost so many seconds."""
+        with self._condition:
+            self._rest_until = self._clock() + min(REST * seconds, REST_SECONDS)
 
     def pause(self, paused: bool) -> None:
         """While paused, changes are kept and nothing is done about them."""
@@ -85,7 +93,7 @@ class Pending:
     def take_overlays(self) -> dict[Path, str | None]:
         """The open documents that changed, when they have gone quiet; never waits."""
         with self._condition:
-            if not self._overlays or self._clock() < self._last + QUIET_SECONDS:
+            if not self._overlays or self._clock() < max(self._last + QUIET_SECONDS, self._rest_until):
                 return {}
             overlays, self._overlays = self._overlays, {}
             return overlays
@@ -98,7 +106,8 @@ class Pending:
     def _seconds_to_quiet(self) -> float | None:
         if self._first is None or self._paused:
             return None
-        return min(self._last + QUIET_SECONDS, self._first + LIMIT_SECONDS) - self._clock()
+        quiet = min(self._last + QUIET_SECONDS, self._first + LIMIT_SECONDS)
+        return max(quiet, self._rest_until) - self._clock()
 
     def _taken(self) -> Work:
         work = Work(self._overlays, self._rescan, frozenset(self._paths))

@@ -118,7 +118,7 @@ class Workspace:
 
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
         for path, text in texts.items():
-            self._opened.overlay(path, text)
+            self.pending.rest(self._opened.overlay(path, text).seconds)
             self._count({path})
 
     def _count(self, paths: Collection[Path] | None) -> None:

@@ -21,6 +21,7 @@ SCRIPTED = (sys.executable, str(ROOT / "tests" / "servers" / "scripted_server.py
 WAIT_SECONDS = 20.0
 CONVERTER = default_converter()  # takes half a second to make
 INLINE = types.InlineCompletionClientCapabilities()
+NOTEBOOKS = types.NotebookDocumentClientCapabilities(types.NotebookDocumentSyncClientCapabilities())
 
 
 class Editor(LanguageClient):
@@ -51,6 +52,7 @@ class Editor(LanguageClient):
             types.InitializeParams(
                 capabilities=types.ClientCapabilities(
                     text_document=types.TextDocumentClientCapabilities(inline_completion=INLINE if inline else None),
+                    notebook_document=NOTEBOOKS,
                     workspace=types.WorkspaceClientCapabilities(
                         configuration=self.configuration is not None, workspace_folders=True
                     ),

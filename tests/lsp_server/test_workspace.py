@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.pending import LIMIT_SECONDS, QUIET_SECONDS, Pending
+from lsp_server.pending import LIMIT_SECONDS, QUIET_SECONDS, REST, REST_SECONDS, Pending
 from lsp_server.workspace import outermost
 
 A, B = Path("a.py"), Path("b.py")
@@ -72,6 +72,24 @@ def test_open_documents_are_handed_over_during_a_scan_when_quiet() -> None:
     clock.now += QUIET_SECONDS
     assert pending.take_overlays() == {A: "text"}
     assert pending.take_overlays() == {}
+
+
+def test_after_a_large_document_there_is_a_rest_in_proportion() -> None:
+    clock = Clock()
+    pending = Pending(clock)
+    pending.rest(0.5)
+    pending.edited(A, "text")
+    clock.now += REST * 0.5 - 0.01
+    assert pending.take_overlays() == {}
+    clock.now += 0.02
+    assert pending.take_overlays() == {A: "text"}
+
+    pending.rest(100)
+    pending.edited(A, "text")
+    clock.now += REST_SECONDS
+    work = pending.take()
+    assert work is not None
+    assert work.overlays == {A: "text"}
 
 
 def test_a_pause_keeps_changes_and_a_stop_ends_the_wait() -> None:
