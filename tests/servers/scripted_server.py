@@ -1,8 +1,8 @@
 """The real server with a model that writes what a script says: `python scripted_server.py SCRIPT.json [arguments]`.
 
 The script's keys: `targets` (documents that the model knows by heart: it writes what follows the prefix), `otherwise`
-(what it writes elsewhere), `token_seconds`, `load_seconds`, `load_error`, `calls` (a file that gets one JSON line
-per call of the model: uri path, what was typed last, how it stopped, the context's paths).
+(what it writes elsewhere; "checksum": one of the prefix), `token_seconds`, `load_seconds`, `load_error`, `calls`
+(a file that gets one JSON line per call of the model: uri path, what was typed last, how it stopped, the context's paths).
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class ScriptedCompleter:
             (target[len(request.prefix) :] for target in self._script["targets"] if target.startswith(request.prefix)),
             self._script["otherwise"],
         )
+        if wanted == "checksum":
+            wanted = checksum(request.prefix)
         start = time.monotonic()
         text, stopped, n_tokens = "", "end", 0
         while len(text) < len(wanted):
@@ -87,6 +89,11 @@ class ScriptedCompleter:
         line = {"path": request.path, "typed": request.prefix[-20:], "stopped": stopped, "context": paths}
         with Path(self._script["calls"]).open("a", encoding="utf-8") as calls:
             calls.write(json.dumps(line) + "\n")
+
+
+def checksum(text: str) -> str:
+    """Letters that belong to this text and no other."""
+    return "".join(chr(ord("a") + byte % 16) for byte in hashlib.sha256(text.encode()).digest()[:12])
 
 
 def load_script(script: dict[str, Any]) -> Callable[[Settings], Engine]:
