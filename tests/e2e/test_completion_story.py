@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,11 @@ pytestmark = pytest.mark.asyncio
 URI = "untitled:one"
 CANCELLED = -32800
 COUNTING = " + ".join(str(number) for number in range(2000))  # long, on one line, and no loop
+
+
+def checksum(text: str) -> str:
+    """What the scripted model writes behind `text`."""
+    return "".join(chr(ord("a") + byte % 16) for byte in hashlib.sha256(text.encode()).digest()[:12])
 
 
 async def test_an_untitled_buffer_is_completed_with_an_accept_signal(start: Any, script: Any) -> None:
@@ -115,6 +122,90 @@ async def test_a_keystroke_that_agrees_joins_the_running_request(start: Any, scr
     assert len(calls()) == 1
 
 
+async def test_a_cancel_because_of_a_keystroke_that_agrees_does_not_stop_the_model(
+    start: Any, script: Any, calls: Any
+) -> None:
+    editor = await start(script(targets=["x = value_one_and_more_of_it"], token_seconds=0.05))
+    await editor.hello()
+    await editor.until_ready()
+    editor.open(URI, "x = \n")
+    older = editor.ask(URI, 0, 4)
+    await asyncio.sleep(0.08)
+    editor.type(URI, 0, 4, "v")
+    editor.take_back(older)  # as VS Code does, some time before it asks again
+    with pytest.raises(JsonRpcException):
+        await asyncio.wait_for(older, 20)
+
+    assert await editor.suggestions(URI, 0, 5) == ["alue_one_and_more_of_it"]
+    assert len(calls()) == 1
+
+
+async def test_the_suggestion_after_an_accepted_one_is_ready_before_it_is_asked_for(
+    start: Any, script: Any, calls: Any
+) -> None:
+    text = "for item in items:\n    total = total + item\n    count = count + 1\n"
+    editor = await start(script(targets=[text]))
+    await editor.hello()
+    editor.open(URI, "for item in items:\n    total")
+    (item,) = (await asyncio.wait_for(editor.ask(URI, 1, 9), 20)).items
+    editor.type(URI, 1, 9, item.insert_text)
+    await editor.command("accepted", *item.command.arguments)
+    await editor.until(lambda: len(calls()) == 2, "nothing was worked out in advance")
+
+    assert await editor.suggestions(URI, 1, 24) == []  # the line is complete
+    editor.type(URI, 1, 24, "\n    ")
+    assert await editor.suggestions(URI, 2, 4) == ["count = count + 1"]
+    assert len(calls()) == 2
+    assert (await editor.command("status"))["suggestions"] == {"offered": 2, "accepted": 1, "kept": 1}
+
+
+async def test_what_was_worked_out_in_advance_stops_when_the_user_goes_on_elsewhere(
+    start: Any, script: Any, calls: Any
+) -> None:
+    editor = await start(script(targets=["x = one", "x = one + " + COUNTING, "other"], token_seconds=0.02))
+    await editor.hello()
+    await editor.until_ready()
+    editor.open(URI, "x = ")
+    editor.open("untitled:two", "y = ")
+    (item,) = (await asyncio.wait_for(editor.ask(URI, 0, 4), 20)).items
+    editor.type(URI, 0, 4, item.insert_text)
+    await editor.command("accepted", *item.command.arguments)
+    editor.edit(URI, types.TextDocumentContentChangeWholeDocument(text="x = one, two"))
+    await editor.until(lambda: len(calls()) == 2, "the model was not stopped")
+
+    assert calls()[1]["stopped"] in ("cancelled", "end")
+
+
+async def test_random_edits_never_get_a_suggestion_of_another_place(start: Any, script: Any) -> None:
+    """The model writes a checksum of what stands before the cursor, so that every suggestion says where it belongs."""
+    editor = await start(script(otherwise="checksum", token_seconds=0.003))
+    await editor.hello()
+    await editor.until_ready()
+    rng = random.Random(3)
+    texts = {"untitled:a": "", "untitled:b": ""}
+    for uri in texts:
+        editor.open(uri, "")
+    asked: list[tuple[str, str, asyncio.Future[types.InlineCompletionList]]] = []
+    for _ in range(150):
+        uri = rng.choice(list(texts))
+        latest = next((future for other, _, future in reversed(asked) if other == uri and future.done()), None)
+        shown = latest.result().items if latest else []
+        letters = str(shown[0].insert_text)[: rng.randint(1, 6)] if shown and rng.random() < 0.5 else "q"
+        texts[uri] += letters
+        editor.type(uri, 0, len(texts[uri]) - len(letters), letters)
+        asked.append((uri, texts[uri], editor.ask(uri, 0, len(texts[uri]))))
+        await asyncio.sleep(rng.choice([0, 0, 0.01, 0.05]))
+    answers = await asyncio.wait_for(asyncio.gather(*(future for _, _, future in asked)), 60)
+
+    n_shown = 0
+    for (_, text, _), answer in zip(asked, answers, strict=True):
+        for item in answer.items:
+            whole = text + str(item.insert_text)
+            assert any(whole == whole[:end] + checksum(whole[:end]) for end in range(len(text) + 1))
+            n_shown += 1
+    assert n_shown > 10
+
+
 async def test_a_keystroke_that_disagrees_starts_anew(start: Any, script: Any, calls: Any) -> None:
     targets = ["x = value_one_and_more_of_it", "x = wrong"]
     editor = await start(script(targets=targets, token_seconds=0.05))
@@ -203,6 +294,34 @@ async def test_a_client_without_inline_completion_gets_the_menu(start: Any, scri
     assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)")
     assert item.preselect
     assert item.filter_text == "first(second)"
+
+
+async def test_the_menu_does_not_wait_and_gets_the_suggestion_with_the_next_keystroke(
+    start: Any, script: Any, calls: Any
+) -> None:
+    editor = await start(script(targets=["value = first(second)"], token_seconds=0.1))
+    await editor.hello(inline=False)
+    await editor.until_ready()
+    editor.open(URI, "value = f\n")
+
+    async def menu(column: int) -> types.CompletionList:
+        params = types.CompletionParams(types.TextDocumentIdentifier(URI), types.Position(0, column))
+        answer = await asyncio.wait_for(editor.text_document_completion_async(params), 20)
+        assert isinstance(answer, types.CompletionList)
+        return answer
+
+    began = time.monotonic()
+    first = await menu(9)
+    waited = time.monotonic() - began
+    editor.type(URI, 0, 9, "i")
+    await editor.until(calls, "the model was stopped")
+    (item,) = (await menu(10)).items
+
+    assert not first.items
+    assert first.is_incomplete
+    assert waited < 0.5  # 0.25 is the setting, 0.4 the model would take
+    assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)")
+    assert len(calls()) == 1
 
 
 async def test_nothing_is_completed_in_secret_files(start: Any, script: Any, tmp_path: Path, calls: Any) -> None:

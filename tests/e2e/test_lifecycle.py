@@ -227,7 +227,7 @@ async def test_tcp_serves_one_client_on_loopback(script: Any, editor_module: Any
         await editor.shutdown_async(None)
         editor.exit(None)
         assert await asyncio.wait_for(server.wait(), 20) == 0
-        await editor.stop()
+        await editor.leave()
     finally:
         if server.returncode is None:
             server.kill()
