@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.adapter import AdapterConfig as ServedAdapter
-from model.adapter import load_adapter, save_adapter
+from model.adapter_config import AdapterConfig as ServedAdapter
+from model.adapter_config import read_config
 from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
 from model.projector import Projector
 from model.prompt import FimOrder
 from model.qwen2 import Qwen2
+from model.torch_adapter import load_fuser, load_projector, save_adapter
 from model.training import losses
 from model.training.batches import AdapterBatch, Batcher, Utilities
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
@@ -110,9 +111,9 @@ def first_adapter(config: AdapterConfig, coder: Qwen2) -> tuple[Fuser, Projector
     if config.start is None:
         fuser = Fuser.from_coder(coder, config.fuser_layers, m=config.m, d_key=config.d_key)
         return fuser, new_projector(fuser, coder, config.projector_layers)
-    adapter = load_adapter(config.start, torch.device("cpu"), torch.float32)
-    fuser, projector = adapter.encoder.fuser, adapter.pseudo.projector
-    if (adapter.config.hidden_size, fuser.config.m) != (coder.config.hidden_size, config.m):
+    served = read_config(config.start)
+    fuser, projector = load_fuser(config.start, served), load_projector(config.start, served)
+    if (served.hidden_size, fuser.config.m) != (coder.config.hidden_size, config.m):
         wanted = f"a coder {coder.config.hidden_size} wide and m = {config.m}"
         raise ValueError(f"{config.start}: its adapter does not fit {wanted}")
     return fuser.requires_grad_(True), projector.requires_grad_(True)

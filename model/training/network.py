@@ -12,10 +12,11 @@ from model.checkpoint import open_checkpoint
 from model.fuser import Encoded, Fuser
 from model.projector import Projector
 from model.prompt import PSEUDO
-from model.qwen2 import Qwen2, Qwen2Config
+from model.qwen2 import Qwen2
+from model.qwen2_config import Qwen2Config
+from model.torch_engine import load_network
 from model.training import losses
 from model.training.batches import AdapterBatch
-from model.weights import load_network
 
 
 class Network(nn.Module):
@@ -75,7 +76,7 @@ def load_coder(folder: Path, trained: bool) -> Qwen2:
     """The coder of a checkpoint folder in float32; frozen unless it is to be trained."""
     checkpoint = open_checkpoint(str(folder))
     shape = Qwen2Config.from_json(checkpoint.config)
-    return load_network(checkpoint, shape, torch.device("cpu"), torch.float32, 1).requires_grad_(trained)
+    return load_network(checkpoint, shape, torch.device("cpu"), torch.float32).requires_grad_(trained)
 
 
 def new_projector(fuser: Fuser, coder: Qwen2, n_layers: int) -> Projector:

@@ -23,8 +23,8 @@ class ShipConfig:
 
     export: Path  # what stage `adapter` wrote
     corpus: Path
-    pretrain_journal: Path
-    adapter_journal: Path
+    pretrain_journals: tuple[Path, ...]  # of the sittings, in their order
+    adapter_journals: tuple[Path, ...]
     notes: Path  # Markdown put on top of the card: intended use, evaluation, limits
     out: Path
 
@@ -36,12 +36,21 @@ def run(config: ShipConfig) -> None:
         old.unlink()
     for file in (*config.export.glob("*.safetensors"), *config.export.glob("*.json")):
         shutil.copyfile(file, config.out / file.name)
-    pretraining, adapter = read_journal(config.pretrain_journal), read_journal(config.adapter_journal)
+    pretraining, adapter = read_sittings(config.pretrain_journals), read_sittings(config.adapter_journals)
     draw_curves(pretraining, adapter, config.out / "loss_curves.png")
     manifest = json.loads((config.corpus / "manifest.json").read_text(encoding="utf-8"))
     card = model_card(config, pretraining, adapter, manifest)
     (config.out / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     write_checksums(config.out)
+
+
+def read_sittings(journals: Sequence[Path]) -> list[dict[str, Any]]:
+    """The journals of runs that went on from each other, as one: steps, tokens and seconds count on."""
+    lines: list[dict[str, Any]] = []
+    for journal in journals:
+        before = {name: lines[-1].get(name, 0) if lines else 0 for name in ("step", "tokens", "seconds")}
+        lines += [{name: v + before.get(name, 0) for name, v in line.items()} for line in read_journal(journal)]
+    return lines
 
 
 def model_card(

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.adapter import load_adapter
+from model.adapter_config import read_config
 from model.checkpoint import open_checkpoint
 from model.prompt import FimOrder
+from model.torch_adapter import load_fuser, load_projector
 from model.training.adapter import middle_losses
 from model.training.batches import Batcher
 from model.training.config import from_table
@@ -103,8 +104,8 @@ def measure(config: ValidateConfig) -> Iterator[ModeLoss]:
 
 def _load(folder: Path) -> tuple[Network, int]:
     coder = load_coder(folder, trained=False)
-    adapter = load_adapter(folder, torch.device("cpu"), torch.float32)
-    return Network(coder, adapter.encoder.fuser, adapter.pseudo.projector).eval(), adapter.config.fuser.m
+    config = read_config(folder)
+    return Network(coder, load_fuser(folder, config), load_projector(folder, config)).eval(), config.fuser.m
 
 
 def _losses(network: Network, batcher: Batcher, batches: int) -> tuple[np.ndarray, float | None]:

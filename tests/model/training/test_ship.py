@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.checkpoint import verify_checksums
-from model.training.ship import ShipConfig, count_parameters, mean_of, run, smoothed
+from model.training.ship import ShipConfig, count_parameters, mean_of, read_sittings, run, smoothed
 from model.weights import load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -26,8 +26,8 @@ def config(tmp_path: Path) -> ShipConfig:
     return ShipConfig(
         export=tmp_path / "export",
         corpus=tmp_path / "corpus",
-        pretrain_journal=tmp_path / "pretrain.jsonl",
-        adapter_journal=tmp_path / "adapter.jsonl",
+        pretrain_journals=(tmp_path / "pretrain.jsonl",),
+        adapter_journals=(tmp_path / "adapter.jsonl",),
         notes=tmp_path / "notes.md",
         out=tmp_path / "pretrained",
     )
@@ -52,6 +52,14 @@ def test_the_card_says_what_the_records_say(config: ShipConfig) -> None:
     assert "| ann/zoo | abc | MIT | 5 | 9 |" in card
     assert "license 2" in card
     assert f"| model | {count_parameters(config.out, 'model'):,} |" in card
+
+
+def test_sittings_count_on(config: ShipConfig) -> None:
+    journal = config.pretrain_journals[0]
+    both = read_sittings((journal, config.out / "none.jsonl", journal))
+    assert [both[99]["step"], both[100]["step"], both[-1]["step"]] == [100, 101, 200]
+    assert both[-1]["tokens"] == 20_000
+    assert both[-1]["loss"] == both[99]["loss"]
 
 
 def test_counts_match_the_network(config: ShipConfig) -> None:
