@@ -133,7 +133,7 @@ class CudaDecoder:
 
     def warm_up(self) -> None:
         """Run and capture the shapes that a first request meets; the selected sequence must be empty."""
-        for n in (1, self._grid.widest):
+        for n in (1, min(self._grid.widest, self._capacity)):
             for _ in range(2):
                 self.extend(np.zeros((n, self.hidden_size), np.float32))
                 self.rewind(0)
@@ -150,6 +150,8 @@ class CudaDecoder:
 
     def _tree(self, n: int, parents: Sequence[int] | None) -> Tensor:
         """Append the first n static vectors, a sequence where `parents` is None; logits [n, vocab] of all."""
+        if n == 1:
+            return self._sequence(1)
         width = self._grid.width(n, tree=True)
         sees = ancestors(parents or range(-1, n - 1), width)
         self._static.tree[:width, : width + 2] = visibility(torch.from_numpy(sees))

@@ -189,12 +189,19 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor
     values are read once and never repeated in memory.
     """
     width, _, d = query.shape
-    kv_heads = len(keys)
-    query = query.unflatten(1, (kv_heads, -1)).permute(1, 2, 0, 3).reshape(kv_heads, -1, d)
-    if width >= FUSED_ATTENTION_ROWS:
-        mixed = F.scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=bias)[0]
-    else:
-        scores = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=d**-0.5)  # [kv heads, groups * width, span]
-        mixed = scores.softmax(-1) @ values
+    query = query.unflatten(1, (len(keys), -1)).permute(1, 2, 0, 3).reshape(len(keys), -1, d)
+    attend = attend_fused if width >= FUSED_ATTENTION_ROWS else attend_by_products
+    mixed = attend(query, keys, values, bias)
     out: Tensor = mixed.unflatten(1, (-1, width)).permute(2, 0, 1, 3).reshape(width, -1)
     return out
+
+
+def attend_fused(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """[kv heads, rows, d] over [kv heads, span, d] with bias [rows, span] -> [kv heads, rows, d]; keeps no scores."""
+    return F.scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=bias)[0]
+
+
+def attend_by_products(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """The same with scores [kv heads, rows, span] in memory."""
+    scores = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
+    return scores.softmax(-1) @ values

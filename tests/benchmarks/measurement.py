@@ -108,5 +108,7 @@ def _processor() -> str:
 def _commit() -> str:
     here = Path(__file__).parent
     command = ("git", "-C", str(here), "describe", "--always", "--dirty")
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # No git, or a copy without a repository.
+        return "unknown"

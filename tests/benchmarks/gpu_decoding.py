@@ -1,0 +1,185 @@
+"""Our decoder on a GPU, part by part: what a pass costs, what a token and a first token cost, what starting costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+
+import numpy as np
+import torch
+
+from model.cuda_decoder import CudaDecoder
+from model.cuda_graphs import GRID, Capture, CudaCapture, Graphs
+from model.cuda_network import FusedWeights, Shape, allocate, attend_by_products, attend_fused, forward, fuse
+from model.decoder import Decoder
+from model.torch_decoder import TorchDecoder
+from tests.benchmarks.gpu_subjects import Prompts, Stopwatch, Subject, in_turns
+from tests.benchmarks.measurement import Measurement
+
+SPANS = (512, 1024, 2048, 4096)
+ATTENTION_WIDTHS = (1, 16, 64, 128, 256, 512)
+
+
+def device_rates(device: torch.device, dtype: torch.dtype, n: int) -> tuple[float, float]:
+    """Bytes per second of a large copy (read and written), and operations per second of a large product [n, n]."""
+    watch = Stopwatch(device)
+    source = torch.randn(n * n * 4, device=device).to(dtype)
+    target = torch.empty_like(source)
+    left, right = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    copied = watch.median_ms(lambda: target.copy_(source), 10)
+    multiplied = watch.median_ms(lambda: left @ right, 10)
+    return 2 * source.numel() * dtype.itemsize / copied * 1e3, 2 * n**3 / multiplied * 1e3
+
+
+def not_captured(run: Callable[[], None]) -> Callable[[], None]:
+    return run
+
+
+def plain_token(subject: Subject) -> Measurement:
+    """The plain decoder, before its network is taken apart."""
+    token = _token_ms(TorchDecoder(subject.network, subject.sizes.capacity), subject)
+    ms = float(np.median([token() for _ in range(subject.sizes.rounds)]))
+    return subject.measured("token", "plain torch", {"ms": ms})
+
+
+def started(subject: Subject) -> tuple[FusedWeights, CudaDecoder, Measurement]:
+    """Fuse, allocate, warm up: what starting costs once the weights are there, and what a new shape costs."""
+    watch = Stopwatch(subject.device)
+    fuse_ms, weights = watch.timed(lambda: fuse(subject.network))
+    before = _allocated(subject.device)
+    allocate_ms, decoder = watch.timed(lambda: CudaDecoder(weights, subject.sizes.capacity, n_slots=3))
+    first, captured, replayed = (watch.ms(lambda: decoder.extend(decoder.embed([1]))) for _ in range(3))
+    decoder.rewind(0)
+    values = {
+        "fuse_ms": fuse_ms,
+        "allocate_ms": allocate_ms,
+        "first_pass_ms": first,
+        "captured_pass_ms": captured,
+        "replayed_pass_ms": replayed,
+        "warm_up_ms": watch.ms(decoder.warm_up),
+        "static_gb": (_allocated(subject.device) - before) / 1e9,
+    }
+    return weights, decoder, subject.measured("start", "after the weights", values)
+
+
+def passes(subject: Subject, weights: FusedWeights, bandwidth: float) -> Iterator[Measurement]:
+    """A pass of each width and span by itself, on the device alone: no token comes or goes."""
+    static = allocate(weights, GRID.length(subject.sizes.capacity), GRID.widest, GRID.widest_tree)
+    floor = subject.bytes_per_token / bandwidth * 1e3
+    with torch.inference_mode():
+        for span in SPANS:
+            if span > len(static.position):
+                return
+            graphs = Graphs(lambda shape: forward(weights, static, shape), _capture(subject.device))
+            static.past.fill_(span - GRID.widest)
+            shapes = {f"{width}_rows_ms": Shape(width, span, True) for width in GRID.tree_widths}
+            shapes["prefill_512_ms"] = Shape(GRID.widest, span)
+            values = {name: _repeated_ms(partial(graphs.run, shape), subject) for name, shape in shapes.items()}
+            values["times_floor"] = values["1_rows_ms"] / floor
+            yield subject.measured("pass", f"{span} positions", values, "1 row <= 1.3x floor")
+
+
+def attention(subject: Subject, weights: FusedWeights) -> Iterator[Measurement]:
+    """The two ways to attend, for all layers of a pass: decides `cuda_network.FUSED_ATTENTION_ROWS`."""
+    config, like = weights.config, weights.table
+    groups = config.num_attention_heads // config.num_key_value_heads
+
+    def drawn(rows: int) -> torch.Tensor:
+        shape = (config.num_key_value_heads, rows, config.head_dim)
+        return torch.randn(shape, device=like.device).to(like.dtype)
+
+    for span, width in product((512, 2048), ATTENTION_WIDTHS):
+        arguments = (drawn(groups * width), drawn(span), drawn(span), like.new_zeros(groups * width, span))
+        found = {}
+        for name, attend in (("fused_ms", attend_fused), ("products_ms", attend_by_products)):
+            run = partial(attend, *arguments)
+            run()
+            capture = _capture(subject.device)
+            once = _repeated_ms(capture(run) if capture else run, subject)
+            found[name] = once * config.num_hidden_layers
+        yield subject.measured("attention", f"{width} rows, {span} positions", found)
+
+
+def _repeated_ms(run: Callable[[], object], subject: Subject) -> float:
+    """One of many runs with nothing between them."""
+    n = subject.sizes.steps
+
+    def repeat() -> None:
+        for _ in range(n):
+            run()
+
+    return Stopwatch(subject.device).median_ms(repeat, subject.sizes.rounds) / n
+
+
+def tokens(subject: Subject, decoder: CudaDecoder, weights: FusedWeights, bandwidth: float) -> Iterator[Measurement]:
+    """Milliseconds per token of greedy decoding behind a prompt, with everything that the host does."""
+    floor = subject.bytes_per_token / bandwidth * 1e3
+    eager = CudaDecoder(weights, subject.sizes.capacity, capture=not_captured)
+    found = in_turns(
+        {
+            "graphs, argmax on the device": _chosen_ms(decoder, subject),
+            "graphs, logits to the host": _token_ms(decoder, subject),
+            "static shapes, no graphs": _token_ms(eager, subject),
+        },
+        subject.sizes.rounds,
+    )
+    for case, ms in found.items():
+        yield subject.measured("token", case, {"ms": ms, "floor_ms": floor, "times_floor": ms / floor})
+
+
+def _token_ms(decoder: Decoder, subject: Subject) -> Callable[[], float]:
+    watch, prompts, n = Stopwatch(subject.device), Prompts(subject.config), subject.sizes.steps
+
+    def run() -> float:
+        decoder.rewind(0)
+        token = int(decoder.extend(decoder.embed(prompts.ids(subject.sizes.line_prompt))).argmax())
+
+        def decode() -> None:
+            nonlocal token
+            for _ in range(n):
+                token = int(decoder.extend(decoder.embed([token])).argmax())
+
+        return watch.ms(decode) / n
+
+    return run
+
+
+def _chosen_ms(decoder: CudaDecoder, subject: Subject) -> Callable[[], float]:
+    watch, prompts, n = Stopwatch(subject.device), Prompts(subject.config), subject.sizes.steps
+
+    def run() -> float:
+        decoder.rewind(0)
+        decoder.extend(decoder.embed(prompts.ids(subject.sizes.line_prompt)))
+        token = [1]
+
+        def decode() -> None:
+            nonlocal token
+            for _ in range(n):
+                token = decoder.choose(token)
+
+        return watch.ms(decode) / n
+
+    return run
+
+
+def slots(subject: Subject, decoder: CudaDecoder) -> Measurement:
+    """Going to another document and back."""
+    n, watch = subject.sizes.line_prompt, Stopwatch(subject.device)
+    decoder.rewind(0)
+    decoder.extend(decoder.embed(Prompts(subject.config).ids(n)))
+
+    def there_and_back() -> None:
+        decoder.select(1)
+        decoder.select(0)
+
+    ms = watch.median_ms(there_and_back, subject.sizes.rounds) / 2
+    return subject.measured("slots", f"select, {n} positions", {"ms": ms})
+
+
+def _capture(device: torch.device) -> Capture | None:
+    return CudaCapture(torch.cuda.Stream(device)) if device.type == "cuda" else None
+
+
+def _allocated(device: torch.device) -> int:
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0

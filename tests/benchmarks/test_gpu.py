@@ -1,0 +1,59 @@
+"""The GPU benchmark runs from end to end without a GPU, so that a GPU's minutes go into measuring."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.benchmarks import gpu
+from tests.benchmarks.gpu_generating import Rehearsed
+from tests.benchmarks.gpu_subjects import SHAPES, TINY, build, share_equal, vocabulary
+
+TOPICS = {"first token", "compression", "token", "start", "agreement", "pass", "attention", "slots", "line"}
+
+
+@pytest.mark.slow
+def test_every_row_is_measured_and_every_path_writes_the_same_tokens(tmp_path: Path) -> None:
+    assert gpu.main(["--tiny", "--json", str(tmp_path / "rows")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
+    assert {row["benchmark"] for row in rows} == TOPICS
+    assert all(value >= 0 for row in rows for name, value in row["values"].items() if name != "saved_percent")
+    equal = [row["values"]["equal_from_start"] for row in rows if "equal_from_start" in row["values"]]
+    assert equal == [1.0, 1.0, 1.0]  # transformers, drafts off, drafts on
+    off, on = (row["values"]["passes"] for row in rows if row["benchmark"] == "line")
+    assert on < off
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.main([]) == 1
+    assert "--tiny" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "gigabytes"), [("0.5B", 0.99), ("1.5B", 3.09), ("7B", 14.14)])
+def test_the_floor_counts_the_bytes_that_a_token_reads(name: str, gigabytes: float) -> None:
+    """The figures of Qwen2.5-Coder's published parameter counts."""
+    subject = build(name, torch.device("meta"), torch.bfloat16, TINY)
+    assert subject.bytes_per_token / 1e9 == pytest.approx(gigabytes, abs=0.01)
+
+
+def test_the_tokenizer_has_a_word_for_every_id() -> None:
+    made = vocabulary(SHAPES["tiny"].vocab_size)
+    words = {made.token_bytes(i) for i in range(596)}
+    assert len(words) == 596
+    assert b"" not in words
+    assert set(range(596, 600)) == made.control_ids
+
+
+def test_a_rehearsed_drafter_is_wrong_about_every_fourth_token() -> None:
+    drafter = Rehearsed([10, 11, 12, 13, 14, 15], 600)
+    assert drafter.draft([1, 2], 1, None).tokens == (11, 11, 12, 13, 15, 15)
+    assert drafter.draft([1, 2, 10, 11], 1, None).tokens == (12, 13, 15, 15)
+
+
+@pytest.mark.parametrize(("ours", "theirs", "share"), [([1, 2], [1, 2], 1), ([1, 2], [1, 3], 0.5), ([1, 2], [1], 0.5)])
+def test_outputs_agree_as_far_as_they_are_equal(ours: list[int], theirs: list[int], share: float) -> None:
+    assert share_equal(ours, theirs) == share
