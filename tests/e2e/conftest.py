@@ -41,6 +41,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
             "otherwise": "value_one",
             "token_seconds": 0.001,
             "load_seconds": 0.0,
+            "embed_seconds": 0.0,
             "load_error": "",
             "calls": str(tmp_path / "calls.jsonl"),
         }

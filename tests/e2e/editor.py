@@ -30,6 +30,7 @@ class Editor(LanguageClient):
     def __init__(self, configuration: dict[str, Any] | None = None) -> None:
         super().__init__("test-editor", "1", converter_factory=lambda: CONVERTER)
         self.configuration = configuration
+        self.folder_configuration: dict[str | None, dict[str, Any]] = {}  # by the folder's URI
         self.statuses: list[dict[str, Any]] = []
         self.messages: list[str] = []
         self.progress: list[Any] = []
@@ -156,6 +157,8 @@ class Editor(LanguageClient):
         if self._server is not None and self._server.returncode is None:
             self._server.kill()
         await asyncio.wait_for(self.stop(), WAIT_SECONDS)
+        if isinstance(self.protocol.writer, asyncio.StreamWriter):  # of TCP; pygls leaves its socket open
+            self.protocol.writer.close()
         if self._server is not None:
             self._server._transport.close()  # type: ignore[attr-defined]
 
@@ -178,7 +181,7 @@ class Editor(LanguageClient):
 
         @self.feature(types.WORKSPACE_CONFIGURATION)
         def on_configuration(params: types.ConfigurationParams) -> list[Any]:
-            return [self.configuration for _ in params.items]
+            return [self.folder_configuration.get(item.scope_uri, self.configuration) for item in params.items]
 
 
 def _folder(path: Path) -> types.WorkspaceFolder:
