@@ -1,8 +1,9 @@
 """The real server with a model that writes what a script says: `python scripted_server.py SCRIPT.json [arguments]`.
 
 The script's keys: `targets` (documents that the model knows by heart: it writes what follows the prefix), `otherwise`
-(what it writes elsewhere; "checksum": one of the prefix), `token_seconds`, `load_seconds`, `load_error`, `calls`
-(a file that gets one JSON line per call of the model: uri path, what was typed last, how it stopped, the context's paths).
+(what it writes elsewhere; "checksum": one of the prefix), `token_seconds`, `load_seconds`, `embed_seconds` (for a
+batch; may be absent), `load_error`, `calls` (a file that gets one JSON line per call of the model: uri path, what was
+typed last, how it stopped, the context's paths).
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ class HashEncoder:
 
     fingerprint = "hash-encoder"
 
+    def __init__(self, embed_seconds: float = 0.0) -> None:
+        self._embed_seconds = embed_seconds
+
     def embed(self, texts: Sequence[str]) -> SimpleNamespace:
+        time.sleep(self._embed_seconds)
         return self._nodes([text.encode() for text in texts])
 
     def fuse(self, groups: Sequence[np.ndarray]) -> SimpleNamespace:
@@ -102,7 +107,9 @@ def load_script(script: dict[str, Any]) -> Callable[[Settings], Engine]:
         if script["load_error"]:
             raise WeightsError(script["load_error"])
         print("a stray print must not reach the protocol", flush=True)
-        return Engine(ScriptedCompleter(script), HashEncoder(), "scripted", (), time.monotonic())
+        return Engine(
+            ScriptedCompleter(script), HashEncoder(script.get("embed_seconds", 0.0)), "scripted", (), time.monotonic()
+        )
 
     return load
 
