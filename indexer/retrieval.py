@@ -62,7 +62,7 @@ class Hit:
 
     `score` is the fused score, comparable within a level. A hit whose path is the query's is of the file being edited.
 
-    `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors (only where the query had no key).
+    `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors yet: its words and names are known before.
     """
 
     path: str
@@ -245,8 +245,7 @@ class Search:
                 break
             here = places[id].path == self._query.path
             words = frozenset(terms(content.text))
-            unusable = self._query.key is not None and not content.memory.size
-            if unusable or (here and from_here >= self._settings.same_file) or any(_alike(words, o) for o in seen):
+            if (here and from_here >= self._settings.same_file) or any(_alike(words, other) for other in seen):
                 continue
             from_here += here
             seen.append(words)

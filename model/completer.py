@@ -197,8 +197,9 @@ class Completer:
     def _pseudo(self, place: Place, found: Sequence[ContextItem]) -> _Context:
         """Pseudo-tokens of the best items and, in hybrid mode, exact signatures: a vector cannot spell a name."""
         assert self.model.pseudo is not None  # `mode` saw to it
-        n_items = self._head_budget(self._settings.pseudo_tokens) // max(1, len(found[0].memory)) if found else 0
-        items = tuple(found[:n_items])
+        embedded = [item for item in found if item.memory.size]  # an index in the making knows some by their words only
+        budget = self._head_budget(self._settings.pseudo_tokens)
+        items = tuple(embedded[: budget // len(embedded[0].memory)]) if embedded else ()
         head = empty_head(self.model.decoder.hidden_size)
         if items:
             # The worst first: the best stands nearest to the cursor.
@@ -209,6 +210,7 @@ class Completer:
             room = self._head_budget(len(head.ids) + self._settings.signature_tokens) - len(head.ids)
             documents = fit_documents(self.model.vocabulary, signatures, room)
             head = Head((*head.ids, *worst_first(documents)), head.pseudo)
+            items += tuple(item for item in found if item.signature and not item.memory.size)
         return _Context(place, head, items)
 
     def _head_budget(self, wanted: int) -> int:

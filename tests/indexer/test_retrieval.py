@@ -224,6 +224,23 @@ def test_lone_surrogates_in_an_open_document(index, root):
     assert index.overlay(root / "x.py", "name_with = '\ud83d'\n").chunks == 1
 
 
+def test_words_and_names_are_found_before_any_vector_is_there(open_index, write, embedder):
+    key, embed = embedder.embed(["anything"]).keys[0].astype(np.float32), embedder.embed
+
+    def fail(texts):
+        raise RuntimeError("busy")
+
+    write("settings/parser.py", PARSER)
+    index, embedder.embed = open_index(), fail
+    with pytest.raises(RuntimeError):
+        index.update()
+    query = Query("main.py", "ConfigParser(", "", key)
+    assert [(hit.path, hit.memory.size) for hit in chunks(index, query)] == [("settings/parser.py", 0)]
+    embedder.embed = embed
+    index.update()
+    assert [(hit.path, hit.memory.size) for hit in chunks(index, query)] == [("settings/parser.py", 16)]
+
+
 def test_words_of_an_open_document_count_before_the_embedder_answers(index, root, embedder):
     def fail(texts):
         raise RuntimeError("busy")

@@ -124,6 +124,15 @@ def test_few_or_no_items_are_no_error(completer: Completer, mode: str, items: li
     assert completer.complete(replace(REQUEST, context=mode), Repository(items)).tokens == 8
 
 
+@pytest.mark.parametrize(
+    ("mode", "read"), [("snippets", ["new", "m0", "m1"]), ("pseudo", ["m0", "m1"]), ("hybrid", ["m0", "m1", "new"])]
+)
+def test_what_has_no_vectors_yet_is_read_as_text_alone(completer: Completer, mode: str, read: list[str]) -> None:
+    new = replace(found(1)[0], path="pkg/new.py", memory=np.zeros((0, 0), np.float16), signature="def new(x):")
+    result = completer.complete(replace(REQUEST, context=mode), Repository([new, *found(2)]))
+    assert [item.path for item in result.context] == [f"pkg/{name}.py" for name in read]
+
+
 def test_without_retrieval_it_completes_from_the_file(completer: Completer) -> None:
     result = completer.complete(REQUEST, None)
     assert (result.mode, result.context, result.tokens) == ("none", (), 8)
