@@ -8,6 +8,7 @@ from indexer.chunking import language_of
 from indexer.database import default_cache_dir
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index, IndexStats
+from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.retrieval import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable
 from indexer.settings import IndexSettings, RetrievalSettings
@@ -25,6 +26,9 @@ __all__ = [
     "Index",
     "IndexSettings",
     "IndexStats",
+    "LineIndex",
+    "LinePlace",
+    "Lines",
     "Match",
     "Progress",
     "Query",

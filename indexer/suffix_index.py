@@ -86,17 +86,27 @@ class Segment:
 
     def following(self, found: tuple[int, int], limit: int, width: int, without: str) -> np.ndarray:
         """int32 [k <= limit, width]: what follows the places of a range, sampled evenly where there are more."""
-        low, high = found
-        rows = np.arange(low, high) if high - low <= limit else np.linspace(low, high - 1, limit).astype(np.int64)
-        places = self.order[rows]
-        hidden = self.paths.get(without)
-        if hidden is not None or not self.alive.all():
-            owners = np.searchsorted(self.starts, places, side="right") - 1
-            places = places[self.alive[owners] & (owners != (-1 if hidden is None else hidden))]
+        places, _ = self._places(found, limit, without)
         ahead = np.minimum(places[:, None] + np.arange(1, width + 1), len(self.tokens) - 1)
         rows = self.tokens[ahead]
         rows[np.logical_or.accumulate(rows == _END, axis=1)] = _END
         return rows
+
+    def positions(self, found: tuple[int, int], limit: int, without: str) -> list[tuple[str, int]]:
+        """Path and position in the file of the tokens that follow the places of a range, sampled in the same way."""
+        places, owners = self._places(found, limit, without)
+        names = tuple(self.paths)
+        offsets = places + 1 - self.starts[owners]
+        return [(names[owner], offset) for owner, offset in zip(owners.tolist(), offsets.tolist(), strict=True)]
+
+    def _places(self, found: tuple[int, int], limit: int, without: str) -> tuple[np.ndarray, np.ndarray]:
+        """Living places of a range but those in the path `without`, and the number of the file that each lies in."""
+        low, high = found
+        rows = np.arange(low, high) if high - low <= limit else np.linspace(low, high - 1, limit).astype(np.int64)
+        places = self.order[rows]
+        owners = np.searchsorted(self.starts, places, side="right") - 1
+        counts = self.alive[owners] & (owners != self.paths.get(without, -1))
+        return places[counts], owners[counts]
 
 
 def build_segment(files: Mapping[str, np.ndarray]) -> Segment:
@@ -203,6 +213,23 @@ class SuffixIndex:
             if len(rows):
                 n_before = n_places
                 yield Match(length, _sample(rows, limit))
+
+    def positions(
+        self, context: Sequence[int], *, longest: int = MAX_CONTEXT, limit: int = 64, without: str = ""
+    ) -> list[tuple[str, int]]:
+        """Where an end of `context` stands: path and position in the file of the token behind it.
+
+        At most `limit`; where more tokens match comes first, and of equal ones what is first by path and position.
+        """
+        found = [(segment, segment.narrow(context, longest)) for segment in self._segments]
+        positions: dict[tuple[str, int], None] = {}
+        for length in range(max((len(ranges) for _, ranges in found), default=0), 0, -1):
+            parts = [(segment, ranges[length - 1]) for segment, ranges in found if len(ranges) >= length]
+            here = [position for segment, part in parts for position in segment.positions(part, limit, without)]
+            positions.update(dict.fromkeys(sorted(here)))
+            if len(positions) >= limit:
+                break
+        return list(positions)[:limit]
 
 
 def _merged(segments: Sequence[Segment], new: Mapping[str, np.ndarray]) -> Iterator[Segment]:
