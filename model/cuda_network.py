@@ -7,6 +7,7 @@ number back from the device or lets a Python number depend on the sequence, so t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -72,6 +73,9 @@ class StaticTensors:
     rotary: Tensor  # [length, 2, head_dim]: cosine and signed sine of each position
     cache: Tensor  # [layers, 2 * kv heads, length, head_dim]: keys, then values
     logits: Tensor  # [widest tree, vocab] float32: what comes out
+
+
+LayerStep = Callable[[Qwen2Config, LayerWeights, Tensor, Tensor, Tensor, Tensor, Tensor], None]
 
 
 def fuse(network: Qwen2) -> FusedWeights:
@@ -140,11 +144,13 @@ def _rotary_table(config: Qwen2Config, positions: Tensor) -> Tensor:
     return torch.stack([cos[0, 0], torch.cat([-sin[0, 0, :, :half], sin[0, 0, :, half:]], dim=-1)], dim=1)
 
 
-def forward(weights: FusedWeights, static: StaticTensors, shape: Shape) -> None:
+def forward(weights: FusedWeights, static: StaticTensors, shape: Shape, layer_step: LayerStep | None = None) -> None:
     """One pass over the first `shape.width` vectors; writes their keys and values, and logits.
 
-    Rows beyond those that count are padding: they write behind the sequence, where nothing looks.
+    Rows beyond those that count are padding: they write behind the sequence, where nothing looks. `layer_step` stands
+    in for `add_layer`, compiled for instance.
     """
+    step = layer_step or add_layer
     width = shape.width
     x = static.vectors[:width].clone()
     table = static.tree if shape.tree else static.causal
@@ -155,13 +161,13 @@ def forward(weights: FusedWeights, static: StaticTensors, shape: Shape) -> None:
     bias = bias.expand(groups, -1, -1).reshape(groups * width, shape.span)
     rows = static.past + static.row[:width]
     for layer, cache in zip(weights.layers, static.cache, strict=True):
-        _layer(weights.config, layer, x, rotary, bias, rows, cache)
+        step(weights.config, layer, x, rotary, bias, rows, cache)
     x = _norm(weights.config, x, weights.norm)
     wanted = x if shape.tree else x.index_select(0, static.last)
     static.logits[: len(wanted)].copy_(F.linear(wanted, weights.head))
 
 
-def _layer(
+def add_layer(
     config: Qwen2Config, layer: LayerWeights, x: Tensor, rotary: Tensor, bias: Tensor, rows: Tensor, cache: Tensor
 ) -> None:
     """Add a layer's output to x [width, hidden] in place; `cache` is the layer's [2 * kv heads, length, head_dim]."""

@@ -72,6 +72,7 @@ def _measured(subject: Subject, bandwidth: float, *, peers: bool) -> Iterator[Me
     if theirs:
         yield gpu_generating.agreement(subject, generator, ids, theirs)
     yield from gpu_decoding.passes(subject, weights, bandwidth)
+    yield from gpu_decoding.compiled_passes(subject, weights, subject.sizes.span)
     yield from gpu_decoding.attention(subject, weights)
     yield from gpu_decoding.tokens(subject, decoder, weights, bandwidth)
     yield gpu_decoding.slots(subject, decoder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import product
 
@@ -11,7 +11,17 @@ import torch
 
 from model.cuda_decoder import CudaDecoder
 from model.cuda_graphs import GRID, Capture, CudaCapture, Graphs
-from model.cuda_network import FusedWeights, Shape, allocate, attend_by_products, attend_fused, forward, fuse
+from model.cuda_network import (
+    FusedWeights,
+    Shape,
+    StaticTensors,
+    add_layer,
+    allocate,
+    attend_by_products,
+    attend_fused,
+    forward,
+    fuse,
+)
 from model.decoder import Decoder
 from model.torch_decoder import TorchDecoder
 from tests.benchmarks.gpu_subjects import Prompts, Stopwatch, Subject, in_turns
@@ -66,18 +76,37 @@ def started(subject: Subject) -> tuple[FusedWeights, CudaDecoder, Measurement]:
 def passes(subject: Subject, weights: FusedWeights, bandwidth: float) -> Iterator[Measurement]:
     """A pass of each width and span by itself, on the device alone: no token comes or goes."""
     static = allocate(weights, GRID.length(subject.sizes.capacity), GRID.widest, GRID.widest_tree)
-    floor = subject.bytes_per_token / bandwidth * 1e3
-    with torch.inference_mode():
-        for span in SPANS:
-            if span > len(static.position):
-                return
-            graphs = Graphs(lambda shape: forward(weights, static, shape), _capture(subject.device))
-            static.past.fill_(span - GRID.widest)
-            shapes = {f"{width}_rows_ms": Shape(width, span, True) for width in GRID.tree_widths}
+    capture = _capture(subject.device)
+    for span in SPANS:
+        if span <= len(static.position):
+            shapes = {f"{width}_rows_ms": Shape(width, span, width > 1) for width in GRID.tree_widths}
             shapes["prefill_512_ms"] = Shape(GRID.widest, span)
-            values = {name: _repeated_ms(partial(graphs.run, shape), subject) for name, shape in shapes.items()}
-            values["times_floor"] = values["1_rows_ms"] / floor
+            graphs = Graphs(partial(forward, weights, static), capture)
+            values = _pass_costs(subject, static, graphs, shapes)
+            values["times_floor"] = values["1_rows_ms"] / (subject.bytes_per_token / bandwidth * 1e3)
             yield subject.measured("pass", f"{span} positions", values, "1 row <= 1.3x floor")
+
+
+def compiled_passes(subject: Subject, weights: FusedWeights, span: int) -> Iterator[Measurement]:
+    """The same with every layer compiled, and how long that takes: too long to let a user wait, if it is worth it."""
+    static = allocate(weights, GRID.length(subject.sizes.capacity), GRID.widest, GRID.widest_tree)
+    backend = "inductor" if subject.device.type == "cuda" else "eager"
+    layer = torch.compile(add_layer, dynamic=False, fullgraph=True, backend=backend)
+    step = partial(forward, weights, static, layer_step=layer)
+    for width in (1, 16):
+        shape = Shape(width, span, width > 1)
+        with torch.inference_mode():
+            compile_ms = Stopwatch(subject.device).ms(partial(step, shape))
+        values = _pass_costs(subject, static, Graphs(step, _capture(subject.device)), {f"{width}_rows_ms": shape})
+        yield subject.measured("pass", f"compiled, {span} positions", {**values, "compile_s": compile_ms / 1e3})
+
+
+def _pass_costs(
+    subject: Subject, static: StaticTensors, graphs: Graphs, shapes: Mapping[str, Shape]
+) -> dict[str, float]:
+    with torch.inference_mode():
+        static.past.fill_(next(iter(shapes.values())).span - GRID.widest)
+        return {name: _repeated_ms(partial(graphs.run, shape), subject) for name, shape in shapes.items()}
 
 
 def attention(subject: Subject, weights: FusedWeights) -> Iterator[Measurement]:
@@ -89,13 +118,13 @@ def attention(subject: Subject, weights: FusedWeights) -> Iterator[Measurement]:
         shape = (config.num_key_value_heads, rows, config.head_dim)
         return torch.randn(shape, device=like.device).to(like.dtype)
 
+    capture = _capture(subject.device)
     for span, width in product((512, 2048), ATTENTION_WIDTHS):
         arguments = (drawn(groups * width), drawn(span), drawn(span), like.new_zeros(groups * width, span))
         found = {}
         for name, attend in (("fused_ms", attend_fused), ("products_ms", attend_by_products)):
             run = partial(attend, *arguments)
             run()
-            capture = _capture(subject.device)
             once = _repeated_ms(capture(run) if capture else run, subject)
             found[name] = once * config.num_hidden_layers
         yield subject.measured("attention", f"{width} rows, {span} positions", found)

@@ -27,13 +27,15 @@ N_PSEUDO = 10  # as LlavaCode has them
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. Lengths are in tokens; `compressions`: prompts before and after, of LlavaCode's tables."""
+    """How much is measured. Lengths are in tokens; `compressions`: prompts before and after, of LlavaCode's tables;
+    `span`: positions that compiled passes look at."""
 
     prompts: tuple[int, ...] = (512, 1024, 2048, 4096)
     compressions: tuple[tuple[int, int], ...] = ((2500, 2010), (2000, 1510), (1500, 1010))
     line_prompt: int = 1500
     line: int = 24
     capacity: int = 4224
+    span: int = 2048
     steps: int = 64  # tokens per timing of one token
     rounds: int = 5
 
@@ -45,6 +47,7 @@ TINY = Sizes(
     line_prompt=30,
     line=8,
     capacity=128,
+    span=512,
     steps=4,
     rounds=1,
 )
