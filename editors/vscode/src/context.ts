@@ -3,10 +3,14 @@ import { type QuickPickItem, Range, Uri, commands, window, workspace } from "vsc
 /** A place of the repository that a suggestion was made from. Lines count from 1; 0 stands for a whole directory. */
 interface Source {
   readonly path: string;
+  /** Empty when the document lay in no folder. */
+  readonly uri: string;
   readonly firstLine: number;
   readonly lastLine: number;
   readonly level: string;
   readonly score: number;
+  /** Names that the suggestion has from here. */
+  readonly names: readonly string[];
 }
 
 /** What the server command `hef-lsp.context` gives; null before the first suggestion. */
@@ -48,13 +52,14 @@ function choice(source: Source): Choice {
   return {
     label: `${source.path || "whole repository"}${lines}`,
     description: `${source.level}, score ${source.score.toFixed(3)}`,
+    ...(source.names.length > 0 && { detail: `gave ${source.names.join(", ")}` }),
     source,
   };
 }
 
 async function open(source: Source): Promise<void> {
-  const uri = await find(source.path);
-  if (uri === undefined) {
+  const uri = Uri.parse(source.uri);
+  if (!(await exists(uri))) {
     void window.showWarningMessage(`hef-lsp: ${source.path} is not there any more.`);
   } else if (source.firstLine > 0) {
     const selection = new Range(source.firstLine - 1, 0, source.lastLine, 0);
@@ -64,16 +69,11 @@ async function open(source: Source): Promise<void> {
   }
 }
 
-/** Paths are relative to the folder that they were indexed in. */
-async function find(path: string): Promise<Uri | undefined> {
-  for (const folder of workspace.workspaceFolders ?? []) {
-    const uri = Uri.joinPath(folder.uri, path);
-    try {
-      await workspace.fs.stat(uri);
-      return uri;
-    } catch {
-      continue; // another folder's
-    }
+async function exists(uri: Uri): Promise<boolean> {
+  try {
+    await workspace.fs.stat(uri);
+    return true;
+  } catch {
+    return false;
   }
-  return undefined;
 }

@@ -1,43 +1,41 @@
 import { type ExtensionContext, commands, window, workspace } from "vscode";
 import { type Used, showContext } from "./context";
 import { Doctor } from "./doctor";
-import { type Counts, Tally, told } from "./rates";
+import { type Rates, showRates } from "./rates";
 import { Server } from "./server";
 import { OWN_NAMES, SECTION, toggleLanguage, toggleSuggestions } from "./settings";
-import { Suggestions } from "./suggestions";
 
-const COUNTS = "counts"; // their place in this workspace's state; they never leave the machine
 const BRIEFLY_MS = 3000;
+const SETTLED_MS = 500; // the server takes over new settings meanwhile
 
 let server: Server | undefined; // VS Code calls `deactivate` without a context
 
 export function activate(context: ExtensionContext): void {
   const log = window.createOutputChannel("hef-lsp", { log: true });
-  const store = context.workspaceState;
-  const tally = new Tally(store.get<Counts>(COUNTS), (counts) => void store.update(COUNTS, counts));
-  const suggestions = new Suggestions(tally);
   const doctor = new Doctor();
-  const running = new Server(log, suggestions);
+  const running = new Server(log);
   server = running;
   const on = (name: string, call: () => unknown) => commands.registerCommand(`${SECTION}.${name}`, call);
   context.subscriptions.push(
     log,
-    suggestions,
     doctor,
     running,
     on("restart", () => running.restart()),
     on("showLogs", () => log.show()),
     on("showContext", async () => showContext(await running.execute<Used | null>("context"))),
     on("doctor", async () => doctor.examine(await running.locate())),
-    on("showRates", () => showRates(tally)),
+    on("showRates", async () => showRates((await running.execute<{ suggestions: Rates }>("status")).suggestions)),
     on("toggle", () => toggle("everywhere")),
     on("toggleWorkspace", () => toggle("workspace")),
     on("toggleLanguage", () => toggleHere()),
     workspace.onDidOpenTextDocument(() => running.startIfNeeded()),
+    window.onDidChangeActiveTextEditor(() => running.refresh()),
     workspace.onDidGrantWorkspaceTrust(() => running.restart()),
     workspace.onDidChangeConfiguration((event) => {
       if (OWN_NAMES.some((name) => event.affectsConfiguration(name))) {
         void running.restart();
+      } else if (event.affectsConfiguration(SECTION)) {
+        setTimeout(() => void running.refresh(), SETTLED_MS);
       }
     }),
   );
@@ -46,13 +44,6 @@ export function activate(context: ExtensionContext): void {
 
 export async function deactivate(): Promise<void> {
   await server?.shutdown();
-}
-
-async function showRates(tally: Tally): Promise<void> {
-  const sentence = `hef-lsp: ${told(tally.counts)} Counted in this workspace, on this machine only.`;
-  if ((await window.showInformationMessage(sentence, "Reset")) === "Reset") {
-    tally.reset();
-  }
 }
 
 async function toggle(where: "everywhere" | "workspace"): Promise<void> {

@@ -14,7 +14,6 @@ import { ServerMissing, locateServer } from "./locate";
 import { PythonEnvironment } from "./python";
 import { SECTION, extensionSettings, forServer } from "./settings";
 import { type Status, StatusItem } from "./status";
-import { type Suggestions } from "./suggestions";
 
 const MAX_RESTARTS = 4;
 const RESTARTS_MS = 3 * 60_000;
@@ -29,10 +28,7 @@ export class Server implements Disposable {
   private last: Promise<void> = Promise.resolve();
   private isRestartQueued = false;
 
-  constructor(
-    private readonly log: LogOutputChannel,
-    private readonly suggestions: Suggestions,
-  ) {
+  constructor(private readonly log: LogOutputChannel) {
     this.python = new PythonEnvironment(log, () => void this.followEnvironment());
   }
 
@@ -59,8 +55,20 @@ export class Server implements Disposable {
   }
 
   /** The result of a command that the server offers. Rejects when it does not run. */
-  async execute<Result>(name: string): Promise<Result> {
-    return await commands.executeCommand<Result>(`${SECTION}.${name}`);
+  async execute<Result>(name: string, ...given: unknown[]): Promise<Result> {
+    return await commands.executeCommand<Result>(`${SECTION}.${name}`, ...given);
+  }
+
+  /** Show what the status is where the user is now: a document may have reasons of its own. */
+  async refresh(): Promise<void> {
+    const { client } = this;
+    if (client?.state === State.Running) {
+      const uri = window.activeTextEditor?.document.uri.toString();
+      const status = await this.execute<Status>("status", ...(uri === undefined ? [] : [uri]));
+      if (client === this.client) {
+        this.status.show(status);
+      }
+    }
   }
 
   /** The program that a start would run now. Throws ServerMissing. */
@@ -101,7 +109,10 @@ export class Server implements Disposable {
     this.program = await this.locate();
     const client = this.create(this.program, selector);
     this.client = client;
-    client.onNotification("hef-lsp/status", (status: Status) => this.status.show(status));
+    client.onNotification("hef-lsp/status", (status: Status) => {
+      this.status.show(status);
+      void this.refresh();
+    });
     client.onDidChangeState(({ newState }) => this.follow(client, newState));
     await client.start();
   }
@@ -145,17 +156,6 @@ export class Server implements Disposable {
   /** The server asks for its settings, and is told only that they have changed. */
   private middleware(): Middleware {
     return {
-      provideInlineCompletionItems: async (document, position, context, token, next) => {
-        const answer = await next(document, position, context, token);
-        this.suggestions.offered(document, answer);
-        return answer;
-      },
-      executeCommand: (command, args: unknown[], next) => {
-        if (command === `${SECTION}.accepted`) {
-          this.suggestions.accepted(Number(args[0]));
-        }
-        return next(command, args) as unknown;
-      },
       workspace: {
         configuration: async (params, token, next) => {
           const answers = await next(params, token);

@@ -8,6 +8,8 @@ export interface Status {
   readonly nextStep: string;
   readonly model: string;
   readonly notes: readonly string[];
+  /** About the document that was asked about. */
+  readonly document?: { readonly suggests: boolean; readonly reason: string; readonly nextStep: string };
 }
 
 const SEVERITY: Partial<Record<Status["state"], LanguageStatusSeverity>> = {
@@ -51,10 +53,15 @@ export class StatusItem implements Disposable {
   }
 
   show(status: Status): void {
-    const detail = [status.reason, status.nextStep, status.model, ...status.notes].filter(Boolean).join(" · ");
-    const busy = status.state === "loading" || status.state === "indexing";
-    const severity = SEVERITY[status.state] ?? LanguageStatusSeverity.Information;
-    this.set(status.message, detail, severity, busy, STEP[status.state]);
+    const { state, document } = status;
+    if (document?.suggests === false && state !== "error" && state !== "disabled") {
+      const detail = joined(document.reason, document.nextStep);
+      this.set("No suggestions in this file.", detail, LanguageStatusSeverity.Warning, false, LOGS);
+      return;
+    }
+    const detail = joined(status.reason, status.nextStep, status.model, ...status.notes);
+    const busy = state === "loading" || state === "indexing";
+    this.set(status.message, detail, SEVERITY[state] ?? LanguageStatusSeverity.Information, busy, STEP[state]);
   }
 
   dispose(): void {
@@ -68,4 +75,8 @@ export class StatusItem implements Disposable {
     this.item.busy = busy;
     this.item.command = step;
   }
+}
+
+function joined(...parts: string[]): string {
+  return parts.filter(Boolean).join(" · ");
 }

@@ -1,0 +1,189 @@
+"""The extension's commands, its status item and its settings in a real VS Code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.editors.vscode.conftest import HEAD, LINE, Session, Start, new_repository
+from tests.editors.vscode.workbench import EXTENSION, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+GHOST = "turn area(width, height) * 2"
+
+
+@pytest.fixture(scope="module")
+def session(start_vscode: Start) -> Session:
+    session = start_vscode()
+    session.vscode.edit(session.folder / "first.py", "")
+    session.vscode.wait_for_status("Ready")
+    return session
+
+
+def test_every_command_is_there(session: Session) -> None:
+    declared = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))["contributes"]["commands"]
+    known = session.vscode.api("return await vscode.commands.getCommands(true)")
+    assert {command["command"] for command in declared} <= set(known)
+    assert len(declared) == 11
+    session.vscode.press("F1")
+    session.vscode.type("hef-lsp: ")
+    wait_for(lambda: session.vscode.evaluate("document.querySelectorAll('.quick-input-list-row').length > 5"), "a list")
+    session.vscode.screenshot("commands")
+    session.vscode.press("Escape")
+
+
+def test_the_context_of_the_last_suggestion_is_shown_and_opened(session: Session) -> None:
+    vscode = session.vscode
+    vscode.edit(session.folder / "context.py", HEAD)
+    vscode.type("    re")
+    vscode.wait_for_ghost(GHOST)
+    vscode.api("void vscode.commands.executeCommand('hef-lsp.showContext')")
+    wait_for(
+        lambda: "shapes.py:1-2" in vscode.evaluate("document.querySelector('.quick-input-widget').innerText"), "it"
+    )
+    vscode.screenshot("context")
+    vscode.type("shapes.py:1")
+    vscode.press("Enter")
+    opened = "return vscode.window.activeTextEditor.document.fileName.split('/').pop()"
+    wait_for(lambda: vscode.api(opened) == "shapes.py", "the place")
+    assert vscode.api("return vscode.window.activeTextEditor.selection.start.line") == 0
+
+
+def test_accept_and_kept_rates_are_told(session: Session) -> None:
+    vscode = session.vscode
+    vscode.command("hef-lsp.restart")
+    vscode.wait_for_status("Ready")
+    vscode.command("hef-lsp.showRates")
+    wait_for(lambda: any("No suggestion was made yet" in text for text in vscode.notifications()), "the message")
+    vscode.edit(session.folder / "rates.py", HEAD)
+    vscode.type("    re")
+    vscode.wait_for_ghost(GHOST)
+    vscode.press("Tab")
+    vscode.wait_for_text(HEAD + LINE.rstrip())
+    vscode.command("notifications.clearAll")
+    vscode.command("hef-lsp.showRates")
+    wait_for(
+        lambda: any("1 accepted" in text for text in vscode.notifications()), "it", lambda: str(vscode.notifications())
+    )
+    assert "1 of these still there (100 %)" in vscode.notifications()[0]
+    vscode.screenshot("rates")
+    vscode.command("notifications.clearAll")
+
+
+def test_indexing_pauses_and_resumes(session: Session) -> None:
+    vscode = session.vscode
+    vscode.command("hef-lsp.pause")
+    vscode.wait_for_status("Indexing is paused")
+    vscode.hover('[id="status.languageStatus"]')
+    wait_for(lambda: vscode.evaluate("document.querySelector('.workbench-hover')?.innerText.includes('Resume')"), "it")
+    vscode.screenshot("paused")
+    vscode.command("hef-lsp.resume")
+    vscode.wait_for_status("Ready")
+    vscode.command("hef-lsp.reindex")
+    vscode.wait_for_status("Ready")
+
+
+def test_suggestions_are_turned_off_and_on_everywhere_in_a_workspace_and_in_a_language(session: Session) -> None:
+    vscode = session.vscode
+    vscode.edit(session.folder / "toggled.py", HEAD)
+    for command, off in [
+        ("toggle", "Suggestions are off"),
+        ("toggleLanguage", "Suggestions are off for python"),
+        ("toggleWorkspace", "Suggestions are off"),
+    ]:
+        vscode.command(f"hef-lsp.{command}")
+        vscode.wait_for_status(off)
+        vscode.command(f"hef-lsp.{command}")
+        vscode.wait_for_status("Ready")
+    assert json.loads((session.folder / ".vscode" / "settings.json").read_text(encoding="utf-8")) == {
+        "hef-lsp.completion.enabled": True
+    }
+    vscode.type("    re")
+    vscode.wait_for_ghost(GHOST)
+
+
+def test_a_file_in_which_nothing_is_suggested_says_why(session: Session) -> None:
+    vscode = session.vscode
+    (session.folder / ".gitignore").write_text("ignored.py\n", encoding="utf-8")
+    vscode.edit(session.folder / "ignored.py", HEAD)
+    vscode.wait_for_status("The file is ignored")
+    vscode.edit(session.folder / "other.py", HEAD)
+    vscode.wait_for_status("Ready")
+
+
+def test_a_wrong_setting_is_told_once_and_the_others_hold(session: Session) -> None:
+    vscode = session.vscode
+    vscode.configure(**{"hef-lsp__completion__maxLines": 0})
+    wait_for(lambda: any("completion.maxLines" in text for text in vscode.notifications()), "the message")
+    vscode.configure(**{"hef-lsp__completion__maxLines": None})
+    vscode.command("notifications.clearAll")
+
+
+def test_the_extension_s_own_settings_are_kept_from_the_server(session: Session) -> None:
+    answers = [
+        entry["message"]["result"]
+        for entry in session.messages()
+        if entry["from"] == "editor" and isinstance(entry["message"].get("result"), list)
+    ]
+    sections = [section for answer in answers for section in answer if isinstance(section, dict)]
+    assert sections
+    assert all("completion" in section and "path" not in section for section in sections)
+
+
+def test_the_doctor_s_report_is_shown(start_vscode: Start) -> None:
+    session = start_vscode(load_error="The folder is empty.")
+    vscode = session.vscode
+    vscode.edit(session.folder / "ill.py", HEAD)
+    vscode.wait_for_status("The folder is empty.")
+    vscode.screenshot("no-model")
+    vscode.command("hef-lsp.doctor")
+    report = vscode.text()
+    assert "python:" in report
+    assert vscode.api("return vscode.window.activeTextEditor.document.uri.scheme") == "hef-lsp-doctor"
+    vscode.screenshot("doctor")
+
+
+def test_each_folder_of_a_workspace_has_its_index_and_its_settings(start_vscode: Start) -> None:
+    def prepare(folder: Path) -> None:
+        off = {"hef-lsp.completion.enabled": False}
+        for name, settings in {"one": {}, "two": off}.items():
+            new_repository(folder / name)
+            (folder / name / ".vscode").mkdir()
+            (folder / name / ".vscode" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        both = {"folders": [{"path": "one"}, {"path": "two"}]}
+        (folder / "both.code-workspace").write_text(json.dumps(both), encoding="utf-8")
+
+    session = start_vscode(prepare=prepare, place="both.code-workspace")
+    vscode = session.vscode
+    vscode.edit(session.folder / "two" / "off.py", HEAD)
+    vscode.wait_for_status("Suggestions are off")
+    vscode.edit(session.folder / "one" / "on.py", HEAD)
+    vscode.wait_for_status("Ready")
+    vscode.type("    re")
+    vscode.wait_for_ghost(GHOST)
+
+
+def test_the_cells_of_a_notebook_are_read_as_one(start_vscode: Start) -> None:
+    first, last = "from shapes import area", "def double(width, height):\n"
+    session = start_vscode(targets=[f"{first}\n\n{last}{LINE}"])
+    vscode = session.vscode
+    vscode.api(
+        """const cell = (text) => new vscode.NotebookCellData(vscode.NotebookCellKind.Code, text, 'python');
+        const data = new vscode.NotebookData([cell(first), cell(last)]);
+        const notebook = await vscode.workspace.openNotebookDocument('jupyter-notebook', data);
+        await vscode.window.showNotebookDocument(notebook, { selections: [new vscode.NotebookRange(1, 2)] });
+        await vscode.commands.executeCommand('notebook.cell.edit');
+        await vscode.commands.executeCommand('cursorBottom')""",
+        first=first,
+        last=last + "    r",
+    )
+    vscode.wait_for_status("Ready")
+    vscode.type("e")
+    vscode.wait_for_ghost(GHOST)
+    vscode.screenshot("notebook")
+    vscode.press("Tab")
+    cells = "return vscode.window.activeNotebookEditor.notebook.getCells().map((cell) => cell.document.getText())"
+    wait_for(lambda: vscode.api(cells) == [first, last + LINE.rstrip()], "the cell's text")
