@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from model.drafter import Drafter, Parts
+from model.cursor import LineStore
 from model.generator import Clock, Generation, Generator, Limits, Mixer, Stopped, never, never_finished
 from model.prompt import (
     PSEUDO,
@@ -25,9 +27,11 @@ from model.prompt import (
     fit_documents,
     worst_first,
 )
-from model.settings import CONTEXT_MODES, ModelSettings
+from model.settings import CONTEXT_MODES, DraftSettings, ModelSettings
 from model.sticky import Place, drifted
 from model.token_stores import Tokens
+
+_LEARNED_CHARS = 200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
 
 if TYPE_CHECKING:  # The server builds requests before torch is imported.
     from model.weights import LoadedModel
@@ -80,7 +84,9 @@ class Request:
     deadline_ms: float = 1000.0
     finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
     generation: int = 0  # of the index; another one makes the held context stale
-    tokens: Tokens | None = None  # of the repository, the document at `path` among them as it was
+    tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at
+    packages: Tokens | None = None  # of what is installed
+    lines: LineStore | None = None  # of the repository
 
 
 # What changes the model's scores for one request, given its prompt; None: nothing does.
@@ -126,11 +132,14 @@ class Completer:
         settings: ModelSettings = ModelSettings(),
         clock: Clock = time.perf_counter,
         mixing: Mixing = _unmixed,
+        drafts: DraftSettings = DraftSettings(),
+        draft_parts: Parts = Parts(),
     ) -> None:
         self.model = model
         self._settings = settings
         self._clock = clock
         self._mixing = mixing
+        self._drafter = Drafter(model.vocabulary, drafts, draft_parts) if drafts.enabled else None
         self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock)
         self._held: _Context | None = None
 
@@ -148,7 +157,7 @@ class Completer:
         prefix, begin = at_token_boundary(request.prefix)
         prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
         limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
-        generation = self._generator.generate(prompt, limits, mixer=self._mixing(request, prompt))
+        generation = self._generate(request, prompt, limits)
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
@@ -156,6 +165,21 @@ class Completer:
             "total": (self._clock() - start) * 1e3,
         }
         return _completion(generation, timings, context.items, mode)
+
+    def accepted(self, prefix: str, text: str) -> None:
+        """The user took `text` behind `prefix`: what is accepted once is often wanted again."""
+        if self._drafter:
+            context = self.model.vocabulary.encode(prefix[-_LEARNED_CHARS:])
+            self._drafter.learn(context, self.model.vocabulary.encode(text))
+
+    def _generate(self, request: Request, prompt: Prompt, limits: Limits) -> Generation:
+        mixer = self._mixing(request, prompt)
+        if self._drafter is None:
+            return self._generator.generate(prompt, limits, mixer=mixer)
+        place = self._drafter.at(prompt, limits.max_tokens, request.path, request.tokens, request.packages)
+        generation = self._generator.generate(prompt, limits, place, mixer)
+        self._drafter.learn(prompt.before, generation.token_ids)
+        return generation
 
     def mode(self, asked: str) -> str:
         """The context mode used for what was asked. Raises ValueError on an unknown one."""

@@ -34,8 +34,10 @@ class Draft:
 NO_DRAFT = Draft((), (), ())
 
 
-def weighted_trie(sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_rows: int) -> Draft:
+def weighted_trie(sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_rows: int, least: float = 0.0) -> Draft:
     """The likeliest rows of the trie of some token sequences; what several of them begin with adds up.
+
+    At most `n_rows`, none with a chance under `least`.
 
     Beside each sequence stand the chances of its tokens to be accepted with all before them, falling. A token below 0
     ends a sequence.
@@ -53,7 +55,8 @@ def weighted_trie(sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_
             weights[node] += chance
     # A parent weighs as much as its children or more, and has the smaller number: it comes first in any case.
     nodes = list(numbers)
-    chosen = sorted(range(len(nodes)), key=lambda node: -weights[node])[:n_rows]
+    worthwhile = (node for node, weight in enumerate(weights) if weight >= least)
+    chosen = sorted(worthwhile, key=lambda node: -weights[node])[:n_rows]
     rows = {node: row for row, node in enumerate(chosen)} | {ROOT: ROOT}
     return Draft(
         tokens=tuple(nodes[node][1] for node in chosen),
@@ -65,15 +68,16 @@ def weighted_trie(sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_
 def n_worthwhile(chances: Sequence[float], cost: Callable[[int], float]) -> int:
     """How many of the likeliest rows to verify: as many as give the most tokens per cost of the pass.
 
-    `cost(n)`: of a pass with n draft rows beside the one that it is about in any case; it grows with n.
+    `cost(n)`: of a pass with n draft rows beside those that are computed in any case. Each row costs no less than the
+    one before it and has no better chance, so that where one more does not pay, none does.
     """
-    best, best_rate, expected = 0, 1.0 / cost(0), 1.0
+    expected, rate = 1.0, 1.0 / cost(0)
     for n, chance in enumerate(chances, start=1):
         expected += chance
+        if expected / cost(n) <= rate:
+            return n - 1
         rate = expected / cost(n)
-        if rate > best_rate:
-            best, best_rate = n, rate
-    return best
+    return len(chances)
 
 
 def accepted(draft: Draft, choose: Callable[[int], int | None]) -> list[int]:

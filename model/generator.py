@@ -34,11 +34,12 @@ class Drafter(Protocol):
     def draft(self, context: Sequence[int], n_chain: int, banned: np.ndarray | None) -> Draft:
         """What may follow a context (ids of the document before the cursor and of what was written).
 
-        It goes through a pass with `n_chain` rows that are computed in any case. `banned`: ids that cannot come first.
+        It goes through a pass with `n_chain` rows that are computed in any case. `banned`: bool [vocab], what cannot
+        come first.
         """
 
-    def verified(self, draft: Draft, n_accepted: int, n_rows: int, seconds: float) -> None:
-        """A pass of `n_rows` in all took so long; so many rows of the draft (none of an empty one) were right."""
+    def verified(self, n_rows: int, seconds: float) -> None:
+        """A pass that gave logits of `n_rows` rows took so long."""
 
 
 class Mixer(Protocol):
@@ -184,8 +185,8 @@ class Generator:
             kept = [*chain, *(draft.tokens[row] for row in rows)]
             self._slots.keep(kept, [*range(n_chain), *(n_chain + row for row in rows)])
         run.accepted += len(rows)
-        if run.drafter:
-            run.drafter.verified(draft, len(rows), len(vectors), end - start)
+        if run.drafter and (draft or len(chain) == 1):
+            run.drafter.verified(len(vectors), end - start)
 
     def _choose(self, logits: np.ndarray, run: _Run) -> int | None:
         """Take the greedy choice; None when nothing may follow it."""
@@ -197,9 +198,10 @@ class Generator:
         return token if run.takes(token, self._stop_ids) else None
 
     def _not_beginning(self, begin: str) -> np.ndarray:
-        """Ids that do not begin with a character; worked out once for each of the few there are."""
+        """Which ids do not begin with a character, bool [vocab]; worked out once for each of the few there are."""
         if begin not in self._foreign:
-            self._foreign[begin] = self._vocabulary.not_beginning(begin, self._decoder.vocab_size)
+            self._foreign[begin] = np.zeros(self._decoder.vocab_size, dtype=bool)
+            self._foreign[begin][self._vocabulary.not_beginning(begin, self._decoder.vocab_size)] = True
         return self._foreign[begin]
 
     def _interrupted(self, run: _Run) -> bool:

@@ -40,16 +40,32 @@ class ModelSettings:
             "choices": ("auto", "cpu", "cuda"),
         },
     )
+    engine: str = field(
+        default="auto",
+        metadata={
+            "help": "What computes: onnx (ONNX Runtime, on the CPU) or torch (needs hef-lsp[cuda]). auto: torch on "
+            "CUDA, ONNX Runtime on the CPU.",
+            "choices": ("auto", "onnx", "torch"),
+        },
+    )
     dtype: str = field(
         default="auto",
         metadata={
-            "help": "Number format of the weights. auto: bfloat16 on CUDA, float32 on the CPU.",
-            "choices": ("auto", "float32", "bfloat16", "float16"),
+            "help": "Number format of the weights. auto: bfloat16 on CUDA, int8 on the CPU.",
+            "choices": ("auto", "int8", "float32", "bfloat16", "float16"),
         },
     )
     threads: int = field(
         default=0,
-        metadata={"help": "CPU threads of the model; 0 leaves the choice to torch.", "min": 0, "max": 256},
+        metadata={"help": "CPU threads of the model; 0 is as many as measured best.", "min": 0, "max": 256},
+    )
+    recent_places: int = field(
+        default=4,
+        metadata={
+            "help": "Places in documents whose keys and values are kept, so that coming back to one costs no prefill.",
+            "min": 1,
+            "max": 16,
+        },
     )
     context: str = field(
         default="auto",
@@ -90,4 +106,39 @@ class ModelSettings:
     )
     signature_tokens: int = field(
         default=96, metadata={"help": "Most tokens of exact signatures (mode hybrid).", "min": 0, "max": 4096}
+    )
+
+
+@dataclass(frozen=True)
+class DraftSettings:
+    """Drafting: the same completions in fewer forward passes."""
+
+    enabled: bool = field(
+        default=True,
+        metadata={
+            "help": "Guess tokens from the repository, the installed packages and earlier completions, and let the "
+            "model verify many at once. Changes how fast it is, not what is written."
+        },
+    )
+    nodes: int = field(
+        default=64,
+        metadata={
+            "help": "Most tokens guessed at a time; fewer where they cost more than they save.",
+            "min": 1,
+            "max": 256,
+        },
+    )
+    repository_tokens: int = field(
+        default=8_000_000,
+        metadata={
+            "help": "Most tokens of a workspace that are kept for guessing, at 8 bytes each in memory.",
+            "min": 0,
+            "max": 100_000_000,
+        },
+    )
+    packages: bool = field(
+        default=True,
+        metadata={
+            "help": "Guess from the standard library and from the installed packages that the code imports, too."
+        },
     )
