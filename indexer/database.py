@@ -166,6 +166,7 @@ def set_aside(folder: Path, error: Exception) -> None:
 def _open(folder: Path) -> sqlite3.Connection:
     path = database_path(folder)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the mode of this file
+    os.utime(path)  # see `caches`: stores that nobody opens are deleted after a while
     connection = connect(folder)
     try:
         _use_wal(connection)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.caches import delete_unused
 from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
 from indexer.dense import DenseKeys
@@ -171,6 +172,8 @@ class Index:
         finally:
             self._dense.follow()
         self._dense.tidy()
+        if paths is None:
+            delete_unused(self._folder)
         return self._report(update, stopped, time.perf_counter() - started)
 
     def _report(self, update: Update, cancelled: bool, seconds: float) -> UpdateReport:

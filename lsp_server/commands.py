@@ -26,6 +26,7 @@ from model.completer import Completion, Request
 BAR_WIDTH = 24
 # One completion of a fresh process pays for everything that a server has warm.
 COLD_DEADLINE_MS = 10_000.0
+BEGIN_SECONDS = 5.0  # of embedding before a first completion; words and names are searched all the same
 
 
 class UserMustActError(Exception):
@@ -131,10 +132,25 @@ def _completed(
     else:
         with closing(open_index(root, settings, engine, thread)) as index:
             if not index.stats().files:
-                _update(index, root)
+                _begin(index, snapshot)
             completion = engine.completer.complete(request, retriever(index.search))
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
     return completion, inserted(suggestion, snapshot) if suggestion else ""
+
+
+def _begin(index: Index, snapshot: Snapshot) -> None:
+    """Make a first index, the file's own folder first: read everything, but embed only for a while."""
+    stages: list[str] = []
+    deadline = time.monotonic() + BEGIN_SECONDS
+
+    def cancelled() -> bool:
+        return stages[-1:] == ["embedding"] and time.monotonic() > deadline
+
+    for paths in ([snapshot.path.parent] if snapshot.path else [], None):
+        stages.clear()
+        report = index.update(paths, progress=lambda progress: stages.append(progress.stage), cancelled=cancelled)
+    if report.cancelled:
+        sys.stderr.write("hef-lsp: the first index is incomplete; run `hef-lsp --reindex` to finish it.\n")
 
 
 def _figures(completion: Completion, text: str) -> dict[str, Any]:

@@ -99,16 +99,20 @@ class Workspace:
     def _do(self, work: Work) -> None:
         try:
             self._overlay(work.overlays)
-            if work.rescan or work.paths:
-                self._update(None if work.rescan else work.paths)
+            near = {path.parent for path in work.overlays} - {self.root}
+            if work.rescan and near and not self._opened.stats().files:
+                self._update(near, self._progress)  # a first index begins where the user is
+            if work.rescan:
+                self._update(None, self._progress)
+            elif work.paths:
+                self._update(work.paths, _ignore)
         except CancelledError:
             raise
         except Exception as error:
             # One bad file or a full disk must not end indexing; the next change tries again.
             self._fail(error)
 
-    def _update(self, paths: Collection[Path] | None) -> None:
-        progress = self._progress if paths is None else _ignore
+    def _update(self, paths: Collection[Path] | None, progress: Callable[[Progress], None]) -> None:
         report = self._opened.update(paths, progress=progress, cancelled=self._interrupted)
         self._count(paths)
         self.error = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lsp_server import cli
+from lsp_server import cli, commands
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODES = ("none", "snippets", "pseudo", "hybrid")
@@ -67,6 +67,25 @@ def test_completing_without_an_index_makes_one(run: Any, repository: Path, mode:
         assert {"path", "first_line", "last_line", "level", "score"} == set(answer["context"][0])
         assert "shapes.py" in [item["path"] for item in answer["context"]]
         assert not any(item["path"] == "main.py" and item["first_line"] <= 3 for item in answer["context"])
+
+
+def test_a_first_completion_does_not_wait_for_every_vector(
+    repository: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "BEGIN_SECONDS", -1.0)
+    for number in range(40):
+        text = f"def scale_{number}(factor):\n    return {number} * factor\n"
+        (repository / f"scale_{number}.py").write_text(text, encoding="utf-8")
+    (repository / "main.py").write_text("x = scale_39(\n", encoding="utf-8")
+    place, model = f"{repository / 'main.py'}:1:14", f"model.name={checkpoint}"
+    code = cli.main(
+        ["--complete", place, "--json", "--context", "hybrid", "--set", model, "--set", "index.batchTexts=1"]
+    )
+    out, err = capsys.readouterr()
+
+    assert code == 0
+    assert "scale_39.py" in [item["path"] for item in json.loads(out)["context"]]
+    assert "hef-lsp --reindex" in err
 
 
 def test_secret_files_are_not_completed(repository: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
