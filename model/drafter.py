@@ -170,6 +170,8 @@ class PlaceDrafter:
             rows = guess.match.continuations
             if banned is not None:
                 rows = rows[~banned[rows[:, 0]]]
+            if not len(rows):
+                continue
             odds = self._drafter.odds.chances(guess.source, line_start, guess.match.length, rows.shape[1])
             # A row must bring more than it costs even where all of a match agree, and a pass without a draft brings 1.
             chances = [left * chance / len(rows) for chance in odds if left * chance > self._drafter.cost.slope]
