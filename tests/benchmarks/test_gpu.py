@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.benchmarks import gpu
 from tests.benchmarks.gpu_generating import Rehearsed
 from tests.benchmarks.gpu_subjects import SHAPES, TINY, build, share_equal, vocabulary
 
+ROOT = Path(__file__).resolve().parents[2]
 TOPICS = {"first token", "compression", "token", "start", "agreement", "pass", "attention", "slots", "line"}
 
 
@@ -25,6 +28,13 @@ def test_every_row_is_measured_and_every_path_writes_the_same_tokens(tmp_path: P
     assert equal == [1.0, 1.0, 1.0]  # transformers, drafts off, drafts on
     off, on = (row["values"]["passes"] for row in rows if row["benchmark"] == "line")
     assert on < off
+
+
+def test_a_bare_checkout_with_torch_is_enough() -> None:
+    missing = ("hnswlib", "lsprotocol", "pathspec", "pygls", "tree_sitter", "tree_sitter_python", "watchdog")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); from tests.benchmarks import gpu"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=100, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
