@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,11 +15,12 @@ from typing import TextIO
 
 from model.checkpoint import WeightsError
 from model.evaluation.metrics import MAX_TOKENS
-from model.evaluation.modes import MODES, NEED_ADAPTER, Mode
+from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PRODUCT, Mode
 from model.evaluation.options import Options, override
-from model.evaluation.report import Score, summarize, table
+from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
-from model.evaluation.run import Progress, evaluate
+from model.evaluation.run import Folders, Progress, contestants, evaluate
+from model.evaluation.summary import summarize, table
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
 from model.weights import LoadedModel, load_from_settings
 
@@ -44,15 +46,20 @@ def _run(arguments: argparse.Namespace) -> None:
     tasks = select(read_tasks(arguments.tasks), _kinds(arguments.kind), arguments.limit)
     if not tasks:
         raise EvaluationError(f"{arguments.tasks} holds no task of the kinds asked for")
-    asked = _modes(arguments.context)
+    asked = _modes(arguments.context, arguments.ablate)
     with ExitStack() as stack:
-        snapshots = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hef-evaluation-")))
-        extract(arguments.repos, {task.repo for task in tasks}, snapshots)
-        predictions = stack.enter_context(_writable(arguments.predictions)) if arguments.predictions else None
+        cache = arguments.cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hef-evaluation-")))
+        folders = Folders(cache / "snapshots", cache / "indexes")
+        extract(arguments.repos, {task.repo for task in tasks}, folders.snapshots)
+        before = _resumed(arguments)
+        predictions = stack.enter_context(_opened(arguments.predictions, arguments.resume))
         model = load_from_settings(options.model)
-        modes = _possible(asked, model)
-        scores = list(_written(evaluate(tasks, snapshots, model, options, modes, _show_progress), predictions))
-    _print_report(scores, tasks, model, as_json=arguments.json)
+        field = contestants(_possible(asked, model), model, options, arguments.set)
+        done = {(one.task_id, one.system) for one in before}
+        new = list(_written(evaluate(tasks, folders, field, done, _show_progress), predictions))
+    systems, ids = {one.system for one in field}, {task.task_id for task in tasks}
+    answers = [one for one in latest([*before, *new]) if one.system in systems and one.task_id in ids]
+    _print_report(answers, tasks, model, as_json=arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,11 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tasks", type=Path, required=True, help="tasks, JSONL or JSONL.xz")
     parser.add_argument("--repos", type=Path, required=True, help="repository snapshots, tar or tar.xz")
-    parser.add_argument("--context", metavar="MODE,...", help=f"of {', '.join(MODES)}; all that the model has if unset")
+    parser.add_argument(
+        "--context",
+        metavar="MODE,...",
+        help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
+        f"{', '.join(BASELINES)} (what it is compared with), or any mode of --ablate",
+    )
+    parser.add_argument("--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}")
     parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories")
     parser.add_argument("--json", action="store_true", help="one JSON line per kind, source and mode")
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode")
+    parser.add_argument("--resume", action="store_true", help="add to --predictions what is not there yet")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep snapshots and their indexes between runs")
     parser.add_argument("--model", metavar="NAME", help="'embedded', a folder or a hub id")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
     return parser
@@ -77,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 def _options(arguments: argparse.Namespace) -> Options:
     if arguments.limit is not None and arguments.limit < 1:
         raise EvaluationError(f"--limit is at least 1, not {arguments.limit}")
+    if arguments.resume and not arguments.predictions:
+        raise EvaluationError("--resume goes on with the file of --predictions, which is missing")
     options = override(Options(), arguments.set)
     # The decoder makes room for the longest answer beside a whole prompt: all kinds see the same context.
     longest = max(MAX_TOKENS.values())
@@ -84,12 +101,19 @@ def _options(arguments: argparse.Namespace) -> Options:
     return replace(options, model=replace(options.model, name=name, max_tokens=longest))
 
 
+def _resumed(arguments: argparse.Namespace) -> list[Prediction]:
+    return resume(arguments.predictions) if arguments.resume else []
+
+
 def _kinds(names: str | None) -> tuple[str, ...]:
     return _known(names.split(","), KINDS, "kind") if names else KINDS
 
 
-def _modes(names: str | None) -> tuple[str, ...] | None:
-    return _known(names.split(","), tuple(MODES), "context mode") if names else None
+def _modes(names: str | None, experiments: str | None) -> tuple[str, ...]:
+    """() for those that the model has."""
+    chosen = _known(names.split(","), tuple(MODES), "context mode") if names else ()
+    ablated = _known(experiments.split(","), tuple(ABLATIONS), "experiment") if experiments else ()
+    return tuple(dict.fromkeys([*chosen, *(mode for name in ablated for mode in ABLATIONS[name])]))
 
 
 def _known(names: Iterable[str], known: Sequence[str], what: str) -> tuple[str, ...]:
@@ -100,29 +124,30 @@ def _known(names: Iterable[str], known: Sequence[str], what: str) -> tuple[str, 
     return wanted
 
 
-def _possible(asked: tuple[str, ...] | None, model: LoadedModel) -> Mapping[str, Mode]:
+def _possible(asked: tuple[str, ...], model: LoadedModel) -> Mapping[str, Mode]:
     """The modes asked for, or all but "auto" (it is one of the others). Raises WeightsError where one needs an adapter:
     the completer would silently read text instead, and the figures would be called by a wrong name."""
-    lacking = NEED_ADAPTER if model.pseudo is None else frozenset()
-    if refused := sorted(lacking.intersection(asked or ())):
+    lacking = {name for name, mode in MODES.items() if mode.needs_adapter and model.pseudo is None}
+    if refused := sorted(lacking.intersection(asked)):
         raise WeightsError(f"{model.name} has no adapter for the context modes {', '.join(refused)}")
-    names = asked or tuple(name for name in MODES if name not in lacking and name != "auto")
+    names = asked or tuple(name for name in PRODUCT if name not in lacking and name != "auto")
     return {name: MODES[name] for name in names}
 
 
-def _writable(file: Path) -> TextIO:
+def _opened(file: Path | None, resumed: bool) -> TextIO:
+    """Where predictions go; nowhere when no file was named."""
+    name = file or Path(os.devnull)
     try:
-        return file.open("w", encoding="utf-8")
+        return name.open("a" if resumed else "w", encoding="utf-8")
     except OSError as problem:
-        raise EvaluationError(f"{file} cannot be written: {problem}") from problem
+        raise EvaluationError(f"{name} cannot be written: {problem}") from problem
 
 
-def _written(scores: Iterable[Score], predictions: TextIO | None) -> Iterator[Score]:
-    """The scores as they pass, each written down at once: a run that is stopped leaves what it has."""
-    for score in scores:
-        if predictions:
-            print(json.dumps(score.prediction()), file=predictions, flush=True)
-        yield score
+def _written(answers: Iterable[Prediction], file: TextIO) -> Iterator[Prediction]:
+    """The answers as they pass, each written down at once: a run that is stopped leaves what it has."""
+    for one in answers:
+        print(one.line(), file=file, flush=True)
+        yield one
 
 
 def _show_progress(progress: Progress) -> None:
@@ -131,10 +156,10 @@ def _show_progress(progress: Progress) -> None:
         print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)
 
 
-def _print_report(scores: Sequence[Score], tasks: Sequence[Task], model: LoadedModel, *, as_json: bool) -> None:
+def _print_report(answers: Sequence[Prediction], tasks: Sequence[Task], model: LoadedModel, *, as_json: bool) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
-    summaries = summarize(scores)
+    summaries = summarize(answers)
     if as_json:
         print("\n".join(json.dumps(summary.json()) for summary in summaries))
         return

@@ -1,15 +1,21 @@
-"""What counts as right: how an answer is cut for its kind of task, exact match and edit similarity.
+"""What counts as right: how an answer is cut for its kind of task, and how it is compared with the target.
 
-The rules are those of RepoEval (arXiv 2303.12570, section 4) and CrossCodeEval (arXiv 2310.11248, section 4).
+The rules are those of RepoEval (arXiv 2303.12570, section 4), CrossCodeEval (arXiv 2310.11248, section 4) and
+LlavaCode (arXiv 2510.19644, its published code).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import keyword
+import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from model.evaluation.tasks import Task
+
+_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_NAME = re.compile(r"[^\W\d]\w*")
 
 # Longest answers, in tokens. The literature gives 50-64 to a line and 256 to a function with vocabularies of 32k and
 # more; the embedded model's 4k vocabulary spells the same text in about 1.5 times as many.
@@ -56,6 +62,33 @@ def edit_distance(first: str, second: str) -> int:
     return int(row[-1])
 
 
+def token_match(text: str, target: str) -> bool:
+    """LlavaCode's exact match: quotes are alike, white space says nothing, camelCase is cut at its capitals."""
+    return _code_tokens(text) == _code_tokens(target)
+
+
+def identifiers(text: str) -> list[str]:
+    """Names in order of appearance, without keywords and what stands in strings and comments (CrossCodeEval)."""
+    code = re.sub(r"#.*", "", _STRING.sub("", text))
+    return [name for name in _NAME.findall(code) if not keyword.iskeyword(name)]
+
+
+def identifier_match(text: str, target: str) -> bool:
+    return identifiers(text) == identifiers(target)
+
+
+def identifier_f1(text: str, target: str) -> float:
+    """F1 of the sets of names; 1 where neither has any."""
+    found, wanted = set(identifiers(text)), set(identifiers(target))
+    total = len(found) + len(wanted)
+    return 2 * len(found & wanted) / total if total else 1.0
+
+
+def _code_tokens(text: str) -> list[str]:
+    spaced = re.sub(r"([^A-Za-z0-9_])", r" \1 ", text.replace('"', "`").replace("'", "`"))
+    return re.sub(r"([a-z])([A-Z])", r"\1 \2", spaced).split()
+
+
 def _stripped_lines(text: str) -> list[str]:
     return [line.strip() for line in text.split("\n") if line.strip()]
 
@@ -99,4 +132,14 @@ _ENDS: dict[str, Callable[[Task, str], int | None]] = {
     "crossfile": _end_of_line,
     "api": _end_of_call,
     "function": _end_of_body,
+}
+
+# By name in predictions and reports; each gives 0 to 1.
+METRICS: Mapping[str, Callable[[str, str], float]] = {
+    "em": exact_match,
+    "es": edit_similarity,
+    "token_em": token_match,
+    "id_em": identifier_match,
+    "id_f1": identifier_f1,
+    "first_line_em": first_line_match,
 }

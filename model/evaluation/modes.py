@@ -1,35 +1,141 @@
 """The systems that are compared: each answers a request with what it takes from the repository.
 
-A baseline that does more than choose what the model reads (several rounds, windows of text, an import graph) is one
-more entry here: it is handed the same completer, and the repository as it stands around the hole.
+A new one is one more entry in one of the tables here: it is handed a completer and what it may read of the repository
+around the hole. One that only runs the product under other settings names them in `settings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
-from model.completer import Completer, Completion, Request
-from model.evaluation.repository import Repository
+from indexer import Hit
+from indexer.retrieval import RANKINGS
+from model.completer import Completer, Completion, Request, RetrievalQuery
+from model.evaluation.baselines import (
+    bm25,
+    copy_match,
+    copy_window,
+    copying,
+    definitions,
+    jaccard,
+    reading,
+    repocoder,
+)
+from model.evaluation.disturbance import VECTORS, Disturb, replaced, seeded
+from model.evaluation.repository import N_HITS, View
+from model.evaluation.sources import Sources
 from model.settings import CONTEXT_MODES
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to complete. `reads_index` is False for one that needs no index built."""
+    """A way to complete. `reads_index` is False for one that needs no index built, and no fuser."""
 
-    complete: Callable[[Completer, Request, Repository], Completion]
+    complete: Callable[[Completer, Request, View], Completion]
     reads_index: bool = True
+    needs_adapter: bool = False
+    needs_foreign: bool = False  # another repository's index beside this one's
+    settings: tuple[str, ...] = ()  # NAME=VALUE
+    embedder: str = "fuser"  # one of `model.evaluation.embedding.EMBEDDERS`: whose keys retrieval compares
+    prepare: Callable[[Sources], object] = lambda sources: None  # before the request, not timed
 
 
-def _product(context: str) -> Mode:
-    """The product itself in one of its context modes."""
+def product(
+    context: str,
+    *settings: str,
+    pseudo_tokens: int | None = None,
+    rankings: Sequence[str] = RANKINGS,
+    embedder: str = "fuser",
+) -> Mode:
+    """The product in one of its context modes; with a budget of `pseudo_tokens` as many hits as fill it."""
 
-    def complete(completer: Completer, request: Request, repository: Repository) -> Completion:
-        return completer.complete(replace(request, context=context), repository.retrieve)
+    def complete(completer: Completer, request: Request, view: View) -> Completion:
+        n_hits = N_HITS
+        if pseudo_tokens is not None and completer.model.encoder:
+            n_hits = pseudo_tokens // completer.model.encoder.config.m
 
-    return Mode(complete, reads_index=context != "none")
+        def retrieve(query: RetrievalQuery) -> list[Hit]:
+            return view.retrieve(query, n_hits, rankings)
+
+        return completer.complete(replace(request, context=context), retrieve)
+
+    if pseudo_tokens is not None:
+        settings = (*settings, f"model.pseudoTokens={pseudo_tokens}")
+    has_vectors = context in ("pseudo", "hybrid")
+    return Mode(complete, context != "none", has_vectors, settings=settings, embedder=embedder)
 
 
-MODES: Mapping[str, Mode] = {context: _product(context) for context in CONTEXT_MODES}
-NEED_ADAPTER = frozenset({"pseudo", "hybrid"})
+def disturbed(context: str, disturb: Disturb) -> Mode:
+    """The product with its hits made worse."""
+
+    def complete(completer: Completer, request: Request, view: View) -> Completion:
+        def retrieve(query: RetrievalQuery) -> list[Hit]:
+            rng = seeded(query.path + query.before[-200:])
+            return disturb(view.retrieve(query), view.retrieve_elsewhere(query), rng)
+
+        return completer.complete(replace(request, context=context), retrieve)
+
+    return Mode(complete, needs_adapter=context != "snippets", needs_foreign=True)
+
+
+def baseline(complete: Callable[[Completer, Request, Sources], Completion], prepared: str) -> Mode:
+    """A baseline over the files alone; `prepared` is the attribute of `Sources` that it makes beforehand."""
+    return Mode(
+        lambda completer, request, view: complete(completer, request, view.sources),
+        reads_index=False,
+        prepare=attrgetter(prepared),
+    )
+
+
+PRODUCT: Mapping[str, Mode] = {context: product(context) for context in CONTEXT_MODES}
+
+BASELINES: Mapping[str, Mode] = {
+    "jaccard": baseline(reading(jaccard), "windows"),
+    "bm25": baseline(reading(bm25), "windows"),
+    "repocoder": baseline(repocoder, "windows"),
+    "imports": baseline(reading(definitions), "graph"),
+    "copy-window": baseline(copying(copy_window), "copy_windows"),
+    "copy-match": baseline(copying(copy_match), "texts"),
+}
+
+# How many pseudo-tokens -> the mode that has them; how much of the retrieval is harmful -> the mode, per context.
+BUDGETS: Mapping[int, str] = {n: f"pseudo-{n}" for n in (0, 4, 8, 16, 32, 64)}
+HARMFUL_SHARES: Mapping[str, Mapping[float, str]] = {
+    context: {share: f"{context}-harmful-{share:.0%}" for share in (0.25, 0.5, 0.75, 1.0)}
+    for context in ("snippets", "pseudo", "hybrid")
+}
+_CHUNKS_ONLY = ("retrieval.files=0", "retrieval.directories=0")
+
+# Experiments of `--ablate`: what is compared with the product's own modes, one thing changed at a time.
+ABLATIONS: Mapping[str, Mapping[str, Mode]] = {
+    "budget": {name: product("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items()},
+    "levels": {
+        "pseudo-chunks": product("pseudo", *_CHUNKS_ONLY),
+        "pseudo-chunks-files": product("pseudo", "retrieval.directories=0"),
+        "pseudo-all-levels": product("pseudo", "retrieval.repository=1"),
+    },
+    "retrieval": {
+        f"{context}-by-{ranking}": product(context, rankings=(ranking,))
+        for context in ("snippets", "pseudo", "hybrid")
+        for ranking in RANKINGS
+    },
+    "embedding": {
+        f"{context}-{embedder}-keys": product(context, *_CHUNKS_ONLY, rankings=("dense",), embedder=embedder)
+        for context in ("snippets", "pseudo")
+        for embedder in ("fuser", "minilm")
+    },
+    "robustness": {f"pseudo-{name}": disturbed("pseudo", disturb) for name, disturb in VECTORS.items()},
+    "harmful": {
+        name: disturbed(context, replaced(share))
+        for context, shares in HARMFUL_SHARES.items()
+        for share, name in shares.items()
+    },
+}
+
+MODES: Mapping[str, Mode] = {
+    **PRODUCT,
+    **BASELINES,
+    **{name: mode for modes in ABLATIONS.values() for name, mode in modes.items()},
+}

@@ -1,154 +1,191 @@
-"""Scores into numbers: one summary per kind, source and mode, as a table for people or as JSON lines for scripts."""
+"""`python -m model.evaluation.report PREDICTIONS... --out DIR`: the report of predictions files, Markdown with plots.
+
+Needs the files alone: no model, no task, no repository. Several files are one report; of a task that a system answered
+twice the later answer counts.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
+from model.evaluation.modes import BUDGETS, HARMFUL_SHARES
+from model.evaluation.plots import Curve, Point, curves, scatter
+from model.evaluation.predictions import STAGES, Prediction, latest, read
+from model.evaluation.summary import Summary, by_system, difference, summarize
+from model.evaluation.tasks import EvaluationError
 
-from model.evaluation.tasks import KINDS
-
-_Key = TypeVar("_Key", bound=Hashable)
-
-_RESAMPLES = 1000
-_HEAD = ("kind", "source", "mode", "n", "EM %", "95 %", "ES %", "p50 ms", "p95 ms", "prompt", "passes")
-
-
-@dataclass(frozen=True)
-class Score:
-    """One answer to one task in one mode. Matches are 0 or 100 and similarity 0 to 100, so that means are percent."""
-
-    task_id: str
-    repo: str
-    kind: str
-    source: str
-    origin: str
-    mode: str
-    text: str  # as scored, after the kind's cut
-    em: float
-    es: float
-    first_line_em: float
-    ms: float  # retrieve + prefill + decode of an answer that starts with an empty cache
-    prompt_tokens: int
-    tokens: int
-    forward_passes: int
-
-    def prediction(self) -> dict[str, Any]:
-        """The line of `--predictions`."""
-        names = ("task_id", "mode", "text", "em", "es", "ms", "forward_passes")
-        return {name: getattr(self, name) for name in names}
+FILE = "report.md"
+_Answers = Mapping[tuple[str, str, str], Sequence[Prediction]]  # kind, source, label
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One line of the report."""
-
-    kind: str
-    source: str
-    mode: str
-    n: int
-    em: float  # %
-    es: float  # %
-    p50_ms: float
-    p95_ms: float
-    prompt_tokens: float  # mean
-    forward_passes: float  # mean
-    tokens: float  # mean
-    em_interval: tuple[float, float]  # 95 %, bootstrap by repository
-    first_line_em: float  # %
-    origins: Mapping[str, Mapping[str, float]]  # original, relocated, resampled -> n, em, es
-
-    def json(self) -> dict[str, Any]:
-        return {name: _rounded(value) for name, value in vars(self).items()}
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 2 wrong usage or bad input."""
+    parser = argparse.ArgumentParser(prog="python -m model.evaluation.report", description=__doc__)
+    parser.add_argument("predictions", type=Path, nargs="+", help="files of --predictions")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} and its plots go")
+    parser.add_argument("--against", default="none", metavar="MODE", help="what differences are taken to (none)")
+    arguments = parser.parse_args(argv)
+    try:
+        answers = list(latest(one for file in arguments.predictions for one in read(file)))
+        if not answers:
+            raise EvaluationError("the files hold no predictions")
+        print(write_report(answers, arguments.out, arguments.against))
+    except EvaluationError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    return 0
 
 
-def summarize(scores: Iterable[Score]) -> list[Summary]:
-    """One summary per kind, source and mode: never one pooled number."""
-    groups = _grouped(scores, lambda score: (score.kind, score.source, score.mode))
-    modes = list(dict.fromkeys(score.mode for group in groups.values() for score in group))
-    order = sorted(groups, key=lambda key: (KINDS.index(key[0]), key[1], modes.index(key[2])))
-    return [_summary(*key, groups[key]) for key in order]
+def write_report(answers: Sequence[Prediction], folder: Path, against: str = "none") -> Path:
+    """Make the report in `folder` and return its Markdown file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    summaries = summarize(answers)
+    systems = by_system(answers)
+    blocks = [_head(answers), *_plots(summaries, folder)]
+    for kind, source in dict.fromkeys((one.kind, one.source) for one in summaries):
+        here = [one for one in summaries if (one.kind, one.source) == (kind, source)]
+        blocks += [f"## {kind}, {source}", _quality(here), _origins(here), _costs(here)]
+        blocks.append(_differences(systems, kind, source, against))
+    file = folder / FILE
+    file.write_text("\n\n".join(block for block in blocks if block) + "\n", encoding="utf-8")
+    return file
 
 
-def table(summaries: Sequence[Summary]) -> str:
-    """The report for people; a group that mixes origins has one more row for each."""
-    rows = [_HEAD, *(row for summary in summaries for row in _rows(summary))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
-
-
-def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
-    low, high = one.em_interval
-    percents = (f"{one.em:.1f}", f"{low:.1f}-{high:.1f}", f"{one.es:.1f}")
-    costs = (f"{one.p50_ms:.0f}", f"{one.p95_ms:.0f}", f"{one.prompt_tokens:.0f}", f"{one.forward_passes:.1f}")
-    yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs)
-    for origin, part in one.origins.items() if len(one.origins) > 1 else ():
-        n, em, es = (f"{part['n']:.0f}", f"{part['em']:.1f}", f"{part['es']:.1f}")
-        yield ("", f"  {origin}", "", n, em, "", es, "", "", "", "")
-
-
-def _summary(kind: str, source: str, mode: str, scores: Sequence[Score]) -> Summary:
-    ms = [score.ms for score in scores]
-    origins = _grouped(scores, lambda score: score.origin)
-    return Summary(
-        kind=kind,
-        source=source,
-        mode=mode,
-        n=len(scores),
-        em=_mean(scores, "em"),
-        es=_mean(scores, "es"),
-        p50_ms=float(np.percentile(ms, 50)),
-        p95_ms=float(np.percentile(ms, 95)),
-        prompt_tokens=_mean(scores, "prompt_tokens"),
-        forward_passes=_mean(scores, "forward_passes"),
-        tokens=_mean(scores, "tokens"),
-        em_interval=_interval(scores),
-        first_line_em=_mean(scores, "first_line_em"),
-        origins={
-            origin: {"n": len(part), "em": _mean(part, "em"), "es": _mean(part, "es")}
-            for origin, part in sorted(origins.items())
-        },
+def _head(answers: Sequence[Prediction]) -> str:
+    models = ", ".join(dict.fromkeys(one.system.model for one in answers))
+    n_tasks, n_repositories = len({one.task_id for one in answers}), len({one.repo for one in answers})
+    return (
+        f"# Evaluation\n\n{n_tasks} tasks of {n_repositories} repositories; {models}. Greedy, each answer from an "
+        "empty cache, the answer never in the index. Intervals: 95 %, bootstrap by repository."
     )
 
 
-def _interval(scores: Sequence[Score]) -> tuple[float, float]:
-    """95 % interval of the exact match when whole repositories are drawn anew: tasks of one are not independent."""
-    groups = _grouped(scores, lambda score: score.repo).values()
-    sizes = np.array([len(group) for group in groups])
-    sums = np.array([sum(score.em for score in group) for group in groups])
-    drawn = np.random.default_rng(0).integers(len(sizes), size=(_RESAMPLES, len(sizes)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+def _quality(summaries: Sequence[Summary]) -> str:
+    head = ("mode", "n", "EM %", "95 %", "ES %", "95 %", "EM LlavaCode %", "identifier EM %", "identifier F1 %")
+    return _markdown(
+        head,
+        [
+            (
+                one.mode,
+                str(one.n),
+                f"{one.em:.1f}",
+                _span(one.em_interval),
+                f"{one.es:.1f}",
+                _span(one.es_interval),
+                f"{one.token_em:.1f}",
+                f"{one.id_em:.1f}",
+                f"{one.id_f1:.1f}",
+            )
+            for one in summaries
+        ],
+    )
 
 
-def _grouped(scores: Iterable[Score], key: Callable[[Score], _Key]) -> dict[_Key, list[Score]]:
-    groups: dict[_Key, list[Score]] = defaultdict(list)
-    for score in scores:
-        groups[key(score)].append(score)
-    return groups
+def _origins(summaries: Sequence[Summary]) -> str:
+    """How tasks that were found in different ways fare; nothing where there is one origin only."""
+    names = sorted({name for one in summaries for name in one.origins})
+    if len(names) < 2:
+        return ""
+    rows = []
+    for one in summaries:
+        parts = [one.origins[name] for name in names if name in one.origins]
+        rows.append((one.mode, *(f"{part['em']:.1f} / {part['es']:.1f} ({part['n']:.0f})" for part in parts)))
+    return _markdown(("mode", *(f"{name}: EM / ES % (n)" for name in names)), rows)
 
 
-def _mean(scores: Sequence[Score], name: str) -> float:
-    return float(np.mean([getattr(score, name) for score in scores]))
+def _costs(summaries: Sequence[Summary]) -> str:
+    head = (
+        "mode",
+        *(f"{stage} ms p50 / p95" for stage in STAGES),
+        "prompt tokens",
+        "written",
+        "passes",
+        "drafts taken",
+    )
+    return _markdown(
+        head,
+        [
+            (
+                one.mode,
+                *(f"{p50:.0f} / {p95:.0f}" for p50, p95 in one.stages_ms.values()),
+                f"{one.prompt_tokens:.0f}",
+                f"{one.tokens:.1f}",
+                f"{one.forward_passes:.1f}",
+                f"{one.accepted:.1f} of {one.drafted:.1f}",
+            )
+            for one in summaries
+        ],
+    )
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 2)
-    if isinstance(value, tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, Mapping):
-        return {name: _rounded(item) for name, item in value.items()}
-    return value
+def _differences(systems: _Answers, kind: str, source: str, against: str) -> str:
+    """Every mode against the reference, on the tasks that both answered."""
+    reference = systems.get((kind, source, against))
+    if not reference:
+        return ""
+    rows = []
+    for (one_kind, one_source, mode), answers in systems.items():
+        if (one_kind, one_source) != (kind, source) or mode == against:
+            continue
+        if found := difference(answers, reference):
+            em, es = f"{found.em:+.1f}", f"{found.es:+.1f}"
+            spans = _span(found.em_interval), _span(found.es_interval)
+            rows.append((mode, str(found.n), em, spans[0], es, spans[1], f"{found.p50_ratio:.2f}"))
+    head = (f"mode against {against}", "n", "EM points", "95 %", "ES points", "95 %", "p50 latency, times")
+    return _markdown(head, rows) if rows else ""
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    n_words = 3  # kind, source and mode stand left, numbers right
-    return [
-        cell.ljust(width) if i < n_words else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
+def _plots(summaries: Sequence[Summary], folder: Path) -> Iterator[str]:
+    """Markdown of the plots that the answers suffice for."""
+    ablated = {*BUDGETS.values(), *(name for shares in HARMFUL_SHARES.values() for name in shares.values())}
+    for kind in dict.fromkeys(one.kind for one in summaries):
+        here = [one for one in summaries if one.kind == kind]
+        points = [Point(one.mode, one.p50_ms, one.em) for one in here if one.mode not in ablated]
+        name = f"em_latency_{kind}.png"
+        scatter(folder / name, points, f"{kind}: exact match against latency", "median latency, ms", "exact match, %")
+        yield f"![Exact match against latency, {kind}]({name})"
+        yield from _ablation_plots(kind, {one.mode: one for one in here}, folder)
+
+
+def _ablation_plots(kind: str, by_mode: Mapping[str, Summary], folder: Path) -> Iterator[str]:
+    budget = [(n, by_mode[name]) for n, name in BUDGETS.items() if name in by_mode]
+    if len(budget) > 1:
+        name = f"budget_{kind}.png"
+        sides = [Curve("exact match, %", [(n, one.em) for n, one in budget])]
+        sides.append(Curve("median latency, ms", [(n, one.p50_ms) for n, one in budget]))
+        curves(folder / name, sides, f"{kind}: budget of pseudo-tokens", "pseudo-tokens", apart=True)
+        yield f"![Exact match and latency against the pseudo-token budget, {kind}]({name})"
+    harmful = list(_harmful(by_mode))
+    if harmful:
+        name = f"harmful_{kind}.png"
+        curves(folder / name, harmful, f"{kind}: harmful retrieval", "hits from another repository, %")
+        yield f"![Exact match against harmful retrieval, {kind}]({name})"
+
+
+def _harmful(by_mode: Mapping[str, Summary]) -> Iterator[Curve]:
+    """Exact match by the share of foreign hits, from none of them on, and without any context beside it."""
+    shares = {context: {0.0: context, **names} for context, names in HARMFUL_SHARES.items()}
+    found = {
+        context: [(100 * share, by_mode[name].em) for share, name in names.items() if name in by_mode]
+        for context, names in shares.items()
+    }
+    drawn = {context: points for context, points in found.items() if len(points) > 1}
+    yield from (Curve(context, points) for context, points in drawn.items())
+    if drawn and "none" in by_mode:
+        yield Curve("none", [(share, by_mode["none"].em) for share in (0, 100)])
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.1f} to {interval[1]:.1f}"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,22 +1,28 @@
-"""Repositories as they stood before the answer was written: a snapshot on disk with a hole, and a live index of it."""
+"""Repositories as they stood before the answer was written: a snapshot on disk with a hole, and live indexes of it."""
 
 from __future__ import annotations
 
 import lzma
 import tarfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
 
-from indexer import Hit, Index, Query, Vectors
+from indexer import Hit, Index, Query, RetrievalSettings, Vectors
+from indexer.retrieval import RANKINGS
+from indexer.settings import DEFAULT_RETRIEVAL
 from model.completer import RetrievalQuery
+from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError, Task
+
+N_HITS = 8  # what the server asks for
 
 
 class Encoder(Protocol):
-    """The part of a loaded model that indexing needs (`model.adapter.Encoder`)."""
+    """The part of a loaded model that indexing needs."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -38,16 +44,38 @@ class FuserEmbedder:
         return Vectors(*self._encoder.fuse(groups))
 
 
-class Repository:
-    """One snapshot under `root` (changed in place) with its index, reused over the tasks of the repository.
+@dataclass(frozen=True, eq=False)
+class View:
+    """What one mode may read of a repository, the hole made. `elsewhere`: the index of another one."""
 
-    The hole is made on disk before anything is indexed, so no baseline that reads the files can see the answer either.
+    sources: Sources
+    index: Index | None = None  # None: nothing is retrieved
+    elsewhere: Index | None = None
+    settings: RetrievalSettings = DEFAULT_RETRIEVAL
+
+    def retrieve(self, query: RetrievalQuery, n_hits: int = N_HITS, rankings: Sequence[str] = RANKINGS) -> list[Hit]:
+        """What the server finds: what the prompt shows of the file is left out by the index."""
+        asked = Query(query.path, query.before, query.after, query.key, rankings=rankings)
+        return self.index.search(asked, n_hits, self.settings) if self.index else []
+
+    def retrieve_elsewhere(self, query: RetrievalQuery) -> list[Hit]:
+        """What the same query finds in the other repository."""
+        asked = Query(query.path, query.before, query.after, query.key)
+        return self.elsewhere.search(asked, N_HITS, self.settings) if self.elsewhere else []
+
+
+class Repository:
+    """One snapshot under `root` (changed in place) with its indexes, reused over the tasks of the repository.
+
+    The hole is made on disk before anything is indexed, so nothing that reads the files can see the answer; `sources`
+    has the other files as they were before.
     """
 
-    def __init__(self, root: Path, index: Index | None) -> None:
-        """Without an index nothing is retrieved."""
+    def __init__(self, root: Path, indexes: Mapping[str, Index]) -> None:
+        """`indexes` by the name of their embedder; none: nothing is retrieved."""
         self.root = root
-        self.index = index
+        self.indexes = indexes
+        self.sources = Sources(root)
         self._open_task: Task | None = None
 
     def punch(self, task: Task) -> None:
@@ -58,12 +86,8 @@ class Repository:
             raise EvaluationError(f"{task.task_id}: prefix, target and suffix are not {task.path} of {task.repo}")
         self._write(task, task.text_with_hole)
         last, self._open_task = self._open_task, task
-        if self.index:
-            self.index.update(None if last is None else {self._file(last), self._file(task)})
-
-    def retrieve(self, query: RetrievalQuery) -> list[Hit]:
-        """The completer's `retrieve`: what the prompt shows of the file is left out by the index."""
-        return self.index.search(Query(query.path, query.before, query.after, query.key)) if self.index else []
+        for index in self.indexes.values():
+            index.update(None if last is None else {self._file(last), self._file(task)})
 
     def _file(self, task: Task) -> Path:
         return self.root / task.path
@@ -82,7 +106,8 @@ class Repository:
 def extract(archive: Path, repositories: Collection[str], into: Path) -> None:
     """Unpack these top-level folders of a `.tar` or `.tar.xz`. Raises EvaluationError when it or one of them is bad.
 
-    tarfile's "data" filter refuses links and names that reach outside (PEP 706).
+    Holes that a run before this one left open are closed. tarfile's "data" filter refuses links and names that reach
+    outside (PEP 706).
     """
     try:
         with tarfile.open(archive) as tar:

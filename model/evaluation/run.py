@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
-from model.completer import Completer, Completion, Request
-from model.evaluation.metrics import MAX_TOKENS, answer, answer_end, edit_similarity, exact_match, first_line_match
+from model.completer import Completer, Request
+from model.evaluation.embedding import with_embedder
+from model.evaluation.metrics import MAX_TOKENS, answer_end
 from model.evaluation.modes import Mode
-from model.evaluation.options import Options
-from model.evaluation.report import Score
-from model.evaluation.repository import FuserEmbedder, Repository
+from model.evaluation.options import Options, override
+from model.evaluation.predictions import Prediction, System, predict
+from model.evaluation.repository import FuserEmbedder, Repository, View
 from model.evaluation.tasks import Task
 from model.weights import LoadedModel
 
@@ -28,59 +29,105 @@ class Progress:
     repository: str
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where repositories lie as they are in the archive, and where their indexes are kept."""
+
+    snapshots: Path
+    indexes: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """A mode with the model as it uses it, its settings, and the name it goes by."""
+
+    mode: Mode
+    model: LoadedModel
+    options: Options
+    system: System
+
+
+def contestants(
+    modes: Mapping[str, Mode], model: LoadedModel, options: Options, settings: Sequence[str]
+) -> list[Contestant]:
+    """`settings`: what changed `options` from the defaults, NAME=VALUE."""
+    name = f"{model.name} {model.fingerprint[:12]} {model.device} {model.dtype}"
+    embedders = {mode.embedder for mode in modes.values() if mode.reads_index}
+    models = {embedder: with_embedder(model, embedder) for embedder in sorted(embedders)}
+    without_fuser = replace(model, encoder=None)
+    return [
+        Contestant(
+            mode,
+            models[mode.embedder] if mode.reads_index else without_fuser,
+            override(options, mode.settings),
+            System(mode_name, name, tuple(sorted(settings))),
+        )
+        for mode_name, mode in modes.items()
+    ]
+
+
 def evaluate(
     tasks: Sequence[Task],
-    snapshots: Path,
-    model: LoadedModel,
-    options: Options,
-    modes: Mapping[str, Mode],
+    folders: Folders,
+    field: Sequence[Contestant],
+    done: Collection[tuple[str, System]] = (),
     progress: Callable[[Progress], None] = lambda _: None,
-) -> Iterator[Score]:
-    """Scores as they come: all modes of a task, one after the other, see the same machine in the same state.
+) -> Iterator[Prediction]:
+    """Answers as they come: all modes of a task, one after the other, see the same machine in the same state.
 
-    `tasks` are grouped by repository, whose snapshots lie in `snapshots`; caches go beside them.
+    `tasks` are grouped by repository; what is `done` is not done again.
     """
-    done = 0
-    for name, group in groupby(tasks, key=lambda task: task.repo):
+    repositories = sorted({task.repo for task in tasks})
+    waiting = [task for task in tasks if _left(task, field, done)]
+    n_done = len(tasks) - len(waiting)
+    for name, group in groupby(waiting, key=lambda task: task.repo):
         with ExitStack() as stack:
-            index = None
-            if any(mode.reads_index for mode in modes.values()):
-                index = stack.enter_context(closing(_open_index(snapshots, name, model, options)))
-            repository = Repository(snapshots / name, index)
+            indexes = {
+                embedder: stack.enter_context(closing(_open_index(folders, name, one)))
+                for embedder, one in _readers(field).items()
+            }
+            elsewhere = _elsewhere(folders, repositories[repositories.index(name) - 1], field, stack)
+            repository = Repository(folders.snapshots / name, indexes)
             for task in group:
-                progress(Progress(done, len(tasks), name))
+                progress(Progress(n_done, len(tasks), name))
                 repository.punch(task)
-                for mode_name, mode in modes.items():
-                    # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
-                    completion = mode.complete(Completer(model, options.model), request_for(task), repository)
-                    yield score(task, mode_name, completion)
-                done += 1
+                for one in _left(task, field, done):
+                    one.mode.prepare(repository.sources)
+                    view = View(repository.sources, indexes.get(one.mode.embedder), elsewhere, one.options.retrieval)
+                    yield _answer(one, task, view)
+                n_done += 1
 
 
-def _open_index(snapshots: Path, name: str, model: LoadedModel, options: Options) -> Index:
-    embedder = FuserEmbedder(model.encoder) if model.encoder else None
-    return Index.open(snapshots / name, embedder, snapshots / ".index" / name, options.index, options.retrieval)
+def _left(task: Task, field: Sequence[Contestant], done: Collection[tuple[str, System]]) -> list[Contestant]:
+    return [one for one in field if (task.task_id, one.system) not in done]
 
 
-def score(task: Task, mode: str, completion: Completion) -> Score:
-    """Judge an answer by what is left of it after its kind's cut."""
-    text = answer(task, completion.text)
-    return Score(
-        task_id=task.task_id,
-        repo=task.repo,
-        kind=task.kind,
-        source=task.source,
-        origin=task.origin,
-        mode=mode,
-        text=text,
-        em=100.0 * exact_match(text, task.target),
-        es=100.0 * edit_similarity(text, task.target),
-        first_line_em=100.0 * first_line_match(text, task.target),
-        ms=completion.timings_ms["total"],
-        prompt_tokens=completion.prompt_tokens,
-        tokens=completion.tokens,
-        forward_passes=completion.forward_passes,
+def _readers(field: Sequence[Contestant]) -> dict[str, Contestant]:
+    """One mode per embedder that needs an index."""
+    return {one.mode.embedder: one for one in field if one.mode.reads_index}
+
+
+def _open_index(folders: Folders, name: str, one: Contestant) -> Index:
+    embedder = FuserEmbedder(one.model.encoder) if one.model.encoder else None
+    return Index.open(
+        folders.snapshots / name, embedder, folders.indexes / name, one.options.index, one.options.retrieval
     )
+
+
+def _elsewhere(folders: Folders, name: str, field: Sequence[Contestant], stack: ExitStack) -> Index | None:
+    """The index of another repository, where a mode wants hits of one."""
+    for one in field:
+        if one.mode.needs_foreign:
+            index = stack.enter_context(closing(_open_index(folders, name, one)))
+            index.update()
+            return index
+    return None
+
+
+def _answer(one: Contestant, task: Task, view: View) -> Prediction:
+    # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
+    completer = Completer(one.model, one.options.model)
+    return predict(task, one.system, one.mode.complete(completer, request_for(task), view))
 
 
 def request_for(task: Task) -> Request:

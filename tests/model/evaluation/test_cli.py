@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from model.evaluation.cli import main
+from model.evaluation.modes import MODES
 from model.evaluation.tasks import Task
 from tests.model.evaluation.holes import a_task, write_archive, write_tasks
 
@@ -64,9 +65,54 @@ def test_predictions_have_one_line_per_task_and_mode(
     assert main([*inputs, *asked]) == 0
     predictions = _json_lines(file.read_text())
     assert [prediction["mode"] for prediction in predictions] == ["none", "snippets"]
-    assert [*predictions[0]] == ["task_id", "mode", "text", "em", "es", "ms", "forward_passes"]
+    assert [*predictions[0]][:7] == ["task_id", "mode", "text", "em", "es", "ms", "forward_passes"]
     summary = _json_lines(capsys.readouterr().out)[0]
     assert (summary["n"], summary["es"]) == (1, round(predictions[0]["es"], 2))
+
+
+def test_a_run_that_was_cut_goes_on_where_it_ended(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "predictions.jsonl"
+    asked = [*inputs, "--kind", "line", "--predictions", str(file), "--cache", str(tmp_path / "cache"), "--json"]
+    assert main([*asked, "--context", "none,snippets"]) == 0
+    whole = file.read_text()
+    lines = whole.splitlines(keepends=True)
+    file.write_text("".join(lines[:2]) + lines[2][:30])
+    assert main([*asked, "--context", "none,snippets", "--resume"]) == 0
+    after = [*_json_lines(file.read_text())]
+    assert file.read_text().startswith("".join(lines[:2]))  # not done again
+    assert [(one["task_id"], one["mode"], one["text"]) for one in after] == [
+        (one["task_id"], one["mode"], one["text"]) for one in _json_lines(whole)
+    ]
+    capsys.readouterr()
+    assert main([*asked, "--context", "jaccard", "--resume"]) == 0
+    assert len(file.read_text().splitlines()) == 6
+    assert [(line["mode"], line["n"]) for line in _json_lines(capsys.readouterr().out)] == [("jaccard", 2)]
+
+
+def test_other_settings_are_not_taken_for_done(inputs: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "predictions.jsonl"
+    asked = [*inputs, "--context", "none", "--limit", "1", "--predictions", str(file), "--resume"]
+    assert main(asked) == main([*asked, "--set", "model.suffixTokens=8"]) == 0
+    assert [one["settings"] for one in _json_lines(file.read_text())] == [
+        ["model.device=cpu"],
+        ["model.device=cpu", "model.suffixTokens=8"],
+    ]
+
+
+def test_every_baseline_and_every_experiment_but_embedding_runs(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {name: mode for name, mode in MODES.items() if mode.embedder == "fuser"}
+    assert main([*inputs, "--limit", "2", "--kind", "line", "--context", ",".join(wanted), "--json"]) == 0
+    lines = {line["mode"]: line for line in _json_lines(capsys.readouterr().out)}
+    assert lines.keys() == wanted.keys()
+    prompts = {mode: line["prompt_tokens"] for mode, line in lines.items()}
+    assert prompts["pseudo-0"] == prompts["none"] < prompts["pseudo-4"]
+    assert prompts["pseudo-zero"] == prompts["pseudo-random"] == prompts["pseudo"]
+    assert prompts["jaccard"] < prompts["repocoder"]  # it reads twice
+    assert lines["copy-match"]["forward_passes"] == 0
 
 
 def test_the_table_is_for_people(inputs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,6 +129,8 @@ def test_the_table_is_for_people(inputs: list[str], capsys: pytest.CaptureFixtur
         (["--kind", "poem"], "no kind 'poem'"),
         (["--kind", "function"], "holds no task of the kinds asked for"),
         (["--limit", "0"], "--limit is at least 1"),
+        (["--ablate", "nothing"], "no experiment 'nothing'"),
+        (["--resume"], "goes on with the file of --predictions"),
         (["--set", "model.nonsense=1"], "unknown setting"),
         (["--tasks", "none.jsonl"], "none.jsonl cannot be read"),
         (["--repos", "none.tar"], "none.tar cannot be unpacked"),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from model.evaluation.metrics import answer, edit_distance, edit_similarity, exact_match, first_line_match
+from model.evaluation.metrics import (
+    answer,
+    edit_distance,
+    edit_similarity,
+    exact_match,
+    first_line_match,
+    identifier_f1,
+    identifier_match,
+    identifiers,
+    token_match,
+)
 from tests.model.evaluation.holes import a_task
 
 
@@ -61,6 +71,43 @@ def test_exact_match_ignores_only_white_space_around_lines(
 ) -> None:
     assert exact_match(text, target) is whole
     assert first_line_match(text, target) is first_line
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "equal"),
+    [
+        ("x=1", "x = 1", True),
+        ("f('a')", 'f("a")', True),
+        ("getName()", "get Name()", True),
+        ("a\n    b", "a b", True),
+        ("get_name()", "getName()", False),
+        ("x = 1", "x = 2", False),
+    ],
+)
+def test_llavacodes_match_looks_at_tokens(text: str, target: str, equal: bool) -> None:
+    assert token_match(text, target) is equal
+
+
+def test_identifiers_are_names_outside_strings_and_comments() -> None:
+    line = """return self.price(item, "not me", 'nor "me"') + x2  # nor me"""
+    assert identifiers(line) == ["self", "price", "item", "x2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "equal", "f1"),
+    [
+        ("a.b(c)", "a.b( c )", True, 1.0),
+        ("b.a(c)", "a.b(c)", False, 1.0),  # F1 is of sets
+        ("a.b(d)", "a.b(c)", False, 2 / 3),
+        ("a", "a.b.c", False, 0.5),
+        ("x", "y", False, 0.0),
+        ("", "y", False, 0.0),
+        (")", "1)", True, 1.0),
+    ],
+)
+def test_identifiers_are_compared_as_a_list_and_as_sets(text: str, target: str, equal: bool, f1: float) -> None:
+    assert identifier_match(text, target) is equal
+    assert identifier_f1(text, target) == pytest.approx(f1)
 
 
 @pytest.mark.parametrize(

@@ -1,68 +1,67 @@
-"""Means, percentiles and the table."""
+"""The report is made of predictions files alone."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from model.evaluation.report import Score, summarize, table
+from model.evaluation.modes import BUDGETS, HARMFUL_SHARES
+from model.evaluation.report import main
+from tests.model.evaluation.answers import an_answer
 
-SCORE = Score(
-    task_id="t",
-    repo="r",
-    kind="line",
-    source="S",
-    origin="original",
-    mode="none",
-    text="x",
-    em=0.0,
-    es=50.0,
-    first_line_em=100.0,
-    ms=10.0,
-    prompt_tokens=100,
-    tokens=5,
-    forward_passes=6,
-)
+PNG = b"\x89PNG"
 
 
-def test_each_kind_source_and_mode_has_a_line_with_its_own_means() -> None:
-    scores = [
-        SCORE,
-        replace(SCORE, em=100.0, es=100.0, ms=30.0, prompt_tokens=300, forward_passes=9),
-        replace(SCORE, mode="pseudo", ms=7.0),
-        replace(SCORE, kind="crossfile", source="C"),
-        replace(SCORE, source="B"),
+def _file(folder: Path, modes: list[str], name: str = "predictions.jsonl") -> Path:
+    """Two tasks in two repositories for each mode; `none` is wrong in both, others right in one."""
+    file = folder / name
+    answers = [
+        an_answer(mode, task_id=repo, repo=repo, right=mode != "none" and repo == "a", origin=origin)
+        for mode in modes
+        for repo, origin in (("a", "original"), ("b", "relocated"))
     ]
-    lines = {(s.kind, s.source, s.mode): s.json() for s in summarize(scores)}
-    assert [*lines] == [
-        ("line", "B", "none"),
-        ("line", "S", "none"),
-        ("line", "S", "pseudo"),
-        ("crossfile", "C", "none"),
-    ]
-    expected = {"n": 2, "em": 50.0, "es": 75.0, "p50_ms": 20.0, "p95_ms": 29.0, "prompt_tokens": 200.0}
-    assert lines["line", "S", "none"].items() >= {**expected, "forward_passes": 7.5}.items()
+    file.write_text("".join(one.line() + "\n" for one in answers))
+    return file
 
 
-def test_origins_are_told_apart() -> None:
-    scores = [SCORE, replace(SCORE, origin="relocated", em=100.0), replace(SCORE, origin="relocated", es=80.0)]
-    [summary] = summarize(scores)
-    assert summary.json()["origins"] == {
-        "original": {"n": 1, "em": 0.0, "es": 50.0},
-        "relocated": {"n": 2, "em": 50.0, "es": 65.0},
-    }
-    assert [line.split()[0] for line in table([summary]).splitlines()] == ["kind", "line", "original", "relocated"]
+def _cells(text: str, first: str) -> list[list[str]]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return [row for row in rows if row[0] == first]
 
 
-def test_the_interval_draws_repositories_and_not_tasks() -> None:
-    """Two repositories, one all right and one all wrong: whole repositories drawn anew give 0, 50 or 100."""
-    scores = [replace(SCORE, repo=repo, em=em) for repo, em in [("a", 0.0), ("b", 100.0)] for _ in range(200)]
-    [summary] = summarize(scores)
-    assert summary.em == pytest.approx(50.0)
-    assert summary.em_interval == (0.0, 100.0)
+def test_the_report_has_quality_origins_costs_and_differences(tmp_path: Path) -> None:
+    assert main([str(_file(tmp_path, ["none", "pseudo"])), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out/report.md").read_text()
+    assert "2 tasks of 2 repositories; tiny 0123 cpu float32" in text
+    quality, origins, costs, differences = _cells(text, "pseudo")
+    assert quality[1:4] == ["2", "50.0", "0.0 to 100.0"]
+    assert origins[1].startswith("100.0 / 100.0 (1)")
+    assert costs[1:5] == ["0 / 0", "5 / 5", "5 / 5", "10 / 10"]
+    assert differences[1:4] == ["2", "+50.0", "0.0 to 100.0"]
+    assert (tmp_path / "out/em_latency_line.png").read_bytes().startswith(PNG)
 
 
-def test_a_prediction_line_has_the_fields_that_scripts_read() -> None:
-    names = ["task_id", "mode", "text", "em", "es", "ms", "forward_passes"]
-    assert [*SCORE.prediction()] == names
+def test_plots_of_ablations_are_drawn_where_their_modes_were_run(tmp_path: Path) -> None:
+    harmful = list(HARMFUL_SHARES["pseudo"].values())
+    parts = [_file(tmp_path, ["none", "pseudo", *harmful]), _file(tmp_path, list(BUDGETS.values()), "budget.jsonl")]
+    assert main([*map(str, parts), "--out", str(tmp_path / "out"), "--against", "pseudo"]) == 0
+    text = (tmp_path / "out/report.md").read_text()
+    for name in ("em_latency_line.png", "budget_line.png", "harmful_line.png"):
+        assert f"]({name})" in text
+        assert (tmp_path / "out" / name).read_bytes().startswith(PNG)
+    assert _cells(text, "none")[-1][2] == "-50.0"
+
+
+def test_the_same_files_give_the_same_report(tmp_path: Path) -> None:
+    file = _file(tmp_path, ["none", "pseudo"])
+    for out in ("one", "two"):
+        main([str(file), "--out", str(tmp_path / out)])
+    assert (tmp_path / "one/report.md").read_text() == (tmp_path / "two/report.md").read_text()
+
+
+def test_nothing_to_report_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").touch()
+    assert main([str(tmp_path / "empty"), "--out", str(tmp_path)]) == 2
+    assert main([str(tmp_path / "absent"), "--out", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2

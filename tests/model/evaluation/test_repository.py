@@ -13,7 +13,7 @@ import pytest
 
 from indexer import Index, Query
 from model.completer import RetrievalQuery
-from model.evaluation.repository import Repository, extract
+from model.evaluation.repository import Repository, View, extract
 from model.evaluation.tasks import EvaluationError, Task
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.model.evaluation.holes import a_task, write_archive
@@ -44,17 +44,17 @@ def snapshot(tmp_path: Path) -> Path:
 def repository(request: pytest.FixtureRequest, snapshot: Path) -> Iterator[Repository]:
     embedder = FreeEmbedder() if request.param == "vectors" else None
     with closing(Index.open(snapshot, embedder, cache_dir=snapshot.parent / "cache")) as index:
-        yield Repository(snapshot, index)
+        yield Repository(snapshot, {"fuser": index})
 
 
 def _texts(repository: Repository, words: str) -> str:
     """All that any search finds: by words, and whatever lies nearest to a key when a hundred hits are asked for."""
-    assert repository.index is not None
+    index = repository.indexes["fuser"]
     key = FreeEmbedder().embed([words]).keys[0].astype(np.float32)
     found = [
-        *repository.retrieve(RetrievalQuery("shop/cart.py", words, "", key)),
-        *repository.index.search(Query("", words, "", key), 100),
-        *repository.index.search(Query("", words, "", None), 100),
+        *View(repository.sources, index).retrieve(RetrievalQuery("shop/cart.py", words, "", key)),
+        *index.search(Query("", words, "", key), 100),
+        *index.search(Query("", words, "", None), 100),
     ]
     return "".join(hit.text + hit.signature for hit in found)
 
@@ -80,7 +80,7 @@ def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(repository: 
 def test_a_second_hole_in_the_same_file_closes_the_first(snapshot: Path) -> None:
     whole = _task(1, f"    return {SECRET}(items)")
     other = a_task(prefix=whole.prefix + whole.target, target="\n\nprint(total([]))", suffix="\n")
-    repository = Repository(snapshot, None)
+    repository = Repository(snapshot, {})
     repository.punch(whole)
     repository.punch(other)
     assert (snapshot / "shop/cart.py").read_text() == other.text_with_hole
@@ -88,9 +88,9 @@ def test_a_second_hole_in_the_same_file_closes_the_first(snapshot: Path) -> None
 
 def test_a_file_that_is_not_the_tasks_is_refused(snapshot: Path) -> None:
     with pytest.raises(EvaluationError, match=r"are not shop/cart\.py of shop"):
-        Repository(snapshot, None).punch(_task(1, "    return something_else"))
+        Repository(snapshot, {}).punch(_task(1, "    return something_else"))
     with pytest.raises(EvaluationError, match=r"are not shop/none\.py of shop"):
-        Repository(snapshot, None).punch(_task(1, "x", "shop/none.py"))
+        Repository(snapshot, {}).punch(_task(1, "x", "shop/none.py"))
 
 
 def test_a_repository_that_the_archive_lacks_is_named(tmp_path: Path) -> None:

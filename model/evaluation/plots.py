@@ -1,0 +1,66 @@
+"""The report's plots, as PNG files. matplotlib comes with the extra `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.evaluation.tasks import EvaluationError
+
+
+@dataclass(frozen=True)
+class Point:
+    label: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    label: str
+    points: Sequence[tuple[float, float]]
+
+
+def scatter(file: Path, points: Sequence[Point], title: str, x: str, y: str) -> None:
+    """Labelled points; x is drawn in decades, because systems differ by orders of magnitude."""
+    figure, axes = _figure()
+    for point in points:
+        axes.scatter(point.x, point.y, s=24)
+        axes.annotate(point.label, (point.x, point.y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set_xscale("log")
+    axes.set(title=title, xlabel=x, ylabel=y)
+    _save(figure, file)
+
+
+def curves(file: Path, drawn: Sequence[Curve], title: str, x: str, *, apart: bool = False) -> None:
+    """Lines over one x; `apart`: two quantities, each with an axis of its own, else all are exact match in percent."""
+    figure, axes = _figure()
+    axes.set(title=title, xlabel=x, ylabel=drawn[0].label if apart else "exact match, %")
+    for number, curve in enumerate(drawn):
+        side = axes.twinx() if apart and number else axes
+        if side is not axes:
+            side.set_ylabel(curve.label)
+        side.plot(*zip(*curve.points, strict=True), marker="o", color=f"C{number}", label=curve.label)
+    if apart:
+        figure.legend(loc="upper left", fontsize=7)
+    else:
+        axes.legend(fontsize=7)
+    _save(figure, file)
+
+
+def _figure() -> tuple[Any, Any]:
+    """Without pyplot, which would look for a display."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as problem:
+        raise EvaluationError("plots need matplotlib: install hef-lsp[train]") from problem
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, file: Path) -> None:
+    figure.savefig(file, dpi=120)

@@ -1,0 +1,125 @@
+"""The lines of `--predictions`: answers with everything that judging, timing and comparing them takes.
+
+A report is made of these files alone, and a run that was cut goes on from its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from model.completer import Completion
+from model.evaluation.metrics import METRICS, answer
+from model.evaluation.tasks import KINDS, EvaluationError, Task
+
+STAGES = ("retrieve", "prefill", "decode", "total")
+
+
+@dataclass(frozen=True)
+class System:
+    """What answered: a mode of the evaluation, with a model, under settings that differ from the defaults."""
+
+    mode: str
+    model: str  # name, fingerprint and engine
+    settings: tuple[str, ...] = ()  # NAME=VALUE of `--set`, sorted
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer to one task. `timings_ms`: of STAGES, of an answer that starts with an empty cache."""
+
+    task_id: str
+    repo: str
+    kind: str
+    source: str
+    origin: str
+    target: str
+    system: System
+    text: str  # as scored, after the kind's cut
+    timings_ms: Mapping[str, float]
+    prompt_tokens: int
+    tokens: int
+    drafted: int
+    accepted: int
+    forward_passes: int
+
+    @cached_property
+    def quality(self) -> Mapping[str, float]:
+        """Metric -> percent, so that means are percent: matches are 0 or 100."""
+        return {name: 100.0 * metric(self.text, self.target) for name, metric in METRICS.items()}
+
+    def line(self) -> str:
+        """As JSON. The first fields are for scripts (DESIGN's contract), the rest is what `read` needs."""
+        system = asdict(self.system)
+        first = {
+            "task_id": self.task_id,
+            "mode": system.pop("mode"),
+            "text": self.text,
+            "em": self.quality["em"],
+            "es": round(self.quality["es"], 3),
+            "ms": round(self.timings_ms["total"], 3),
+            "forward_passes": self.forward_passes,
+        }
+        rest = {item.name: getattr(self, item.name) for item in fields(self)}
+        rest["timings_ms"] = {name: round(ms, 3) for name, ms in self.timings_ms.items()}
+        return json.dumps(first | system | {name: rest[name] for name in rest if name not in (*first, "system")})
+
+
+def predict(task: Task, system: System, completion: Completion) -> Prediction:
+    """Keep of an answer what is left after its kind's cut."""
+    return Prediction(
+        task_id=task.task_id,
+        repo=task.repo,
+        kind=task.kind,
+        source=task.source,
+        origin=task.origin,
+        target=task.target,
+        system=system,
+        text=answer(task, completion.text),
+        timings_ms={stage: completion.timings_ms[stage] for stage in STAGES},
+        prompt_tokens=completion.prompt_tokens,
+        tokens=completion.tokens,
+        drafted=completion.drafted,
+        accepted=completion.accepted,
+        forward_passes=completion.forward_passes,
+    )
+
+
+def read(file: Path) -> list[Prediction]:
+    """All of a file's lines. Raises EvaluationError, naming the one that is wrong."""
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise EvaluationError(f"{file} cannot be read: {problem}") from problem
+    return [_parse(line, f"{file}, line {n}") for n, line in enumerate(lines, 1) if line]
+
+
+def resume(file: Path) -> list[Prediction]:
+    """What an earlier run left, [] without one; a line that it could not finish is cut off the file."""
+    if not file.exists():
+        return []
+    whole = file.read_bytes().rfind(b"\n") + 1
+    os.truncate(file, whole)
+    return read(file)
+
+
+def latest(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+    """One per task and system: the last."""
+    return iter({(one.task_id, one.system): one for one in predictions}.values())
+
+
+def _parse(line: str, where: str) -> Prediction:
+    try:
+        raw: Any = json.loads(line)
+        system = System(raw["mode"], raw["model"], tuple(raw["settings"]))
+        values = {item.name: raw[item.name] for item in fields(Prediction) if item.name != "system"}
+    except (KeyError, TypeError, ValueError) as problem:
+        raise EvaluationError(f"{where} is not a prediction: {problem!r}") from problem
+    if raw["kind"] not in KINDS:
+        raise EvaluationError(f"{where} has the unknown kind {raw['kind']!r}")
+    return Prediction(system=system, **values)
