@@ -18,7 +18,12 @@ from lsp_server.commands import UserMustActError, loaded, open_index, repository
 from lsp_server.engine import Engine
 from lsp_server.settings import Settings
 
-PACKAGES = ("hef-lsp", "torch", "pygls", "lsprotocol", "tokenizers", "safetensors", "tree-sitter", "watchdog", "numpy")
+PACKAGES = ("hef-lsp", "onnxruntime", "onnx", "pygls", "lsprotocol", "tokenizers", "tree-sitter", "watchdog", "numpy")
+# What works without them, and what they are for.
+OPTIONAL_PACKAGES = {
+    "hnswlib": ("search is exact", "Install hnswlib for repositories of more than about 100,000 chunks."),
+    "torch": ("models run on the CPU", "For a GPU: pip install 'hef-lsp[cuda]'."),
+}
 FEW_WATCHES = 8_192  # Linux' old default; large repositories have more folders
 NAMED_FILES = 5  # of each reason for which files were skipped
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -56,11 +61,11 @@ def _machine() -> Iterator[Finding]:
             optional = package == "hef-lsp"  # run from a checkout
             step = "" if optional else f"Install {package} in {sys.executable}."
             yield Finding("package", f"{package} is not installed", step, blocking=not optional)
-    try:
-        yield Finding("package", f"hnswlib {version('hnswlib')}")
-    except PackageNotFoundError:
-        step = "Install hnswlib for repositories of more than about 100,000 chunks."
-        yield Finding("package", "hnswlib is not installed: search is exact", step)
+    for package, (without, step) in OPTIONAL_PACKAGES.items():
+        try:
+            yield Finding("package", f"{package} {version(package)}")
+        except PackageNotFoundError:
+            yield Finding("package", f"{package} is not installed: {without}", step)
 
 
 def _cache(root: Path) -> Iterator[Finding]:

@@ -1,16 +1,19 @@
-"""What the model thread owns once it has loaded: the only door from the server to torch, opened lazily."""
+"""What the model thread owns once it has loaded: the only door from the server to what computes, opened lazily."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from indexer import Embedder, Hit, Query
 from lsp_server.model_thread import Encoder, ModelThread, ThreadEmbedder
 from lsp_server.settings import Settings
 from model.completer import Completion, Request, RetrievalQuery, Retrieve
+
+if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is waiting for its first answer.
+    from model.weights import LoadedModel
 
 
 class Completes(Protocol):
@@ -41,19 +44,26 @@ class Engine:
 
 
 def load_engine(settings: Settings) -> Engine:
-    """Import torch and load what the settings name; takes seconds. Raises WeightsError, saying what the user can do."""
+    """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do."""
     from model.completer import Completer
     from model.weights import load_from_settings
 
     model = load_from_settings(settings.model)
-    millions = model.n_parameters / 1e6
     return Engine(
         completer=Completer(model, settings.model),
         encoder=model.encoder,
-        description=f"{model.name} ({millions:,.0f}M parameters) on {model.device}, {model.dtype}",
+        description=describe(model),
         notes=model.notes,
         loaded_at=time.monotonic(),
     )
+
+
+def describe(model: LoadedModel) -> str:
+    """A loaded model in one line."""
+    where = f"{model.engine} on {model.device}"
+    if model.threads:
+        where += f" with {model.threads} thread{'s' if model.threads > 1 else ''}"
+    return f"{model.name} ({model.n_parameters / 1e6:,.0f}M parameters), {model.dtype}, {where}"
 
 
 def embedder_of(engine: Engine, thread: ModelThread[Engine]) -> Embedder | None:

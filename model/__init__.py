@@ -1,6 +1,6 @@
 """Tensors in, tensors out: loads a coder with its HEF adapter and completes at a cursor.
 
-Importing this package, `model.settings` or `model.completer` does not import torch; `model.weights` does.
+Importing this package or `model.weights` imports neither torch nor ONNX Runtime; loading a model imports one of them.
 """
 
 import os

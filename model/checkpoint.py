@@ -154,6 +154,26 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
             raise WeightsError(f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported")
 
 
+def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises WeightsError on any tensor that is missing, foreign or misshapen."""
+    found = {
+        name: info.shape
+        for name, info in checkpoint.tensors.items()
+        # Old exports store the rotary table, and some a copy of the tied head.
+        if not name.endswith("rotary_emb.inv_freq") and not (name == "lm_head.weight" and name not in wanted)
+    }
+    problems = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
+    problems += [f"{name} is not a Qwen2 tensor" for name in sorted(found.keys() - wanted.keys())]
+    problems += [
+        f"{name} is {list(found[name])}, config.json wants {list(shape)}"
+        for name, shape in wanted.items()
+        if name in found and found[name] != shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise WeightsError(f"the tensors in {checkpoint.folder} do not fit its config.json: {problems[0]}{more}")
+
+
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     """`stem.safetensors` or the shards that its index names. Raises WeightsError naming what is absent, or a pickle."""
     index = folder / f"{stem}.safetensors.index.json"

@@ -8,45 +8,15 @@ in and which read-out vectors follow: a chunk, a group of children, a query.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.qwen2 import Qwen2, Qwen2Config, Transformer
-
-
-@dataclass(frozen=True)
-class FuserConfig:
-    """Shape of a fuser; stored in `adapter.json`."""
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    rope_theta: float
-    d_key: int = 256
-    m: int = 4  # memory vectors of a node
-    max_tokens: int = 512  # of a chunk; the rest of a longer one is not read
-    query_before: int = 192  # tokens before the cursor that make the query
-    query_after: int = 64
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> FuserConfig:
-        return cls(**{name: raw[name] for name in cls.__dataclass_fields__})
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @property
-    def d_memory(self) -> int:
-        return self.hidden_size
+from model.adapter_config import FuserConfig
+from model.qwen2 import Qwen2, Transformer
 
 
 class Encoded(NamedTuple):
@@ -63,18 +33,7 @@ class Fuser(nn.Module):
         super().__init__()
         self.config = config
         width = config.hidden_size
-        self.encoder = Transformer(
-            Qwen2Config(
-                vocab_size=config.vocab_size,
-                hidden_size=width,
-                intermediate_size=config.intermediate_size,
-                num_hidden_layers=config.num_layers,
-                num_attention_heads=config.num_heads,
-                num_key_value_heads=config.num_kv_heads,
-                head_dim=config.head_dim,
-                rope_theta=config.rope_theta,
-            )
-        )
+        self.encoder = Transformer(config.encoder)
         self.child_in = nn.Linear(width, width)
         self.leaf_readout = nn.Parameter(torch.randn(config.m, width) * 0.02)
         self.parent_readout = nn.Parameter(torch.randn(config.m, width) * 0.02)

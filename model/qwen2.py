@@ -6,54 +6,12 @@ same layers, without a cache, make up the fuser (`fuser.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.kv_cache import KVCache
-
-
-@dataclass(frozen=True)
-class Qwen2Config:
-    """The fields of a Qwen2 `config.json` that change the arithmetic."""
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    head_dim: int
-    rope_theta: float
-    rms_norm_eps: float = 1e-6
-    max_position_embeddings: int = 2048
-    tie_word_embeddings: bool = True
-    attention_bias: bool = True  # Qwen2 has it on q, k and v; Llama does not.
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Qwen2Config:
-        """Read the keys of `config.json`, in the layout of transformers 4 or 5. Raises KeyError by name."""
-        heads = int(raw["num_attention_heads"])
-        # transformers 5 moved the rope settings into one table.
-        rope = raw.get("rope_parameters") or {}
-        return cls(
-            vocab_size=int(raw["vocab_size"]),
-            hidden_size=int(raw["hidden_size"]),
-            intermediate_size=int(raw["intermediate_size"]),
-            num_hidden_layers=int(raw["num_hidden_layers"]),
-            num_attention_heads=heads,
-            num_key_value_heads=int(raw.get("num_key_value_heads") or heads),
-            head_dim=int(raw.get("head_dim") or raw["hidden_size"] // heads),
-            rope_theta=float(raw.get("rope_theta") or rope.get("rope_theta") or 10_000.0),
-            rms_norm_eps=float(raw.get("rms_norm_eps", 1e-6)),
-            max_position_embeddings=int(raw.get("max_position_embeddings", 2048)),
-            tie_word_embeddings=bool(raw.get("tie_word_embeddings", False)),
-            attention_bias=raw.get("model_type", "qwen2") == "qwen2",
-        )
+from model.qwen2_config import Qwen2Config as Qwen2Config
 
 
 class RMSNorm(nn.Module):

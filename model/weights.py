@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
-import torch
-from safetensors import safe_open
-
-from model.adapter import Encoder, PseudoTokens, load_adapter, read_config
+from model.adapter import Encoder, PseudoTokens
+from model.adapter_config import read_config
 from model.checkpoint import (
     EMBEDDED_FOLDER,
     Checkpoint,
     WeightsError,
+    check_tensors,
     open_checkpoint,
     require_files,
     verify_checksums,
 )
 from model.decoder import Decoder
+from model.engine import Engine, load_encoder
 from model.prompt import FimOrder
-from model.qwen2 import Qwen2, Qwen2Config, Rotary
+from model.qwen2_config import Qwen2Config, coder_shapes, n_values
 from model.settings import EMBEDDED, ModelSettings
-from model.torch_decoder import TorchDecoder
 from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Room for activations, the allocator and the rest of the process.
-_MEMORY_SLACK = 1.15
+_ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
+_CUDA_DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ class LoadedModel:
     default_context: str
     fingerprint: str  # of the checkpoint
     revision: str
+    engine: str  # the library that computes, with its version
     device: str
     dtype: str
+    threads: int  # of the CPU; 0 where it does not compute
     n_parameters: int
     notes: tuple[str, ...]
 
@@ -57,6 +59,7 @@ class LoadedModel:
 def load_model(
     name_or_path: str = EMBEDDED,
     *,
+    engine: str = "auto",
     device: str = "auto",
     dtype: str = "auto",
     revision: str = "main",
@@ -66,7 +69,13 @@ def load_model(
     """Load "embedded", a folder or a hub id with everything else at its default. Raises WeightsError."""
     return load_from_settings(
         ModelSettings(
-            name=name_or_path, device=device, dtype=dtype, revision=revision, offline=offline, adapter=adapter
+            name=name_or_path,
+            engine=engine,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            offline=offline,
+            adapter=adapter,
         )
     )
 
@@ -75,17 +84,17 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError."""
     checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline)
     vocabulary = _load_vocabulary(checkpoint, settings.name)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device, dtype = choose_device(settings.device, settings.dtype)
     config = _network_config(checkpoint)
+    shapes = coder_shapes(config)
+    check_tensors(checkpoint, shapes)
+    engine = choose_engine(settings)
     capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
-    network = load_network(checkpoint, config, device, dtype, capacity)
+    _check_memory(engine, config, n_values(shapes), capacity * settings.recent_places)
     fingerprint = checkpoint.fingerprint()
-    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, device, dtype)
+    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine)
     return LoadedModel(
         name=settings.name,
-        decoder=TorchDecoder(network, capacity),
+        decoder=engine.decoder(checkpoint, config, capacity, settings.recent_places),
         vocabulary=vocabulary,
         fim_order=_fim_order(checkpoint),
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
@@ -94,11 +103,51 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         default_context=default_context,
         fingerprint=fingerprint,
         revision=checkpoint.revision,
-        device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
-        n_parameters=sum(p.numel() for p in network.parameters()),
+        engine=engine.name,
+        device=engine.device,
+        dtype=engine.dtype,
+        threads=engine.threads,
+        n_parameters=n_values(shapes),
         notes=notes,
     )
+
+
+def choose_engine(settings: ModelSettings) -> Engine:
+    """torch on CUDA, ONNX Runtime on the CPU, unless the settings say otherwise. Raises WeightsError."""
+    on_torch = settings.engine == "torch" or (settings.engine == "auto" and _wants_torch(settings))
+    if on_torch:
+        if find_spec("torch") is None:
+            raise WeightsError(
+                "torch is not installed, which model.engine, model.device or model.dtype asks for: "
+                "pip install 'hef-lsp[cuda]', or set them to auto"
+            )
+        from model.torch_engine import open_torch_engine  # seconds that the CPU path does not have to spend
+
+        return open_torch_engine(settings.device, settings.dtype, settings.threads)
+    if settings.device == "cuda" or settings.dtype in _ON_TORCH:
+        raise WeightsError("model.engine onnx computes int8 or float32 on the CPU: set model.engine to auto or torch")
+    from model.onnx_engine import OnnxEngine
+
+    return OnnxEngine("float32" if settings.dtype == "float32" else "int8", settings.threads)
+
+
+def _wants_torch(settings: ModelSettings) -> bool:
+    if settings.device == "cuda" or settings.dtype in _ON_TORCH:
+        return True
+    return settings.device == "auto" and settings.dtype != "int8" and _has_cuda()
+
+
+def _has_cuda() -> bool:
+    """Whether torch finds a GPU; torch is not imported where there is no driver for one."""
+    if find_spec("torch") is None:
+        return False
+    try:
+        ctypes.CDLL(_CUDA_DRIVER)
+    except OSError:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _load_vocabulary(checkpoint: Checkpoint, name: str) -> Vocabulary:
@@ -116,43 +165,6 @@ def _fim_order(checkpoint: Checkpoint) -> FimOrder:
     return cast(FimOrder, order)
 
 
-def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[torch.device, torch.dtype]:
-    """Resolve "auto": CUDA when there is one, bfloat16 on it and float32 on the CPU. Raises WeightsError."""
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise WeightsError("model.device is cuda, but torch finds no CUDA device: set it to auto or cpu")
-    chosen = torch.device("cuda" if has_cuda and device in ("auto", "cuda") else "cpu")
-    if dtype == "auto":
-        return chosen, torch.bfloat16 if chosen.type == "cuda" else torch.float32
-    return chosen, _DTYPES[dtype]
-
-
-def load_network(
-    checkpoint: Checkpoint, config: Qwen2Config, device: torch.device, dtype: torch.dtype, capacity: int
-) -> Qwen2:
-    """The network with the checkpoint's tensors. Raises WeightsError on any that is missing, foreign or misshapen."""
-    with torch.device("meta"):  # No memory and no random numbers for weights that are replaced anyway.
-        network = Qwen2(config)
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    _check_tensors(checkpoint, wanted)
-    _check_memory(wanted, config, device, dtype, capacity)
-    network.load_state_dict(_read(checkpoint, wanted, device, dtype), assign=True)
-    network.model.rotary = Rotary(config.head_dim, config.rope_theta).to(device)
-    return network.requires_grad_(False)
-
-
-def _read(
-    checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]], device: torch.device, dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    state = {}
-    for file in sorted({checkpoint.tensors[name].file for name in wanted}):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys() & wanted.keys():
-                # A tensor still mapped from the file would die with a file that is replaced: copy.
-                state[name] = tensors.get_tensor(name).to(device, dtype, copy=True)
-    return state
-
-
 def _network_config(checkpoint: Checkpoint) -> Qwen2Config:
     try:
         return Qwen2Config.from_json(checkpoint.config)
@@ -160,61 +172,18 @@ def _network_config(checkpoint: Checkpoint) -> Qwen2Config:
         raise WeightsError(f"config.json in {checkpoint.folder} is incomplete: {problem}") from problem
 
 
-def _check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    found = {
-        name: info.shape
-        for name, info in checkpoint.tensors.items()
-        # Old exports store the rotary table, and some a copy of the tied head.
-        if not name.endswith("rotary_emb.inv_freq") and not (name == "lm_head.weight" and name not in wanted)
-    }
-    problems = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
-    problems += [f"{name} is not a Qwen2 tensor" for name in sorted(found.keys() - wanted.keys())]
-    problems += [
-        f"{name} is {list(found[name])}, config.json wants {list(shape)}"
-        for name, shape in wanted.items()
-        if name in found and found[name] != shape
-    ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise WeightsError(f"the tensors in {checkpoint.folder} do not fit its config.json: {problems[0]}{more}")
-
-
-def _check_memory(
-    wanted: Mapping[str, tuple[int, ...]],
-    config: Qwen2Config,
-    device: torch.device,
-    dtype: torch.dtype,
-    capacity: int,
-) -> None:
-    cached = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * capacity
-    n_values = sum(int(torch.Size(shape).numel()) for shape in wanted.values()) + cached
-    needed = int(n_values * dtype.itemsize * _MEMORY_SLACK)
-    available = available_memory(device)
+def _check_memory(engine: Engine, config: Qwen2Config, n_weights: int, n_positions: int) -> None:
+    n_cached = 2 * config.num_hidden_layers * config.kv_size * n_positions
+    needed, available = engine.needed_memory(n_weights, n_cached), engine.available_memory()
     if available is not None and needed > available:
         raise WeightsError(
-            f"the model needs {needed / 1e9:.1f} GB on {device.type} and {available / 1e9:.1f} GB are free: "
-            "choose a smaller checkpoint, or dtype bfloat16"
+            f"the model needs {needed / 1e9:.1f} GB on {engine.device} and {available / 1e9:.1f} GB are free: "
+            "choose a smaller checkpoint, or dtype int8 (CPU) or bfloat16 (CUDA)"
         )
 
 
-def available_memory(device: torch.device) -> int | None:
-    """Free bytes of the device, or None where the system does not say."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf.
-        return None
-
-
 def _adapt(
-    settings: ModelSettings, checkpoint: Checkpoint, base: str, device: torch.device, dtype: torch.dtype
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
     home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
@@ -224,20 +193,19 @@ def _adapt(
     if (home / "adapter.json").is_file():
         config = read_config(home)
         if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
-            adapter = load_adapter(home, device, dtype)
-            return adapter.encoder, adapter.pseudo, config.default_context, ()
+            return load_encoder(home, config, engine), engine.projector(home, config), config.default_context, ()
     note = (
         f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(device, dtype), None, "snippets", (note,)
+    return _embedded_encoder(engine), None, "snippets", (note,)
 
 
-def _embedded_encoder(device: torch.device, dtype: torch.dtype) -> Encoder | None:
+def _embedded_encoder(engine: Engine) -> Encoder | None:
     if not (EMBEDDED_FOLDER / "adapter.json").is_file():
         return None
     verify_checksums(EMBEDDED_FOLDER, required=True)
-    return load_adapter(EMBEDDED_FOLDER, device, dtype).encoder
+    return load_encoder(EMBEDDED_FOLDER, read_config(EMBEDDED_FOLDER), engine)
 
 
 def _eos_ids(config: Mapping[str, object]) -> frozenset[int]:

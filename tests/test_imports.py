@@ -26,6 +26,8 @@ ALLOWED = {
 # outside package -> where alone it may be imported
 CONFINED = {
     "torch": ("model/",),
+    "onnx": ("model/onnx_",),
+    "onnxruntime": ("model/onnx_",),
     "transformers": ("model/",),
     "tokenizers": ("model/",),
     "safetensors": ("model/",),
@@ -97,8 +99,10 @@ def test_each_library_has_its_place(file: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["lsp_server.server", "lsp_server.cli", "lsp_server.commands", "lsp_server.doctor"])
-def test_torch_is_not_imported_with_the_server(module: str) -> None:
-    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+def test_no_engine_is_imported_with_the_server(module: str) -> None:
+    code = (
+        f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'onnxruntime')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False, capture_output=True)
 
     assert done.returncode == 0, done.stderr.decode()

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.fuser import Fuser, FuserConfig
+from model.adapter_config import FuserConfig, fuser_shapes
+from model.fuser import Fuser
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 
@@ -90,3 +91,7 @@ def test_it_starts_as_the_first_layers_of_the_coder() -> None:
 def test_the_shape_survives_json() -> None:
     config = FuserConfig(300, 64, 96, 2, 4, 2, 16, 1e4, m=2)
     assert FuserConfig.from_json(config.to_json()) == config
+
+
+def test_the_shapes_of_a_fuser_are_those_of_its_module(fuser: Fuser) -> None:
+    assert fuser_shapes(fuser.config) == {name: tuple(tensor.shape) for name, tensor in fuser.state_dict().items()}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import CHECKSUMS, EMBEDDED_FOLDER, WeightsError, write_checksums
+from model.onnx_engine import OnnxEngine
 from model.settings import ModelSettings
-from model.weights import LoadedModel, choose_device, load_from_settings, load_model
+from model.torch_engine import TorchEngine, open_torch_engine
+from model.weights import LoadedModel, choose_engine, load_from_settings, load_model
 from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
 
 IDS = list(range(10, 40))
@@ -29,7 +33,9 @@ def without_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_loaded_checkpoint_describes_itself(tiny_model: LoadedModel, tiny_folder: Path) -> None:
     assert tiny_model.name == str(tiny_folder)
-    assert (tiny_model.device, tiny_model.dtype, tiny_model.fim_order) == ("cpu", "float32", "spm")
+    assert (tiny_model.device, tiny_model.dtype, tiny_model.fim_order) == ("cpu", "int8", "spm")
+    assert tiny_model.engine.startswith("ONNX Runtime 1.")
+    assert tiny_model.threads >= 1
     assert (tiny_model.default_context, tiny_model.notes, tiny_model.revision) == ("pseudo", (), "")
     assert tiny_model.n_parameters == sum(t.numel() for t in load_file(tiny_folder / "model.safetensors").values())
 
@@ -48,8 +54,9 @@ def test_a_tied_checkpoint_may_store_a_copy_of_its_head(tmp_path: Path) -> None:
     np.testing.assert_array_equal(logits(load_model(str(folder))), expected)
 
 
-def test_the_loaded_weights_outlive_the_file(tmp_path: Path) -> None:
-    model = load_model(str(write_tiny_checkpoint(tmp_path / "m", adapter=False)))
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_the_loaded_weights_outlive_the_file(tmp_path: Path, engine: str) -> None:
+    model = load_model(str(write_tiny_checkpoint(tmp_path / "m", adapter=False)), engine=engine)
     expected = logits(model)
     model.decoder.rewind(0)
     (tmp_path / "m" / "model.safetensors").write_bytes(b"")
@@ -109,9 +116,10 @@ def test_a_checkpoint_without_fim_tokens_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_does_not_fit_in_memory_is_refused(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.weights.available_memory", lambda device: 100_000)
-    with pytest.raises(WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"):
-        load_model(str(tiny_folder))
+    for engine in ("onnx", "torch"):
+        monkeypatch.setattr(f"model.{engine}_engine.available_memory", lambda: 100_000)
+        with pytest.raises(WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"):
+            load_model(str(tiny_folder), engine=engine)
 
 
 def test_the_cache_is_no_longer_than_the_checkpoint_allows(tiny_folder: Path) -> None:
@@ -121,25 +129,108 @@ def test_the_cache_is_no_longer_than_the_checkpoint_allows(tiny_folder: Path) ->
 
 
 def test_settings_reach_the_loader(tiny_folder: Path) -> None:
-    settings = ModelSettings(name=str(tiny_folder), device="cpu", dtype="bfloat16", context_tokens=200, max_tokens=20)
-    model = load_from_settings(settings)
-    assert (model.device, model.dtype, model.decoder.capacity) == ("cpu", "bfloat16", 220)
+    for dtype, engine in (("bfloat16", "torch"), ("float32", "ONNX Runtime")):
+        settings = ModelSettings(
+            name=str(tiny_folder),
+            device="cpu",
+            dtype=dtype,
+            threads=1,
+            recent_places=2,
+            context_tokens=200,
+            max_tokens=20,
+        )
+        model = load_from_settings(settings)
+        assert (model.device, model.dtype, model.threads) == ("cpu", dtype, 1)
+        assert (model.decoder.capacity, model.decoder.n_slots) == (220, 2)
+        assert model.engine.startswith(engine)
 
 
-def test_bfloat16_is_close_to_float32(tiny_folder: Path) -> None:
-    wide, narrow = (logits(load_model(str(tiny_folder), device="cpu", dtype=d)) for d in ("float32", "bfloat16"))
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_narrow_numbers_are_close_to_float32(tiny_folder: Path, dtype: str) -> None:
+    wide, narrow = (logits(load_model(str(tiny_folder), device="cpu", dtype=d)) for d in ("float32", dtype))
     assert np.corrcoef(wide, narrow)[0, 1] > 0.99
 
 
-def test_device_and_dtype_follow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_and_dtype_of_torch_follow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert choose_device() == (torch.device("cpu"), torch.float32)
+    assert open_torch_engine() == TorchEngine(cpu, torch.float32)
     with pytest.raises(WeightsError, match="torch finds no CUDA device"):
-        choose_device("cuda")
+        open_torch_engine("cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert choose_device() == (torch.device("cuda"), torch.bfloat16)
-    assert choose_device("cpu") == (torch.device("cpu"), torch.float32)
-    assert choose_device("auto", "float16") == (torch.device("cuda"), torch.float16)
+    assert open_torch_engine() == TorchEngine(cuda, torch.bfloat16)
+    assert open_torch_engine("cpu") == TorchEngine(cpu, torch.float32)
+    assert open_torch_engine("auto", "float16") == TorchEngine(cuda, torch.float16)
+    with pytest.raises(WeightsError, match="int8 is for the CPU"):
+        open_torch_engine(dtype="int8")
+
+
+ON_CPU = {
+    "by itself": ({}, OnnxEngine),
+    "float32": ({"dtype": "float32"}, OnnxEngine),
+    "a format that it lacks": ({"dtype": "bfloat16"}, TorchEngine),
+    "by name": ({"engine": "torch"}, TorchEngine),
+}
+
+
+@pytest.mark.parametrize(("changes", "kind"), ON_CPU.values(), ids=ON_CPU)
+def test_without_a_gpu_onnx_runtime_computes(
+    changes: dict[str, str], kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.weights._has_cuda", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert isinstance(choose_engine(ModelSettings(**changes)), kind)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"), [({}, TorchEngine), ({"device": "cpu"}, OnnxEngine), ({"dtype": "int8"}, OnnxEngine)]
+)
+def test_with_a_gpu_torch_computes_unless_the_cpu_is_asked_for(
+    changes: dict[str, str], kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.weights._has_cuda", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert isinstance(choose_engine(ModelSettings(**changes)), kind)
+
+
+@pytest.mark.parametrize("changes", [{"device": "cuda"}, {"dtype": "bfloat16"}])
+def test_what_onnx_runtime_does_not_do_here_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(WeightsError, match="engine onnx computes int8 or float32 on the CPU"):
+        choose_engine(ModelSettings(engine="onnx", **changes))
+
+
+@pytest.mark.parametrize("changes", [{"engine": "torch"}, {"device": "cuda"}, {"dtype": "bfloat16"}])
+def test_who_asks_for_torch_where_it_is_missing_is_told(
+    changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.weights.find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"torch is not installed.*pip install 'hef-lsp\[cuda\]'"):
+        choose_engine(ModelSettings(**changes))
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "transformers", "safetensors"):
+    sys.modules[name] = None  # importing it raises ImportError
+
+from model.completer import Completer, Request
+from model.weights import load_model
+
+model = load_model(sys.argv[1])
+assert model.encoder.embed(["def add(a, b): ..."]).keys.shape[0] == 1
+assert model.encoder.query("def add(", ")").ndim == 1
+print(Completer(model).complete(Request("a.py", "import os\\nimport ", "\\n", max_tokens=4), None).tokens)
+"""
+
+
+@pytest.mark.parametrize("name", ["tiny", "embedded"])
+def test_nothing_of_the_cpu_path_needs_torch(name: str, tiny_folder: Path) -> None:
+    if name == "embedded" and not (EMBEDDED_FOLDER / "config.json").is_file():
+        pytest.skip("no embedded model in this checkout")
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, str(tiny_folder) if name == "tiny" else name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 1 <= int(done.stdout) <= 4
 
 
 # --- adapters -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,70 @@
+"""Fuser and projector of the CPU: `Fusing` and `PseudoTokens` on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+
+from model.adapter import Nodes
+from model.adapter_config import FuserConfig
+from model.onnx_decoder import rotary_table
+from model.tensors import Read
+
+
+class OnnxFuser:
+    """Runs the graphs of `onnx_adapter_graph.add_fuser` and `add_children`."""
+
+    def __init__(
+        self,
+        fuser: onnxruntime.InferenceSession,
+        children: onnxruntime.InferenceSession,
+        config: FuserConfig,
+        read: Read,
+    ) -> None:
+        self._fuser, self._children, self._config = fuser, children, config
+        self._table = read("encoder.embed_tokens.weight")
+        self._leaf, self._parent, self._query = (read(f"{kind}_readout") for kind in ("leaf", "parent", "query"))
+
+    def encode_chunks(self, chunks: Sequence[Sequence[int]]) -> Nodes:
+        return self._read([self._table[np.array(chunk, dtype=np.int64)] for chunk in chunks], self._leaf)
+
+    def encode_query(self, before: Sequence[int], after: Sequence[int], mark: int) -> Nodes:
+        return self._read([self._table[[*after, mark, *before]]], self._query)
+
+    def fuse(self, groups: Sequence[np.ndarray]) -> Nodes:
+        together = np.concatenate(groups).astype(np.float32)
+        (vectors,) = self._children.run(["vectors"], {"memory": together})
+        ends = np.cumsum([len(group) for group in groups])[:-1]
+        return self._read(np.split(vectors, ends), self._parent)
+
+    def _read(self, rows: Sequence[np.ndarray], readout: np.ndarray) -> Nodes:
+        """Run rows [n, width] with the read-out vectors behind each and read their final states."""
+        m = len(readout)
+        lengths = np.array([len(row) + m for row in rows], dtype=np.int32)
+        longest = int(lengths.max())
+        x = np.zeros((len(rows), longest, self._config.hidden_size), np.float32)
+        for i, row in enumerate(rows):
+            x[i, : len(row)] = row
+            x[i, len(row) : len(row) + m] = readout
+        cos, sin = rotary_table(self._config.head_dim, self._config.rope_theta, longest)
+        ends = np.arange(len(rows))[:, None] * longest + lengths[:, None] + np.arange(-m, 0)
+        feed = {"x": x, "cos": cos, "sin": sin, "last": lengths - 1, "ends": ends.ravel()}
+        feed["longest"] = np.array(longest, dtype=np.int32)
+        return Nodes(*self._fuser.run(["key", "memory"], feed))
+
+
+class OnnxPseudoTokens:
+    """Runs the graph of `onnx_adapter_graph.add_projector`."""
+
+    def __init__(self, projector: onnxruntime.InferenceSession, d_memory: int) -> None:
+        self._projector = projector
+        self._d_memory = d_memory
+
+    def project(self, memories: np.ndarray) -> np.ndarray:
+        if memories.shape[-1] != self._d_memory:
+            raise ValueError(f"memories are {memories.shape[-1]} wide, the projector wants {self._d_memory}")
+        flat = memories.reshape(-1, self._d_memory).astype(np.float32)
+        vectors: np.ndarray = self._projector.run(["vectors"], {"memory": flat})[0]
+        return vectors

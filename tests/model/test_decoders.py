@@ -1,0 +1,167 @@
+"""What every decoder must do: each fast path against the slow one, on torch and on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
+from model.decoder import Decoder
+from model.onnx_build import build_decoder
+from model.onnx_decoder import OnnxDecoder
+from model.onnx_session import open_session
+from model.qwen2_config import Qwen2Config
+from model.tensors import reader, stored
+from model.torch_decoder import TorchDecoder
+from tests.model.test_torch_decoder import greedy
+from tests.tiny_checkpoint import tiny_config, tiny_network
+
+IDS = [(7 * i + i // 40) % 300 for i in range(120)]
+ENGINES = ("torch", "none", "rows", "blocks")  # and, on ONNX Runtime, the quantization
+
+New = Callable[..., Decoder]  # capacity, n_slots
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def new(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> New:
+    """Makes decoders of one engine, all with the same weights."""
+    if request.param == "torch":
+        network = tiny_network(tiny_config())
+        return lambda capacity=160, n_slots=1: TorchDecoder(network, capacity, n_slots)
+    return onnx_decoders(open_checkpoint(str(tiny_folder)), tmp_path_factory.mktemp("graph"), request.param)
+
+
+def onnx_decoders(checkpoint: Checkpoint, folder: Path, quantization: str, threads: int = 1) -> New:
+    config = Qwen2Config.from_json(checkpoint.config)
+    build_decoder(folder, config, reader(checkpoint.tensors), quantization)
+    session = open_session(folder / "decoder.onnx", threads)
+    table = stored(checkpoint.tensors["model.embed_tokens.weight"])
+    return lambda capacity=160, n_slots=1: OnnxDecoder(session, session, table, config, capacity, n_slots)
+
+
+def assert_same(decoder: Decoder, logits: np.ndarray, expected: np.ndarray) -> None:
+    """torch's kernels for one row and for many differ in the last bits, ours must not: drafts would not be lossless."""
+    if isinstance(decoder, TorchDecoder):
+        np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=1e-4)
+    else:
+        np.testing.assert_array_equal(logits, expected)
+
+
+def one_by_one(decoder: Decoder, ids: list[int]) -> np.ndarray:
+    return np.stack([decoder.extend(decoder.embed([i])) for i in ids])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 17, 64, 120])
+def test_rows_are_the_same_at_every_width(new: New, width: int) -> None:
+    slow, fast = new(), new()
+    expected = one_by_one(slow, IDS)
+    pieces = [IDS[i : i + width] for i in range(0, len(IDS), width)]
+    rows = [fast.extend(fast.embed(piece), all_rows=True) for piece in pieces]
+    assert_same(fast, np.concatenate(rows), expected)
+
+
+def test_the_last_row_is_the_last_of_all_rows(new: New) -> None:
+    last, every = new(), new()
+    expected = every.extend(every.embed(IDS[:30]), all_rows=True)[-1]
+    assert_same(last, last.extend(last.embed(IDS[:30])), expected)
+
+
+def test_after_a_rewind_nothing_of_what_was_forgotten_remains(new: New) -> None:
+    used, fresh = new(), new()
+    used.extend(used.embed(IDS[:40]))
+    used.rewind(25)
+    assert used.length == 25
+    fresh.extend(fresh.embed(IDS[:25]))
+    assert_same(used, one_by_one(used, [5, 6, 7]), one_by_one(fresh, [5, 6, 7]))
+
+
+def test_each_slot_holds_a_sequence_of_its_own(new: New) -> None:
+    slots, first, second = new(n_slots=2), new(), new()
+    assert slots.n_slots == 2
+    slots.extend(slots.embed(IDS[:20]))
+    slots.select(1)
+    assert slots.length == 0
+    slots.extend(slots.embed(IDS[30:35]))
+    first.extend(first.embed(IDS[:20]))
+    second.extend(second.embed(IDS[30:35]))
+    assert greedy(slots, [5], 8) == greedy(second, [5], 8)
+    slots.select(0)
+    assert greedy(slots, [5], 8) == greedy(first, [5], 8)
+
+
+PARENTS = [-1, 0, 0, 1, 2, 2, 5, 3]
+TOKENS = [11, 12, 13, 14, 15, 16, 17, 18]
+PATHS = ([0, 1, 3, 7], [0, 2, 4], [0, 2, 5, 6])
+
+
+@pytest.mark.parametrize("length", [0, 20, 100])
+def test_a_tree_gives_each_branch_the_logits_of_a_run_of_its_own(new: New, length: int) -> None:
+    """FastCoder 3.3: branches below one root, verified in one pass."""
+    tree = new()
+    if length:
+        tree.extend(tree.embed(IDS[:length]))
+    rows = tree.extend(tree.embed(TOKENS), parents=PARENTS)
+    for path in PATHS:
+        alone = new()
+        if length:
+            alone.extend(alone.embed(IDS[:length]))
+        assert_same(tree, rows[path], one_by_one(alone, [TOKENS[i] for i in path]))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_kept_branch_continues_as_if_it_had_been_typed(new: New, path: list[int]) -> None:
+    tree, alone = new(), new()
+    tree.extend(tree.embed(IDS[:20]))
+    tree.extend(tree.embed(TOKENS), parents=PARENTS)
+    tree.keep(20, path)
+    assert tree.length == 20 + len(path)
+    alone.extend(alone.embed([*IDS[:20], *(TOKENS[i] for i in path)]))
+    assert_same(tree, one_by_one(tree, [9, 10, 11]), one_by_one(alone, [9, 10, 11]))
+
+
+def test_more_positions_than_the_cache_holds_are_refused_and_leave_it_usable(new: New) -> None:
+    small = new(capacity=10)
+    small.extend(small.embed(IDS[:8]))
+    with pytest.raises(ValueError, match=r"8 \+ 3 positions do not fit a cache of 10"):
+        small.extend(small.embed([1, 2, 3]))
+    assert small.length == 8
+    small.extend(small.embed([1, 2]))
+
+
+@pytest.mark.parametrize("length", [-1, 9])
+def test_a_rewind_to_what_was_never_there_is_refused(new: New, length: int) -> None:
+    used = new()
+    used.extend(used.embed(IDS[:8]))
+    with pytest.raises(ValueError, match="cannot rewind from 8"):
+        used.rewind(length)
+
+
+# --- ONNX Runtime against torch -------------------------------------------------------------------------------------
+
+
+def test_in_float32_the_graph_gives_the_logits_of_torch(tiny_folder: Path, tmp_path: Path) -> None:
+    ours = onnx_decoders(open_checkpoint(str(tiny_folder)), tmp_path, "none")()
+    theirs = TorchDecoder(tiny_network(tiny_config()), 160)
+    logits = ours.extend(ours.embed(IDS), all_rows=True)
+    np.testing.assert_allclose(logits, theirs.extend(theirs.embed(IDS), all_rows=True), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("quantization", ["rows", "blocks"])
+@pytest.mark.skipif(not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout")
+def test_the_embedded_model_in_8_bits_is_exact_at_every_width(tmp_path: Path, quantization: str, threads: int) -> None:
+    new = onnx_decoders(open_checkpoint("embedded"), tmp_path, quantization, threads)
+    slow, fast, tree = new(320), new(320), new(320)
+    ids = [(31 * i) % 4000 for i in range(300)]
+    expected = one_by_one(slow, ids)
+    for first, width in ((0, 200), (200, 2), (202, 3), (205, 31), (236, 64)):
+        rows = fast.extend(fast.embed(ids[first : first + width]), all_rows=True)
+        np.testing.assert_array_equal(rows, expected[first : first + width])
+    tree.extend(tree.embed(ids[:240]))
+    # Each true token has a sibling in front of it, so that nothing of the true path stands where it would by itself.
+    tokens = [token for i in range(240, 272) for token in (7, ids[i])]
+    parents = [2 * (i // 2) - 1 for i in range(64)]
+    np.testing.assert_array_equal(tree.extend(tree.embed(tokens), parents=parents)[1::2], expected[240:272])
