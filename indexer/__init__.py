@@ -7,12 +7,14 @@ from indexer.blocks import Block, block_at
 from indexer.chunking import language_of
 from indexer.database import default_cache_dir
 from indexer.hierarchy import Embedder, Vectors
-from indexer.index import Index, IndexStats
+from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.retrieval import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable
 from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.stats import IndexStats
 from indexer.suffix_index import Match, SuffixIndex
+from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, UpdateReport
 from indexer.watcher import Watcher
 
@@ -34,6 +36,7 @@ __all__ = [
     "Query",
     "RetrievalSettings",
     "SuffixIndex",
+    "Tokenizer",
     "UpdateReport",
     "Vectors",
     "Watcher",

@@ -11,8 +11,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,34 +21,20 @@ from indexer.database import Database, default_cache_dir, is_damage, set_aside, 
 from indexer.dense import DenseKeys
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
+from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules, relative_path
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
+from indexer.stats import IndexStats, bytes_in
 from indexer.store import Store
+from indexer.suffix_index import SuffixIndex
+from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, StoppedError, Update, UpdateReport
 from indexer.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class IndexStats:
-    """`chunks` counts places, `nodes` distinct living ones. `state`: "empty", "indexing", "incomplete" or "ready"."""
-
-    files: int
-    directories: int
-    chunks: int
-    nodes: int
-    pending: int
-    bytes: int
-    generation: int
-    state: str
-    search: str  # "exact" or "hnsw"
-    skipped: Mapping[str, tuple[str, ...]]
-    last_error: str
-    folder: Path
 
 
 def _never() -> bool:
@@ -59,15 +43,6 @@ def _never() -> bool:
 
 def _ignore(progress: Progress) -> None:
     pass
-
-
-def _bytes_in(folder: Path) -> int:
-    """Size of the files in a folder; those that vanish meanwhile (SQLite's log does) count nothing."""
-    total = 0
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            total += path.stat().st_size
-    return total
 
 
 class Index:
@@ -80,6 +55,7 @@ class Index:
         folder: Path,
         settings: IndexSettings,
         retrieval: RetrievalSettings,
+        tokenizer: Tokenizer | None,
     ) -> None:
         self.root = root
         self._embedder = embedder
@@ -92,6 +68,7 @@ class Index:
         self._last_error = ""
         self._closed = False
         self._open_store()
+        self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars)
 
     @classmethod
     def open(
@@ -101,15 +78,21 @@ class Index:
         cache_dir: Path | None = None,
         settings: IndexSettings = DEFAULT_INDEX,
         retrieval: RetrievalSettings = DEFAULT_RETRIEVAL,
+        tokenizer: Tokenizer | None = None,
     ) -> Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
-        Without an embedder there are words and names to search, and no vectors. Raises OSError when the cache folder
-        cannot be written, sqlite3.OperationalError when another process keeps it locked.
+        Without an embedder there are words and names to search, and no vectors; without a tokenizer no `tokens`. Raises
+        OSError when the cache folder cannot be written, sqlite3.OperationalError when another process keeps it locked.
         """
         fingerprint = embedder.fingerprint if embedder else ""
         folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
-        return cls(root.resolve(), embedder, folder, settings, retrieval)
+        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer)
+
+    @property
+    def tokens(self) -> SuffixIndex:
+        """Every indexed file as the generator's tokens, open documents as they are; filled by `update`."""
+        return self._mirror.tokens
 
     def close(self) -> None:
         """Save what is only in memory and let go of the files; waits for a running update. Twice is once."""
@@ -120,6 +103,7 @@ class Index:
             self._dense.tidy(force=True)
             self._db.close()
             self._reader.close()
+            self._mirror.close()
 
     # -- bringing up to date ------------------------------------------------------------------------------------
 
@@ -159,6 +143,7 @@ class Index:
             progress=progress,
             cancelled=cancelled,
             committed=self._dense.follow_sometimes,
+            settled=lambda: self._follow_files(progress, cancelled),
         )
         stopped = False
         try:
@@ -175,6 +160,13 @@ class Index:
         if paths is None:
             delete_unused(self._folder)
         return self._report(update, stopped, time.perf_counter() - started)
+
+    def _follow_files(self, progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> None:
+        def goes_on(done: int, total: int, path: str) -> bool:
+            progress(Progress(done, total, path))
+            return not cancelled()
+
+        self._mirror.follow(self._reader.file_digests(), goes_on)
 
     def _report(self, update: Update, cancelled: bool, seconds: float) -> UpdateReport:
         totals = self._reader.totals()
@@ -207,9 +199,12 @@ class Index:
         with self._overlaying:
             if text is None or relative is None or not self._may_overlay(relative, text):
                 self._overlay = self._overlay.without(relative or "")
+                if relative:
+                    self._mirror.show_document(relative, None)
                 return UpdateReport(0, 0, 0, 0, time.perf_counter() - started)
             # a lone surrogate can be typed in an editor, but not stored or parsed
             clean = text.encode("utf-8", "replace").decode("utf-8")
+            self._mirror.show_document(relative, clean)
             leaves, embedded = self._put_document(relative, clean)
         seconds = time.perf_counter() - started
         return UpdateReport(1, leaves, embedded, leaves - embedded, seconds)
@@ -271,7 +266,7 @@ class Index:
         state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
         return IndexStats(
             **totals,
-            bytes=_bytes_in(self._folder),
+            bytes=bytes_in(self._folder),
             generation=self._reader.generation(),
             state=state,
             search=self._dense.kind,

@@ -200,6 +200,11 @@ class Reader:
             rows = list(self._among(query, digests))
         return {digest: (np.frombuffer(key, np.float16), _memory(memory, width)) for digest, key, memory in rows}
 
+    def file_digests(self) -> dict[str, bytes]:
+        """path -> digest of its bytes when it was read, of every file."""
+        with self._lock:
+            return dict(self._db.execute("SELECT path, content FROM entries WHERE level = ?", (FILE,)))
+
     # -- counting -----------------------------------------------------------------------------------------------
 
     def totals(self) -> dict[str, int]:

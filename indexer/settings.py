@@ -45,6 +45,12 @@ class IndexSettings:
         min=0,
         max=10_000_000,
     )
+    mirror_chars: int = _setting(
+        24_000_000,
+        "Most characters of code that are kept in memory as tokens, at 3 bytes each, to draft completions from.",
+        min=0,
+        max=1_000_000_000,
+    )
     exact_below: int = _setting(
         20_000,
         "Up to this many vectors search is exact; above, an HNSW graph is used.",

@@ -85,6 +85,7 @@ class Update:
         progress: Callable[[Progress], None],
         cancelled: Callable[[], bool],
         committed: Callable[[], None],
+        settled: Callable[[], None],
     ) -> None:
         self._root = root
         self._store = store
@@ -95,6 +96,7 @@ class Update:
         self._progress = progress
         self._cancelled = cancelled
         self._committed = committed
+        self._settled = settled  # all files are read, none is embedded
         self._rules = Rules(root, settings)
         self.changed: list[str] = []
         self.removed: list[str] = []
@@ -111,6 +113,8 @@ class Update:
             self._bring_up_to_date(scope)
         self._store.set_skipped(self.skipped, scopes)
         self._grow_tree(None if was_stale else {*self.changed, *self.removed})
+        self._settled()
+        self._check()
         self._fill()
         self._vectors.collect_garbage(self._settings.keep_vanished)
 

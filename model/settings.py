@@ -128,14 +128,6 @@ class DraftSettings:
             "max": 256,
         },
     )
-    repository_tokens: int = field(
-        default=8_000_000,
-        metadata={
-            "help": "Most tokens of a workspace that are kept for guessing, at 8 bytes each in memory.",
-            "min": 0,
-            "max": 100_000_000,
-        },
-    )
     packages: bool = field(
         default=True,
         metadata={
