@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from lsprotocol import types
@@ -106,7 +106,7 @@ def take(
         start=start - line_start,
         end=min(end, line_end) - line_start,
         selected=chosen,
-        line_ending="\r\n" if "\r\n" in buffer.text else "\n",
+        line_ending="\r\n" if "\r" in buffer.text and "\r\n" in buffer.text else "\n",
         indent=indent_of(prefix, suffix),
         encoding=encoding,
     )
@@ -123,14 +123,10 @@ def behind(prefix: str, buffer: Buffer) -> Snapshot | None:
 
 def offset_at(text: str, position: types.Position, encoding: str) -> int:
     """Code points before `position`. A position beyond its line is the line's end, beyond the text the text's end."""
-    start = 0
-    ends = LINE_END.finditer(text)
-    for _ in range(position.line):
-        end = next(ends, None)
-        if end is None:
-            return len(text)
-        start = end.end()
-    line_end = next(ends, None)
+    start = _line_start(text, position.line)
+    if start is None:
+        return len(text)
+    line_end = LINE_END.search(text, start)
     line = text[start : line_end.start() if line_end else len(text)]
     return start + _column(line, position.character, encoding)
 
@@ -173,11 +169,28 @@ def _widths(line: str, encoding: str) -> Iterator[int]:
             yield 1 if char < "\x80" else 2 if char < "\u0800" else 3
 
 
+def _line_start(text: str, line: int) -> int | None:
+    """Where a 0-based line begins, None beyond the last one."""
+    if _ends_at_newlines(text):
+        parts = text.split("\n", line)
+        return len(text) - len(parts[-1]) if len(parts) > line else None
+    if line == 0:
+        return 0
+    end = next(islice(LINE_END.finditer(text), line - 1, line), None)
+    return end.end() if end else None
+
+
 def _line_around(text: str, offset: int) -> tuple[int, int, int]:
     """(0-based line, its start, its end) of the line that holds `offset`."""
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     end = LINE_END.search(text, offset)
-    return len(LINE_END.findall(text, 0, start)), start, end.start() if end else len(text)
+    line = text.count("\n", 0, start) if _ends_at_newlines(text) else len(LINE_END.findall(text, 0, start))
+    return line, start, end.start() if end else len(text)
+
+
+def _ends_at_newlines(text: str) -> bool:
+    """Whether every line ends with "\\n", as nearly always: then a keystroke far down costs no search per line."""
+    return "\r" not in text or text.count("\r") == text.count("\r\n")
 
 
 def unix(text: str) -> str:

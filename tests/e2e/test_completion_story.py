@@ -162,18 +162,17 @@ async def test_the_suggestion_after_an_accepted_one_is_ready_before_it_is_asked_
 async def test_what_was_worked_out_in_advance_stops_when_the_user_goes_on_elsewhere(
     start: Any, script: Any, calls: Any
 ) -> None:
-    editor = await start(script(targets=["x = one", "x = one + " + COUNTING, "other"], token_seconds=0.02))
+    editor = await start(script(targets=["x = one\n" + COUNTING], token_seconds=0.02))
     await editor.hello()
     await editor.until_ready()
     editor.open(URI, "x = ")
-    editor.open("untitled:two", "y = ")
     (item,) = (await asyncio.wait_for(editor.ask(URI, 0, 4), 20)).items
     editor.type(URI, 0, 4, item.insert_text)
     await editor.command("accepted", *item.command.arguments)
     editor.edit(URI, types.TextDocumentContentChangeWholeDocument(text="x = one, two"))
     await editor.until(lambda: len(calls()) == 2, "the model was not stopped")
 
-    assert calls()[1]["stopped"] in ("cancelled", "end")
+    assert calls()[1]["stopped"] in ("cancelled", "finished")  # whoever notices first: the loop or the model
 
 
 async def test_random_edits_never_get_a_suggestion_of_another_place(start: Any, script: Any) -> None:
@@ -299,7 +298,8 @@ async def test_a_client_without_inline_completion_gets_the_menu(start: Any, scri
 async def test_the_menu_does_not_wait_and_gets_the_suggestion_with_the_next_keystroke(
     start: Any, script: Any, calls: Any
 ) -> None:
-    editor = await start(script(targets=["value = first(second)"], token_seconds=0.1))
+    slow = script(targets=["value = first(second)"], token_seconds=0.5)
+    editor = await start(slow, "--set", "completion.menuWaitMs=100", "--set", "model.deadlineMs=10000")
     await editor.hello(inline=False)
     await editor.until_ready()
     editor.open(URI, "value = f\n")
@@ -319,7 +319,7 @@ async def test_the_menu_does_not_wait_and_gets_the_suggestion_with_the_next_keys
 
     assert not first.items
     assert first.is_incomplete
-    assert waited < 0.5  # 0.25 is the setting, 0.4 the model would take
+    assert waited < 1  # the model takes 2 seconds
     assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)")
     assert len(calls()) == 1
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
-from lsprotocol.types import Position
+from lsprotocol.types import Position, Range, SelectedCompletionInfo
 
 from lsp_server.completion import Completions, Job
 from lsp_server.presentation import ONE_LINE, Suggestion
@@ -149,7 +149,8 @@ async def test_a_joined_run_that_parts_ways_is_stopped_and_replaced() -> None:
     newer = await begun(answers.suggest(at("a = w|", version=2)))
     assert model.jobs[0].finished("va")
     model.write("va", stopped="finished")
-    await asyncio.sleep(0.01)
+    while len(model.runs) < 2:
+        await asyncio.sleep(0)
     model.write("orld")
 
     assert (await settled(older), await settled(newer)) == (None, "orld")
@@ -201,6 +202,21 @@ async def test_an_edit_elsewhere_stops_the_model_before_anything_is_asked(text: 
 
     assert model.jobs[0].cancelled.is_set()
     assert await settled(asked) is None
+
+
+async def test_an_edit_with_a_menu_item_selected_leaves_the_verdict_to_the_next_request() -> None:
+    model = Model()
+    answers = completions(model)
+    chosen = SelectedCompletionInfo(Range(Position(0, 3), Position(0, 5)), "append")
+    buffers = [Buffer("untitled:a", version, None, "python", text) for version, text in ((1, "xs.ap"), (2, "xs.app"))]
+    await begun(answers.suggest(take(buffers[0], Position(0, 5), "utf-16", chosen)))
+    answers.edited("untitled:a", "xs.app")
+    chosen = SelectedCompletionInfo(Range(Position(0, 3), Position(0, 6)), "append")
+    newer = await begun(answers.suggest(take(buffers[1], Position(0, 6), "utf-16", chosen)))
+    model.write("(item)")
+
+    assert await settled(newer) == "(item)"
+    assert len(model.runs) == 1
 
 
 async def test_a_bracket_that_the_editor_closed_is_typed_along() -> None:
