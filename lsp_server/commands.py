@@ -84,7 +84,8 @@ def loaded(settings: Settings) -> Iterator[tuple[Engine, ModelThread[Engine]]]:
 
 
 def open_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Index:
-    return Index.open(root, embedder_of(engine, thread), settings=settings.index, retrieval=settings.retrieval)
+    embedder = embedder_of(engine, thread)
+    return Index.open(root, embedder, settings=settings.index, retrieval=settings.retrieval, tokenizer=engine.tokenizer)
 
 
 def repository_of(file: Path) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from indexer import Embedder, Hit, Query
+from indexer import Embedder, Hit, Query, Tokenizer
 from lsp_server.model_thread import Encoder, ModelThread, ThreadEmbedder
 from lsp_server.settings import Settings
 from model.completer import Completion, Request, RetrievalQuery, Retrieve
@@ -20,6 +20,7 @@ class Completes(Protocol):
     """`model.completer.Completer`, or what plays it in tests."""
 
     def complete(self, request: Request, retrieve: Retrieve | None, cancelled: Cancelled = ...) -> Completion: ...
+    def accepted(self, prefix: str, text: str) -> None: ...
 
 
 class Cancelled(Protocol):
@@ -41,6 +42,7 @@ class Engine:
     description: str
     notes: tuple[str, ...]
     loaded_at: float  # seconds, monotonic
+    tokenizer: Tokenizer | None = None  # of what the completer drafts from; None: it does not
 
 
 def load_engine(settings: Settings) -> Engine:
@@ -50,11 +52,12 @@ def load_engine(settings: Settings) -> Engine:
 
     model = load_from_settings(settings.model)
     return Engine(
-        completer=Completer(model, settings.model),
+        completer=Completer(model, settings.model, drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,
         loaded_at=time.monotonic(),
+        tokenizer=model.vocabulary,
     )
 
 

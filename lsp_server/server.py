@@ -207,8 +207,11 @@ def _register_commands(server: Server) -> None:
     @server.command(f"{SECTION}.accepted")
     def accepted(ls: Server, number: int) -> None:
         offer = ls.session.completions.accepted(number)
-        buffer = buffer_of(ls.workspace, offer.uri) if offer else None
-        if offer and buffer and (snapshot := behind(offer.accepted_prefix, buffer)):
+        if offer is None:
+            return
+        ls.session.taken(offer)
+        buffer = buffer_of(ls.workspace, offer.uri)
+        if buffer and (snapshot := behind(offer.accepted_prefix, buffer)):
             ls.session.preload(snapshot)
 
     @server.command(f"{SECTION}.reindex")

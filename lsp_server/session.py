@@ -149,6 +149,12 @@ class Session:
         """Send the status to the client."""
         self._client.status(self.status())
 
+    def taken(self, offer: Offer) -> None:
+        """An offer was accepted: drafts learn from it, when the model has nothing better to do."""
+        if self._model is not None:
+            prefix, text = offer.prefix, offer.suggestion.text
+            self._model.submit(Priority.INDEXING, lambda engine: engine.completer.accepted(prefix, text))
+
     def _may_complete(self, snapshot: Snapshot) -> bool:
         has_model = self._model is not None and self._model_error is None
         return has_model and self.refusal(snapshot) is None
@@ -175,6 +181,7 @@ class Session:
                 deadline_ms=left_ms,
                 finished=job.finished,
                 generation=workspace.generation(snapshot.path) if workspace else 0,
+                tokens=workspace.tokens if workspace else None,
             )
             retrieve = retriever(workspace.search) if workspace else None
             return engine.completer.complete(request, retrieve, job.cancelled.is_set)
@@ -209,10 +216,11 @@ class Session:
         model, engine = self._model, self._engine
         if model is None or engine is None:
             return  # they are opened when the model is there: its fingerprint names the index
-        embedder, wanted = embedder_of(engine, model), self._indexed
+        embedder, tokenizer, wanted = embedder_of(engine, model), engine.tokenizer, self._indexed
 
         def open_index(root: Path) -> Index:
-            return Index.open(root, embedder, settings=wanted[root].index, retrieval=wanted[root].retrieval)
+            index, retrieval = wanted[root].index, wanted[root].retrieval
+            return Index.open(root, embedder, settings=index, retrieval=retrieval, tokenizer=tokenizer)
 
         follow = watch if self.settings.server.watch else None
         self.folders.open(wanted, open_index, follow, self._texts, self._paused)
@@ -250,10 +258,11 @@ def _relative(path: Path | None, workspace: Workspace | None) -> str:
     return path.relative_to(workspace.root).as_posix() if workspace else path.name
 
 
-def _loading(settings: Settings) -> ModelSettings:
+def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request."""
     each = ModelSettings()
-    return replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    model = replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    return model, settings.drafts
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
-from model.settings import ModelSettings
+from model.settings import DraftSettings, ModelSettings
 
 SECTION = "hef-lsp"
 
@@ -84,6 +84,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    drafts: DraftSettings = field(default_factory=DraftSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
 from model.evaluation.tasks import EvaluationError
-from model.settings import ModelSettings
+from model.settings import DraftSettings, ModelSettings
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Options:
     model: ModelSettings = field(default_factory=ModelSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    drafts: DraftSettings = field(default_factory=DraftSettings)
 
 
 def override(options: Options, assignments: Sequence[str]) -> Options:

@@ -110,7 +110,12 @@ def _readers(field: Sequence[Contestant]) -> dict[str, Contestant]:
 def _open_index(folders: Folders, name: str, one: Contestant) -> Index:
     embedder = FuserEmbedder(one.model.encoder) if one.model.encoder else None
     return Index.open(
-        folders.snapshots / name, embedder, folders.indexes / name, one.options.index, one.options.retrieval
+        folders.snapshots / name,
+        embedder,
+        folders.indexes / name,
+        one.options.index,
+        one.options.retrieval,
+        one.model.vocabulary,
     )
 
 
@@ -126,8 +131,9 @@ def _elsewhere(folders: Folders, name: str, field: Sequence[Contestant], stack: 
 
 def _answer(one: Contestant, task: Task, view: View) -> Prediction:
     # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
-    completer = Completer(one.model, one.options.model)
-    return predict(task, one.system, one.mode.complete(completer, request_for(task), view))
+    completer = Completer(one.model, one.options.model, drafts=one.options.drafts)
+    request = replace(request_for(task), tokens=view.index.tokens if view.index else None)
+    return predict(task, one.system, one.mode.complete(completer, request, view))
 
 
 def request_for(task: Task) -> Request:

@@ -58,6 +58,9 @@ class ScriptedCompleter:
     def __init__(self, script: dict[str, Any]) -> None:
         self._script = script
 
+    def accepted(self, prefix: str, text: str) -> None:
+        """Nothing is learned."""
+
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = lambda: False
     ) -> Completion:
