@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +25,7 @@ OPTIONAL_PACKAGES = {
     "torch": ("models run on the CPU", "For a GPU: pip install 'hef-lsp[cuda]'."),
 }
 FEW_WATCHES = 8_192  # Linux' old default; large repositories have more folders
+ALL_WELL = "Nothing is missing: open a file of this repository in your editor and type."
 NAMED_FILES = 5  # of each reason for which files were skipped
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 
@@ -45,11 +46,20 @@ def doctor(settings: Settings, folder: Path, *, as_json: bool) -> int:
     findings = [*_machine(), *_cache(root), *_model_and_index(settings, root), *_watching(), *_editors()]
     blocked = any(finding.blocking for finding in findings)
     if as_json:
-        report = {"ok": not blocked, "findings": [asdict(finding) for finding in findings]}
+        found = [asdict(finding) for finding in findings]
+        report = {"ok": not blocked, "next_step": next_step(findings), "findings": found}
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(_line(finding) for finding in findings) + "\n")
+        lines = [*(_line(finding) for finding in findings), f"Next: {next_step(findings)}"]
+        sys.stdout.write("\n".join(lines) + "\n")
     return 1 if blocked else 0
+
+
+def next_step(findings: Sequence[Finding]) -> str:
+    """The one thing to do now: what blocks comes first, then the index; hints can wait."""
+    steps = [finding.next_step for finding in findings if finding.blocking]
+    steps += [finding.next_step for finding in findings if finding.topic == "index" and finding.next_step]
+    return steps[0] if steps else ALL_WELL
 
 
 def _machine() -> Iterator[Finding]:
@@ -99,7 +109,7 @@ def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
         size = f"{stats.files:,} files, {stats.chunks:,} chunks, {stats.bytes / 1e6:.1f} MB"
         yield Finding("index", f"{root}: {size}, {stats.search} search")
     else:
-        yield Finding("index", f"{root} is not indexed yet", "Open it in an editor, or run `hef-lsp --reindex`.")
+        yield Finding("index", f"{root} is not indexed yet", "Open the folder in an editor, or run `hef-lsp --reindex`.")
     if stats.last_error:
         yield Finding("index", f"The last update failed: {stats.last_error}", "Run `hef-lsp --reindex`.", blocking=True)
     for reason, paths in sorted(stats.skipped.items()):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lsp_server import cli, commands
+from lsp_server.doctor import ALL_WELL
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODES = ("none", "snippets", "pseudo", "hybrid")
@@ -107,6 +108,8 @@ def test_the_doctor_names_what_it_found(
         return [finding["text"] for finding in report["findings"] if finding["topic"] == topic]
 
     assert before["ok"]
+    assert "--reindex" in before["next_step"]
+    assert after["next_step"] == ALL_WELL
     assert any("is not indexed yet" in text for text in texts(before, "index"))
     assert any("2 files" in text for text in texts(after, "index"))
     assert any("broken.py" in text for text in texts(after, "skipped"))
@@ -122,4 +125,6 @@ def test_a_missing_model_needs_the_user(
     assert capsys.readouterr().err.count("\n") == 1
 
     assert cli.main(["--doctor", *missing]) == 1
-    assert "FAIL" in capsys.readouterr().out
+    *lines, last = capsys.readouterr().out.splitlines()
+    failed = next(line for line in lines if line.startswith("FAIL"))
+    assert failed.endswith(last.removeprefix("Next: "))
