@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.decoder import Decoder
+from model.decoder import Decoder, Rows
 
 # A position's content: a token id, or the bytes of a pseudo-token's vector.
 Cell = int | bytes
@@ -53,8 +53,8 @@ class CacheSlots:
         self._cells.extend(cells)
         return logits
 
-    def try_tree(self, vectors: np.ndarray, parents: Sequence[int]) -> np.ndarray:
-        """Logits behind each row of a tree, float32 [n, vocab]. `keep` must follow."""
+    def try_tree(self, vectors: np.ndarray, parents: Sequence[int]) -> Rows:
+        """Logits behind each row of a tree. `keep` must follow."""
         return self._decoder.extend(vectors, parents=parents)
 
     def keep(self, cells: Sequence[Cell], rows: Sequence[int]) -> None:

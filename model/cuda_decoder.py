@@ -9,7 +9,10 @@ public product of bf16 rows with 8-bit weights (torchao has, and is no dependenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import overload
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from torch import Tensor
 
 from model.cuda_graphs import GRID, Capture, CudaCapture, Graphs, Grid
 from model.cuda_network import FusedWeights, allocate, forward, visibility
+from model.decoder import Rows
 
 
 class CudaDecoder:
@@ -42,8 +46,7 @@ class CudaDecoder:
         if self._stream:
             self._stream.wait_stream(torch.cuda.current_stream())
             capture = capture or CudaCapture(self._stream)
-        self._graphs = Graphs(lambda shape: forward(weights, self._static, shape), capture)
-        self._forbidden = torch.zeros_like(self._static.logits[0])
+        self._graphs = Graphs(partial(forward, weights, self._static), capture)
         self._slot, self._length = 0, 0
         self._aside = [self._static.cache[:, :, :0]] * n_slots
 
@@ -81,43 +84,23 @@ class CudaDecoder:
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             return self._read(self._weights.table.index_select(0, self._sent(ids)).float())
 
-    def extend(
-        self,
-        vectors: np.ndarray,
-        *,
-        all_rows: bool = False,
-        parents: Sequence[int] | None = None,
-    ) -> np.ndarray:
-        self._check(len(vectors), parents)
-        every = all_rows or parents is not None
-        widest = self._grid.widest_tree if every else self._grid.widest
-        rows = []
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
-            for first in range(0, len(vectors), widest):
-                piece = vectors[first : first + widest]
-                self._static.vectors[: len(piece)].copy_(torch.from_numpy(piece))
-                logits = self._tree(len(piece), parents) if every else self._sequence(len(piece))
-                if every or first + widest >= len(vectors):
-                    rows.append(self._read(logits))
-        return np.concatenate(rows) if every else rows[0][0]
+    @overload
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: None = None) -> np.ndarray: ...
 
-    def forbid(self, ids: Sequence[int]) -> None:
-        """Token ids that `choose` shall never return."""
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
-            self._forbidden.zero_().index_fill_(0, self._sent(ids), -torch.inf)
+    @overload
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> Rows: ...
 
-    def choose(self, tokens: Sequence[int], parents: Sequence[int] | None = None) -> list[int]:
-        """Append a sequence or a tree of tokens and return the likeliest token behind each of them.
-
-        What `extend` says with all its rows, without moving embeddings and logits between host and device. Raises
-        ValueError as it does, and for more tokens than a tree can have.
-        """
-        self._check(len(tokens), parents or range(-1, len(tokens) - 1))
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
-            self._static.vectors[: len(tokens)] = self._weights.table.index_select(0, self._sent(tokens))
-            scores = self._tree(len(tokens), parents) + self._forbidden
-            best: list[int] = self._read(scores.argmax(-1)).tolist()
-            return best
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> Rows:
+        n = len(vectors)
+        if self._length + n > self._capacity:
+            raise ValueError(f"{self._length} + {n} positions do not fit a cache of {self._capacity}")
+        if parents is not None:
+            return self._tree(vectors, parents)
+        if not all_rows:
+            return self._read(self._sequence(vectors)[0])
+        widest = self._grid.widest_tree
+        pieces = [vectors[first : first + widest] for first in range(0, n, widest)]
+        return np.concatenate([self._read(self._tree(piece, range(-1, len(piece) - 1)).logits) for piece in pieces])
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
         if list(rows) != list(range(len(rows))):
@@ -138,30 +121,33 @@ class CudaDecoder:
                 self.extend(np.zeros((n, self.hidden_size), np.float32))
                 self.rewind(0)
 
-    def _check(self, n: int, parents: Sequence[int] | None) -> None:
-        if self._length + n > self._capacity:
-            raise ValueError(f"{self._length} + {n} positions do not fit a cache of {self._capacity}")
-        if parents is not None and n > self._grid.widest_tree:
+    def _sequence(self, vectors: np.ndarray) -> Tensor:
+        """Append [n, hidden] in pieces; logits [1, vocab] of the last row."""
+        for first in range(0, len(vectors), self._grid.widest):
+            piece = vectors[first : first + self._grid.widest]
+            logits = self._pass(piece, np.arange(len(piece)), tree=False)
+        return logits[:1]
+
+    def _tree(self, vectors: np.ndarray, parents: Sequence[int]) -> _TreeRows:
+        n = len(vectors)
+        if n > self._grid.widest_tree:
             raise ValueError(f"a tree of {n} rows is wider than {self._grid.widest_tree}")
-
-    def _sequence(self, n: int) -> Tensor:
-        """Append the first n static vectors; logits [1, vocab] of the last."""
-        return self._pass(n, np.arange(n), tree=False)[:1]
-
-    def _tree(self, n: int, parents: Sequence[int] | None) -> Tensor:
-        """Append the first n static vectors, a sequence where `parents` is None; logits [n, vocab] of all."""
-        if n == 1:
-            return self._sequence(1)
         width = self._grid.width(n, tree=True)
-        sees = ancestors(parents or range(-1, n - 1), width)
-        self._static.tree[:width, : width + 2] = visibility(torch.from_numpy(sees))
-        return self._pass(n, sees[:n].sum(axis=1) - 1, tree=True)[:n]
+        sees = ancestors(parents, width)
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            self._static.tree[:width, : width + 2] = visibility(torch.from_numpy(sees))
+        logits = self._pass(vectors, sees[:n].sum(axis=1) - 1, tree=True)
+        self._wait()  # Who measures what a tree costs must not measure how fast it is asked for.
+        return _TreeRows(logits[:n], self._read)
 
-    def _pass(self, n: int, depth: np.ndarray, *, tree: bool) -> Tensor:
-        """All static logits after a pass over the first n static vectors."""
-        static, numbers = self._static, np.concatenate([[self._length, n - 1], depth])
-        static.numbers[: len(numbers)].copy_(torch.from_numpy(numbers))
-        self._graphs.run(self._grid.shape(n, self._length, len(static.position), tree=tree))
+    def _pass(self, vectors: np.ndarray, depth: np.ndarray, *, tree: bool) -> Tensor:
+        """Append [n, hidden] in one pass; the static logits after it."""
+        n, static = len(vectors), self._static
+        numbers = np.concatenate([[self._length, n - 1], depth])
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            static.vectors[:n].copy_(torch.from_numpy(vectors))
+            static.numbers[: n + 2].copy_(torch.from_numpy(numbers))
+            self._graphs.run(self._grid.shape(n, self._length, len(static.position), tree=tree))
         self._length += n
         return static.logits
 
@@ -169,12 +155,27 @@ class CudaDecoder:
         return torch.tensor(ids, dtype=torch.long, device=self._static.row.device)
 
     def _read(self, values: Tensor) -> np.ndarray:
-        """A copy on the host. Pinned memory takes logits of 150,000 tokens at several times the speed."""
-        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=self._stream is not None)
-        host.copy_(values, non_blocking=True)
+        """A copy on the host. Pinned memory takes a row of 150,000 logits without a detour."""
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            host = torch.empty(values.shape, dtype=values.dtype, pin_memory=self._stream is not None)
+            host.copy_(values, non_blocking=True)
+        self._wait()
+        return host.numpy()
+
+    def _wait(self) -> None:
         if self._stream:
             self._stream.synchronize()
-        return host.numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _TreeRows:
+    """The logits of a tree where they were computed: 64 rows of 150,000 would be 39 MB to move."""
+
+    logits: Tensor  # [n, vocab]
+    read: Callable[[Tensor], np.ndarray]
+
+    def __getitem__(self, row: int, /) -> np.ndarray:
+        return self.read(self.logits[row])
 
 
 def ancestors(parents: Sequence[int], width: int) -> np.ndarray:

@@ -7,9 +7,16 @@ only has to implement these few methods. Arrays are numpy on both sides: pseudo-
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
+
+
+class Rows(Protocol):
+    """Logits of a tree's rows, of which few are looked at; to be read before the decoder is used again."""
+
+    def __getitem__(self, row: int, /) -> np.ndarray:
+        """float32 [vocab], the reader's own."""
 
 
 class Decoder(Protocol):
@@ -39,17 +46,17 @@ class Decoder(Protocol):
     def embed(self, ids: Sequence[int]) -> np.ndarray:
         """Token ids -> float32 [n, hidden]."""
 
-    def extend(
-        self,
-        vectors: np.ndarray,
-        *,
-        all_rows: bool = False,
-        parents: Sequence[int] | None = None,
-    ) -> np.ndarray:
+    @overload
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: None = None) -> np.ndarray: ...
+
+    @overload
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> Rows: ...
+
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> Rows:
         """Append float32 [n, hidden] to the cache and return logits, float32 [vocab] of the last row or [n, vocab].
 
         With `parents` the rows are a tree (tree attention, FastCoder 3.3): row i sees the filled cache, itself and
-        its ancestors; `parents[i]` < i is its parent's row, -1 for a root. All rows' logits are then returned, and
+        its ancestors; `parents[i]` < i is its parent's row, -1 for a root. Any row's logits can then be read, and
         `keep` must follow. Raises ValueError when the cache would overflow.
         """
 

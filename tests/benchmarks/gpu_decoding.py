@@ -147,8 +147,7 @@ def tokens(subject: Subject, decoder: CudaDecoder, weights: FusedWeights, bandwi
     eager = CudaDecoder(weights, subject.sizes.capacity, capture=not_captured)
     found = in_turns(
         {
-            "graphs, argmax on the device": _chosen_ms(decoder, subject),
-            "graphs, logits to the host": _token_ms(decoder, subject),
+            "graphs": _token_ms(decoder, subject),
             "static shapes, no graphs": _token_ms(eager, subject),
         },
         subject.sizes.rounds,
@@ -168,24 +167,6 @@ def _token_ms(decoder: Decoder, subject: Subject) -> Callable[[], float]:
             nonlocal token
             for _ in range(n):
                 token = int(decoder.extend(decoder.embed([token])).argmax())
-
-        return watch.ms(decode) / n
-
-    return run
-
-
-def _chosen_ms(decoder: CudaDecoder, subject: Subject) -> Callable[[], float]:
-    watch, prompts, n = Stopwatch(subject.device), Prompts(subject.config), subject.sizes.steps
-
-    def run() -> float:
-        decoder.rewind(0)
-        decoder.extend(decoder.embed(prompts.ids(subject.sizes.line_prompt)))
-        token = [1]
-
-        def decode() -> None:
-            nonlocal token
-            for _ in range(n):
-                token = decoder.choose(token)
 
         return watch.ms(decode) / n
 

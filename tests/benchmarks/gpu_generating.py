@@ -35,7 +35,7 @@ class Rehearsed:
             return NO_DRAFT
         return Draft(tuple(tokens), tuple(range(-1, len(tokens) - 1)), (1.0,) * len(tokens))
 
-    def verified(self, draft: Draft, n_accepted: int, n_rows: int, seconds: float) -> None:
+    def verified(self, n_rows: int, seconds: float) -> None:
         """It learns nothing."""
 
 

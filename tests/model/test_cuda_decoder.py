@@ -89,7 +89,9 @@ def test_any_tree_anywhere_gives_the_rows_of_the_plain_decoder(network: Qwen2, s
     if past:
         ours.extend(vectors)
         plain.extend(vectors)
-    assert_close(ours.extend(tree, parents=parents), plain.extend(tree, parents=parents))
+    rows, expected = ours.extend(tree, parents=parents), plain.extend(tree, parents=parents)
+    for row in range(n):
+        assert_close(rows[row], expected[row])
     path = [row for row in range(n) if ancestors(parents, n)[n - 1, row]]
     ours.keep(past, path)
     plain.keep(past, path)
@@ -134,19 +136,6 @@ def test_what_does_not_fit_is_refused_and_leaves_the_cache_usable(network: Qwen2
         ours.extend(ours.embed(IDS[:9]), parents=list(range(-1, 8)))
 
 
-def test_chosen_tokens_are_the_likeliest_that_are_allowed(network: Qwen2) -> None:
-    ours, plain = static(network), TorchDecoder(network, CAPACITY)
-    forbidden = list(range(100, 250))
-    ours.forbid(forbidden)
-    n_changed = 0
-    for tokens, parents in (([5], None), ([1, 2, 3], None), ([4, 5, 6, 7], [-1, 0, 0, 2])):
-        logits = plain.extend(plain.embed(tokens), all_rows=True, parents=parents)
-        n_changed += len(set(logits.argmax(1)) & set(forbidden))
-        logits[:, forbidden] = -np.inf
-        assert ours.choose(tokens, parents) == logits.argmax(1).tolist()
-    assert n_changed >= 3
-
-
 def story(decoder: Decoder) -> list[int]:
     """A bit of everything twice and more, so that every shape is run, captured and replayed; the tokens it wrote."""
     tokens = []
@@ -154,7 +143,7 @@ def story(decoder: Decoder) -> list[int]:
         tokens += greedy(decoder, IDS[10 * round_ : 10 * round_ + 14], 6)
         start = decoder.length
         rows = decoder.extend(decoder.embed([11, 12, 13, 14, 15]), parents=[-1, 0, 0, 1, 2 + round_ % 2])
-        tokens += rows.argmax(1).tolist()
+        tokens += [int(rows[row].argmax()) for row in range(5)]
         decoder.keep(start, [0, 2, 4] if round_ % 2 == 0 else [0, 1, 3, 4])
         decoder.select(round_ % decoder.n_slots)
     return tokens
