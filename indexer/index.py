@@ -21,6 +21,7 @@ from indexer.database import Database, default_cache_dir, is_damage, set_aside, 
 from indexer.dense import DenseKeys
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
+from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
@@ -93,6 +94,11 @@ class Index:
     def tokens(self) -> SuffixIndex:
         """Every indexed file as the generator's tokens, open documents as they are; filled by `update`."""
         return self._mirror.tokens
+
+    @property
+    def lines(self) -> LineIndex:
+        """The same files as lines."""
+        return self._mirror.lines
 
     def close(self) -> None:
         """Save what is only in memory and let go of the files; waits for a running update. Twice is once."""

@@ -1,4 +1,4 @@
-"""The whole texts of the indexed files in memory, as tokens: what needs more than chunks reads them here.
+"""The whole texts of the indexed files in memory, as tokens and as lines: what needs more than chunks reads them here.
 
 Follows the index: files as they were indexed, open documents as they are. Derived and bounded; the texts are read from
 the disk, and their tokens from a cache beside the store.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.line_index import LineIndex
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import TokenCache, Tokenizer, content_digest
 
@@ -23,8 +24,9 @@ class Mirror:
     """Changed by one thread at a time, searched by others beside it."""
 
     def __init__(self, root: Path, folder: Path, tokenizer: Tokenizer | None, max_chars: int) -> None:
-        """`folder`: where the cache lies. Without a tokenizer there are no tokens."""
+        """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines."""
         self.tokens = SuffixIndex()
+        self.lines = LineIndex()
         self._root = root
         self._tokenizer = tokenizer
         self._max_chars = max_chars
@@ -99,6 +101,7 @@ class Mirror:
                     kept[path] = text.replace("\r\n", "\n")
         tokens = self._tokens(kept, digests)
         self.tokens.update({path: tokens.get(path) for path in texts})
+        self.lines.update({path: kept.get(path) for path in texts})
 
     def _tokens(self, texts: Mapping[str, str], digests: Mapping[str, bytes]) -> dict[str, np.ndarray]:
         assert self._tokenizer is not None  # without one nothing is shown

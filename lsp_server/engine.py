@@ -48,11 +48,14 @@ class Engine:
 def load_engine(settings: Settings) -> Engine:
     """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do."""
     from model.completer import Completer
+    from model.memory import remembering
     from model.weights import load_from_settings
 
     model = load_from_settings(settings.model)
     return Engine(
-        completer=Completer(model, settings.model, drafts=settings.drafts),
+        completer=Completer(
+            model, settings.model, mixing=remembering(model, settings.memory), drafts=settings.drafts
+        ),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,

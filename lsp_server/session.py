@@ -182,6 +182,7 @@ class Session:
                 finished=job.finished,
                 generation=workspace.generation(snapshot.path) if workspace else 0,
                 tokens=workspace.tokens if workspace else None,
+                lines=workspace.lines if workspace else None,
             )
             retrieve = retriever(workspace.search) if workspace else None
             return engine.completer.complete(request, retrieve, job.cancelled.is_set)
@@ -262,7 +263,7 @@ def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request."""
     each = ModelSettings()
     model = replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
-    return model, settings.drafts
+    return model, settings.drafts, settings.memory
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
-from model.settings import DraftSettings, ModelSettings
+from model.settings import DraftSettings, MemorySettings, ModelSettings
 
 SECTION = "hef-lsp"
 
@@ -85,6 +85,7 @@ class Settings:
     index: IndexSettings = field(default_factory=IndexSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     drafts: DraftSettings = field(default_factory=DraftSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 

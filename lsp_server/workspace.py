@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer import Hit, Index, IndexStats, Progress, Query, SuffixIndex, Watcher
+from indexer import Hit, Index, IndexStats, LineIndex, Progress, Query, SuffixIndex, Watcher
 from lsp_server.pending import Pending, Work
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,12 @@ class Workspace:
         """The folder's files as tokens, as far as they are read."""
         index = self._index  # the index thread takes it away when it ends
         return index.tokens if index else None
+
+    @property
+    def lines(self) -> LineIndex | None:
+        """The same files as lines."""
+        index = self._index
+        return index.lines if index else None
 
     def generation(self, path: Path | None) -> int:
         """Grows with every change of the index but those of `path` itself: typing there must not make stale what was

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from model.drafter import Drafter, Parts
 from model.cursor import LineStore
+from model.drafter import Drafter, Parts
 from model.generator import Clock, Generation, Generator, Limits, Mixer, Stopped, never, never_finished
 from model.prompt import (
     PSEUDO,
@@ -93,7 +93,7 @@ class Request:
 Mixing = Callable[[Request, Prompt], Mixer | None]
 
 
-def _unmixed(request: Request, prompt: Prompt) -> Mixer | None:
+def unmixed(request: Request, prompt: Prompt) -> Mixer | None:
     return None
 
 
@@ -131,7 +131,7 @@ class Completer:
         model: LoadedModel,
         settings: ModelSettings = ModelSettings(),
         clock: Clock = time.perf_counter,
-        mixing: Mixing = _unmixed,
+        mixing: Mixing = unmixed,
         drafts: DraftSettings = DraftSettings(),
         draft_parts: Parts = Parts(),
     ) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from model.cache_slots import CacheSlots, Cell
 from model.decoder import Decoder
-from model.drafting import NO_DRAFT, Draft, accepted, tree_behind
+from model.drafting import NO_DRAFT, Draft, accepted, certain, tree_behind
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import TextStream, Vocabulary
 
@@ -50,6 +50,9 @@ class Mixer(Protocol):
 
         They must depend on nothing else: a row may be asked for once or never, with other drafts.
         """
+
+    def planned(self, context: Sequence[int]) -> Sequence[int]:
+        """What `mix` will let follow `context`, whatever the model says; () where that is open."""
 
 
 def never() -> bool:
@@ -163,6 +166,8 @@ class Generator:
 
     def _draft(self, n_chain: int, run: _Run) -> Draft:
         """What may come behind the context, no more than fits the cache."""
+        if planned := run.mixer.planned(run.context) if run.mixer else ():
+            return certain(planned).first(max(0, self._slots.room - n_chain))
         if run.drafter is None:
             return NO_DRAFT
         begin = run.limits.begin if not run.ids else ""

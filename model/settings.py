@@ -134,3 +134,16 @@ class DraftSettings:
             "help": "Guess from the standard library and from the installed packages that the code imports, too."
         },
     )
+
+
+@dataclass(frozen=True)
+class MemorySettings:
+    """The repository's own text beside the weights."""
+
+    enabled: bool = field(
+        default=True,
+        metadata={
+            "help": "Take exact names and whole lines from the document and the repository where that is likelier to be "
+            "right than what the model would write. Only for models that this was measured with."
+        },
+    )

@@ -23,6 +23,7 @@ from model.checkpoint import (
 )
 from model.decoder import Decoder
 from model.engine import Engine, load_encoder
+from model.memory import MemoryWeights
 from model.prompt import FimOrder
 from model.qwen2_config import Qwen2Config, coder_shapes, n_values
 from model.settings import EMBEDDED, ModelSettings
@@ -45,6 +46,7 @@ class LoadedModel:
     stop_ids: frozenset[int]
     encoder: Encoder | None  # None: retrieval by words and symbols only
     pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
+    memory: MemoryWeights | None  # None: nothing was fitted to this coder
     default_context: str
     fingerprint: str  # of the checkpoint
     revision: str
@@ -100,6 +102,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
         encoder=encoder,
         pseudo=pseudo,
+        memory=MemoryWeights.beside(checkpoint.folder),
         default_context=default_context,
         fingerprint=fingerprint,
         revision=checkpoint.revision,

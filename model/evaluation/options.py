@@ -12,7 +12,7 @@ from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
 from model.evaluation.tasks import EvaluationError
-from model.settings import DraftSettings, ModelSettings
+from model.settings import DraftSettings, MemorySettings, ModelSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Options:
     index: IndexSettings = field(default_factory=IndexSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     drafts: DraftSettings = field(default_factory=DraftSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
 
 
 def override(options: Options, assignments: Sequence[str]) -> Options:

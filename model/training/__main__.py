@@ -16,6 +16,7 @@ _STAGES = {
     "samples": ("model.training.samples", "SamplesConfig"),
     "adapter": ("model.training.adapter", "AdapterConfig"),
     "validate": ("model.training.validate", "ValidateConfig"),
+    "memory": ("model.training.memory", "MemoryConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }
 

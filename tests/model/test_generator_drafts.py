@@ -171,6 +171,9 @@ class Inverted:
     def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
         return -logits if len(context) % 2 else logits
 
+    def planned(self, context: Sequence[int]) -> Sequence[int]:
+        return ()
+
 
 def test_drafts_are_verified_against_what_the_mixer_makes_of_the_logits(tiny_model: LoadedModel) -> None:
     prompt = prompt_of(tiny_model, LONG)

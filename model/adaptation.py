@@ -1,0 +1,91 @@
+"""A line of a similar place, changed as that place differs from this one: `a_loss` stays a loss, of `b`.
+
+The lines around the two places are laid side by side; where their words differ in pairs, the line's words change alike,
+and so do the parts of longer names (`TrainConfig`, `train_step` where `Train` became `Eval`). Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|_+|[^\W\dA-Za-z_]+")
+_ALIKE = 0.4  # share of two lines that must agree for their differences to mean something
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """What becomes of whole words and, in lower case, of parts of words."""
+
+    words: Mapping[str, str]
+    parts: Mapping[str, str]
+
+    def apply(self, text: str) -> str:
+        return re.sub(r"\w+", lambda found: self._word(found[0]), text)
+
+    def _word(self, word: str) -> str:
+        if word in self.words or not self.parts:
+            return self.words.get(word, word)
+        return "".join(_cased(self.parts.get(part.lower(), part), part) for part in _PART.findall(word))
+
+
+def renaming(pairs: Iterable[tuple[str, str]]) -> Renaming:
+    """From pairs of corresponding lines, (there, here). The most frequent replacement of each word counts."""
+    words: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    parts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for there, here in pairs:
+        for old, new in _aligned(_TOKEN.findall(there), _TOKEN.findall(here)):
+            words[old][new] += 1
+            if old != new:
+                for part, other in _aligned_parts(old, new):
+                    parts[part.lower()][other.lower()] += 1
+    chosen = {old: counts.most_common(1)[0][0] for old, counts in words.items()}
+    return Renaming(
+        {old: new for old, new in chosen.items() if old != new},
+        {old: counts.most_common(1)[0][0] for old, counts in parts.items()},
+    )
+
+
+def _aligned(there: list[str], here: list[str]) -> list[tuple[str, str]]:
+    """Corresponding words of two lines, none when the lines have too little in common."""
+    if len(there) == len(here):
+        pairs = list(zip(there, here, strict=True))
+        n_same = sum(old == new for old, new in pairs)
+        alike = n_same >= _ALIKE * len(pairs)
+    elif len({*there} & {*here}) < _ALIKE / 2 * len({*there} | {*here}):
+        return []  # most lines: the matcher below is slow
+    else:
+        matcher = SequenceMatcher(None, there, here, autojunk=False)
+        alike = matcher.ratio() >= _ALIKE
+        pairs = [
+            pair
+            for _, i, i_end, j, j_end in matcher.get_opcodes()
+            if i_end - i == j_end - j
+            for pair in zip(there[i:i_end], here[j:j_end], strict=True)
+        ]
+    return [(old, new) for old, new in pairs if _is_word(old) and _is_word(new)] if alike else []
+
+
+def _aligned_parts(old: str, new: str) -> list[tuple[str, str]]:
+    there, here = _PART.findall(old), _PART.findall(new)
+    if len(there) != len(here):
+        return []
+    pairs = zip(there, here, strict=True)
+    return [(a, b) for a, b in pairs if a != b and _is_word(a) and _is_word(b) and (len(a) > 2 or a.isdigit())]
+
+
+def _is_word(token: str) -> bool:
+    return token[0].isalnum() or len(token) > 1
+
+
+def _cased(part: str, like: str) -> str:
+    """`part` in the case of what it replaces."""
+    if part == like or not like[0].isalpha():
+        return part
+    if like.isupper() and len(like) > 1:
+        return part.upper()
+    return part.capitalize() if like[0].isupper() else part

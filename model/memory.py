@@ -1,0 +1,163 @@
+"""The repository's own text as a memory beside the weights: exact names, whole lines.
+
+Two things, neither of which trains the coder: where a line or the rest of one is to be written, lines that stand in
+similar places are ranked, and the best is written if it is likely enough; everywhere else the coder's expectation is
+mixed with what followed the same tokens before (`cache_model`). Both act through `Mixer.mix`, a function of the
+context, so that drafts are verified against the same choices.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.cache_model import Evidence, evidence, gate_features, matches_within, mixed, probabilities, shares
+from model.completer import Mixing, Request, unmixed
+from model.cursor import Cursor
+from model.line_memory import LineRequest, Proposals, Remembered
+from model.prompt import Prompt, at_token_boundary
+from model.ranking import Forest
+from model.settings import MemorySettings
+from model.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from model.weights import LoadedModel
+
+FILE = "memory.json"  # beside the weights
+_CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
+_CONTEXT = 16  # tokens that a look-up compares
+_IMPOSSIBLE = -1e9
+_LEAST = 1e-12  # probability, where a logarithm is taken
+_LEAST = 1e-12  # probability, where a logarithm is taken
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryWeights:
+    """Fitted by `python -m model.training memory`. `gate`: float [3, n] over `gate_features`. A line is written when
+    `forest` finds it at least `sure` likely; `sure_inside` is the bound behind the beginning of a line."""
+
+    gate: np.ndarray
+    forest: Forest
+    sure: float
+    sure_inside: float
+
+    @classmethod
+    def beside(cls, folder: Path) -> MemoryWeights | None:
+        """Those of the coder in `folder`; None when there are none."""
+        file = folder / FILE
+        if not file.exists():
+            return None
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return cls(
+            np.array(raw["gate"]), Forest.from_json(raw["forest"]), float(raw["sure"]), float(raw["sure_inside"])
+        )
+
+    def save(self, folder: Path) -> None:
+        raw = {
+            "gate": self.gate.round(5).tolist(),
+            "forest": self.forest.json(),
+            "sure": self.sure,
+            "sure_inside": self.sure_inside,
+        }
+        (folder / FILE).write_text(json.dumps(raw) + "\n", encoding="utf-8")
+
+
+class Memory:
+    """Remembers for one model; `mixer` is the completer's `Mixing`."""
+
+    def __init__(self, weights: MemoryWeights, vocabulary: Vocabulary) -> None:
+        self._weights = weights
+        self._vocabulary = vocabulary
+
+    def mixer(self, request: Request, prompt: Prompt) -> Remembering:
+        return Remembering(request, prompt, self._vocabulary, self._weights)
+
+
+def remembering(model: LoadedModel, settings: MemorySettings) -> Mixing:
+    """The completer's `Mixing` for a model, which does nothing where memory is off or nothing was fitted to it."""
+    if model.memory is None or not settings.enabled:
+        return unmixed
+    return Memory(model.memory, model.vocabulary).mixer
+
+
+class Remembering:
+    """`Mixer` of one request."""
+
+    def __init__(self, request: Request, prompt: Prompt, vocabulary: Vocabulary, weights: MemoryWeights) -> None:
+        self._request = request
+        self._vocabulary = vocabulary
+        self._weights = weights
+        self._n_before = len(prompt.before)
+        self._prefix, self._begin = at_token_boundary(request.prefix)
+        self._stores = Remembered(request.lines, request.tokens, vocabulary)
+        self._document: np.ndarray | None = None
+        self._plans: dict[tuple[int, ...], tuple[int, ...]] = {}  # ids written up to a line -> ids of the line
+
+    def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        """See `Mixer`: the next token of a line that was decided on, else the mixture's log probabilities."""
+        written = tuple(context[self._n_before :])
+        if written not in self._plans and len(self._line_start(written)) == len(written):
+            self._plans[written] = self._decide(context, written, logits)
+        if planned := self.planned(context):
+            scores = np.full(len(logits), _IMPOSSIBLE, np.float32)
+            scores[planned[0]] = 0.0
+            return scores
+        own, other = self.evidence(context)
+        coder = probabilities(logits)
+        seen = gate_features(own, other, coder, first=not written)
+        weights = shares(self._weights.gate, seen, bool(own.length), bool(other.length))
+        return np.log(mixed(coder, own, other, weights) + _LEAST)
+
+    def planned(self, context: Sequence[int]) -> tuple[int, ...]:
+        """See `Mixer`: what is left of the line that was decided on."""
+        written = tuple(context[self._n_before :])
+        begin = self._line_start(written)
+        plan, done = self._plans.get(begin, ()), written[len(begin) :]
+        return plan[len(done) :] if plan[: len(done)] == done else ()
+
+    def _line_start(self, written: tuple[int, ...]) -> tuple[int, ...]:
+        """What was written before the line that the next token belongs to."""
+        for n in range(len(written), 0, -1):
+            if b"\n" in self._vocabulary.token_bytes(written[n - 1]):
+                return written[:n]
+        return ()
+
+    def _decide(self, context: Sequence[int], written: tuple[int, ...], logits: np.ndarray) -> tuple[int, ...]:
+        """Ids of the line to write behind `context`, () to leave it to the mixture."""
+        proposals = self.propose(context, written, logits)
+        if proposals is None:
+            return ()
+        chances = self._weights.forest.predict(proposals.table)
+        best = int(chances.argmax())
+        sure = self._weights.sure_inside if proposals.inside else self._weights.sure
+        return proposals.ids[best] if chances[best] >= sure else ()
+
+    def propose(self, context: Sequence[int], written: tuple[int, ...], logits: np.ndarray) -> Proposals | None:
+        """Lines that may come behind `context`, of which `written` is new."""
+        text = b"".join(self._vocabulary.token_bytes(token) for token in written).decode("utf-8", "ignore")
+        prefix = self._prefix + text if written else self._request.prefix
+        cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
+        wanted = LineRequest(cursor, context[-_CONTEXT:], "" if written else self._begin)
+        return self._stores.propose(wanted, np.log(probabilities(logits) + _LEAST))
+
+    def evidence(self, context: Sequence[int]) -> tuple[Evidence, Evidence]:
+        """What followed the end of `context` in the document, and elsewhere in the repository."""
+        written = np.array(context[self._n_before :], np.int64)
+        own = evidence(matches_within(np.concatenate([self._own_ids(), written]), context[-_CONTEXT:]))
+        if self._request.tokens is None:
+            return own, evidence(())
+        found = self._request.tokens.matches(context[-_CONTEXT:], limit=64, width=1, without=self._request.path)
+        return own, evidence((match.length, match.continuations[:, 0]) for match in found)
+
+    def _own_ids(self) -> np.ndarray:
+        """Ids of the document behind the cursor, an end mark, and of that before it: the nearest last."""
+        if self._document is None:
+            before = self._vocabulary.encode(self._prefix[-_CHARS_BEFORE:])
+            after = self._vocabulary.encode(self._request.suffix[:_CHARS_AFTER])
+            self._document = np.array([*after, -1, *before], np.int64)
+        return self._document
