@@ -21,6 +21,7 @@ export function activate(context: ExtensionContext): void {
     doctor,
     running,
     on("restart", () => running.restart()),
+    on("showStatus", () => running.explain()),
     on("showLogs", () => log.show()),
     on("showContext", async () => showContext(await running.execute<Used | null>("context"))),
     on("doctor", async () => doctor.examine(await running.locate())),

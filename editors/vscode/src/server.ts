@@ -86,6 +86,11 @@ export class Server implements Disposable {
     });
   }
 
+  /** Tell the user all about the status. */
+  explain(): Promise<void> {
+    return this.status.explain();
+  }
+
   /** Ends the server, and waits for it. */
   shutdown(): Promise<void> {
     return this.enqueue(() => this.stop());

@@ -1,4 +1,12 @@
-import { type Command, type Disposable, type DocumentSelector, LanguageStatusSeverity, languages } from "vscode";
+import {
+  type Command,
+  type Disposable,
+  type DocumentSelector,
+  LanguageStatusSeverity,
+  commands,
+  languages,
+  window,
+} from "vscode";
 
 /** What the notification `hef-lsp/status` carries. `reason` and `nextStep` are empty when nothing is wrong. */
 export interface Status {
@@ -18,25 +26,30 @@ const SEVERITY: Partial<Record<Status["state"], LanguageStatusSeverity>> = {
   disabled: LanguageStatusSeverity.Warning,
 };
 
-const LOGS: Command = { command: "hef-lsp.showLogs", title: "Logs" };
+const DETAILS: Command = { command: "hef-lsp.showStatus", title: "Details" };
+const LOGS: Command = { command: "hef-lsp.showLogs", title: "Show Logs" };
+const DOCTOR: Command = { command: "hef-lsp.doctor", title: "Run Doctor" };
 const RESTART: Command = { command: "hef-lsp.restart", title: "Restart" };
 
-/** The next step, or what a user who looks at the status most likely wants to know. */
-const STEP: Record<Status["state"], Command> = {
-  loading: LOGS,
+/** The next step in a state. */
+const STEP: Record<Status["state"], Command | undefined> = {
+  loading: undefined,
   indexing: { command: "hef-lsp.pause", title: "Pause" },
   ready: { command: "hef-lsp.showContext", title: "Last Suggestion's Context" },
   paused: { command: "hef-lsp.resume", title: "Resume" },
   disabled: { command: "hef-lsp.toggle", title: "Turn On" },
-  error: { command: "hef-lsp.doctor", title: "Doctor" },
+  error: DOCTOR,
 };
+const BRIEF = 60; // characters; what is longer is cut off in the item
 
-/** The item beside the language's name in the status bar. */
+/** The item beside the language's name in the status bar, a line long; and all there is to say, on request. */
 export class StatusItem implements Disposable {
   private readonly item = languages.createLanguageStatusItem("hef-lsp.status", []);
+  private sentences: readonly string[] = ["Not started: no file is open that suggestions are made in."];
+  private step: Command | undefined;
 
   constructor() {
-    this.item.name = "hef-lsp";
+    this.item.name = this.item.text = "hef-lsp";
   }
 
   /** Shown in the documents that are selected. */
@@ -45,38 +58,49 @@ export class StatusItem implements Disposable {
   }
 
   starting(): void {
-    this.set("Starting.", "", LanguageStatusSeverity.Information, true, LOGS);
+    this.set(["Starting."], undefined, LanguageStatusSeverity.Information);
+    this.item.busy = true;
   }
 
   failed(sentence: string): void {
-    this.set("No server.", sentence, LanguageStatusSeverity.Error, false, RESTART);
+    this.set(["No server.", sentence], RESTART, LanguageStatusSeverity.Error);
   }
 
   show(status: Status): void {
-    const { state, document } = status;
+    const { state, document, message, reason, nextStep, model, notes } = status;
     if (document?.suggests === false && state !== "error" && state !== "disabled") {
-      const detail = joined(document.reason, document.nextStep);
-      this.set("No suggestions in this file.", detail, LanguageStatusSeverity.Warning, false, LOGS);
-      return;
+      const brief = document.reason.length <= BRIEF ? [] : ["No suggestions in this file."];
+      this.set([...brief, document.reason, document.nextStep], undefined, LanguageStatusSeverity.Warning);
+    } else {
+      const about = model && `Model: ${model}.`;
+      const severity = SEVERITY[state] ?? LanguageStatusSeverity.Information;
+      this.set([message, reason, nextStep, about, ...notes], STEP[state], severity);
+      this.item.busy = state === "loading" || state === "indexing";
     }
-    const detail = joined(status.reason, status.nextStep, status.model, ...status.notes);
-    const busy = state === "loading" || state === "indexing";
-    this.set(status.message, detail, SEVERITY[state] ?? LanguageStatusSeverity.Information, busy, STEP[state]);
+  }
+
+  /** Say all there is to say, with what can be done about it. */
+  async explain(): Promise<void> {
+    const steps = [...new Set([this.step, DOCTOR, LOGS])].filter((step) => step !== undefined);
+    const said = this.sentences.map((sentence) => (/[.!?]$/.test(sentence) ? sentence : `${sentence}.`)).join(" ");
+    const pressed = await window.showInformationMessage(`hef-lsp: ${said}`, ...steps.map(({ title }) => title));
+    const step = steps.find(({ title }) => title === pressed);
+    if (step !== undefined) {
+      await commands.executeCommand(step.command);
+    }
   }
 
   dispose(): void {
     this.item.dispose();
   }
 
-  private set(text: string, detail: string, severity: LanguageStatusSeverity, busy: boolean, step: Command): void {
-    this.item.text = `hef-lsp: ${text}`;
-    this.item.detail = detail;
+  private set(sentences: readonly string[], step: Command | undefined, severity: LanguageStatusSeverity): void {
+    this.sentences = sentences.filter(Boolean);
+    this.step = step;
+    this.item.detail = this.sentences[0] ?? "";
     this.item.severity = severity;
-    this.item.busy = busy;
-    this.item.command = step;
+    this.item.busy = false;
+    // What only has to be pressed once can be pressed here.
+    this.item.command = severity === LanguageStatusSeverity.Warning && step !== undefined ? step : DETAILS;
   }
-}
-
-function joined(...parts: string[]): string {
-  return parts.filter(Boolean).join(" · ");
 }

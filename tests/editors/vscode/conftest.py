@@ -31,14 +31,17 @@ class Session:
     log: Path
 
     def messages(self) -> list[dict[str, Any]]:
-        """[{"from": "editor" or "server", "message": ...}, ...]; a line that is being written is left out."""
-        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]
-        return [entry for line in lines if "message" in (entry := json.loads(line))]
+        """[{"from": "editor" or "server", "message": ...}, ...]"""
+        return [entry for entry in self._entries() if "message" in entry]
 
     def server_pids(self) -> list[int]:
         """Of all servers that were started, in order."""
-        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]
-        return [entry["pid"] for line in lines if "pid" in (entry := json.loads(line))]
+        return [entry["pid"] for entry in self._entries() if "pid" in entry]
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """A line that is being written is left out."""
+        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1] if self.log.exists() else []
+        return [json.loads(line) for line in lines]
 
 
 Start = Callable[..., Session]

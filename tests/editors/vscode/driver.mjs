@@ -15,11 +15,14 @@ const flags = [
   "--disable-sync",
 ];
 const browser = await chromium.launch({ executablePath: program, args: flags });
-const page = await browser.newPage({ viewport: { width: 1080, height: 640 } });
+const size = { width: 1080, height: 660 };
+const titleHeight = 30; // the title says that this is a test
+const page = await browser.newPage({ viewport: size });
 // A workbench with the smoke-test driver calls these two.
 await page.exposeFunction("codeAutomationLog", () => undefined);
 await page.exposeFunction("codeAutomationExit", () => undefined);
 
+const clip = { x: 0, y: titleHeight, width: size.width, height: size.height - titleHeight };
 const methods = {
   open: async (url) => void (await page.goto(url)),
   press: async (...keys) => {
@@ -31,7 +34,7 @@ const methods = {
   click: (selector) => page.click(selector),
   hover: (selector) => page.hover(selector),
   evaluate: (code) => page.evaluate(code),
-  screenshot: async (path) => void (await page.screenshot({ path })),
+  screenshot: async (path) => void (await page.screenshot({ path, clip })),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

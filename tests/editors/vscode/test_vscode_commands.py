@@ -27,7 +27,7 @@ def test_every_command_is_there(session: Session) -> None:
     declared = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))["contributes"]["commands"]
     known = session.vscode.api("return await vscode.commands.getCommands(true)")
     assert {command["command"] for command in declared} <= set(known)
-    assert len(declared) == 11
+    assert len(declared) == 12
     session.vscode.press("F1")
     session.vscode.type("hef-lsp: ")
     wait_for(lambda: session.vscode.evaluate("document.querySelectorAll('.quick-input-list-row').length > 5"), "a list")
@@ -56,21 +56,18 @@ def test_accept_and_kept_rates_are_told(session: Session) -> None:
     vscode = session.vscode
     vscode.command("hef-lsp.restart")
     vscode.wait_for_status("Ready")
-    vscode.command("hef-lsp.showRates")
-    wait_for(lambda: any("No suggestion was made yet" in text for text in vscode.notifications()), "the message")
+    vscode.api("void vscode.commands.executeCommand('hef-lsp.showRates')")
+    vscode.wait_for_notification("No suggestion was made yet")
+    vscode.clear_notifications()
     vscode.edit(session.folder / "rates.py", HEAD)
     vscode.type("    re")
     vscode.wait_for_ghost(GHOST)
     vscode.press("Tab")
     vscode.wait_for_text(HEAD + LINE.rstrip())
-    vscode.command("notifications.clearAll")
-    vscode.command("hef-lsp.showRates")
-    wait_for(
-        lambda: any("1 accepted" in text for text in vscode.notifications()), "it", lambda: str(vscode.notifications())
-    )
-    assert "1 of these still there (100 %)" in vscode.notifications()[0]
+    vscode.api("void vscode.commands.executeCommand('hef-lsp.showRates')")
+    assert "1 of these still there (100 %)" in vscode.wait_for_notification("1 accepted")
     vscode.screenshot("rates")
-    vscode.command("notifications.clearAll")
+    vscode.clear_notifications()
 
 
 def test_indexing_pauses_and_resumes(session: Session) -> None:
@@ -109,7 +106,10 @@ def test_a_file_in_which_nothing_is_suggested_says_why(session: Session) -> None
     vscode = session.vscode
     (session.folder / ".gitignore").write_text("ignored.py\n", encoding="utf-8")
     vscode.edit(session.folder / "ignored.py", HEAD)
-    vscode.wait_for_status("The file is ignored")
+    vscode.wait_for_status("No suggestions in this file.")
+    vscode.api("void vscode.commands.executeCommand('hef-lsp.showStatus')")
+    assert ".hefignore" in vscode.wait_for_notification("The file is ignored")
+    vscode.clear_notifications()
     vscode.edit(session.folder / "other.py", HEAD)
     vscode.wait_for_status("Ready")
 
@@ -117,9 +117,9 @@ def test_a_file_in_which_nothing_is_suggested_says_why(session: Session) -> None
 def test_a_wrong_setting_is_told_once_and_the_others_hold(session: Session) -> None:
     vscode = session.vscode
     vscode.configure(**{"hef-lsp__completion__maxLines": 0})
-    wait_for(lambda: any("completion.maxLines" in text for text in vscode.notifications()), "the message")
+    vscode.wait_for_notification("completion.maxLines")
     vscode.configure(**{"hef-lsp__completion__maxLines": None})
-    vscode.command("notifications.clearAll")
+    vscode.clear_notifications()
 
 
 def test_the_extension_s_own_settings_are_kept_from_the_server(session: Session) -> None:
@@ -137,8 +137,11 @@ def test_the_doctor_s_report_is_shown(start_vscode: Start) -> None:
     session = start_vscode(load_error="The folder is empty.")
     vscode = session.vscode
     vscode.edit(session.folder / "ill.py", HEAD)
-    vscode.wait_for_status("The folder is empty.")
+    vscode.wait_for_status("No model")
+    vscode.api("void vscode.commands.executeCommand('hef-lsp.showStatus')")
+    vscode.wait_for_notification("The folder is empty.")
     vscode.screenshot("no-model")
+    vscode.clear_notifications()
     vscode.command("hef-lsp.doctor")
     report = vscode.text()
     assert "python:" in report

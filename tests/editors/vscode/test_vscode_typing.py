@@ -149,6 +149,14 @@ def test_a_selection_in_the_menu_is_followed_and_never_doubled(session: Session,
     vscode.wait_for_text(HEAD + LINE.rstrip())
 
 
+def test_in_the_middle_of_a_word_its_rest_is_not_suggested_again(session: Session) -> None:
+    vscode = session.vscode
+    vscode.edit(session.folder / "middle.py", HEAD + f"    return {CURSOR}rea(width, height) * 2")
+    vscode.type("a")
+    assert not is_shown_within_a_second(session)
+    assert vscode.text() == HEAD + LINE.rstrip()
+
+
 def test_an_unnamed_buffer_gets_suggestions(session: Session) -> None:
     vscode = session.vscode
     vscode.api(

@@ -23,6 +23,7 @@ HERE = Path(__file__).absolute().parent
 EXTENSION = ROOT / "editors" / "vscode"
 SCREENSHOTS = ROOT / "tests" / "editors" / "screenshots"
 CURSOR = "‸"
+REST_SECONDS = 0.4
 WAIT_SECONDS = 60.0  # a loaded machine starts a server in many seconds
 
 Value = TypeVar("Value")
@@ -174,12 +175,31 @@ class Workbench:
         text: str = self.evaluate(GHOST)
         return text
 
+    def shown_line(self) -> str:
+        """The line with ghost text in it, as it is on the screen; empty when there is none."""
+        line: str = self.evaluate(
+            "(document.querySelector('.view-line:has(.ghost-text-decoration)')?.textContent ?? '')"
+            ".replaceAll('\\u00a0', ' ')"
+        )
+        return line
+
     def notifications(self) -> list[str]:
-        """The messages that are shown."""
+        """The messages in the notification center, newest first; a workbench under test shows them only there, and
+        they take the keys until they are cleared."""
+        self.command("notifications.showList")
         texts: list[str] = self.evaluate(
             "[...document.querySelectorAll('.notification-list-item-message')].map((item) => item.textContent)"
         )
         return texts
+
+    def wait_for_notification(self, part: str) -> str:
+        """The newest message, once it has `part`."""
+        wait_for(lambda: part in "".join(self.notifications()[:1]), repr(part), lambda: str(self.notifications()))
+        return self.notifications()[0]
+
+    def clear_notifications(self) -> None:
+        self.command("notifications.clearAll")
+        self.command("workbench.action.focusActiveEditorGroup")
 
     def language_status(self) -> str:
         """What the status bar says beside the language's name."""
@@ -189,6 +209,8 @@ class Workbench:
         return label
 
     def screenshot(self, name: str) -> None:
+        """Left in SCREENSHOTS, once what moves has come to rest."""
+        time.sleep(REST_SECONDS)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self._browse("screenshot", str(SCREENSHOTS / f"vscode-{name}.png"))
 
