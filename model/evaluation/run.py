@@ -17,6 +17,7 @@ from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, System, predict
 from model.evaluation.repository import FuserEmbedder, Repository, View
 from model.evaluation.tasks import Task
+from model.memory import remembering
 from model.weights import LoadedModel
 
 
@@ -103,8 +104,8 @@ def _left(task: Task, field: Sequence[Contestant], done: Collection[tuple[str, S
 
 
 def _readers(field: Sequence[Contestant]) -> dict[str, Contestant]:
-    """One mode per embedder that needs an index."""
-    return {one.mode.embedder: one for one in field if one.mode.reads_index}
+    """One mode per embedder, one that reads the index if any does; drafts read every mode's, vectors or not."""
+    return {one.mode.embedder: one for one in sorted(field, key=lambda one: one.mode.reads_index)}
 
 
 def _open_index(folders: Folders, name: str, one: Contestant) -> Index:
@@ -131,8 +132,11 @@ def _elsewhere(folders: Folders, name: str, field: Sequence[Contestant], stack: 
 
 def _answer(one: Contestant, task: Task, view: View) -> Prediction:
     # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
-    completer = Completer(one.model, one.options.model, drafts=one.options.drafts)
-    request = replace(request_for(task), tokens=view.index.tokens if view.index else None)
+    mixing = remembering(one.model, one.options.memory)
+    completer = Completer(one.model, one.options.model, mixing=mixing, drafts=one.options.drafts)
+    request = request_for(task)
+    if view.index:
+        request = replace(request, tokens=view.index.tokens, lines=view.index.lines)
     return predict(task, one.system, one.mode.complete(completer, request, view))
 
 

@@ -17,7 +17,7 @@ def _file(folder: Path, modes: list[str], name: str = "predictions.jsonl") -> Pa
     """Two tasks in two repositories for each mode; `none` is wrong in both, others right in one."""
     file = folder / name
     answers = [
-        an_answer(mode, task_id=repo, repo=repo, right=mode != "none" and repo == "a", origin=origin)
+        an_answer(mode, task_id=repo, repo=repo, right="none" not in mode and repo == "a", origin=origin)
         for mode in modes
         for repo, origin in (("a", "original"), ("b", "relocated"))
     ]
@@ -44,13 +44,16 @@ def test_the_report_has_quality_origins_costs_and_differences(tmp_path: Path) ->
 
 def test_plots_of_ablations_are_drawn_where_their_modes_were_run(tmp_path: Path) -> None:
     harmful = list(HARMFUL_SHARES["pseudo"].values())
-    parts = [_file(tmp_path, ["none", "pseudo", *harmful]), _file(tmp_path, list(BUDGETS.values()), "budget.jsonl")]
-    assert main([*map(str, parts), "--out", str(tmp_path / "out"), "--against", "pseudo"]) == 0
+    parts = [
+        _file(tmp_path, ["plain-none", "plain-pseudo", *harmful]),
+        _file(tmp_path, list(BUDGETS.values()), "budget.jsonl"),
+    ]
+    assert main([*map(str, parts), "--out", str(tmp_path / "out"), "--against", "plain-pseudo"]) == 0
     text = (tmp_path / "out/report.md").read_text()
     for name in ("em_latency_line.png", "budget_line.png", "harmful_line.png"):
         assert f"]({name})" in text
         assert (tmp_path / "out" / name).read_bytes().startswith(PNG)
-    assert _cells(text, "none")[-1][2] == "-50.0"
+    assert _cells(text, "plain-none")[-1][2] == "-50.0"
 
 
 def test_the_same_files_give_the_same_report(tmp_path: Path) -> None:
