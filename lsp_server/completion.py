@@ -34,6 +34,7 @@ from model.completer import Completion
 
 log = logging.getLogger(__name__)
 
+N_PACE = 10  # runs of the model that tell whether it is too slow here
 N_SHOWN = 8  # offers remembered; each holds its document's text
 GRACE_SECONDS = 0.5  # beyond the deadline that the generator itself keeps; then the answer is empty
 
@@ -110,6 +111,7 @@ class Completions:
         self._patience = patience
         self._jobs: dict[str, Job] = {}
         self._offers: dict[str, Offer] = {}
+        self._cut_short: deque[bool] = deque(maxlen=N_PACE)  # by the deadline, of the last runs
         self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
         self._numbers = itertools.count(1)
 
@@ -132,6 +134,11 @@ class Completions:
         job = self._jobs.get(uri)
         if job is not None and not job.follow(text):
             self.supersede(uri)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the deadline has cut most of the last suggestions short."""
+        return 2 * sum(self._cut_short) > N_PACE
 
     def is_running(self, uri: str) -> bool:
         return uri in self._jobs
@@ -238,6 +245,7 @@ class Completions:
             del self._jobs[job.snapshot.uri]
             completion = _result(running)
             if completion is not None:
+                self._cut_short.append(completion.stopped == "deadline")
                 self._remember(job, completion)
         job.done()
 

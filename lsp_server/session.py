@@ -20,7 +20,7 @@ from lsp_server.offers import Offer
 from lsp_server.presentation import stop_rule
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot, unix
-from lsp_server.status import FolderStatus, Status, status_of
+from lsp_server.status import SLOW, FolderStatus, Status, status_of
 from lsp_server.switches import Document, Refusal, Switches
 from lsp_server.workspace import Workspace, outermost, watch
 from model.completer import Completion, Request
@@ -109,7 +109,11 @@ class Session:
         if not self._may_complete(snapshot):
             self.completions.supersede(snapshot.uri)
             return None
-        return await self.completions.suggest(snapshot, wait_seconds)
+        was_slow = self.completions.is_slow
+        offer = await self.completions.suggest(snapshot, wait_seconds)
+        if self.completions.is_slow != was_slow:
+            self.tell()
+        return offer
 
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
@@ -139,7 +143,7 @@ class Session:
         return status_of(
             model=engine.description if engine else None,
             model_error=self._model_error,
-            notes=engine.notes if engine else (),
+            notes=(*(engine.notes if engine else ()), *([SLOW] if self.completions.is_slow else [])),
             folders=self.folders.statuses,
             enabled=self._enabled,
             paused=self._paused,

@@ -9,6 +9,12 @@ from typing import Any, Literal
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
 
+SLOW = (
+    "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
+    "faster device."
+)
+
+
 @dataclass(frozen=True)
 class FolderStatus:
     """One workspace folder. `done` of `total` in a stage ("reading" files, "embedding" chunks) while it is indexed."""

@@ -51,6 +51,19 @@ async def test_a_model_that_loads_too_long_means_an_empty_answer(start: Any, scr
     assert time.monotonic() - began < 10
 
 
+async def test_a_model_that_is_too_slow_here_is_noted_with_what_to_do(start: Any, script: Any) -> None:
+    editor = await start(script(otherwise="one two three four", token_seconds=0.02), "--set", "model.deadlineMs=30")
+    await editor.hello()
+    await editor.until_ready()
+    for number in range(6):
+        editor.open(f"untitled:{number}", "x = \n")
+        assert not editor.statuses[-1]["notes"]
+        await editor.suggestions(f"untitled:{number}", 0, 4)
+    await editor.until(lambda: editor.statuses[-1]["notes"], "not noted")
+
+    assert "model.deadlineMs" in editor.statuses[-1]["notes"][0]
+
+
 async def test_without_a_model_everything_is_answered_and_the_status_says_why(start: Any, script: Any) -> None:
     editor = await start(script(load_error="weights.safetensors is missing; run the download."))
     await editor.hello()
