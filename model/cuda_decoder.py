@@ -67,6 +67,10 @@ class CudaDecoder:
         return len(self._aside)
 
     @property
+    def prefill_piece(self) -> int:
+        return self._grid.widest
+
+    @property
     def length(self) -> int:
         return self._length
 

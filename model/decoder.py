@@ -11,6 +11,9 @@ from typing import Protocol, overload
 
 import numpy as np
 
+# On a CPU a pass over so many positions of the embedded model still lets a cancel be heard in time.
+PREFILL_PIECE = 128
+
 
 class Rows(Protocol):
     """Logits of a tree's rows, of which few are looked at; to be read before the decoder is used again."""
@@ -35,6 +38,10 @@ class Decoder(Protocol):
     @property
     def n_slots(self) -> int:
         """How many sequences are held beside each other; fixed, so that memory is bounded."""
+
+    @property
+    def prefill_piece(self) -> int:
+        """Positions of a prompt that shall go through one pass: a cancel is heard between two."""
 
     @property
     def length(self) -> int:

@@ -22,8 +22,6 @@ from model.vocabulary import TextStream, Vocabulary
 Stopped = Literal["end", "finished", "length", "deadline", "cancelled"]
 Clock = Callable[[], float]  # seconds, monotonic
 
-# Prefill goes in pieces of this many positions, so that a cancel is heard within one of them.
-PREFILL_PIECE = 128
 # Of a prompt at most so many positions go through a pass together with a draft, which wants logits of every row.
 DRAFT_CHAIN = 8
 
@@ -146,14 +144,15 @@ class Generator:
 
     def _run(self, prompt: Prompt, cells: Sequence[Cell], done: int, run: _Run) -> None:
         """Compute the prompt from position `done` on, then tokens. What was computed stays for the next request."""
-        tail = (len(cells) - done - 1) % PREFILL_PIECE + 1
+        width = self._decoder.prefill_piece
+        tail = (len(cells) - done - 1) % width + 1
         n_chain = tail if tail <= DRAFT_CHAIN else 1
         draft = self._draft(n_chain, run)
         last = len(cells) - (n_chain if draft else tail)
-        for first in range(done, last, PREFILL_PIECE):
+        for first in range(done, last, width):
             if self._interrupted(run):
                 return
-            piece = slice(first, min(first + PREFILL_PIECE, last))
+            piece = slice(first, min(first + width, last))
             self._slots.extend(cells[piece], _vectors(self._decoder, prompt, piece))
         chain, vectors = cells[last:], _vectors(self._decoder, prompt, slice(last, len(cells)))
         while not self._interrupted(run):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime
 
+from model.decoder import PREFILL_PIECE
 from model.qwen2_config import Qwen2Config
 from model.tensors import widened
 
@@ -37,6 +38,8 @@ class OnnxDecoder:
     `table` holds the embeddings, [vocab, hidden], as they are stored. `narrow` runs few rows, `wide` many; they may
     be one session.
     """
+
+    prefill_piece = PREFILL_PIECE
 
     def __init__(
         self,

@@ -8,12 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.decoder import PREFILL_PIECE
 from model.kv_cache import KVCache
 from model.qwen2 import Qwen2
 
 
 class TorchDecoder:
     """`Decoder` on torch, CPU or CUDA. Lives on one thread: it owns the caches, one per slot."""
+
+    prefill_piece = PREFILL_PIECE
 
     def __init__(self, network: Qwen2, capacity: int, n_slots: int = 1) -> None:
         self.network = network.eval()

@@ -10,6 +10,8 @@ from safetensors import safe_open
 
 from model.adapter_config import AdapterConfig
 from model.checkpoint import Checkpoint, WeightsError, check_tensors
+from model.cuda_decoder import CudaDecoder
+from model.cuda_network import fuse
 from model.decoder import Decoder
 from model.machine import available_memory
 from model.qwen2 import Qwen2, Rotary
@@ -58,7 +60,12 @@ class TorchEngine:
         return int((n_weights + n_cached) * self.number.itemsize * _MEMORY_SLACK)
 
     def decoder(self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int) -> Decoder:
-        return TorchDecoder(load_network(checkpoint, config, self.place, self.number), capacity, n_slots)
+        network = load_network(checkpoint, config, self.place, self.number)
+        if self.place.type != "cuda":
+            return TorchDecoder(network, capacity, n_slots)
+        decoder = CudaDecoder(fuse(network), capacity, n_slots)
+        decoder.warm_up()  # While the model loads nobody waits for it yet.
+        return decoder
 
     def fuser(self, folder: Path, config: AdapterConfig) -> TorchFuser:
         return TorchFuser(load_fuser(folder, config).to(self.place, self.number))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from model.decoder import PREFILL_PIECE
+
 Script = Callable[[tuple[int, ...]], int]
 
 
@@ -18,6 +20,7 @@ class ScriptedDecoder:
     """`Decoder` over a script. Counts what it was asked; an embedding carries its token id in both columns."""
 
     hidden_size = 2
+    prefill_piece = PREFILL_PIECE
 
     def __init__(self, script: Script, vocab_size: int, capacity: int = 512, n_slots: int = 1) -> None:
         self.vocab_size = vocab_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from model.cuda_network import FUSED_ATTENTION_ROWS, Shape, fuse
 from model.decoder import Decoder
 from model.qwen2 import Qwen2
 from model.torch_decoder import TorchDecoder
+from model.weights import load_model
 from tests.model.test_torch_decoder import greedy, reference, reference_logits
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
@@ -248,3 +250,15 @@ def test_captured_passes_give_the_logits_of_the_cpu(network: Qwen2, n: int) -> N
         captured.rewind(0)
         logits = captured.extend(captured.embed(IDS[:n]))
     np.testing.assert_allclose(logits, plain.extend(plain.embed(IDS[:n])), atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_model_loaded_for_cuda_completes_as_on_the_cpu(tiny_folder: Path) -> None:
+    text = "def add(self, first, second):\n    return"
+    on_gpu, on_cpu = (
+        load_model(str(tiny_folder), engine="torch", device=device, dtype="float32") for device in ("cuda", "cpu")
+    )
+    assert isinstance(on_gpu.decoder, CudaDecoder)
+    ids = on_cpu.vocabulary.encode(text)
+    assert greedy(on_gpu.decoder, ids, 24) == greedy(on_cpu.decoder, ids, 24)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
+from model.cuda_decoder import CudaDecoder
+from model.cuda_network import fuse
 from model.decoder import Decoder
 from model.onnx_build import build_decoder
 from model.onnx_decoder import OnnxDecoder
@@ -20,7 +22,7 @@ from tests.model.test_torch_decoder import greedy
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 IDS = [(7 * i + i // 40) % 300 for i in range(120)]
-ENGINES = ("torch", "none", "rows", "blocks")  # and, on ONNX Runtime, the quantization
+ENGINES = ("torch", "static", "none", "rows", "blocks")  # "static": of CUDA; on ONNX Runtime, the quantization
 
 New = Callable[..., Decoder]  # capacity, n_slots
 
@@ -28,9 +30,12 @@ New = Callable[..., Decoder]  # capacity, n_slots
 @pytest.fixture(scope="module", params=ENGINES)
 def new(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> New:
     """Makes decoders of one engine, all with the same weights."""
+    network = tiny_network(tiny_config())
     if request.param == "torch":
-        network = tiny_network(tiny_config())
         return lambda capacity=160, n_slots=1: TorchDecoder(network, capacity, n_slots)
+    if request.param == "static":
+        weights = fuse(network)
+        return lambda capacity=160, n_slots=1: CudaDecoder(weights, capacity, n_slots)
     return onnx_decoders(open_checkpoint(str(tiny_folder)), tmp_path_factory.mktemp("graph"), request.param)
 
 
@@ -44,7 +49,7 @@ def onnx_decoders(checkpoint: Checkpoint, folder: Path, quantization: str, threa
 
 def assert_same(decoder: Decoder, logits: np.ndarray, expected: np.ndarray) -> None:
     """torch's kernels for one row and for many differ in the last bits, ours must not: drafts would not be lossless."""
-    if isinstance(decoder, TorchDecoder):
+    if isinstance(decoder, TorchDecoder | CudaDecoder):
         np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=1e-4)
     else:
         np.testing.assert_array_equal(logits, expected)
@@ -108,7 +113,7 @@ def test_a_tree_gives_each_branch_the_logits_of_a_run_of_its_own(new: New, lengt
         alone = new()
         if length:
             alone.extend(alone.embed(IDS[:length]))
-        assert_same(tree, rows[path], one_by_one(alone, [TOKENS[i] for i in path]))
+        assert_same(tree, np.stack([rows[i] for i in path]), one_by_one(alone, [TOKENS[i] for i in path]))
 
 
 @pytest.mark.parametrize("path", PATHS)

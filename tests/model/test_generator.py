@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from model.generator import PREFILL_PIECE, Generation, Generator, Limits
+from model.decoder import PREFILL_PIECE
+from model.generator import Generation, Generator, Limits
 from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head
 from model.vocabulary import Vocabulary
 from model.weights import LoadedModel
@@ -218,5 +219,5 @@ def test_the_size_of_prefill_pieces_changes_no_token(
     vectors = np.random.default_rng(1).normal(size=(9, 64)).astype(np.float32)
     prompt = prompt_of(tiny_model, LONG, head=Head((PSEUDO,) * 9, vectors))
     expected = outcome(generator_of(tiny_model).generate(prompt, Limits(12)))
-    monkeypatch.setattr("model.generator.PREFILL_PIECE", piece)
+    monkeypatch.setattr(type(tiny_model.decoder), "prefill_piece", piece)
     assert outcome(generator_of(tiny_model).generate(prompt, Limits(12))) == expected

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from model.decoder import PREFILL_PIECE
 from model.drafting import NO_DRAFT, Draft, weighted_trie
-from model.generator import PREFILL_PIECE, Generation, Generator, Limits
+from model.generator import Generation, Generator, Limits
 from model.prompt import Prompt
 from model.vocabulary import Vocabulary
 from model.weights import LoadedModel
