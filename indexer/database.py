@@ -53,16 +53,19 @@ CREATE VIRTUAL TABLE words_count USING fts5vocab(words, row);
 
 
 def default_cache_dir(root: Path) -> Path:
-    """The folder for one repository's caches, outside of it: under HEF_CACHE_DIR, else the user's cache folder."""
+    """The folder for one repository's caches, outside of it."""
+    resolved = root.resolve()
+    return cache_home() / f"{resolved.name or 'root'}-{_short_hash(str(resolved))}"
+
+
+def cache_home() -> Path:
+    """The folder for all caches: HEF_CACHE_DIR, else the user's cache folder."""
     named = os.environ.get("HEF_CACHE_DIR")
     if named:
-        base = Path(named)
-    elif os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"
-    resolved = root.resolve()
-    return base / f"{resolved.name or 'root'}-{_short_hash(str(resolved))}"
+        return Path(named)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"
 
 
 def store_folder(cache_dir: Path, fingerprint: str) -> Path:

@@ -28,7 +28,7 @@ from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules, relative_path
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.stats import IndexStats, bytes_in
+from indexer.stats import IndexStats, bytes_in, report_of
 from indexer.store import Store
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
@@ -57,6 +57,7 @@ class Index:
         settings: IndexSettings,
         retrieval: RetrievalSettings,
         tokenizer: Tokenizer | None,
+        with_packages: bool,
     ) -> None:
         self.root = root
         self._embedder = embedder
@@ -69,7 +70,7 @@ class Index:
         self._last_error = ""
         self._closed = False
         self._open_store()
-        self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars)
+        self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars, with_packages=with_packages)
 
     @classmethod
     def open(
@@ -80,6 +81,7 @@ class Index:
         settings: IndexSettings = DEFAULT_INDEX,
         retrieval: RetrievalSettings = DEFAULT_RETRIEVAL,
         tokenizer: Tokenizer | None = None,
+        with_packages: bool = False,
     ) -> Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
@@ -88,7 +90,7 @@ class Index:
         """
         fingerprint = embedder.fingerprint if embedder else ""
         folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
-        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer)
+        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, with_packages)
 
     @property
     def tokens(self) -> SuffixIndex:
@@ -99,6 +101,11 @@ class Index:
     def lines(self) -> LineIndex:
         """The same files as lines."""
         return self._mirror.lines
+
+    @property
+    def packages(self) -> SuffixIndex | None:
+        """What is installed and imported, as tokens, when it was opened with packages."""
+        return self._mirror.packages.tokens if self._mirror.packages else None
 
     def close(self) -> None:
         """Save what is only in memory and let go of the files; waits for a running update. Twice is once."""
@@ -165,7 +172,7 @@ class Index:
         self._dense.tidy()
         if paths is None:
             delete_unused(self._folder)
-        return self._report(update, stopped, time.perf_counter() - started)
+        return report_of(update, self._reader.totals(), stopped, time.perf_counter() - started)
 
     def _follow_files(self, progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> None:
         def goes_on(done: int, total: int, path: str) -> bool:
@@ -173,24 +180,6 @@ class Index:
             return not cancelled()
 
         self._mirror.follow(self._reader.file_digests(), goes_on)
-
-    def _report(self, update: Update, cancelled: bool, seconds: float) -> UpdateReport:
-        totals = self._reader.totals()
-        skipped: dict[str, list[str]] = {}
-        for path, reason in sorted(update.skipped.items()):
-            skipped.setdefault(reason, []).append(path)
-        return UpdateReport(
-            files=totals["files"],
-            chunks=totals["chunks"],
-            embedded=update.embedded,
-            reused=update.reused,
-            seconds=seconds,
-            changed=len(update.changed),
-            removed=len(update.removed),
-            fused=update.fused,
-            cancelled=cancelled,
-            skipped={reason: tuple(paths) for reason, paths in skipped.items()},
-        )
 
     # -- open documents -----------------------------------------------------------------------------------------
 

@@ -7,13 +7,16 @@ the disk, and their tokens from a cache beside the store.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
+from indexer.database import cache_home
 from indexer.line_index import LineIndex
+from indexer.packages import PackageTokens, imported
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import TokenCache, Tokenizer, content_digest
 
@@ -23,10 +26,14 @@ _BATCH_CHARS = 500_000  # read, tokenized (some 0.2 s) and sorted at a time
 class Mirror:
     """Changed by one thread at a time, searched by others beside it."""
 
-    def __init__(self, root: Path, folder: Path, tokenizer: Tokenizer | None, max_chars: int) -> None:
-        """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines."""
+    def __init__(
+        self, root: Path, folder: Path, tokenizer: Tokenizer | None, max_chars: int, *, with_packages: bool = False
+    ) -> None:
+        """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines. `with_packages`: those
+        that the files import are kept as tokens, too."""
         self.tokens = SuffixIndex()
         self.lines = LineIndex()
+        self.packages = PackageTokens(root, cache_home(), tokenizer) if tokenizer and with_packages else None
         self._root = root
         self._tokenizer = tokenizer
         self._max_chars = max_chars
@@ -34,9 +41,12 @@ class Mirror:
         self._digests: Mapping[str, bytes] = {}  # of the files as they were indexed
         self._shown: dict[str, tuple[bytes, int]] = {}  # digest and length of what is here of each file
         self._documents: set[str] = set()  # open ones, saved or not
+        self._imports: dict[str, frozenset[str]] = {}
         self._cache = TokenCache(folder / _cache_name(tokenizer)) if tokenizer else None
 
     def close(self) -> None:
+        if self.packages:
+            self.packages.stop()
         with self._changing:
             if self._cache:
                 self._cache.close()
@@ -63,6 +73,8 @@ class Mirror:
         self._show(batch)
         if self._cache and stale:
             self._cache.keep_only(digests.values())
+        if self.packages:
+            self.packages.follow(Counter(name for names in self._imports.values() for name in names))
 
     def show_document(self, path: str, text: str | None) -> None:
         """An open document's text counts instead of the disk's; None: it was closed."""
@@ -93,10 +105,13 @@ class Mirror:
         kept: dict[str, str] = {}
         for path, text in texts.items():
             self._shown.pop(path, None)
+            self._imports.pop(path, None)
             if text is not None:
                 fits = n_chars + len(text) <= self._max_chars
                 self._shown[path] = (digests.get(path, b""), len(text) * fits)
                 n_chars += len(text) * fits
+                if fits and path.endswith(".py"):
+                    self._imports[path] = imported(text)
                 if fits:
                     kept[path] = text.replace("\r\n", "\n")
         tokens = self._tokens(kept, digests)

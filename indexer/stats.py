@@ -1,4 +1,4 @@
-"""What an index holds, in numbers."""
+"""What an index holds and what a run did, in numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from indexer.updating import Update, UpdateReport
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,22 @@ def bytes_in(folder: Path) -> int:
         with suppress(FileNotFoundError):
             total += path.stat().st_size
     return total
+
+
+def report_of(update: Update, totals: Mapping[str, int], cancelled: bool, seconds: float) -> UpdateReport:
+    """What a run did. `totals`: of the whole index behind it."""
+    skipped: dict[str, list[str]] = {}
+    for path, reason in sorted(update.skipped.items()):
+        skipped.setdefault(reason, []).append(path)
+    return UpdateReport(
+        files=totals["files"],
+        chunks=totals["chunks"],
+        embedded=update.embedded,
+        reused=update.reused,
+        seconds=seconds,
+        changed=len(update.changed),
+        removed=len(update.removed),
+        fused=update.fused,
+        cancelled=cancelled,
+        skipped={reason: tuple(paths) for reason, paths in skipped.items()},
+    )

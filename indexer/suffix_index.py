@@ -170,6 +170,12 @@ class SuffixIndex:
             self._segments = tuple(_merged(kept, new))
             self.version += 1
 
+    def adopt(self, segments: Sequence[Segment]) -> None:
+        """Consist of these segments, sorted elsewhere, and of no others."""
+        with self._changing:
+            self._segments = tuple(segments)
+            self.version += 1
+
     def find(
         self,
         context: Sequence[int],
