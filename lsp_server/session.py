@@ -186,6 +186,7 @@ class Session:
                 finished=job.finished,
                 generation=workspace.generation(snapshot.path) if workspace else 0,
                 tokens=workspace.tokens if workspace else None,
+                packages=workspace.packages if workspace else None,
                 lines=workspace.lines if workspace else None,
             )
             retrieve = retriever(workspace.search) if workspace else None
@@ -222,10 +223,13 @@ class Session:
         if model is None or engine is None:
             return  # they are opened when the model is there: its fingerprint names the index
         embedder, tokenizer, wanted = embedder_of(engine, model), engine.tokenizer, self._indexed
+        with_packages = self.settings.drafts.enabled and self.settings.drafts.packages
 
         def open_index(root: Path) -> Index:
             index, retrieval = wanted[root].index, wanted[root].retrieval
-            return Index.open(root, embedder, settings=index, retrieval=retrieval, tokenizer=tokenizer)
+            return Index.open(
+                root, embedder, settings=index, retrieval=retrieval, tokenizer=tokenizer, with_packages=with_packages
+            )
 
         follow = watch if self.settings.server.watch else None
         self.folders.open(wanted, open_index, follow, self._texts, self._paused)

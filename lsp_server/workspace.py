@@ -72,6 +72,12 @@ class Workspace:
         return index.tokens if index else None
 
     @property
+    def packages(self) -> SuffixIndex | None:
+        """What is installed beside the folder and imported in it, as tokens."""
+        index = self._index
+        return index.packages if index else None
+
+    @property
     def lines(self) -> LineIndex | None:
         """The same files as lines."""
         index = self._index
