@@ -16,20 +16,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from lsp_server.closers import is_only_closers
+from lsp_server.job import Job, Run
 from lsp_server.offers import Offer, Tally, typed_since
-from lsp_server.presentation import ONE_LINE, StopRule, present
-from lsp_server.snapshot import Snapshot
+from lsp_server.presentation import present
+from lsp_server.snapshot import Snapshot, on_next_line
 from model.completer import Completion
 
 log = logging.getLogger(__name__)
@@ -37,68 +33,6 @@ log = logging.getLogger(__name__)
 N_PACE = 10  # runs of the model that tell whether it is too slow here
 N_SHOWN = 8  # offers remembered; each holds its document's text
 GRACE_SECONDS = 0.5  # beyond the deadline that the generator itself keeps; then the answer is empty
-
-
-class Run(Protocol):
-    """Starts one completion on the model thread."""
-
-    def __call__(self, job: Job) -> Future[Completion | None]: ...
-
-
-@dataclass(eq=False)
-class Job:
-    """One run of the model. The loop owns it; the model thread writes `rule` and `text`, and reads the rest."""
-
-    snapshot: Snapshot
-    waiter: asyncio.Future[bool] | None  # of the newest request: True = done, False = superseded; None: unclaimed
-    ahead: bool = False  # see `StopRule.ahead`
-    created: float = field(default_factory=time.monotonic)
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    rule: StopRule = ONE_LINE
-    text: str = ""  # what the model has written so far
-    typed: str = ""  # what has come into the document at the cursor since the snapshot
-    claimed_at: str = ""  # `typed` when the newest request came
-    folder: Path | None = None  # whose index is read
-    running: Future[Completion | None] | None = None
-
-    def finished(self, text: str) -> bool:
-        """Asked by the generator after each token."""
-        self.text = text
-        return self.rule.finished(text) or not _may_agree(text, self.typed)
-
-    def joins(self, snapshot: Snapshot) -> str | None:
-        """What was typed since this job's snapshot, when it agrees with the text so far."""
-        typed = typed_since(self.snapshot, snapshot)
-        return typed if typed is not None and _agree(self.text, typed) else None
-
-    def follow(self, text: str) -> bool:
-        """The document has this text now; whether it may still become what the model writes."""
-        if self.snapshot.selected:
-            return True  # the menu item is not in the document: only the next request can tell
-        before, after = self.snapshot.prefix, self.snapshot.suffix
-        n_typed = len(text) - len(before) - len(after)
-        if n_typed < 0 or not text.startswith(before) or not text.endswith(after):
-            return False
-        self.typed = text[len(before) : len(before) + n_typed]
-        return _may_agree(self.text, self.typed)
-
-    def hand_over(self, waiter: asyncio.Future[bool], typed: str) -> None:
-        """From now on `waiter` gets the answer; the request that waited is answered empty."""
-        self._answer(False)
-        self.waiter, self.typed, self.claimed_at = waiter, typed, typed
-
-    def done(self) -> None:
-        self._answer(True)
-
-    def stop(self) -> None:
-        self.cancelled.set()
-        if self.running is not None:
-            self.running.cancel()
-        self._answer(False)
-
-    def _answer(self, done: bool) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(done)
 
 
 class Completions:
@@ -111,6 +45,7 @@ class Completions:
         self._patience = patience
         self._jobs: dict[str, Job] = {}
         self._offers: dict[str, Offer] = {}
+        self._nothing: dict[str, Snapshot] = {}  # where the model has nothing to say
         self._cut_short: deque[bool] = deque(maxlen=N_PACE)  # by the deadline, of the last runs
         self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
         self._numbers = itertools.count(1)
@@ -153,6 +88,7 @@ class Completions:
         self.tally.closed(uri, text)
         self.supersede(uri)
         self._offers.pop(uri, None)
+        self._nothing.pop(uri, None)
         for offer in [offer for offer in self._shown if offer.uri == uri]:
             self._shown.remove(offer)
 
@@ -180,11 +116,14 @@ class Completions:
         for uri in list(self._jobs):
             self.supersede(uri)
         self._offers.clear()
+        self._nothing.clear()
 
     async def _offer(self, snapshot: Snapshot, wait_seconds: float | None) -> Offer | None:
         if typed_along := self._typed_along(snapshot):
             self.supersede(snapshot.uri)
             return typed_along
+        if self._is_nothing(snapshot):
+            return None
         if job := self._join(snapshot):
             if not await self._wait(job, wait_seconds):
                 return None
@@ -198,6 +137,10 @@ class Completions:
     def _typed_along(self, snapshot: Snapshot) -> Offer | None:
         offer = self._offers.get(snapshot.uri)
         return offer.rest(snapshot) if offer else None
+
+    def _is_nothing(self, snapshot: Snapshot) -> bool:
+        known = self._nothing.get(snapshot.uri)
+        return known is not None and known.version == snapshot.version and typed_since(known, snapshot) == ""
 
     def _join(self, snapshot: Snapshot) -> Job | None:
         job = self._jobs.get(snapshot.uri)
@@ -247,30 +190,23 @@ class Completions:
             if completion is not None:
                 self._cut_short.append(completion.stopped == "deadline")
                 self._remember(job, completion)
+                if job.ahead and self._is_nothing(job.snapshot) and not job.snapshot.line_after.strip():
+                    self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
         job.done()
 
     def _remember(self, job: Job, completion: Completion) -> None:
         snapshot = job.snapshot
         whole = completion.stopped == "end"
         suggestion = present(completion.text, snapshot, job.rule, whole=whole)
+        self._nothing.pop(snapshot.uri, None)
         if suggestion is None:
             self._offers.pop(snapshot.uri, None)
+            if completion.stopped in ("end", "finished"):
+                self._nothing[snapshot.uri] = snapshot
             return
         number, place = next(self._numbers), (snapshot.uri, snapshot.prefix, snapshot.suffix)
         ahead = job.rule.is_ahead(suggestion.text)
         self._offers[snapshot.uri] = Offer(number, *place, suggestion, completion, job.folder, ahead)
-
-
-def _agree(text: str, typed: str) -> bool:
-    return text.startswith(typed) or typed.startswith(text)
-
-
-def _may_agree(text: str, typed: str) -> bool:
-    """The same of what came into a document: its end may be brackets and quotes that the editor closed by itself."""
-    if _agree(text, typed):
-        return True
-    n_common = next(index for index, (a, b) in enumerate(zip(text, typed, strict=False)) if a != b)
-    return n_common > 0 and is_only_closers(typed[n_common:]) and not typed[n_common:].isspace()
 
 
 def _result(running: Future[Completion | None]) -> Completion | None:

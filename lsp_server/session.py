@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from indexer import Index
-from lsp_server.completion import Completions, Job
+from lsp_server.completion import Completions
 from lsp_server.engine import Engine, embedder_of, load_engine, retriever
 from lsp_server.folders import Folders
+from lsp_server.job import Job
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.offers import Offer
 from lsp_server.presentation import stop_rule

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -119,6 +119,22 @@ def behind(prefix: str, buffer: Buffer) -> Snapshot | None:
     in_buffer = prefix[len(unix(buffer.before)) :]
     column = len(in_buffer) - (in_buffer.rfind("\n") + 1)
     return take(buffer, types.Position(in_buffer.count("\n"), column), "utf-32")
+
+
+def on_next_line(snapshot: Snapshot) -> Snapshot:
+    """Where the cursor will be after Enter at the end of a line, as editors indent."""
+    line = snapshot.line_before
+    opens = line.rstrip().endswith((":", "{", "(", "["))
+    lead = line[: len(line) - len(line.lstrip())] + (snapshot.indent if opens else "")
+    return replace(
+        snapshot,
+        prefix=f"{snapshot.prefix}\n{lead}",
+        line=snapshot.line + 1,
+        line_text=lead,
+        start=len(lead),
+        end=len(lead),
+        selected="",
+    )
 
 
 def offset_at(text: str, position: types.Position, encoding: str) -> int:

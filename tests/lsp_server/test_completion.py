@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from lsprotocol.types import Position, Range, SelectedCompletionInfo
 
-from lsp_server.completion import Completions, Job
+from lsp_server.completion import Completions
+from lsp_server.job import Job
 from lsp_server.presentation import ONE_LINE, Suggestion
 from lsp_server.snapshot import Buffer, Snapshot, take
 from model.completer import Completion
@@ -292,6 +293,35 @@ async def test_the_next_line_is_ready_when_the_accepted_one_is_complete() -> Non
     assert at_line_end is None
     assert await settled(after_enter) == "c = other"
     assert len(model.runs) == 1
+
+
+async def test_where_the_line_is_complete_the_place_after_enter_is_worked_out() -> None:
+    model = Model()
+    answers = completions(model)
+    answers.preload(at("if a:|\nend"))
+    model.write("")
+    while len(model.runs) < 2:
+        await asyncio.sleep(0)
+    at_line_end = await answers.suggest(at("if a:|\nend"))
+    answers.edited("untitled:a", "if a:\n    \nend")
+    after_enter = await begun(answers.suggest(at("if a:\n    |\nend", version=2)))
+    model.write("b = value")
+
+    assert at_line_end is None
+    assert await settled(after_enter) == "b = value"
+    assert len(model.runs) == 2
+
+
+async def test_nothing_to_say_is_asked_for_once_per_version_unless_time_was_short() -> None:
+    model = Model()
+    answers = completions(model)
+    for stopped, version in [("deadline", 1), ("end", 1), ("", 1), ("end", 2)]:
+        asked = await begun(answers.suggest(at("a = b|", version=version)))
+        if stopped:
+            model.write("", stopped=stopped)
+        assert await settled(asked) is None
+
+    assert len(model.runs) == 3
 
 
 async def test_a_preloaded_job_is_joined_while_it_runs() -> None:
