@@ -7,17 +7,20 @@ each further one for the chance that is left. Of their trie so many rows are ver
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from model.draft_odds import Odds, PassCost, Source
+from model.draft_odds import Odds, PassCost, SearchWorth, Source
 from model.drafting import NO_DRAFT, Draft, n_worthwhile, weighted_trie
 from model.prompt import Prompt
 from model.settings import DraftSettings
 from model.token_stores import LIMIT, LONGEST, WIDTH, DocumentTokens, SessionTokens, TokenMatch, Tokens
 from model.vocabulary import Vocabulary
+
+Clock = Callable[[], float]  # seconds, monotonic
 
 _SHORTEST = 2  # tokens that must match in a repository; one alone says next to nothing
 _SURE = 0.2  # with so little chance left by the near stores, the far ones are not worth a search
@@ -31,7 +34,7 @@ class Parts:
     repository: bool = True
     packages: bool = True
     session: bool = True
-    line_starts: bool = True  # have odds of their own
+    skip: bool = True  # searches that do not pay
     missing_table: bool = True
 
 
@@ -48,7 +51,11 @@ class Drafter:
     """What drafting learns from completion to completion. Lives on the model thread."""
 
     def __init__(
-        self, vocabulary: Vocabulary, settings: DraftSettings = DraftSettings(), parts: Parts = Parts()
+        self,
+        vocabulary: Vocabulary,
+        settings: DraftSettings = DraftSettings(),
+        parts: Parts = Parts(),
+        clock: Clock = time.perf_counter,
     ) -> None:
         self.settings = settings
         self.parts = parts
@@ -58,6 +65,8 @@ class Drafter:
         self._vocabulary = vocabulary
         self._ends_line: dict[int, bool] = {}
         self._searched: dict[Source, SearchedTokens] = {}
+        self._worth = {source: SearchWorth() for source in Source}
+        self._clock = clock
 
     def at(
         self, prompt: Prompt, room: int, path: str, repository: Tokens | None, packages: Tokens | None
@@ -85,7 +94,8 @@ class Drafter:
     def _search(self, source: Source, tokens: Tokens, without: str) -> SearchedTokens:
         searched = self._searched.get(source)
         if searched is None or not searched.is_of(tokens, without):
-            searched = self._searched[source] = SearchedTokens(tokens, without, self.parts.missing_table)
+            worth = self._worth[source]
+            searched = self._searched[source] = SearchedTokens(tokens, without, worth, self.parts, self._clock)
         return searched
 
 
@@ -93,10 +103,12 @@ class SearchedTokens:
     """A store with a table of the ends that are not in it (FastCoder 3.4). Only what was searched is in the table: an
     end that a match of its last tokens was looked for in vain has none of more tokens either."""
 
-    def __init__(self, tokens: Tokens, without: str, missing_table: bool) -> None:
+    def __init__(self, tokens: Tokens, without: str, worth: SearchWorth, parts: Parts, clock: Clock) -> None:
+        self.worth = worth
         self._tokens = tokens
         self._without = without
-        self._missing_table = missing_table
+        self._parts = parts
+        self._clock = clock
         self._missing: set[tuple[int, ...]] = set()
         self._version = tokens.version
 
@@ -109,11 +121,13 @@ class SearchedTokens:
         if version != self._version or len(self._missing) > _MANY_MISSING:
             self._missing, self._version = set(), version
         end = tuple(context[-_SHORTEST:])
-        if len(end) < _SHORTEST or (self._missing_table and end in self._missing):
+        if len(end) < _SHORTEST or (self._parts.missing_table and end in self._missing):
             return None
+        start = self._clock()
         match = self._tokens.find(
             context[-LONGEST:], longest=LONGEST, shortest=_SHORTEST, limit=LIMIT, width=WIDTH, without=self._without
         )
+        self.worth.took(self._clock() - start)
         if not match.length:
             self._missing.add(end)
             return None
@@ -136,7 +150,7 @@ class PlaceDrafter:
         if not context:
             return NO_DRAFT
         drafter = self._drafter
-        line_start = drafter.parts.line_starts and drafter.ends_line(context[-1])
+        line_start = drafter.ends_line(context[-1])
         guesses = self._guesses(context, line_start)
         self._last = (len(context), line_start, guesses)
         sequences = self._sequences(guesses, line_start, banned)
@@ -154,12 +168,24 @@ class PlaceDrafter:
         for guess in guesses:
             left *= 1 - guess.chance
         if left > _SURE:
-            far = [(source, match) for source, store in self._stores if (match := store.find(context)) is not None]
-            guesses += [self._guess(source, match, line_start) for source, match in far]
+            guesses += self._far(context, line_start, left)
         return sorted(guesses, key=lambda guess: -guess.chance)
 
     def _guess(self, source: Source, match: TokenMatch, line_start: bool) -> _Guess:
         return _Guess(source, match, self._drafter.odds.chance(source, line_start, match.length))
+
+    def _far(self, context: Sequence[int], line_start: bool, left: float) -> Iterator[_Guess]:
+        """Guesses of the stores, the nearest first, where a search is worth its time."""
+        drafter = self._drafter
+        for source, store in self._stores:
+            if drafter.parts.skip and not store.worth.pays(line_start, left, drafter.cost(1)):
+                continue
+            match = store.find(context)
+            guess = self._guess(source, match, line_start) if match else None
+            store.worth.brought(line_start, guess.chance if guess else 0.0)
+            if guess:
+                left *= 1 - guess.chance
+                yield guess
 
     def _sequences(
         self, guesses: Sequence[_Guess], line_start: bool, banned: np.ndarray | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from indexer import SuffixIndex
-from model.draft_odds import Odds, PassCost, Source
+from model.draft_odds import Odds, PassCost, SearchWorth, Source
 from model.drafter import Drafter, Parts, SearchedTokens
 from model.drafting import Draft
 from model.generator import Generator, Limits
@@ -119,9 +120,13 @@ class Counted:
         return self.tokens.find(context, **how)  # type: ignore[arg-type]
 
 
+def searched_in(tokens: SuffixIndex) -> SearchedTokens:
+    return SearchedTokens(tokens, "", SearchWorth(), Parts(), time.perf_counter)
+
+
 def test_what_was_searched_in_vain_is_not_searched_again() -> None:
     counted = Counted(repository(a=[1, 2, 3]))
-    searched = SearchedTokens(counted, "", True)  # type: ignore[arg-type]
+    searched = searched_in(counted)  # type: ignore[arg-type]
     assert searched.find([7, 1, 2]) is not None
     assert searched.find([7, 8]) is None
     assert searched.find([5, 7, 8]) is None  # no more tokens can match where the last two do not
@@ -132,7 +137,7 @@ def test_what_was_searched_in_vain_is_not_searched_again() -> None:
 
 def test_a_change_of_the_store_empties_the_table() -> None:
     tokens = repository(a=[1, 2, 3])
-    searched = SearchedTokens(tokens, "", True)
+    searched = searched_in(tokens)
     assert searched.find([7, 8]) is None
     tokens.replace("b", np.array([7, 8, 9], np.int32))
     assert searched.find([7, 8]) is not None
@@ -166,6 +171,26 @@ def test_odds_follow_what_is_observed() -> None:
     assert odds.chance(Source.REPOSITORY, False, 3) > 0.95
     assert odds.chance(Source.REPOSITORY, True, 3) != odds.chance(Source.REPOSITORY, False, 3)
     assert odds.chance(Source.PACKAGES, False, 3) == before
+
+
+def asked(worth: SearchWorth, line_start: bool, seconds: float, chance: float, n: int = 1000) -> int:
+    """Of n steps, how many search a store where passes take 2 ms, a search so long, and its drafts are so likely."""
+    searches = 0
+    for _ in range(n):
+        if worth.pays(line_start, 1.0, 0.002):
+            searches += 1
+            worth.took(seconds)
+            worth.brought(line_start, chance)
+    return searches
+
+
+def test_searches_that_bring_less_than_they_cost_are_skipped_and_tried_again_now_and_then() -> None:
+    assert asked(SearchWorth(), False, 0.0001, 0.5) == 1000
+    assert 20 < asked(SearchWorth(), False, 0.0004, 0.01) < 250
+    worth = SearchWorth()
+    assert asked(worth, True, 0.0004, 0.01) < 250
+    assert asked(worth, False, 0.0004, 0.9) == 1000  # line starts are judged apart
+    assert asked(worth, True, 0.0004, 0.9, 10_000) > 8_000  # and not for good
 
 
 @pytest.mark.parametrize(("base", "slope"), [(0.010, 0.0005), (0.002, 0.0004), (0.050, 0.0)])
