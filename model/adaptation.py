@@ -19,7 +19,7 @@ _ALIKE = 0.4  # share of two lines that must agree for their differences to mean
 
 @dataclass(frozen=True)
 class Renaming:
-    """What becomes of whole words and, in lower case, of parts of words."""
+    """What becomes of whole words, those that stay among them, and, in lower case, of parts of other words."""
 
     words: Mapping[str, str]
     parts: Mapping[str, str]
@@ -43,11 +43,11 @@ def renaming(pairs: Iterable[tuple[str, str]]) -> Renaming:
             if old != new:
                 for part, other in _aligned_parts(old, new):
                     parts[part.lower()][other.lower()] += 1
-    chosen = {old: counts.most_common(1)[0][0] for old, counts in words.items()}
-    return Renaming(
-        {old: new for old, new in chosen.items() if old != new},
-        {old: counts.most_common(1)[0][0] for old, counts in parts.items()},
-    )
+    return Renaming(_most_frequent(words), _most_frequent(parts))
+
+
+def _most_frequent(counted: Mapping[str, Counter[str]]) -> dict[str, str]:
+    return {old: counts.most_common(1)[0][0] for old, counts in counted.items()}
 
 
 def _aligned(there: list[str], here: list[str]) -> list[tuple[str, str]]:
