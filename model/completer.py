@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -116,11 +116,12 @@ class Completion:
 
 @dataclass(frozen=True, eq=False)
 class _Context:
-    """What the model reads of the repository, and the place it was retrieved for."""
+    """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from."""
 
     place: Place
     head: Head
     items: tuple[ContextItem, ...] = ()
+    found: frozenset[tuple[str, str, bytes]] = frozenset()
 
 
 class Completer:
@@ -141,7 +142,7 @@ class Completer:
         self._mixing = mixing
         self._drafter = Drafter(model.vocabulary, drafts, draft_parts) if drafts.enabled else None
         self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock)
-        self._held: _Context | None = None
+        self._held: list[_Context] = []  # of recent places, the last one first
 
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = never
@@ -193,23 +194,32 @@ class Completer:
     def _context(self, request: Request, mode: str, retrieve: Retrieve | None) -> _Context:
         """The held context while the cursor stays about where it was retrieved for, else a new one.
 
-        Byte-identical pseudo-tokens keep the cache, and skip the query: a keystroke costs its own tokens only.
+        Byte-identical pseudo-tokens keep the cache, and skip the query: a keystroke costs its own tokens only. Several
+        are held, as are the keys and values behind them: coming back to a document costs no prefill.
         """
         place = Place(request.path, request.prefix, request.suffix, mode, request.generation)
         if retrieve is None or mode == "none":
             return _Context(place, empty_head(self.model.decoder.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
-        if self._held is None or not self._held.items or drifted(self._held.place, place):
-            self._held = self._retrieve(place, retrieve)
-        return self._held
+        held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
+        if held is None:
+            held = self._retrieve(place, retrieve)
+        others = [other for other in self._held if other is not held]
+        self._held = [held, *others][: self._settings.recent_places]
+        return held
 
     def _retrieve(self, place: Place, retrieve: Retrieve) -> _Context:
+        """A new context; where the same was found as for a held one, in whatever order, that one's bytes."""
         encoder = self.model.encoder
         key = encoder.query(place.prefix, place.suffix) if encoder else None
-        found = retrieve(RetrievalQuery(place.path, place.prefix, place.suffix, key))
-        if place.mode == "snippets":
-            return self._snippets(place, found)
-        return self._pseudo(place, found)
+        items = retrieve(RetrievalQuery(place.path, place.prefix, place.suffix, key))
+        found = frozenset((item.path, item.text, item.memory.tobytes()) for item in items)
+        for held in self._held:
+            if (held.place.path, held.place.mode, held.found) == (place.path, place.mode, found):
+                self._held.remove(held)
+                return replace(held, place=place)
+        context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
+        return replace(context, found=found)
 
     def _snippets(self, place: Place, found: Sequence[ContextItem]) -> _Context:
         budget = self._head_budget(self._settings.snippet_tokens)

@@ -196,6 +196,41 @@ def test_an_index_that_finds_the_same_again_costs_no_prefill(completer: Complete
     assert second.prompt_tokens - second.reused_tokens == 1
 
 
+def test_the_same_in_another_order_costs_no_prefill(completer: Completer) -> None:
+    repository = Repository(found(5))
+    first = completer.complete(REQUEST, repository)
+    repository.items = list(reversed(repository.items))
+    second = completer.complete(replace(REQUEST, generation=1), repository)
+    assert second.prompt_tokens - second.reused_tokens == 1
+    assert second.context == first.context
+
+
+def test_something_else_found_is_read(completer: Completer) -> None:
+    repository = Repository(found(5))
+    completer.complete(REQUEST, repository)
+    repository.items = found(5, seed=1)
+    second = completer.complete(replace(REQUEST, generation=1), repository)
+    assert [item.memory.tobytes() for item in second.context] == [item.memory.tobytes() for item in repository.items]
+
+
+def test_documents_that_take_turns_are_retrieved_for_and_read_once(completer: Completer) -> None:
+    requests = [replace(REQUEST, path=f"{n}.py", prefix=f"class C{n}:\n    def add(self, fi") for n in range(4)]
+    repositories = [Repository(found(5, seed=n)) for n in range(4)]
+    first = [completer.complete(*pair) for pair in zip(requests, repositories, strict=True)]
+    again = [completer.complete(*pair) for pair in zip(requests, repositories, strict=True)]
+    assert [len(repository.queries) for repository in repositories] == [1] * 4
+    assert [completion.prompt_tokens - completion.reused_tokens for completion in again] == [1] * 4
+    assert [completion.text for completion in again] == [completion.text for completion in first]
+
+
+def test_only_so_many_places_are_held(tiny_model: LoadedModel) -> None:
+    completer = Completer(tiny_model, ModelSettings(recent_places=2))
+    repository = Repository(found(5))
+    for path in ("a.py", "b.py", "a.py", "c.py", "a.py", "b.py"):
+        completer.complete(replace(REQUEST, path=path), repository)
+    assert [query.path for query in repository.queries] == ["a.py", "b.py", "c.py", "b.py"]
+
+
 def test_nothing_found_is_not_held_on_to(completer: Completer) -> None:
     repository = Repository([])
     completer.complete(REQUEST, repository)
