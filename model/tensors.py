@@ -31,5 +31,7 @@ def stored(info: TensorInfo) -> np.ndarray:
 def widened(values: np.ndarray) -> np.ndarray:
     """float32 of what `stored` gives: bfloat16 is the upper half of a float32."""
     if values.dtype == np.uint16:
-        return (values.astype(np.uint32) << 16).view(np.float32)
+        bits = values.astype(np.uint32)
+        bits <<= 16
+        return bits.view(np.float32)
     return values.astype(np.float32, copy=False)
