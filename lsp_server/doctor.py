@@ -109,7 +109,9 @@ def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
         size = f"{stats.files:,} files, {stats.chunks:,} chunks, {stats.bytes / 1e6:.1f} MB"
         yield Finding("index", f"{root}: {size}, {stats.search} search")
     else:
-        yield Finding("index", f"{root} is not indexed yet", "Open the folder in an editor, or run `hef-lsp --reindex`.")
+        yield Finding(
+            "index", f"{root} is not indexed yet", "Open the folder in an editor, or run `hef-lsp --reindex`."
+        )
     if stats.last_error:
         yield Finding("index", f"The last update failed: {stats.last_error}", "Run `hef-lsp --reindex`.", blocking=True)
     for reason, paths in sorted(stats.skipped.items()):

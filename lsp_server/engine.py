@@ -53,9 +53,7 @@ def load_engine(settings: Settings) -> Engine:
 
     model = load_from_settings(settings.model)
     return Engine(
-        completer=Completer(
-            model, settings.model, mixing=remembering(model, settings.memory), drafts=settings.drafts
-        ),
+        completer=Completer(model, settings.model, mixing=remembering(model, settings.memory), drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,
