@@ -16,7 +16,7 @@ from model.evaluation.modes import Mode
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, System, predict
 from model.evaluation.repository import FuserEmbedder, Repository, View
-from model.evaluation.tasks import Task
+from model.evaluation.tasks import EvaluationError, Task
 from model.memory import remembering
 from model.weights import LoadedModel
 
@@ -76,9 +76,12 @@ def evaluate(
 ) -> Iterator[Prediction]:
     """Answers as they come: all modes of a task, one after the other, see the same machine in the same state.
 
-    `tasks` are grouped by repository; what is `done` is not done again.
+    `tasks` are grouped by repository; what is `done` is not done again. Raises EvaluationError when a mode wants hits of
+    another repository and there is none.
     """
     repositories = sorted({task.repo for task in tasks})
+    if len(repositories) == 1 and any(one.mode.needs_foreign for one in field):
+        raise EvaluationError("harmful retrieval takes hits of another repository: the tasks are all of one")
     waiting = [task for task in tasks if _left(task, field, done)]
     n_done = len(tasks) - len(waiting)
     for name, group in groupby(waiting, key=lambda task: task.repo):

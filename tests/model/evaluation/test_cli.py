@@ -130,6 +130,7 @@ def test_the_table_is_for_people(inputs: list[str], capsys: pytest.CaptureFixtur
         (["--kind", "function"], "holds no task of the kinds asked for"),
         (["--limit", "0"], "--limit is at least 1"),
         (["--ablate", "nothing"], "no experiment 'nothing'"),
+        (["--limit", "1", "--ablate", "harmful"], "the tasks are all of one"),
         (["--resume"], "goes on with the file of --predictions"),
         (["--set", "model.nonsense=1"], "unknown setting"),
         (["--tasks", "none.jsonl"], "none.jsonl cannot be read"),
