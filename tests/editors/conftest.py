@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from tests.editors.neovim import ROOT, Neovim, find_neovim, wait_for
+from tests.editors.neovim import ROOT, Neovim, find_neovims, wait_for
 
 SCRIPTED_SERVER = ROOT / "tests" / "servers" / "scripted_server.py"
 HEAD = "from shapes import area\n\n\ndef double(width, height):\n"
@@ -29,11 +30,11 @@ TARGETS = [
 Start = Callable[..., Neovim]
 
 
-@pytest.fixture(scope="session")
-def neovim_program() -> str:
-    program = find_neovim()
-    if program is None:
-        pytest.skip("no Neovim 0.12: name one in HEF_NVIM or put it on PATH")
+@pytest.fixture(scope="session", params=find_neovims().values() or [None], ids=find_neovims() or ["none"])
+def neovim_program(request: pytest.FixtureRequest) -> str:
+    if request.param is None:
+        pytest.skip("no Neovim 0.11 or later: `make test-editors` installs some, HEF_NVIM names others")
+    program: str = request.param
     return program
 
 
@@ -42,12 +43,18 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
     """Starts a Neovim, set up as the help says, in a repository of its own with one other file, `shapes.py`.
 
     Waits until the server says `state`. `command` is another server than the scripted one, whose script the other
-    keywords change.
+    keywords change; `init` is more of the user's configuration, `terminal` what `Terminal` is told.
     """
     started: list[Neovim] = []
 
     def start(
-        *, command: list[str] | None = None, settings: dict[str, Any] | None = None, state: str = "ready", **script: Any
+        *,
+        command: list[str] | None = None,
+        settings: dict[str, Any] | None = None,
+        state: str = "ready",
+        init: str = "",
+        terminal: Mapping[str, Any] = MappingProxyType({}),
+        **script: Any,
     ) -> Neovim:
         folder = tmp_path_factory.mktemp("neovim")
         repository = folder / "repository"
@@ -59,10 +66,10 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
         }
         init = (
             f"vim.lsp.config('hef_lsp', vim.json.decode({json.dumps(json.dumps(config))}))\n"
-            "require('hef_lsp').setup({ keymaps = true })\n"
+            f"require('hef_lsp').setup({{ keymaps = true }})\n{init}"
         )
         environment = {"HEF_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        neovim = Neovim(neovim_program, folder / "home", init, repository, environment)
+        neovim = Neovim(neovim_program, folder / "home", init, repository, environment, **terminal)
         started.append(neovim)
         neovim.edit("first.py", "")
         status = "local status = require('hef_lsp').details() return status and status.state"

@@ -1,10 +1,12 @@
-"""A real Neovim without a screen, driven over its own `--server` door: keys in, Lua values out."""
+"""A real Neovim in a terminal, driven over its own `--server` door: keys in, Lua values out."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -12,39 +14,61 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from tests.editors.terminal import Terminal
+
 ROOT = Path(__file__).absolute().parents[2]
 PLUGIN = ROOT / "editors" / "nvim"
+SCREENSHOTS = ROOT / "tests" / "editors" / "screenshots"
+INSTALLED = ROOT / ".editors" / "neovim"
 WAIT_SECONDS = 90.0  # a loaded machine starts a server in many seconds
 
 Value = TypeVar("Value")
 
+# -> the ghost text, its row and its column in bytes, both from 0
 GHOST = """
-local space = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
-local mark = vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details = true })[1]
+local mark = vim.iter({ 'nvim.lsp.inline_completion', 'hef_lsp' }):map(function(name)
+  local space = vim.api.nvim_create_namespace(name)
+  return vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details = true })[1]
+end):next()
 if not mark then return vim.NIL end
 local text = function(chunks)
-  return vim.iter(chunks):map(function(chunk) return chunk[1] end):join('')
+  return vim.iter(chunks):filter(function(chunk) return chunk[2] == 'ComplHint' end)
+    :map(function(chunk) return chunk[1] end):join('')
 end
 local lines = vim.list_extend({ mark[4].virt_text }, mark[4].virt_lines or {})
-return vim.iter(lines):map(text):join('\\n')
+return vim.iter(lines):map(text):join('\\n'), mark[2], mark[3]
 """
 
 
-def find_neovim() -> str | None:
-    """The program named by HEF_NVIM, else `nvim` on PATH; None unless it is 0.12 or later."""
-    program = shutil.which(os.environ.get("HEF_NVIM") or "nvim")
-    if program is None:
-        return None
-    question = ["--headless", "-u", "NONE", "-c", "if has('nvim-0.12') | qall! | else | cquit! | endif"]
-    return program if subprocess.run([program, *question], capture_output=True, timeout=30).returncode == 0 else None
+def find_neovims() -> dict[str, str]:
+    """Version -> program: those of HEF_NVIM, else those that `make test-editors` installed, else `nvim` on PATH."""
+    named = os.environ.get("HEF_NVIM")
+    installed = sorted(str(program) for program in INSTALLED.glob("*/bin/nvim"))
+    programs = named.split(os.pathsep) if named else installed or ["nvim"]
+    versions = {version_of(found): found for program in programs if (found := shutil.which(program))}
+    return {version: program for version, program in versions.items() if version >= "0.11"}
+
+
+def version_of(program: str) -> str:
+    """ "0.12" """
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=True)
+    match = re.match(r"NVIM v(\d+\.\d+)", answer.stdout)
+    return match[1] if match else ""
 
 
 class Neovim:
     """One process with our plugin on its runtime path and nothing of the user's."""
 
     def __init__(
-        self, program: str, home: Path, init: str, folder: Path, environment: Mapping[str, str] = MappingProxyType({})
+        self,
+        program: str,
+        home: Path,
+        init: str,
+        folder: Path,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        **terminal: Any,
     ) -> None:
+        """`terminal`: what `Terminal` is told besides."""
         home.mkdir()
         config = home / "init.lua"
         config.write_text(f"vim.opt.runtimepath:prepend({json.dumps(str(PLUGIN))})\n{init}", encoding="utf-8")
@@ -55,22 +79,34 @@ class Neovim:
         self._environment = {**os.environ, **environment, "HOME": str(home)} | {
             f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "STATE", "DATA")
         }
-        arguments = ["--headless", "-i", "NONE", "-n", "-u", str(config), "--listen", self._door]
-        self._process = subprocess.Popen(
-            [program, *arguments],
-            env=self._environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        # ttyfast: it would ask for the terminal's color, and complain of one that is slow to answer.
+        command = [
+            program,
+            "--cmd",
+            "silent! set nottyfast",
+            "-i",
+            "NONE",
+            "-n",
+            "-u",
+            str(config),
+            "--listen",
+            self._door,
+        ]
+        self.terminal = Terminal(command, self._environment, folder, **terminal)
         wait_for(Path(self._door).exists, "Neovim to listen")
 
     def edit(self, name: str, text: str) -> None:
         """Write a file of the folder and open it, alone, in normal mode; wait for the client."""
+        self.open(name, text)
+        self.wait_for_client()
+
+    def open(self, name: str, text: str) -> None:
+        """As `edit`, where no client is to come."""
         file = self._folder / name
         file.write_bytes(text.encode("utf-8"))
         self.lua(f"vim.cmd('silent! only | edit! {name}')")
+
+    def wait_for_client(self) -> None:
         attached = "local client = require('hef_lsp').client() return client ~= nil and client.initialized"
         wait_for(lambda: self.lua(attached), "the client", lambda: str(self.state()))
 
@@ -106,6 +142,19 @@ class Neovim:
             "return { vim.api.nvim_get_mode().mode, vim.api.nvim_get_current_line(), vim.fn.execute('messages') }"
         )
 
+    @property
+    def version(self) -> str:
+        return version_of(self._program)
+
+    def kill_server(self) -> None:
+        """As a machine without memory does."""
+        processes = [self.terminal.process.pid]
+        for process in processes:
+            for children in Path(f"/proc/{process}/task").glob("*/children"):
+                processes += [int(child) for child in children.read_text().split()]
+        is_server = [b"scripted_server" in Path(f"/proc/{process}/cmdline").read_bytes() for process in processes]
+        os.kill(processes[is_server.index(True)], signal.SIGKILL)
+
     def run(self, command: str) -> Any:
         """Send a server command and wait for its result."""
         return self.lua(
@@ -119,10 +168,13 @@ class Neovim:
         lines = [line for file in self._home.rglob("lsp.log") for line in file.read_text("utf-8").splitlines()]
         return [line for line in lines if line.startswith("[ERROR]") and '"stderr"' not in line]
 
+    def screenshot(self, name: str) -> None:
+        """Leave a picture of the screen for people."""
+        time.sleep(0.3)  # the last redraw is on its way
+        self.terminal.picture(SCREENSHOTS / f"{name}.png")
+
     def quit(self) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.wait(10)
+        self.terminal.close()
 
     def _remote(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -1,9 +1,9 @@
 """The real server with a model that writes what a script says: `python scripted_server.py SCRIPT.json [arguments]`.
 
 The script's keys: `targets` (documents that the model knows by heart: it writes what follows the prefix), `otherwise`
-(what it writes elsewhere; "checksum": one of the prefix), `token_seconds`, `load_seconds`, `embed_seconds` (for a
-batch; may be absent), `load_error`, `calls` (a file that gets one JSON line per call of the model: uri path, what was
-typed last, how it stopped, the context's paths).
+(what it writes elsewhere; null: something else at every place; "checksum": one of the prefix), `token_seconds`,
+`load_seconds`, `embed_seconds` (for a batch; may be absent), `load_error`, `calls` (a file that gets one JSON line per
+call of the model: uri path, what was typed last, how it stopped, the context's paths).
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class ScriptedCompleter:
             (target[len(request.prefix) :] for target in self._script["targets"] if target.startswith(request.prefix)),
             self._script["otherwise"],
         )
+        wanted = varied(request.prefix) if wanted is None else wanted
         if wanted == "checksum":
             wanted = checksum(request.prefix)
         start = time.monotonic()
@@ -97,6 +98,17 @@ class ScriptedCompleter:
         line = {"path": request.path, "typed": request.prefix[-20:], "stopped": stopped, "context": paths}
         with Path(self._script["calls"]).open("a", encoding="utf-8") as calls:
             calls.write(json.dumps(line) + "\n")
+
+
+def varied(prefix: str) -> str:
+    """One to three lines that are different after every prefix, and begin with a closer now and then."""
+    digest = hashlib.sha256(prefix.encode()).hexdigest()
+    words = [f"w{digest[at : at + 4]}" for at in range(0, 40, 4)]
+    indent = prefix[prefix.rfind("\n") + 1 :]
+    indent = indent[: len(indent) - len(indent.lstrip())]
+    lines = [f"{words[0]}({words[1]}, [{words[2]}])", f"{indent}{words[3]} = {words[4]}", f"{indent}{words[5]}()"]
+    start = ")" if int(digest[40], 16) < 4 else ""
+    return start + "\n".join(lines[: 1 + int(digest[41], 16) % 3])
 
 
 def checksum(text: str) -> str:

@@ -39,22 +39,54 @@ function M.resume()
   execute('resume')
 end
 
-function M.toggle()
-  if not vim.lsp.inline_completion then
-    say('ghost text needs Neovim 0.12.', vim.log.levels.WARN)
-    return
-  end
-  say(hef.toggle() and 'suggestions are on' or 'suggestions are off')
+function M.restart()
+  hef.restart()
 end
 
-function M.restart()
-  if not hef.client() then
-    vim.lsp.enable('hef_lsp') -- starts it for the buffers that are open
-  elseif vim.fn.exists(':lsp') == 2 then
-    vim.cmd('lsp restart hef_lsp')
-  else
-    say('restarting needs Neovim 0.12.', vim.log.levels.WARN)
+---@param scope string 'buffer', 'filetype' or '' for everywhere
+function M.toggle(scope)
+  if not vim.list_contains({ '', 'buffer', 'filetype' }, scope) then
+    say(scope .. ' is none of buffer, filetype', vim.log.levels.ERROR)
+    return
   end
+  local on = hef.toggle(scope ~= '' and scope or nil)
+  say(('suggestions are %s%s'):format(on and 'on' or 'off', scope ~= '' and ' for this ' .. scope or ''))
+end
+
+function M.log()
+  local file = vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
+  vim.cmd('botright split ' .. vim.fn.fnameescape(file))
+  vim.cmd('normal! G')
+end
+
+--- Run the server's own check in a window of its own.
+function M.doctor()
+  local cmd = M.program('--doctor')
+  if not cmd then
+    say('the server is started by a function of your configuration', vim.log.levels.WARN)
+    return
+  end
+  vim.cmd('botright 20new')
+  local bufnr = vim.api.nvim_get_current_buf()
+  vim.bo[bufnr].buftype, vim.bo[bufnr].bufhidden = 'nofile', 'wipe'
+  vim.api.nvim_buf_set_lines(bufnr, 0, -1, false, { 'hef-lsp --doctor is running.' })
+  local function show(done)
+    if vim.api.nvim_buf_is_valid(bufnr) then
+      vim.api.nvim_buf_set_lines(bufnr, 0, -1, false, vim.split(vim.trim(done.stdout .. done.stderr), '\n'))
+    end
+  end
+  local is_started, message = pcall(vim.system, cmd, { text = true }, vim.schedule_wrap(show))
+  if not is_started then
+    show({ stdout = tostring(message), stderr = '' })
+  end
+end
+
+--- The server's program with another argument, nil when the configuration starts it by a function.
+---@param argument string
+---@return string[]?
+function M.program(argument)
+  local cmd = vim.lsp.config.hef_lsp.cmd
+  return type(cmd) == 'table' and vim.list_extend(vim.deepcopy(cmd), { argument }) or nil
 end
 
 function M.status()

@@ -5,18 +5,18 @@ local health = vim.health
 local function neovim()
   health.start('hef-lsp: Neovim')
   if vim.lsp.inline_completion then
-    health.ok('ghost text is supported by ' .. tostring(vim.version()))
+    health.ok('ghost text is drawn by Neovim ' .. tostring(vim.version()))
   elseif vim.fn.has('nvim-0.11') == 1 then
-    health.warn('Neovim 0.12 is needed for ghost text', 'Suggestions are in the completion menu: CTRL-X CTRL-O.')
+    health.ok('ghost text is drawn by this plugin in Neovim ' .. tostring(vim.version()))
   else
-    health.error('Neovim 0.12 is needed', 'Older ones have no vim.lsp.config.')
+    health.error('Neovim 0.11 or later is needed', 'Older ones have no vim.lsp.config.')
   end
 end
 
 local function server()
   health.start('hef-lsp: server')
-  local cmd = vim.lsp.config.hef_lsp and vim.lsp.config.hef_lsp.cmd
-  if type(cmd) ~= 'table' then
+  local cmd = require('hef_lsp.commands').program('--version')
+  if not cmd then
     health.info('the server is started by a function of your configuration')
     return
   end
@@ -28,7 +28,7 @@ local function server()
     return
   end
   local answered, result = pcall(function()
-    return vim.system({ cmd[1], '--version' }, { text = true }):wait(10000)
+    return vim.system(cmd, { text = true }):wait(10000)
   end)
   if answered and result.code == 0 then
     health.ok(('%s (%s)'):format(vim.trim(result.stdout), vim.fn.exepath(cmd[1])))
@@ -67,7 +67,7 @@ local function clients()
     health.info(('client %d, folder %s'):format(client.id, client.root_dir or 'none'))
     report(client)
   end
-  health.info('`hef-lsp --doctor` checks model, device and index.')
+  health.info('`:HefDoctor` checks model, device and index.')
 end
 
 function M.check()
