@@ -89,8 +89,6 @@ class Completions:
         self.supersede(uri)
         self._offers.pop(uri, None)
         self._nothing.pop(uri, None)
-        for offer in [offer for offer in self._shown if offer.uri == uri]:
-            self._shown.remove(offer)
 
     def shown(self, offer: Offer) -> None:
         """The offer went to the client; typed along, it is still the same one."""
