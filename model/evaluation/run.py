@@ -76,8 +76,8 @@ def evaluate(
 ) -> Iterator[Prediction]:
     """Answers as they come: all modes of a task, one after the other, see the same machine in the same state.
 
-    `tasks` are grouped by repository; what is `done` is not done again. Raises EvaluationError when a mode wants hits of
-    another repository and there is none.
+    `tasks` are grouped by repository; what is `done` is not done again. Raises EvaluationError when a mode wants hits
+    of another repository and there is none.
     """
     repositories = sorted({task.repo for task in tasks})
     if len(repositories) == 1 and any(one.mode.needs_foreign for one in field):
