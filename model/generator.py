@@ -147,7 +147,7 @@ class Generator:
         width = self._decoder.prefill_piece
         tail = (len(cells) - done - 1) % width + 1
         n_chain = tail if tail <= DRAFT_CHAIN else 1
-        draft = self._draft(n_chain, run)
+        draft = self._draft(n_chain, self._decoder.capacity - len(cells), run)
         last = len(cells) - (n_chain if draft else tail)
         for first in range(done, last, width):
             if self._interrupted(run):
@@ -161,17 +161,17 @@ class Generator:
                 return
             chain = run.ids[-1:]
             vectors = self._decoder.embed(run.ids[-1:])
-            draft = self._draft(1, run)
+            draft = self._draft(1, self._slots.room - 1, run)
 
-    def _draft(self, n_chain: int, run: _Run) -> Draft:
-        """What may come behind the context, no more than fits the cache."""
+    def _draft(self, n_chain: int, room: int, run: _Run) -> Draft:
+        """What may come behind the context, at most as many rows as there is `room` for in the cache."""
         if planned := run.mixer.planned(run.context) if run.mixer else ():
-            return certain(planned).first(max(0, self._slots.room - n_chain))
+            return certain(planned).first(max(0, room))
         if run.drafter is None:
             return NO_DRAFT
         begin = run.limits.begin if not run.ids else ""
         draft = run.drafter.draft(run.context, n_chain, self._not_beginning(begin) if begin else None)
-        return draft.first(max(0, self._slots.room - n_chain))
+        return draft.first(max(0, room))
 
     def _pass(self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run) -> None:
         """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more."""

@@ -126,10 +126,14 @@ def test_what_is_accepted_saves_passes_and_is_counted(vocabulary: Vocabulary, an
     assert result.drafted == sum(drafter.n_rows) - len(BEFORE) - (len(drafter.n_rows) - 1)
 
 
-def test_a_full_cache_leaves_no_room_for_drafts(vocabulary: Vocabulary, answer: list[int]) -> None:
+@pytest.mark.parametrize("n_prompt", [5, 300])
+def test_a_full_cache_leaves_no_room_for_drafts(vocabulary: Vocabulary, answer: list[int], n_prompt: int) -> None:
     limit = len(answer) - 1
-    tight = scripted(vocabulary, answer, capacity=len(PROMPT) + limit)
-    result = tight.generate(PROMPT, Limits(limit), Guesses(knowing(answer, len(BEFORE), 40)))
+    before = tuple(n % 250 for n in range(n_prompt))
+    prompt = Prompt(before, np.zeros((0, 2), np.float32), before=before)
+    decoder = ScriptedDecoder(after(n_prompt, answer), vocab_size=320, capacity=n_prompt + limit)
+    tight = Generator(decoder, vocabulary, vocabulary.fim.stops)
+    result = tight.generate(prompt, Limits(limit), Guesses(knowing(answer, n_prompt, 40)))
     assert result.token_ids == tuple(answer[:limit])
 
 
