@@ -122,7 +122,8 @@ def _windows(sources: Sources, request: Request, query: str, shift: int) -> list
     found = sources.windows.jaccard(query, _MOST_SNIPPETS, request.path)
     found += Windows(here, WINDOW_LINES, WINDOW_STEP).jaccard(query, _MOST_SNIPPETS)
     best = sorted(found, key=lambda window: -window.score)[:_MOST_SNIPPETS]
-    return [_snippet({**sources.texts, **here}, window, shift) for window in best]
+    texts = {**sources.texts, **here}
+    return [_snippet(texts, window, shift) for window in best]
 
 
 def _snippet(texts: dict[str, str], window: Window, shift: int) -> Snippet:

@@ -7,6 +7,7 @@ twice the later answer counts.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,11 +45,11 @@ def write_report(answers: Sequence[Prediction], folder: Path, against: str = "no
     folder.mkdir(parents=True, exist_ok=True)
     summaries = summarize(answers)
     systems = by_system(answers)
-    blocks = [_head(answers), *_plots(summaries, folder)]
+    blocks = [_head(answers)]
     for kind, source in dict.fromkeys((one.kind, one.source) for one in summaries):
         here = [one for one in summaries if (one.kind, one.source) == (kind, source)]
         blocks += [f"## {kind}, {source}", _quality(here), _origins(here), _costs(here)]
-        blocks.append(_differences(systems, kind, source, against))
+        blocks += [_differences(systems, kind, source, against), *_plots(kind, source, here, folder)]
     file = folder / FILE
     file.write_text("\n\n".join(block for block in blocks if block) + "\n", encoding="utf-8")
     return file
@@ -138,31 +139,28 @@ def _differences(systems: _Answers, kind: str, source: str, against: str) -> str
     return _markdown(head, rows) if rows else ""
 
 
-def _plots(summaries: Sequence[Summary], folder: Path) -> Iterator[str]:
+def _plots(kind: str, source: str, summaries: Sequence[Summary], folder: Path) -> Iterator[str]:
     """Markdown of the plots that the answers suffice for."""
     ablated = {name for modes in ABLATIONS.values() for name in modes}
-    for kind in dict.fromkeys(one.kind for one in summaries):
-        here = [one for one in summaries if one.kind == kind]
-        points = [Point(one.mode, one.p50_ms, one.em) for one in here if one.mode not in ablated]
-        name = f"em_latency_{kind}.png"
-        scatter(folder / name, points, f"{kind}: exact match against latency", "median latency, ms", "exact match, %")
-        yield f"![Exact match against latency, {kind}]({name})"
-        yield from _ablation_plots(kind, {one.mode: one for one in here}, folder)
-
-
-def _ablation_plots(kind: str, by_mode: Mapping[str, Summary], folder: Path) -> Iterator[str]:
+    points = [Point(one.mode, one.p50_ms, one.em) for one in summaries if one.mode not in ablated]
+    title, ending = f"{kind}, {source}", f"{kind}_{_slug(source)}.png"
+    if points:
+        name = f"em_latency_{ending}"
+        scatter(folder / name, points, f"{title}: exact match against latency", "median latency, ms", "exact match, %")
+        yield f"![Exact match against latency]({name})"
+    by_mode = {one.mode: one for one in summaries}
     budget = [(n, by_mode[name]) for n, name in BUDGETS.items() if name in by_mode]
     if len(budget) > 1:
-        name = f"budget_{kind}.png"
+        name = f"budget_{ending}"
         sides = [Curve("exact match, %", [(n, one.em) for n, one in budget])]
         sides.append(Curve("median latency, ms", [(n, one.p50_ms) for n, one in budget]))
-        curves(folder / name, sides, f"{kind}: budget of pseudo-tokens", "pseudo-tokens", apart=True)
-        yield f"![Exact match and latency against the pseudo-token budget, {kind}]({name})"
+        curves(folder / name, sides, f"{title}: budget of pseudo-tokens", "pseudo-tokens", apart=True)
+        yield f"![Exact match and latency against the pseudo-token budget]({name})"
     harmful = list(_harmful(by_mode))
     if harmful:
-        name = f"harmful_{kind}.png"
-        curves(folder / name, harmful, f"{kind}: harmful retrieval", "hits from another repository, %")
-        yield f"![Exact match against harmful retrieval, {kind}]({name})"
+        name = f"harmful_{ending}"
+        curves(folder / name, harmful, f"{title}: harmful retrieval", "hits from another repository, %")
+        yield f"![Exact match against harmful retrieval]({name})"
 
 
 def _harmful(by_mode: Mapping[str, Summary]) -> Iterator[Curve]:
@@ -176,6 +174,10 @@ def _harmful(by_mode: Mapping[str, Summary]) -> Iterator[Curve]:
     yield from (Curve(context, points) for context, points in drawn.items())
     if drawn and "plain-none" in by_mode:
         yield Curve("none", [(share, by_mode["plain-none"].em) for share in (0, 100)])
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "-", name.lower())
 
 
 def _span(interval: tuple[float, float]) -> str:

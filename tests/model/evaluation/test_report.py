@@ -39,7 +39,7 @@ def test_the_report_has_quality_origins_costs_and_differences(tmp_path: Path) ->
     assert origins[1].startswith("100.0 / 100.0 (1)")
     assert costs[1:5] == ["0 / 0", "5 / 5", "5 / 5", "10 / 10"]
     assert differences[1:4] == ["2", "+50.0", "0.0 to 100.0"]
-    assert (tmp_path / "out/em_latency_line.png").read_bytes().startswith(PNG)
+    assert (tmp_path / "out/em_latency_line_s.png").read_bytes().startswith(PNG)
 
 
 def test_plots_of_ablations_are_drawn_where_their_modes_were_run(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_plots_of_ablations_are_drawn_where_their_modes_were_run(tmp_path: Path)
     ]
     assert main([*map(str, parts), "--out", str(tmp_path / "out"), "--against", "plain-pseudo"]) == 0
     text = (tmp_path / "out/report.md").read_text()
-    for name in ("em_latency_line.png", "budget_line.png", "harmful_line.png"):
+    for name in ("em_latency_line_s.png", "budget_line_s.png", "harmful_line_s.png"):
         assert f"]({name})" in text
         assert (tmp_path / "out" / name).read_bytes().startswith(PNG)
     assert _cells(text, "plain-none")[-1][2] == "-50.0"
