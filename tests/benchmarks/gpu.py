@@ -30,14 +30,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     device = torch.device("cpu" if options.tiny else "cuda")
     dtype = torch.float32 if options.tiny else torch.bfloat16
-    bandwidth, rate = gpu_decoding.device_rates(device, dtype, 64 if options.tiny else 8192)
+    rates = gpu_decoding.device_rates(device, dtype, 64 if options.tiny else 8192)
     machine = _machine(device)
     print(heading(machine))
-    print(f"copies {bandwidth / 1e12:.3g} TB/s, multiplies {rate / 1e12:,.3g} TFLOP/s\n", flush=True)
+    print(
+        f"copies {rates.bytes_per_s / 1e12:.3g} TB/s, multiplies {rates.operations_per_s / 1e12:.3g} TFLOP/s\n",
+        flush=True,
+    )
     with open(options.json, "a", encoding="utf-8") as lines:
         for name in ["tiny"] if options.tiny else options.models.split(","):
-            subject = build(name, device, dtype, TINY if options.tiny else FULL)
-            for measurement in _measured(subject, bandwidth, peers=not options.no_peers):
+            subject = build(name, device, dtype, TINY if options.tiny else FULL, rates)
+            for measurement in _measured(subject, peers=not options.no_peers):
                 print(_line(measurement), flush=True)
                 print(json_line(measurement, machine), file=lines, flush=True)
             del subject
@@ -56,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured(subject: Subject, bandwidth: float, *, peers: bool) -> Iterator[Measurement]:
+def _measured(subject: Subject, *, peers: bool) -> Iterator[Measurement]:
     """Peers first: they copy the network, which is taken apart for our decoder."""
     ids, n = Prompts(subject.config).ids(subject.sizes.line_prompt), subject.sizes.steps
     theirs: list[int] = []
@@ -71,10 +74,10 @@ def _measured(subject: Subject, bandwidth: float, *, peers: bool) -> Iterator[Me
     generator = Generator(decoder, vocabulary(subject.config.vocab_size), stop_ids=frozenset())
     if theirs:
         yield gpu_generating.agreement(subject, generator, ids, theirs)
-    yield from gpu_decoding.passes(subject, weights, bandwidth)
+    yield from gpu_decoding.passes(subject, weights)
     yield from gpu_decoding.compiled_passes(subject, weights, subject.sizes.span)
     yield from gpu_decoding.attention(subject, weights)
-    yield from gpu_decoding.tokens(subject, decoder, weights, bandwidth)
+    yield from gpu_decoding.tokens(subject, decoder, weights)
     yield gpu_decoding.slots(subject, decoder)
     yield from gpu_generating.first_tokens(subject, generator)
     yield from gpu_generating.compressions(subject, generator)

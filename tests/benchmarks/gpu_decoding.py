@@ -24,22 +24,22 @@ from model.cuda_network import (
 )
 from model.decoder import Decoder
 from model.torch_decoder import TorchDecoder
-from tests.benchmarks.gpu_subjects import Prompts, Stopwatch, Subject, in_turns
+from tests.benchmarks.gpu_subjects import Prompts, Rates, Stopwatch, Subject, in_turns
 from tests.benchmarks.measurement import Measurement
 
 SPANS = (512, 1024, 2048, 4096)
 ATTENTION_WIDTHS = (1, 16, 64, 128, 256, 512)
 
 
-def device_rates(device: torch.device, dtype: torch.dtype, n: int) -> tuple[float, float]:
-    """Bytes per second of a large copy (read and written), and operations per second of a large product [n, n]."""
+def device_rates(device: torch.device, dtype: torch.dtype, n: int) -> Rates:
+    """Of a copy of 4 n * n numbers and a product of random [n, n]."""
     watch = Stopwatch(device)
     source = torch.randn(n * n * 4, device=device).to(dtype)
     target = torch.empty_like(source)
     left, right = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     copied = watch.median_ms(lambda: target.copy_(source), 10)
     multiplied = watch.median_ms(lambda: left @ right, 10)
-    return 2 * source.numel() * dtype.itemsize / copied * 1e3, 2 * n**3 / multiplied * 1e3
+    return Rates(2 * source.numel() * dtype.itemsize / copied * 1e3, 2 * n**3 / multiplied * 1e3)
 
 
 def not_captured(run: Callable[[], None]) -> Callable[[], None]:
@@ -50,7 +50,7 @@ def plain_token(subject: Subject) -> Measurement:
     """The plain decoder, before its network is taken apart."""
     token = _token_ms(TorchDecoder(subject.network, subject.sizes.capacity), subject)
     ms = float(np.median([token() for _ in range(subject.sizes.rounds)]))
-    return subject.measured("token", "plain torch", {"ms": ms})
+    return subject.token("plain torch", ms)
 
 
 def started(subject: Subject) -> tuple[FusedWeights, CudaDecoder, Measurement]:
@@ -73,7 +73,7 @@ def started(subject: Subject) -> tuple[FusedWeights, CudaDecoder, Measurement]:
     return weights, decoder, subject.measured("start", "after the weights", values)
 
 
-def passes(subject: Subject, weights: FusedWeights, bandwidth: float) -> Iterator[Measurement]:
+def passes(subject: Subject, weights: FusedWeights) -> Iterator[Measurement]:
     """A pass of each width and span by itself, on the device alone: no token comes or goes."""
     static = allocate(weights, GRID.length(subject.sizes.capacity), GRID.widest, GRID.widest_tree)
     capture = _capture(subject.device)
@@ -83,7 +83,7 @@ def passes(subject: Subject, weights: FusedWeights, bandwidth: float) -> Iterato
             shapes["prefill_512_ms"] = Shape(GRID.widest, span)
             graphs = Graphs(partial(forward, weights, static), capture)
             values = _pass_costs(subject, static, graphs, shapes)
-            values["times_floor"] = values["1_rows_ms"] / (subject.bytes_per_token / bandwidth * 1e3)
+            values["times_floor"] = values["1_rows_ms"] / subject.token_floor_ms
             yield subject.measured("pass", f"{span} positions", values, "1 row <= 1.3x floor")
 
 
@@ -141,9 +141,8 @@ def _repeated_ms(run: Callable[[], object], subject: Subject) -> float:
     return Stopwatch(subject.device).median_ms(repeat, subject.sizes.rounds) / n
 
 
-def tokens(subject: Subject, decoder: CudaDecoder, weights: FusedWeights, bandwidth: float) -> Iterator[Measurement]:
+def tokens(subject: Subject, decoder: CudaDecoder, weights: FusedWeights) -> Iterator[Measurement]:
     """Milliseconds per token of greedy decoding behind a prompt, with everything that the host does."""
-    floor = subject.bytes_per_token / bandwidth * 1e3
     eager = CudaDecoder(weights, subject.sizes.capacity, capture=not_captured)
     found = in_turns(
         {
@@ -153,7 +152,7 @@ def tokens(subject: Subject, decoder: CudaDecoder, weights: FusedWeights, bandwi
         subject.sizes.rounds,
     )
     for case, ms in found.items():
-        yield subject.measured("token", case, {"ms": ms, "floor_ms": floor, "times_floor": ms / floor})
+        yield subject.token(case, ms)
 
 
 def _token_ms(decoder: Decoder, subject: Subject) -> Callable[[], float]:

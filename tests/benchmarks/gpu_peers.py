@@ -96,4 +96,4 @@ def peer_rows(subject: Subject, peer: Peer) -> Iterator[Measurement]:
         yield subject.measured("compression", f"{before} -> {after}, transformers", found)
     for case, compiled in (("transformers", False), ("transformers, compiled", True)):
         [ms] = in_turns({"": peer.token_ms(sizes.line_prompt, prompts, compiled=compiled)}, rounds).values()
-        yield subject.measured("token", case, {"ms": ms})
+        yield subject.token(case, ms)

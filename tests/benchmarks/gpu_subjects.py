@@ -77,6 +77,14 @@ SHAPES = {
 }
 
 
+@dataclass(frozen=True)
+class Rates:
+    """What the device does at best, as measured in this run."""
+
+    bytes_per_s: float  # copied, read and written
+    operations_per_s: float  # of a large matrix product
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """One model on one device. `network` is taken apart when it is fused: peers copy it before."""
@@ -87,6 +95,7 @@ class Subject:
     network: Qwen2
     sizes: Sizes
     bytes_per_token: int  # what a step must read at least: every weight once, but of an untied table only a row
+    rates: Rates
 
     @property
     def config(self) -> Qwen2Config:
@@ -97,8 +106,22 @@ class Subject:
     ) -> Measurement:
         return Measurement(topic, self.name, 0, case, values, target, note)
 
+    def token(self, case: str, ms: float) -> Measurement:
+        """A row about the time of one token."""
+        values = {"ms": ms, "floor_ms": self.token_floor_ms, "times_floor": ms / self.token_floor_ms}
+        return self.measured("token", case, values)
 
-def build(name: str, device: torch.device, dtype: torch.dtype, sizes: Sizes) -> Subject:
+    @property
+    def token_floor_ms(self) -> float:
+        return self.bytes_per_token / self.rates.bytes_per_s * 1e3
+
+    def prompt_floor_ms(self, n: int) -> float:
+        """For n positions: two operations per weight that is read, attention left out."""
+        n_operations = 2 * n * self.bytes_per_token / self.dtype.itemsize
+        return max(self.token_floor_ms, n_operations / self.rates.operations_per_s * 1e3)
+
+
+def build(name: str, device: torch.device, dtype: torch.dtype, sizes: Sizes, rates: Rates) -> Subject:
     """Draw the weights on the device, strong enough for a tiny model that greedy decoding does not loop at once."""
     config = SHAPES[name]
     with torch.device("meta"):
@@ -112,7 +135,7 @@ def build(name: str, device: torch.device, dtype: torch.dtype, sizes: Sizes) -> 
     n_read = sum(parameter.numel() for parameter in network.parameters())
     if not config.tie_word_embeddings:
         n_read -= config.vocab_size * config.hidden_size
-    return Subject(name, device, dtype, network.eval().requires_grad_(False), sizes, n_read * dtype.itemsize)
+    return Subject(name, device, dtype, network.eval().requires_grad_(False), sizes, n_read * dtype.itemsize, rates)
 
 
 def vocabulary(size: int) -> Vocabulary:

@@ -13,7 +13,7 @@ import torch
 
 from tests.benchmarks import gpu
 from tests.benchmarks.gpu_generating import Rehearsed
-from tests.benchmarks.gpu_subjects import SHAPES, TINY, build, share_equal, vocabulary
+from tests.benchmarks.gpu_subjects import SHAPES, TINY, Rates, build, share_equal, vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPICS = {"first token", "compression", "token", "start", "agreement", "pass", "attention", "slots", "line"}
@@ -47,8 +47,10 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("name", "gigabytes"), [("0.5B", 0.99), ("1.5B", 3.09), ("7B", 14.14)])
 def test_the_floor_counts_the_bytes_that_a_token_reads(name: str, gigabytes: float) -> None:
     """The figures of Qwen2.5-Coder's published parameter counts."""
-    subject = build(name, torch.device("meta"), torch.bfloat16, TINY)
+    subject = build(name, torch.device("meta"), torch.bfloat16, TINY, Rates(4e12, 800e12))
     assert subject.bytes_per_token / 1e9 == pytest.approx(gigabytes, abs=0.01)
+    assert subject.token_floor_ms == pytest.approx(gigabytes / 4, abs=0.003)
+    assert subject.prompt_floor_ms(2000) == pytest.approx(gigabytes * 2.5, abs=0.03)
 
 
 def test_the_tokenizer_has_a_word_for_every_id() -> None:
