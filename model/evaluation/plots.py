@@ -9,6 +9,8 @@ from typing import Any
 
 from model.evaluation.tasks import EvaluationError
 
+_MARKERS = "osD^v<>pPX*h"
+
 
 @dataclass(frozen=True)
 class Point:
@@ -26,11 +28,14 @@ class Curve:
 def scatter(file: Path, points: Sequence[Point], title: str, x: str, y: str) -> None:
     """Labelled points; x is drawn in decades, because systems differ by orders of magnitude."""
     figure, axes = _figure()
-    for point in points:
-        axes.scatter(point.x, point.y, s=24)
-        axes.annotate(point.label, (point.x, point.y), xytext=(4, 3), textcoords="offset points", fontsize=7)
-    axes.set_xscale("log")
+    for number, point in enumerate(points):
+        axes.scatter(point.x, point.y, s=36, marker=_MARKERS[number % len(_MARKERS)], label=point.label)
+    axes.set_xscale("log", subs=[])
+    axes.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
+    axes.xaxis.set_major_formatter("{x:g}")
+    figure.legend(loc="outside right upper", fontsize=7)
     axes.set(title=title, xlabel=x, ylabel=y)
+    axes.set_ylim(0, max(1.0, 1.1 * max(point.y for point in points)))
     _save(figure, file)
 
 
@@ -43,10 +48,8 @@ def curves(file: Path, drawn: Sequence[Curve], title: str, x: str, *, apart: boo
         if side is not axes:
             side.set_ylabel(curve.label)
         side.plot(*zip(*curve.points, strict=True), marker="o", color=f"C{number}", label=curve.label)
-    if apart:
-        figure.legend(loc="upper left", fontsize=7)
-    else:
-        axes.legend(fontsize=7)
+        side.set_ylim(0, max(1.0, 1.1 * max(max(y for _, y in one.points) for one in ([curve] if apart else drawn))))
+    figure.legend(loc="outside lower center", ncol=len(drawn), fontsize=7)
     _save(figure, file)
 
 
