@@ -42,6 +42,7 @@ class Server(Reader):
         self.shutdown_requested = False
         self._assignments = assignments  # of the command line: they win over the editor's
         self._options: dict[str, Any] = {}
+        self._pushed: dict[str, Any] = {}  # by an editor that cannot be asked
         override(Settings(), assignments)  # a wrong one is refused before anything starts
 
     def remember_options(self, options: object) -> None:
@@ -49,19 +50,22 @@ class Server(Reader):
         options = options if isinstance(options, dict) else {}
         self._options = options.get(SECTION, options)
 
+    def remember_pushed(self, configuration: object) -> None:
+        """What `workspace/didChangeConfiguration` carries."""
+        pushed = configuration.get(SECTION) if isinstance(configuration, dict) else None
+        self._pushed = pushed if isinstance(pushed, dict) else self._pushed
+
     def initial_settings(self) -> Settings:
         """What is known while `initialize` is answered, when the editor cannot be asked yet."""
         return override(parse(self._options)[0], self._assignments)
 
-    async def settings(self, pushed: object = None) -> tuple[Settings, dict[Path, Settings]]:
-        """The settings, and those of each folder: defaults, then initializationOptions, then the editor's (`pushed`
-        where it cannot be asked), then `--set`. Problems are shown once each."""
+    async def settings(self) -> tuple[Settings, dict[Path, Settings]]:
+        """The settings, and those of each folder: defaults, then initializationOptions, then the editor's, then
+        `--set`. Problems are shown once each."""
         folders = folders_of(self.workspace)
         found, of_folders = await self.client.configuration(folders)
-        if isinstance(pushed, dict) and not found:
-            found = pushed
         base, problems = parse(self._options)
-        base, more = parse(found, base)
+        base, more = parse(found or self._pushed, base)
         resolved = {path: parse(own, base) for path, own in zip(folders.values(), of_folders, strict=True)}
         for problem in dict.fromkeys([*problems, *more, *(p for _, theirs in resolved.values() for p in theirs)]):
             log.warning("%s", problem)
@@ -143,8 +147,8 @@ def _register_life(server: Server) -> None:
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(ls: Server, params: types.DidChangeConfigurationParams) -> None:
-        pushed = params.settings.get(SECTION) if isinstance(params.settings, dict) else None
-        await ls.session.configure(*await ls.settings(pushed))
+        ls.remember_pushed(params.settings)
+        await ls.session.configure(*await ls.settings())
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     async def did_change_folders(ls: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -196,9 +200,12 @@ def _register_menu(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=MENU_TRIGGERS))
     async def completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
         snapshot = ls.protocol.at_arrival()
+        wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion
+        by_character = params.context and params.context.trigger_kind == types.CompletionTriggerKind.TriggerCharacter
+        if by_character and not wanted.automatic:
+            return types.CompletionList(is_incomplete=True, items=[])
         # The editor shows no menu at all while it waits; the model goes on for the next keystroke.
-        wait_ms = ls.session.settings_at(snapshot.path if snapshot else None).completion.menu_wait_ms
-        offer = await _offer(ls, snapshot, wait_ms / 1e3)
+        offer = await _offer(ls, snapshot, wanted.menu_wait_ms / 1e3)
         items = [menu_item(offer.suggestion, snapshot, _accepted(offer))] if snapshot and offer else []
         return types.CompletionList(is_incomplete=True, items=items)
 

@@ -88,6 +88,18 @@ async def test_each_folder_has_its_settings_and_its_context(start: Any, script: 
         assert sources == {(folder / f"helper_{name}.py").as_uri()}
 
 
+async def test_an_editor_that_cannot_be_asked_pushes_its_settings_once(start: Any, script: Any, tmp_path: Path) -> None:
+    editor = await start(script())
+    await editor.hello()
+    pushed = {"hef-lsp": {"completion": {"disabledLanguages": ["python"]}}}
+    editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings=pushed))
+    assert "for python" in await why_not(editor, tmp_path / "main.py")
+    editor.change_folders(added=(repository(tmp_path / "repo"),))
+    await editor.until(lambda: editor.statuses[-1]["folders"], "the folder was not opened")
+
+    assert "for python" in await why_not(editor, tmp_path / "repo" / "main.py")
+
+
 async def test_the_context_names_what_the_suggestion_took_from_each_place(
     start: Any, script: Any, tmp_path: Path
 ) -> None:
@@ -117,8 +129,8 @@ async def test_switched_off_nothing_is_loaded_and_nothing_indexed(start: Any, sc
 
 
 async def test_only_when_asked_means_that_a_key_still_brings_a_suggestion(start: Any, script: Any) -> None:
-    editor = await start(script(), "--set", "completion.automatic=false")
-    await editor.hello()
+    editor = await start(script(), "--set", "completion.automatic=false", "--set", "completion.menuWaitMs=10000")
+    await editor.hello(inline=False)  # whoever has it may still ask for it
     editor.open("untitled:one", "x = \n")
     params = types.InlineCompletionParams(
         types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
@@ -129,6 +141,12 @@ async def test_only_when_asked_means_that_a_key_still_brings_a_suggestion(start:
     assert await editor.suggestions("untitled:one", 0, 4) == []
     answer = await asyncio.wait_for(editor.text_document_inline_completion_async(params), 20)
     assert [item.insert_text for item in answer.items] == ["value_one"]
+    for kind, n_items in [(types.CompletionTriggerKind.TriggerCharacter, 0), (types.CompletionTriggerKind.Invoked, 1)]:
+        place = (types.TextDocumentIdentifier("untitled:one"), types.Position(0, 4))
+        menu = await asyncio.wait_for(
+            editor.text_document_completion_async(types.CompletionParams(*place, types.CompletionContext(kind))), 20
+        )
+        assert len(menu.items) == n_items
 
 
 async def test_the_first_suggestion_does_not_wait_for_the_index(start: Any, script: Any, tmp_path: Path) -> None:
