@@ -32,6 +32,7 @@ FILE = "memory.json"  # beside the weights
 _CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
 _CONTEXT = 16  # tokens that a look-up compares
 _IMPOSSIBLE = -1e9
+_LIKELY = 0.5
 _LEAST = 1e-12  # probability, where a logarithm is taken
 _LEAST = 1e-12  # probability, where a logarithm is taken
 
@@ -135,6 +136,8 @@ class Remembering:
         chances = self._weights.forest.predict(proposals.table)
         best = int(chances.argmax())
         sure = self._weights.sure_inside if proposals.inside else self._weights.sure
+        if int(logits.argmax()) in self._vocabulary.fim.stops:
+            sure = max(sure, _LIKELY)  # the coder would write nothing here
         return proposals.ids[best] if chances[best] >= sure else ()
 
     def propose(self, context: Sequence[int], written: tuple[int, ...], logits: np.ndarray) -> Proposals | None:

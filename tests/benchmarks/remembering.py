@@ -1,0 +1,72 @@
+"""What memory costs beside the coder: proposals at a cursor and one token's mixture, on folders of different size.
+
+Both must not grow with the repository (DESIGN 8). The coder's scores are random, so what is proposed is not to be
+judged here; the completion itself is timed by `completion`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+
+from indexer import Index
+from model.cache_model import NOTHING, gate_features
+from model.completer import Request
+from model.memory import Memory, MemoryWeights, Remembering
+from model.prompt import Budget, at_token_boundary, build_prompt, empty_head
+from model.ranking import FEATURES, Forest
+from model.weights import LoadedModel
+from tests.benchmarks.completion import Cursor, cursors
+from tests.benchmarks.measurement import Measurement, percentiles
+from tests.benchmarks.subjects import Subject
+
+N_CURSORS = 60
+
+
+def looked_up(subject: Subject, model: LoadedModel) -> Iterator[Measurement]:
+    """One row each for a cursor at the start of its line and inside it."""
+    memory = Memory(model.memory or _any_weights(), model.vocabulary)
+    draw = np.random.default_rng(0)
+    with closing(Index.open(subject.root, None, subject.cache / "memory", tokenizer=model.vocabulary)) as index:
+        index.update()
+        for case, inside in (("start of a line", False), ("inside a line", True)):
+            times: list[tuple[float, float]] = []
+            for cursor in cursors(subject, N_CURSORS):
+                remembering, before = _at(cursor, memory, model, index, inside)
+                times.append(_timed(remembering, before, draw.normal(size=model.decoder.vocab_size)))
+            proposals, mixture = zip(*times, strict=True)
+            values = {f"proposals_{name}": n for name, n in percentiles(proposals).items()}
+            values |= {f"mixture_{name}": n for name, n in percentiles(mixture).items()}
+            yield Measurement("memory", subject.name, len(subject.files), case, values, "the same at every size")
+
+
+def _timed(remembering: Remembering, before: tuple[int, ...], logits: np.ndarray) -> tuple[float, float]:
+    """Milliseconds of the proposals at a cursor, and of what the mixture of one token looks up."""
+    start = time.perf_counter()
+    remembering.propose(before, (), logits)
+    proposed = time.perf_counter()
+    remembering.evidence(before)
+    return (proposed - start) * 1e3, (time.perf_counter() - proposed) * 1e3
+
+
+def _at(
+    cursor: Cursor, memory: Memory, model: LoadedModel, index: Index, inside: bool
+) -> tuple[Remembering, tuple[int, ...]]:
+    typed = cursor.line[: len(cursor.line) // 2] if inside else ""
+    prefix, rest = cursor.prefix.rpartition("\n")[0] + "\n" + typed, cursor.suffix
+    request = Request(cursor.path, prefix, rest, tokens=index.tokens, lines=index.lines)
+    head, budget = empty_head(model.decoder.hidden_size), Budget(model.decoder.capacity, 192)
+    prompt = build_prompt(model.vocabulary, model.fim_order, head, at_token_boundary(prefix)[0], rest, budget)
+    remembering = memory.mixer(request, prompt)
+    remembering.evidence(prompt.before)  # tokenizes the document, once for all tokens
+    return remembering, prompt.before
+
+
+def _any_weights() -> MemoryWeights:
+    """Costs as much as fitted ones."""
+    n = len(gate_features(NOTHING, NOTHING, np.ones(2) / 2, first=True))
+    trees = np.zeros((90, 7), np.int64)
+    return MemoryWeights(np.zeros((3, n)), Forest(trees % len(FEATURES), trees * 0.0, np.zeros((90, 8)), 0.0), 1.0, 1.0)
