@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from model.cursor import LineStore
-from model.drafter import Drafter, Parts
+from model.drafter import Drafter
 from model.generator import Clock, Generation, Generator, Limits, Mixer, Stopped, never, never_finished
 from model.prompt import (
     PSEUDO,
@@ -134,13 +134,14 @@ class Completer:
         clock: Clock = time.perf_counter,
         mixing: Mixing = unmixed,
         drafts: DraftSettings = DraftSettings(),
-        draft_parts: Parts = Parts(),
+        drafter: Drafter | None = None,
     ) -> None:
+        """`drafter`: one that has learned already; without one a new one drafts as `drafts` say."""
         self.model = model
         self._settings = settings
         self._clock = clock
         self._mixing = mixing
-        self._drafter = Drafter(model.vocabulary, drafts, draft_parts) if drafts.enabled else None
+        self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)
         self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock)
         self._held: list[_Context] = []  # of recent places, the last one first
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from model.evaluation.repository import FuserEmbedder
 from model.weights import LoadedModel, WeightsError, load_model
-from tests.benchmarks import completion, indexing, serving
+from tests.benchmarks import completion, drafting, indexing, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of, default_folders
 
-TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "server")
+TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "drafts", "typing", "server")
 # Embedding everything in earnest is what the server does first: only on a repository where that takes seconds.
 SERVER_MAX_FILES = 200
 
@@ -69,8 +69,13 @@ def _measured(
         with tempfile.TemporaryDirectory(prefix="hef-benchmark-") as scratch:
             subject = copy_of(folder, Path(scratch), limit)
             yield from _on(subject, topics, model)
-            if "server" in topics and model and len(subject.files) <= SERVER_MAX_FILES:
-                yield from serving.served(subject, name)
+            if model and len(subject.files) <= SERVER_MAX_FILES:
+                if "drafts" in topics:
+                    yield from drafting.ablation(subject, model)
+                if "typing" in topics:
+                    yield from typing_replay.replayed(subject, name)
+                if "server" in topics:
+                    yield from serving.served(subject, name)
 
 
 def _on(subject: Subject, topics: set[str], model: LoadedModel | None) -> Iterator[Measurement]:

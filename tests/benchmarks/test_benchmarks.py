@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import indexing
+from tests.benchmarks import drafting, identical, indexing
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, json_line, row, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of
@@ -59,6 +59,36 @@ def test_a_copy_takes_at_most_so_many_files_and_leaves_the_folder_alone(subject:
     assert len(few.files) == 4
     assert {file.parent.name for file in few.files} == {"part_0", "part_1"}
     assert all(file.is_relative_to(tmp_path / "few") for file in few.files)
+
+
+def test_runs_of_the_evaluation_are_compared_text_by_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def written(name: str, *predictions: tuple[str, str, int]) -> str:
+        lines = [
+            json.dumps({"task_id": task, "mode": "none", "text": text, "forward_passes": passes, "kind": "line"})
+            for task, text, passes in predictions
+        ]
+        (tmp_path / name).write_text("\n".join(lines))
+        return str(tmp_path / name)
+
+    fast = written("fast", ("a", "x = 1", 2), ("b", "y", 1))
+    plain = written("plain", ("a", "x = 1", 6), ("b", "y", 3))
+    other = written("other", ("a", "x = 2", 6))
+    assert identical.main([fast, plain]) == 0
+    assert "ratio 3.00" in capsys.readouterr().out
+    assert identical.main([fast, other]) == 1
+    assert "different: a (none)" in capsys.readouterr().out
+
+
+def test_the_draft_benchmark_takes_bodies_out_and_leaves_the_subject_out_of_its_packages(subject: Subject) -> None:
+    tasks = list(drafting._blocks(subject))
+    assert len(tasks) == 6
+    for task in tasks:
+        assert task.prefix.endswith("(self, items):\n")
+        assert "result" not in task.suffix[:10]
+        whole = (subject.root / task.path).read_text()
+        body = whole.removeprefix(task.prefix).removesuffix(task.suffix)
+        assert not task.finished(body)
+        assert task.finished(body + "class Next:\n    x = 1\n")
 
 
 def test_rows_are_for_people_and_for_scripts() -> None:
