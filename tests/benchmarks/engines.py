@@ -1,0 +1,151 @@
+"""Our engines beside other people's, on the same weights and the same prompt, in one run.
+
+A round asks every engine in turn for the same greedy line behind a prompt that none has seen; ratios are of medians
+over the rounds, so that what else the machine does hits all alike. Two networks: the embedded model behind real code,
+and 42M parameters (12 layers, 512 wide) with random weights behind random tokens. Engines that are not installed are
+left out by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+import numpy as np
+
+from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint, read_headers, read_json, weight_files
+from model.decoder import Decoder
+from model.onnx_engine import OnnxEngine
+from model.qwen2_config import Qwen2Config
+from model.vocabulary import Vocabulary
+from tests.benchmarks.engine_peers import LlamaCpp, OpenVino, Transformers
+from tests.benchmarks.engine_subjects import write_random
+from tests.benchmarks.measurement import Measurement
+
+ROUNDS = 5
+PROMPT = 512
+LINE = 24
+THREADS = 2
+CAPACITY = 1024
+
+
+class Engine(Protocol):
+    """Writes greedily behind a prompt, with nothing left of the last one."""
+
+    def write(self, ids: list[int], n: int) -> list[int]: ...
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Milliseconds of one line."""
+
+    first: float
+    line: float
+
+    @property
+    def token(self) -> float:
+        return (self.line - self.first) / (LINE - 1)
+
+
+class Ours:
+    """One of our decoders, as the generator drives it."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def write(self, ids: list[int], n: int) -> list[int]:
+        decoder, written = self._decoder, []
+        decoder.rewind(0)
+        for first in range(0, len(ids), decoder.prefill_piece):
+            logits = decoder.extend(decoder.embed(ids[first : first + decoder.prefill_piece]))
+        while True:
+            written.append(int(logits.argmax()))
+            if len(written) == n:
+                return written
+            logits = decoder.extend(decoder.embed(written[-1:]))
+
+
+def measured() -> Iterator[Measurement]:
+    if (EMBEDDED_FOLDER / "config.json").is_file():
+        checkpoint = open_checkpoint("embedded")
+        source = Path(__file__).parents[2].joinpath("model", "completer.py").read_text(encoding="utf-8")
+        ids = Vocabulary.load(checkpoint.folder / "tokenizer.json").encode(source)
+        yield from compared("embedded", checkpoint, lambda number: ids[37 * number :][:PROMPT])
+    with TemporaryDirectory(prefix="hef-benchmark-") as folder:
+        write_random(Path(folder))
+        checkpoint = Checkpoint(
+            Path(folder), read_json(Path(folder, "config.json")), read_headers(weight_files(Path(folder))), ""
+        )
+        yield from compared("42M, random", checkpoint, _random_ids)
+
+
+def _random_ids(number: int) -> list[int]:
+    draw = np.random.default_rng(number)
+    return [int(i) for i in draw.integers(0, 16_384, PROMPT)]
+
+
+def compared(name: str, checkpoint: Checkpoint, prompt: Callable[[int], list[int]]) -> Iterator[Measurement]:
+    """One row for each engine; `prompt` makes the prompt of a round."""
+    engines, missing = _engines(checkpoint)
+    for engine in engines.values():  # what is done once is not what is measured
+        engine.write(prompt(0), 4)
+    times: dict[str, list[Timed]] = {case: [] for case in engines}
+    for number in range(1, ROUNDS + 1):
+        for case, engine in engines.items():
+            times[case].append(_timed(engine, prompt(number)))
+    ours = {part: median(getattr(t, part) for t in times[OURS]) for part in ("first", "token", "line")}
+    for case, rounds in times.items():
+        values = {}
+        for part, best in ours.items():
+            ms = median(getattr(t, part) for t in rounds)
+            values |= {f"{part}_ms": ms, f"{part}_times_ours": ms / best}
+        yield Measurement("engines", name, 0, case, values, note=f"{PROMPT} + {LINE} tokens, {THREADS} threads")
+    for case, reason in missing.items():
+        yield Measurement("engines", name, 0, case, {}, note=f"left out: {reason}")
+
+
+def _timed(engine: Engine, ids: list[int]) -> Timed:
+    start = time.perf_counter()
+    engine.write(ids, 1)
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    engine.write(ids, LINE)
+    return Timed(first * 1e3, (time.perf_counter() - start) * 1e3)
+
+
+OURS = "ours, ONNX Runtime int8"
+
+
+def _engines(checkpoint: Checkpoint) -> tuple[dict[str, Engine], dict[str, str]]:
+    """What can be measured here, and why the rest cannot."""
+    config = Qwen2Config.from_json(checkpoint.config)
+    makers: dict[str, Callable[[], Engine]] = {
+        OURS: lambda: Ours(OnnxEngine("int8", THREADS).decoder(checkpoint, config, CAPACITY, 1)),
+        "ours, ONNX Runtime float32": lambda: Ours(
+            OnnxEngine("float32", THREADS).decoder(checkpoint, config, CAPACITY, 1)
+        ),
+        "ours, torch float32": lambda: Ours(_torch_decoder(checkpoint, config)),
+        "transformers float32": lambda: Transformers(checkpoint.folder, THREADS),
+        "transformers, prompt lookup": lambda: Transformers(checkpoint.folder, THREADS, lookup=10),
+        "OpenVINO bfloat16": lambda: OpenVino(checkpoint, THREADS),
+        "llama.cpp q8_0": lambda: LlamaCpp(checkpoint, THREADS, CAPACITY),
+    }
+    engines: dict[str, Engine] = {}
+    missing: dict[str, str] = {}
+    for case, make in makers.items():
+        try:
+            engines[case] = make()
+        except ImportError as problem:
+            missing[case] = f"{problem.name} is not installed"
+    return engines, missing
+
+
+def _torch_decoder(checkpoint: Checkpoint, config: Qwen2Config) -> Decoder:
+    from model.torch_engine import open_torch_engine  # an extra, which a user of the CPU need not have
+
+    return open_torch_engine("cpu", threads=THREADS).decoder(checkpoint, config, CAPACITY, 1)
