@@ -48,8 +48,8 @@ class Offer:
         text = self.suggestion.text[len(typed) :]
         replaced = self.suggestion.replace
         if closed := len(snapshot.suffix) - len(self.suffix):  # by the editor, which the suggestion must do itself
-            replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
-            if replaced < closed:
+            replaced += closed
+            if overwritten(text, snapshot.line_before, snapshot.line_after) != replaced:
                 return None
         if not text.strip():
             return None
