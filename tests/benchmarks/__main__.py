@@ -6,16 +6,17 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from model.evaluation.repository import FuserEmbedder
 from model.weights import LoadedModel, WeightsError, load_model
-from tests.benchmarks import completion, drafting, indexing, serving, typing_replay
+from tests.benchmarks import completion, drafting, engines, indexing, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of, default_folders
 
-TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "drafts", "typing", "server")
+TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "drafts", "typing", "server", "engines")
 # Embedding everything in earnest is what the server does first: only on a repository where that takes seconds.
 SERVER_MAX_FILES = 200
 
@@ -30,7 +31,8 @@ def main() -> int:
     machine = this_machine()
     if not arguments.json:
         print(heading(machine))
-    rows = _measured(_folders(arguments.folder), topics, model, arguments.model)
+    on_folders = _measured(_folders(arguments.folder), topics, model, arguments.model) if topics - {"engines"} else ()
+    rows = chain(on_folders, engines.measured() if "engines" in topics else ())
     for line in (json_line(row, machine) for row in rows) if arguments.json else table(rows):
         print(line, flush=True)
     return 0
