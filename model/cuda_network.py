@@ -1,8 +1,8 @@
 """Qwen2 for serving on a GPU: fused weights, and a forward pass in which every shape is fixed.
 
-The arithmetic is that of `qwen2.py`, arranged for few kernels: up to some 1.5B parameters a step on a fast GPU is bound
-by their number, not by the bytes read (17 per layer here, some 40 in the plain network). Nothing below reads a
-number back from the device or lets a Python number depend on the sequence, so that a CUDA graph can replay a pass.
+The arithmetic is that of `qwen2.py`, arranged for few kernels (16 per layer and step, less than half as many): the
+smaller a model, the more a step is bound by their number instead of by the bytes it reads. Nothing below reads a number
+back from the device or lets a Python number depend on the sequence, so that a CUDA graph can replay a pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from model.qwen2 import Layer, Qwen2, Qwen2Config, Rotary
 
 # From so many rows on, scores are not written out. Fewer rows over 2 to 4 key/value heads are too few blocks to fill a
-# GPU with one fused kernel, while plain products also spread over the positions.
+# GPU with one fused kernel, while plain products also spread over the positions. Reasoned, not measured: what decides
+# are the "attention" rows of `python -m tests.benchmarks.gpu`.
 FUSED_ATTENTION_ROWS = 256
 
 
