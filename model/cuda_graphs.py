@@ -1,6 +1,6 @@
 """Passes by their shape: the first of a shape runs as it is, the second is captured, every later one is replayed.
 
-Nothing is captured ahead: there are some 60 shapes, and most are never met. A shape's first run is the warm-up that a
+Only two shapes are captured ahead, of some 60: most are never met. A shape's first run is the warm-up that a
 capture needs anyway (libraries initialize, kernels load), and a capture asks of the host what one run does, so that an
 editor waits for one such run at a time and no thread is needed for it.
 """
