@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -20,7 +21,19 @@ from indexer.packages import PackageTokens, imported
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import TokenCache, Tokenizer, content_digest
 
-_BATCH_CHARS = 500_000  # read, tokenized (some 0.2 s) and sorted at a time
+# Characters that are read and tokenized before they are sorted, at first and at most. Batches grow, because each one is
+# sorted together with those before it that are not much larger.
+_FIRST_BATCH, _LAST_BATCH = 500_000, 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """A file's text as editors have it, with its token ids, int32 [n]. `digest`: of its bytes on disk, or b""."""
+
+    digest: bytes
+    text: str
+    ids: np.ndarray
+    is_cached: bool = False
 
 
 class Mirror:
@@ -40,6 +53,7 @@ class Mirror:
         self._changing = threading.RLock()
         self._digests: Mapping[str, bytes] = {}  # of the files as they were indexed
         self._shown: dict[str, tuple[bytes, int]] = {}  # digest and length of what is here of each file
+        self._n_chars = 0
         self._documents: set[str] = set()  # open ones, saved or not
         self._imports: dict[str, frozenset[str]] = {}
         self._cache = TokenCache(folder / _cache_name(tokenizer)) if tokenizer else None
@@ -59,17 +73,17 @@ class Mirror:
         if self._tokenizer is None:
             return
         self._digests = digests
-        gone = self._shown.keys() - digests.keys() - self._documents
-        self._show(dict.fromkeys(gone))
-        stale = sorted(path for path, digest in digests.items() if self._shown.get(path, (b"",))[0] != digest)
-        batch: dict[str, bytes | None] = {}
+        stale = sorted(path for path, digest in digests.items() if self._is_stale(path, digest))
+        batch: dict[str, _Content | None] = dict.fromkeys(self._shown.keys() - digests.keys())
+        n_chars, enough = 0, _FIRST_BATCH
         for n, path in enumerate(stale):
             if not goes_on(n, len(stale), path):
                 break
-            batch[path] = _read(self._root / path)
-            if sum(len(content or b"") for content in batch.values()) >= _BATCH_CHARS:
+            content = batch[path] = self._load(path, self._max_chars - self._n_chars - n_chars)
+            n_chars += len(content.text) if content else 0
+            if n_chars >= enough:
                 self._show(batch)
-                batch = {}
+                batch, n_chars, enough = {}, 0, min(2 * enough, _LAST_BATCH)
         self._show(batch)
         if self._cache and stale:
             self._cache.keep_only(digests.values())
@@ -83,65 +97,54 @@ class Mirror:
         with self._changing:
             if text is None:
                 self._documents.discard(path)
-                on_disk = _read(self._root / path) if path in self._digests else None
-                self._show({path: on_disk})
+                self._show({path: self._load(path, self._max_chars) if path in self._digests else None})
             else:
                 self._documents.add(path)
-                self._put({path: text}, {})
+                fits = len(text) <= self._max_chars
+                self._take({path: self._tokenized(text.replace("\r\n", "\n"), b"") if fits else None})
 
-    def _show(self, contents: Mapping[str, bytes | None]) -> None:
-        with self._changing:
-            contents = {path: content for path, content in contents.items() if path not in self._documents}
-            texts: dict[str, str | None] = {}
-            digests = {}
-            for path, content in contents.items():
-                digests[path] = content_digest(content) if content is not None else b""
-                texts[path] = None if content is None else content.decode("utf-8", "replace")
-            self._put(texts, digests)
+    def _is_stale(self, path: str, digest: bytes) -> bool:
+        return path not in self._documents and self._shown.get(path, (b"",))[0] != digest
 
-    def _put(self, texts: Mapping[str, str | None], digests: Mapping[str, bytes]) -> None:
-        """`digests` of the texts that are on disk: these may be cached."""
-        n_chars = sum(length for path, (_, length) in self._shown.items() if path not in texts)
-        kept: dict[str, str] = {}
-        for path, text in texts.items():
-            self._shown.pop(path, None)
-            self._imports.pop(path, None)
-            if text is not None:
-                fits = n_chars + len(text) <= self._max_chars
-                self._shown[path] = (digests.get(path, b""), len(text) * fits)
-                n_chars += len(text) * fits
-                if fits and path.endswith(".py"):
-                    self._imports[path] = imported(text)
-                if fits:
-                    kept[path] = text.replace("\r\n", "\n")
-        tokens = self._tokens(kept, digests)
-        self.tokens.update({path: tokens.get(path) for path in texts})
-        self.lines.update({path: kept.get(path) for path in texts})
+    def _load(self, path: str, room: int) -> _Content | None:
+        """A file on disk, without its text where there is no room for it; None when it cannot be read."""
+        try:
+            content = (self._root / path).read_bytes()
+        except OSError:
+            return None
+        digest = content_digest(content)
+        text = content.decode("utf-8", "replace").replace("\r\n", "\n")
+        if len(text) > room:
+            return _Content(digest, "", np.zeros(0, np.int32))
+        known = self._cache.get([digest]) if self._cache else {}
+        return _Content(digest, text, known[digest], True) if digest in known else self._tokenized(text, digest)
 
-    def _tokens(self, texts: Mapping[str, str], digests: Mapping[str, bytes]) -> dict[str, np.ndarray]:
+    def _tokenized(self, text: str, digest: bytes) -> _Content:
         assert self._tokenizer is not None  # without one nothing is shown
-        cached = self._cache.get([digests[path] for path in texts if path in digests]) if self._cache else {}
-        found: dict[str, np.ndarray] = {}
-        new: dict[bytes, np.ndarray] = {}
-        for path, text in texts.items():
-            digest = digests.get(path)
-            if digest is not None and digest in cached:
-                found[path] = cached[digest]
-                continue
-            found[path] = np.array(self._tokenizer.encode(text), np.int32)
-            if digest is not None:
-                new[digest] = found[path]
-        if self._cache:
-            self._cache.put(new)
-        return found
+        return _Content(digest, text, np.array(self._tokenizer.encode(text), np.int32))
+
+    def _show(self, batch: Mapping[str, _Content | None]) -> None:
+        """Take files in as they are on disk, but those that are open."""
+        with self._changing:
+            self._take({path: content for path, content in batch.items() if path not in self._documents})
+            new = {c.digest: c.ids for c in batch.values() if c is not None and c.text and not c.is_cached}
+            if self._cache:
+                self._cache.put(new)
+
+    def _take(self, batch: Mapping[str, _Content | None]) -> None:
+        if not batch:
+            return
+        for path, content in batch.items():
+            self._n_chars -= self._shown.pop(path, (b"", 0))[1]
+            self._imports.pop(path, None)
+            if content is not None:
+                self._shown[path] = (content.digest, len(content.text))
+                self._n_chars += len(content.text)
+                if path.endswith(".py"):
+                    self._imports[path] = imported(content.text)
+        self.tokens.update({path: content.ids if content else None for path, content in batch.items()})
+        self.lines.update({path: content.text if content else None for path, content in batch.items()})
 
 
 def _cache_name(tokenizer: Tokenizer) -> str:
     return f"tokens-{blake2b(tokenizer.fingerprint.encode(), digest_size=6).hexdigest()}.sqlite"
-
-
-def _read(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return None
