@@ -26,10 +26,12 @@ KNOWN = "from shapes import area\n" + "".join(
     f"    print('case {number}', product_{number})\n    return product_{number}\n"
     for number in range(40)
 )
-# The editor puts in nothing of its own, so that the document is known without asking.
+# The editor puts in nothing of its own, or only closers, which are typed over; so the document is known without asking.
 PLAIN = {
     "editor.autoClosingBrackets": "never",
     "editor.autoClosingQuotes": "never",
+    "editor.autoClosingDelete": "never",
+    "editor.autoClosingOvertype": "always",
     "editor.autoIndent": "none",
     "editor.quickSuggestions": {"other": "off"},
     "editor.parameterHints.enabled": False,
@@ -89,21 +91,31 @@ class Typist:
         self.text = text
         self.n_keys += 1
 
+    def finish_line(self) -> None:
+        """Then closers that the editor put in are typed over, and the document is known again."""
+        while not self.goal.startswith(self.text):
+            self._press("Backspace", self.text[:-1])
+        for character in self.goal[len(self.text) :].partition("\n")[0]:
+            self._press(character, self.text + character)
+
     def _take(self, *, whole: bool) -> None:
         """Accept what is on the screen, or comes up soon, by key; all of it or its first word."""
         end = time.monotonic() + SOON_SECONDS
         while not self.vscode.ghost() and time.monotonic() < end:
             self.vscode.evaluate(NEXT_FRAMES)
         self.vscode.evaluate(NEXT_FRAMES)
-        ghost = self.vscode.ghost()
+        ghost, line = self.vscode.ghost(), self.vscode.shown_line()
         if not ghost.strip() or ghost[:1].isspace():
             return  # Tab indents there
+        wait_for(lambda: self.vscode.before_cursor() == self.text, repr(self.text), self.vscode.text)
         self._press("Tab" if whole else "Control+ArrowRight", self.text)
-        wait_for(lambda: self.vscode.text() != self.text, "the acceptance", self.vscode.text)
-        taken = self.vscode.text()
+        wait_for(lambda: self.vscode.before_cursor() != self.text, "the acceptance", self.vscode.text)
+        taken, n_above = self.vscode.before_cursor(), self.text.count("\n")
         assert taken.startswith(self.text), (taken[-200:], self.text[-200:])
-        word = taken[len(self.text) :]
-        assert word == ghost if whole else word and ghost.startswith(word)
+        if whole:
+            assert self.vscode.text().split("\n")[n_above:] == [line, *ghost.split("\n")[1:]]
+        else:
+            assert line.startswith(taken.split("\n")[n_above])
         self.text = taken
         self.n_taken += 1
 
@@ -117,6 +129,7 @@ def replay(session: Session, name: str, goal: str, start: str) -> Typist:
     while typist.n_keys < N_KEYS:
         typist.act()
         time.sleep(typist.chance.choice(PAUSES_MS) / 1e3)
+    typist.finish_line()
     session.vscode.wait_for_text(typist.text)
     session.vscode.command("workbench.action.files.save")
     wait_for(lambda: file.read_text(encoding="utf-8") == typist.text, "the saved file")
@@ -133,8 +146,10 @@ def frames(session: Session) -> Iterator[tuple[str, Shown]]:
         yield typed, Shown(line, tuple(below.split("\n")) if below else ())
 
 
-def test_two_hundred_keystrokes_against_a_scripted_model(start_vscode: Start) -> None:
-    session = start_vscode(settings=PLAIN, targets=[KNOWN], otherwise=ELSEWHERE)
+@pytest.mark.parametrize("closers", ["never", "always"])
+def test_two_hundred_keystrokes_against_a_scripted_model(start_vscode: Start, closers: str) -> None:
+    settings = PLAIN | {"editor.autoClosingBrackets": closers, "editor.autoClosingQuotes": closers}
+    session = start_vscode(settings=settings, targets=[KNOWN], otherwise=ELSEWHERE)
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
     typist = replay(session, "scripted.py", KNOWN, "")
