@@ -12,8 +12,6 @@ from model.decoder import PREFILL_PIECE
 from model.qwen2_config import Qwen2Config
 from model.tensors import widened
 
-# Fewer rows than this are not worth waking other threads for, in a network of fewer weights than that.
-_NARROW_ROWS = 16
 _HIDDEN = np.float32(-1e9)  # a score that softmax turns into nothing
 
 
@@ -35,22 +33,20 @@ class _Cache:
 class OnnxDecoder:
     """Runs the graph of `onnx_decoder_graph`. Lives on one thread: it owns the caches, one per slot.
 
-    `table` holds the embeddings, [vocab, hidden], as they are stored. `narrow` runs few rows, `wide` many; they may
-    be one session.
+    `table` holds the embeddings, [vocab, hidden], as they are stored.
     """
 
     prefill_piece = PREFILL_PIECE
 
     def __init__(
         self,
-        narrow: onnxruntime.InferenceSession,
-        wide: onnxruntime.InferenceSession,
+        session: onnxruntime.InferenceSession,
         table: np.ndarray,
         config: Qwen2Config,
         capacity: int,
         n_slots: int = 1,
     ) -> None:
-        self._narrow, self._wide, self._table, self._config = narrow, wide, table, config
+        self._session, self._table, self._config = session, table, config
         self.capacity = capacity
         self._names = [name for pair in kv_names(config) for name in pair]
         self._outputs = ["logits", *(f"new_{name}" for name in self._names)]
@@ -99,8 +95,7 @@ class OnnxDecoder:
             "rows": np.arange(n) if every else np.array([n - 1]),
             "lengths": np.array([past, n]),
         }
-        session = self._narrow if n < _NARROW_ROWS else self._wide
-        logits, *new = session.run(self._outputs, feed)
+        logits, *new = self._session.run(self._outputs, feed)
         for name, rows in zip(self._names, new, strict=True):
             self._cache.arrays[name][past : past + n] = rows
         self._cache.length = past + n

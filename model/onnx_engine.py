@@ -19,7 +19,7 @@ from model.onnx_adapter import OnnxFuser, OnnxPseudoTokens
 from model.onnx_decoder import OnnxDecoder
 from model.onnx_session import open_session
 from model.quantization import Quantization
-from model.qwen2_config import Qwen2Config, coder_shapes, n_values
+from model.qwen2_config import Qwen2Config
 from model.tensors import reader, stored
 
 GRAPH_VERSION = 1  # changes with what `onnx_build` writes
@@ -27,8 +27,9 @@ GRAPH_VERSION = 1  # changes with what `onnx_build` writes
 # A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
 # have them (LLM.int8, arXiv 2208.07339), and lose less with a scale for each block.
 _ROWS_UP_TO_HIDDEN = 512
-# While the weights fit the processor's cache, waking a second thread for a few rows costs more than it saves.
-_NARROW_UP_TO_WEIGHTS = 30_000_000
+# A second thread did not make a network of this size faster at any width while the machine was busy; waking it costs
+# more than its share of so little work.
+_ALONE_UP_TO_WEIGHTS = 30_000_000
 _MOST_THREADS = 4  # the machine is an editor's
 
 _EMBEDDINGS = "model.embed_tokens.weight"
@@ -36,19 +37,15 @@ _EMBEDDINGS = "model.embed_tokens.weight"
 
 @dataclass(frozen=True)
 class OnnxEngine:
-    """`Engine` on ONNX Runtime. `dtype`: int8 or float32; `asked_threads` 0: what measured best."""
+    """`Engine` on ONNX Runtime. `dtype`: int8 or float32."""
 
     dtype: str = "int8"
-    asked_threads: int = 0
+    threads: int = 1
     device: str = "cpu"
 
     @property
     def name(self) -> str:
         return f"ONNX Runtime {onnxruntime.__version__}"
-
-    @property
-    def threads(self) -> int:
-        return self.asked_threads or min(_MOST_THREADS, processors())
 
     @property
     def arithmetic(self) -> str:
@@ -71,11 +68,9 @@ class OnnxEngine:
             build_decoder(folder, config, reader(checkpoint.tensors), quantization)
 
         with graph_folder(_key("decoder", checkpoint.tensors, str(config), quantization), build) as folder:
-            wide = open_session(folder / "decoder.onnx", self.threads)
-            is_small = n_values(coder_shapes(config)) <= _NARROW_UP_TO_WEIGHTS
-            narrow = open_session(folder / "decoder.onnx", 1) if is_small and self.threads > 1 else wide
+            session = open_session(folder / "decoder.onnx", self.threads)
             table = np.load(folder / "embeddings.npy", mmap_mode="r")
-        return OnnxDecoder(narrow, wide, table, config, capacity, n_slots)
+        return OnnxDecoder(session, table, config, capacity, n_slots)
 
     def fuser(self, folder: Path, config: AdapterConfig) -> OnnxFuser:
         tensors = fuser_tensors(folder, config.fuser)
@@ -107,6 +102,12 @@ class OnnxEngine:
         if self.dtype != "int8":
             return "none"
         return "rows" if hidden_size <= _ROWS_UP_TO_HIDDEN else "blocks"
+
+
+def open_onnx_engine(dtype: str, threads: int, n_weights: int) -> OnnxEngine:
+    """`dtype` auto is int8; `threads` 0 is what measured best for so many weights."""
+    best = 1 if n_weights <= _ALONE_UP_TO_WEIGHTS else min(_MOST_THREADS, processors())
+    return OnnxEngine("float32" if dtype == "float32" else "int8", threads or best)
 
 
 def _key(kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization) -> str:

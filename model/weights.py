@@ -89,7 +89,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     config = _network_config(checkpoint)
     shapes = coder_shapes(config)
     check_tensors(checkpoint, shapes)
-    engine = choose_engine(settings)
+    engine = choose_engine(settings, n_values(shapes))
     capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     _check_memory(engine, config, n_values(shapes), capacity * settings.recent_places)
     fingerprint = checkpoint.fingerprint()
@@ -115,7 +115,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     )
 
 
-def choose_engine(settings: ModelSettings) -> Engine:
+def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
     """torch on CUDA, ONNX Runtime on the CPU, unless the settings say otherwise. Raises WeightsError."""
     on_torch = settings.engine == "torch" or (settings.engine == "auto" and _wants_torch(settings))
     if on_torch:
@@ -129,9 +129,9 @@ def choose_engine(settings: ModelSettings) -> Engine:
         return open_torch_engine(settings.device, settings.dtype, settings.threads)
     if settings.device == "cuda" or settings.dtype in _ON_TORCH:
         raise WeightsError("model.engine onnx computes int8 or float32 on the CPU: set model.engine to auto or torch")
-    from model.onnx_engine import OnnxEngine
+    from model.onnx_engine import open_onnx_engine
 
-    return OnnxEngine("float32" if settings.dtype == "float32" else "int8", settings.threads)
+    return open_onnx_engine(settings.dtype, settings.threads, n_weights)
 
 
 def _wants_torch(settings: ModelSettings) -> bool:

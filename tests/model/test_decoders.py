@@ -44,7 +44,7 @@ def onnx_decoders(checkpoint: Checkpoint, folder: Path, quantization: str, threa
     build_decoder(folder, config, reader(checkpoint.tensors), quantization)
     session = open_session(folder / "decoder.onnx", threads)
     table = stored(checkpoint.tensors["model.embed_tokens.weight"])
-    return lambda capacity=160, n_slots=1: OnnxDecoder(session, session, table, config, capacity, n_slots)
+    return lambda capacity=160, n_slots=1: OnnxDecoder(session, table, config, capacity, n_slots)
 
 
 def assert_same(decoder: Decoder, logits: np.ndarray, expected: np.ndarray) -> None:

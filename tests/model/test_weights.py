@@ -179,7 +179,7 @@ def test_without_a_gpu_onnx_runtime_computes(
 ) -> None:
     monkeypatch.setattr("model.weights._has_cuda", lambda: False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert isinstance(choose_engine(ModelSettings(**changes)), kind)
+    assert isinstance(choose_engine(ModelSettings(**changes), 1000), kind)
 
 
 @pytest.mark.parametrize(
@@ -190,13 +190,13 @@ def test_with_a_gpu_torch_computes_unless_the_cpu_is_asked_for(
 ) -> None:
     monkeypatch.setattr("model.weights._has_cuda", lambda: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert isinstance(choose_engine(ModelSettings(**changes)), kind)
+    assert isinstance(choose_engine(ModelSettings(**changes), 1000), kind)
 
 
 @pytest.mark.parametrize("changes", [{"device": "cuda"}, {"dtype": "bfloat16"}])
 def test_what_onnx_runtime_does_not_do_here_is_refused(changes: dict[str, str]) -> None:
     with pytest.raises(WeightsError, match="engine onnx computes int8 or float32 on the CPU"):
-        choose_engine(ModelSettings(engine="onnx", **changes))
+        choose_engine(ModelSettings(engine="onnx", **changes), 1000)
 
 
 @pytest.mark.parametrize("changes", [{"engine": "torch"}, {"device": "cuda"}, {"dtype": "bfloat16"}])
@@ -205,7 +205,16 @@ def test_who_asks_for_torch_where_it_is_missing_is_told(
 ) -> None:
     monkeypatch.setattr("model.weights.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"torch is not installed.*pip install 'hef-lsp\[cuda\]'"):
-        choose_engine(ModelSettings(**changes))
+        choose_engine(ModelSettings(**changes), 1000)
+
+
+@pytest.mark.parametrize(("asked", "millions", "threads"), [(0, 6, 1), (0, 500, 4), (3, 6, 3), (1, 500, 1)])
+def test_a_small_network_runs_on_one_thread(
+    asked: int, millions: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.onnx_engine.processors", lambda: 8)
+    settings = ModelSettings(engine="onnx", threads=asked)
+    assert choose_engine(settings, millions * 1_000_000).threads == threads
 
 
 WITHOUT_TORCH = """
