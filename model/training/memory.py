@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from model.cache_model import shares
+from model.checkpoint import CHECKSUMS, write_checksums
 from model.memory import MemoryWeights
 from model.ranking import Forest
 from model.training.boosting import fit_forest
@@ -68,6 +69,8 @@ def run(config: MemoryConfig) -> None:
     sure, sure_inside = outcome.bound(~inside), outcome.bound(inside)
     config.out.mkdir(parents=True, exist_ok=True)
     MemoryWeights(fit_gate(samples), fit_ranker(samples), sure, sure_inside).save(config.out)
+    if (config.out / CHECKSUMS).exists():
+        write_checksums(config.out)
     print(report(samples, outcome, np.where(inside, sure_inside, sure)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from model.memory import FILE, MemoryWeights
 from model.training.boosting import BoostingConfig, fit_forest
 from model.training.memory import MemoryConfig, Outcome, run
+from model.weights import load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
@@ -56,10 +58,16 @@ def test_the_stage_writes_weights_and_says_what_they_are_worth(
     assert "| start of a line |" in capsys.readouterr().out
 
 
+def test_weights_beside_a_coder_are_in_its_checksums(config: MemoryConfig) -> None:
+    run(replace(config, out=Path(config.coder)))
+
+    assert load_model(config.coder, device="cpu").memory is not None
+
+
 def test_what_was_collected_is_not_collected_again(config: MemoryConfig) -> None:
     run(config)
     first = (config.out / FILE).read_text()
     (config.out / FILE).unlink()
-    run(MemoryConfig(config.repositories, config.samples, config.out, "no such coder"))
+    run(replace(config, coder="no such coder"))
 
     assert (config.out / FILE).read_text() == first
