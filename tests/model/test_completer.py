@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer import SuffixIndex
 from model.completer import Completer, ContextItem, Request, RetrievalQuery
-from model.settings import ModelSettings
+from model.settings import DraftSettings, ModelSettings
 from model.weights import LoadedModel, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -249,6 +250,33 @@ def test_held_context_equals_fresh_token_for_token(tiny_model: LoadedModel) -> N
         fresh.append(Completer(tiny_model).complete(request, Repository(found(5))).text)
         tiny_model.decoder.rewind(0)
     assert with_cache == fresh
+
+
+# --- drafts ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_written_or_accepted_before_is_drafted(tiny_model: LoadedModel) -> None:
+    plain = Completer(tiny_model, drafts=DraftSettings(enabled=False)).complete(REQUEST, None)
+    assert (plain.drafted, plain.accepted, plain.forward_passes) == (0, 0, plain.tokens)
+    learned, told = Completer(tiny_model), Completer(tiny_model)
+    learned.complete(REQUEST, None)
+    told.accepted(REQUEST.prefix, plain.text)
+    for completer in (learned, told):
+        again = completer.complete(REQUEST, None)
+        assert again.text == plain.text
+        assert again.forward_passes + again.accepted == plain.tokens
+        assert again.forward_passes < plain.forward_passes
+
+
+def test_tokens_of_the_repository_are_drafted_from(tiny_model: LoadedModel) -> None:
+    plain = Completer(tiny_model, drafts=DraftSettings(enabled=False)).complete(REQUEST, None)
+    ids = np.array(tiny_model.vocabulary.encode(REQUEST.prefix + plain.text), np.int32)
+    for path, is_drafted in (("other.py", True), (REQUEST.path, False)):
+        index = SuffixIndex()
+        index.replace(path, ids)
+        result = Completer(tiny_model).complete(replace(REQUEST, tokens=index), None)
+        assert result.text == plain.text
+        assert (result.forward_passes < plain.forward_passes) == is_drafted
 
 
 # --- interruption ---------------------------------------------------------------------------------------------------
