@@ -50,11 +50,16 @@ class Completions:
         self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
         self._numbers = itertools.count(1)
 
-    async def suggest(self, snapshot: Snapshot, wait_seconds: float | None = None) -> Offer | None:
+    async def suggest(
+        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False
+    ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
 
-        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request.
+        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. Who `insists`
+        has the model asked again where it had nothing to say: the repository may have become known since.
         """
+        if insists:
+            self._nothing.pop(snapshot.uri, None)
         offer = await self._offer(snapshot, wait_seconds)
         return None if offer is None or offer.ahead else offer
 

@@ -187,7 +187,7 @@ def _register_completion(server: Server) -> None:
         automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
         if snapshot and automatic and not ls.session.settings_at(snapshot.path).completion.automatic:
             return NOTHING
-        offer = await _offer(ls, snapshot)
+        offer = await _offer(ls, snapshot, insists=not automatic)
         if snapshot is None or offer is None:
             return NOTHING
         text, place = inserted(offer.suggestion, snapshot), snapshot.range(offer.suggestion.replace)
@@ -252,11 +252,13 @@ def _register_commands(server: Server) -> None:
         return summary(last) if last else None
 
 
-async def _offer(ls: Server, snapshot: Snapshot | None, wait_seconds: float | None = None) -> Offer | None:
+async def _offer(
+    ls: Server, snapshot: Snapshot | None, wait_seconds: float | None = None, *, insists: bool = False
+) -> Offer | None:
     """The offer unless the document has moved on meanwhile; the client's cancel raises CancelledError."""
     if snapshot is None:
         return None
-    offer = await ls.session.suggest(snapshot, wait_seconds)
+    offer = await ls.session.suggest(snapshot, wait_seconds, insists=insists)
     if offer is None or ls.is_stale(snapshot):
         return None
     ls.session.completions.shown(offer)

@@ -105,13 +105,15 @@ class Session:
         if workspace := self.folders.of(path):
             workspace.pending.edited(path, None)
 
-    async def suggest(self, snapshot: Snapshot, wait_seconds: float | None = None) -> Offer | None:
+    async def suggest(
+        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False
+    ) -> Offer | None:
         """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
         if not self._may_complete(snapshot):
             self.completions.supersede(snapshot.uri)
             return None
         was_slow = self.completions.is_slow
-        offer = await self.completions.suggest(snapshot, wait_seconds)
+        offer = await self.completions.suggest(snapshot, wait_seconds, insists=insists)
         if self.completions.is_slow != was_slow:
             self.tell()
         return offer

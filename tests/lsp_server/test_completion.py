@@ -320,8 +320,11 @@ async def test_nothing_to_say_is_asked_for_once_per_version_unless_time_was_shor
         if stopped:
             model.write("", stopped=stopped)
         assert await settled(asked) is None
-
     assert len(model.runs) == 3
+    insisted = await begun(answers.suggest(at("a = b|", version=2), insists=True))
+    model.write(".value")
+
+    assert await settled(insisted) == ".value"
 
 
 async def test_a_preloaded_job_is_joined_while_it_runs() -> None:
