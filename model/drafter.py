@@ -115,23 +115,25 @@ class SearchedTokens:
     def is_of(self, tokens: Tokens, without: str) -> bool:
         return self._tokens is tokens and self._without == without
 
-    def find(self, context: Sequence[int]) -> TokenMatch | None:
-        """The match of the longest end of a context; None when there is none."""
+    def lacks(self, context: Sequence[int]) -> bool:
+        """Whether it is known that nothing will be found."""
         version = self._tokens.version  # before the search: what changes meanwhile counts as a change after it
         if version != self._version or len(self._missing) > _MANY_MISSING:
             self._missing, self._version = set(), version
         end = tuple(context[-_SHORTEST:])
-        if len(end) < _SHORTEST or (self._parts.missing_table and end in self._missing):
-            return None
+        return len(end) < _SHORTEST or (self._parts.missing_table and end in self._missing)
+
+    def find(self, context: Sequence[int]) -> TokenMatch | None:
+        """The match of the longest end of a context; None when there is none."""
         start = self._clock()
         match = self._tokens.find(
             context[-LONGEST:], longest=LONGEST, shortest=_SHORTEST, limit=LIMIT, width=WIDTH, without=self._without
         )
         self.worth.took(self._clock() - start)
-        if not match.length:
-            self._missing.add(end)
-            return None
-        return match
+        if match.length:
+            return match
+        self._missing.add(tuple(context[-_SHORTEST:]))
+        return None
 
 
 class PlaceDrafter:
@@ -178,7 +180,8 @@ class PlaceDrafter:
         """Guesses of the stores, the nearest first, where a search is worth its time."""
         drafter = self._drafter
         for source, store in self._stores:
-            if drafter.parts.skip and not store.worth.pays(line_start, left, drafter.cost(1)):
+            pays = not drafter.parts.skip or store.worth.pays(line_start, left, drafter.cost(1))
+            if not pays or store.lacks(context):
                 continue
             match = store.find(context)
             guess = self._guess(source, match, line_start) if match else None
