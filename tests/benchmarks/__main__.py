@@ -11,12 +11,12 @@ from pathlib import Path
 
 from model.evaluation.repository import FuserEmbedder
 from model.weights import LoadedModel, WeightsError, load_model
-from tests.benchmarks import completion, drafting, engines, indexing, serving, typing_replay
+from tests.benchmarks import completion, drafting, engines, indexing, remembering, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of, default_folders
 
-TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "drafts", "typing", "server", "engines")
+TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "memory", "drafts", "typing", "server", "engines")
 # Embedding everything in earnest is what the server does first: only on a repository where that takes seconds.
 SERVER_MAX_FILES = 200
 
@@ -99,6 +99,8 @@ def _on(subject: Subject, topics: set[str], model: LoadedModel | None) -> Iterat
     if "completion" in topics and model:
         yield from completion.cold(subject, model, free)
         yield from completion.typed(subject, model, free)
+    if "memory" in topics and model:
+        yield from remembering.looked_up(subject, model)
     if "edit" in topics:
         yield from indexing.one_edit(subject, free, None)
         if real:
