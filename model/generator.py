@@ -37,7 +37,7 @@ class Drafter(Protocol):
         """
 
     def verified(self, n_rows: int, seconds: float) -> None:
-        """A pass that gave logits of `n_rows` rows took so long."""
+        """A pass that gave logits of `n_rows` rows took so long, with the drafting before it."""
 
 
 class Mixer(Protocol):
@@ -155,10 +155,12 @@ class Generator:
             piece = slice(first, min(first + width, last))
             self._slots.extend(cells[piece], _vectors(self._decoder, prompt, piece))
         chain, vectors = cells[last:], _vectors(self._decoder, prompt, slice(last, len(cells)))
+        began = self._clock()
         while not self._interrupted(run):
-            self._pass(chain, vectors, draft, run)
+            self._pass(chain, vectors, draft, run, began)
             if run.stopped:
                 return
+            began = self._clock()
             chain = run.ids[-1:]
             vectors = self._decoder.embed(run.ids[-1:])
             draft = self._draft(1, self._slots.room - 1, run)
@@ -173,9 +175,12 @@ class Generator:
         draft = run.drafter.draft(run.context, n_chain, self._not_beginning(begin) if begin else None)
         return draft.first(max(0, room))
 
-    def _pass(self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run) -> None:
-        """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more."""
-        n_chain, start = len(chain), self._clock()
+    def _pass(self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run, began: float) -> None:
+        """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more.
+
+        `began`: when the work for this pass did, with drafting.
+        """
+        n_chain = len(chain)
         if draft:
             vectors = np.concatenate([vectors, self._decoder.embed(draft.tokens)])
             logits = self._slots.try_tree(vectors, tree_behind(n_chain, draft))
@@ -190,7 +195,7 @@ class Generator:
             self._slots.keep(kept, [*range(n_chain), *(n_chain + row for row in rows)])
         run.accepted += len(rows)
         if run.drafter and (draft or len(chain) == 1):
-            run.drafter.verified(len(vectors), end - start)
+            run.drafter.verified(len(vectors), end - began)
 
     def _choose(self, logits: np.ndarray, run: _Run) -> int | None:
         """Take the greedy choice; None when nothing may follow it."""

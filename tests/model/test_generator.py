@@ -219,5 +219,5 @@ def test_the_size_of_prefill_pieces_changes_no_token(
     vectors = np.random.default_rng(1).normal(size=(9, 64)).astype(np.float32)
     prompt = prompt_of(tiny_model, LONG, head=Head((PSEUDO,) * 9, vectors))
     expected = outcome(generator_of(tiny_model).generate(prompt, Limits(12)))
-    monkeypatch.setattr(type(tiny_model.decoder), "prefill_piece", piece)
+    monkeypatch.setattr(tiny_model.decoder, "prefill_piece", piece)
     assert outcome(generator_of(tiny_model).generate(prompt, Limits(12))) == expected
