@@ -162,6 +162,7 @@ def test_an_unnamed_buffer_gets_suggestions(session: Session) -> None:
         await vscode.window.showTextDocument(document, { selection: new vscode.Range(cursor, cursor) })""",
         content=HEAD,
     )
+    vscode.settle()
     vscode.type("    re")
     vscode.wait_for_ghost("turn area(width, height) * 2")
     vscode.press("Tab")

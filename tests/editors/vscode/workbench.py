@@ -23,7 +23,7 @@ HERE = Path(__file__).absolute().parent
 EXTENSION = ROOT / "editors" / "vscode"
 SCREENSHOTS = ROOT / "tests" / "editors" / "screenshots"
 CURSOR = "‸"
-REST_SECONDS = 0.4
+REST_SECONDS = 0.4  # what moves on the screen has come to rest by then
 WAIT_SECONDS = 60.0  # a loaded machine starts a server in many seconds
 
 Value = TypeVar("Value")
@@ -128,6 +128,12 @@ class Workbench:
             path=str(file),
             offset=len(before.encode("utf-16-le")) // 2,
         )
+        self.settle()
+
+    def settle(self) -> None:
+        """Give a new editor the time a person would: for keys that come sooner VS Code asks nobody."""
+        wait_for(lambda: self.evaluate("!!document.querySelector('.monaco-editor.focused')"), "the editor")
+        time.sleep(REST_SECONDS)
 
     def command(self, name: str, *arguments: Any) -> Any:
         return self.api("return await vscode.commands.executeCommand(name, ...given)", name=name, given=arguments)
@@ -209,7 +215,7 @@ class Workbench:
         return label
 
     def screenshot(self, name: str) -> None:
-        """Left in SCREENSHOTS, once what moves has come to rest."""
+        """Left in SCREENSHOTS."""
         time.sleep(REST_SECONDS)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self._browse("screenshot", str(SCREENSHOTS / f"vscode-{name}.png"))
