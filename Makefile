@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# One CPU build everywhere. For CUDA: make install TORCH='torch'
+# Training and tests need torch, serving on a CPU does not. One CPU build everywhere; for CUDA: TORCH='torch'
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 
@@ -28,6 +28,7 @@ test: lint
 test-editors: install
 	@PYTHON=$(BIN)/python tests/editors/install_neovim.sh .editors/neovim
 	@tests/editors/install_vscode.sh .editors/vscode
+	@tests/editors/install_emacs.sh
 	$(BIN)/python -m pytest -m slow tests/editors
 
 lint: install

@@ -42,8 +42,8 @@ def neovim_program(request: pytest.FixtureRequest) -> str:
 def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a Neovim, set up as the help says, in a repository of its own with one other file, `shapes.py`.
 
-    Waits until the server says `state`. `command` is another server than the scripted one, whose script the other
-    keywords change; `init` is more of the user's configuration, `terminal` what `Terminal` is told.
+    Waits until the server says `state`, if any. `command` is another server than the scripted one, whose script the
+    other keywords change; `init` is more of the user's configuration, `terminal` what `Terminal` is told.
     """
     started: list[Neovim] = []
 
@@ -51,7 +51,7 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
         *,
         command: list[str] | None = None,
         settings: dict[str, Any] | None = None,
-        state: str = "ready",
+        state: str | None = "ready",
         init: str = "",
         terminal: Mapping[str, Any] = MappingProxyType({}),
         **script: Any,
@@ -71,6 +71,8 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
         environment = {"HEF_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         neovim = Neovim(neovim_program, folder / "home", init, repository, environment, **terminal)
         started.append(neovim)
+        if state is None:
+            return neovim
         neovim.edit("first.py", "")
         status = "local status = require('hef_lsp').details() return status and status.state"
         wait_for(lambda: neovim.lua(status) == state, f"the state {state!r}", lambda: str(neovim.state()))

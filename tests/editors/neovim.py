@@ -57,7 +57,7 @@ def version_of(program: str) -> str:
 
 
 class Neovim:
-    """One process with our plugin on its runtime path and nothing of the user's."""
+    """One process with `plugin` on its runtime path and nothing of the user's."""
 
     def __init__(
         self,
@@ -66,12 +66,14 @@ class Neovim:
         init: str,
         folder: Path,
         environment: Mapping[str, str] = MappingProxyType({}),
+        plugin: Path | None = PLUGIN,
         **terminal: Any,
     ) -> None:
         """`terminal`: what `Terminal` is told besides."""
         home.mkdir()
         config = home / "init.lua"
-        config.write_text(f"vim.opt.runtimepath:prepend({json.dumps(str(PLUGIN))})\n{init}", encoding="utf-8")
+        prepend = f"vim.opt.runtimepath:prepend({json.dumps(str(plugin))})\n" if plugin else ""
+        config.write_text(prepend + init, encoding="utf-8")
         self._program = program
         self._home = home
         self._folder = folder
@@ -83,7 +85,7 @@ class Neovim:
         command = [
             program,
             "--cmd",
-            "silent! set nottyfast",
+            "if has('nvim-0.12') | set nottyfast | endif",
             "-i",
             "NONE",
             "-n",
@@ -94,6 +96,7 @@ class Neovim:
         ]
         self.terminal = Terminal(command, self._environment, folder, **terminal)
         wait_for(Path(self._door).exists, "Neovim to listen")
+        wait_for(lambda: self.lua("return vim.v.vim_did_enter") == 1, "the configuration to be read")
 
     def edit(self, name: str, text: str) -> None:
         """Write a file of the folder and open it, alone, in normal mode; wait for the client."""
@@ -171,7 +174,7 @@ class Neovim:
     def screenshot(self, name: str) -> None:
         """Leave a picture of the screen for people."""
         time.sleep(0.3)  # the last redraw is on its way
-        self.terminal.picture(SCREENSHOTS / f"{name}.png")
+        self.terminal.picture(SCREENSHOTS / f"neovim-{self.version}-{name.replace(' ', '-')}.png")
 
     def quit(self) -> None:
         self.terminal.close()

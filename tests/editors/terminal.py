@@ -112,8 +112,10 @@ class Terminal:
         cell = self._screen.buffer[row][column]
         front, back = _rgb(cell.fg, INK), _rgb(cell.bg, PAPER)
         is_cursor = (self._screen.cursor.y, self._screen.cursor.x) == (row, column) and not self._screen.cursor.hidden
-        if cell.reverse != is_cursor:
+        if cell.reverse:
             front, back = back, front
+        if is_cursor:
+            front, back = f"#{PAPER}", f"#{INK}"
         left, top = column * CELL[0], row * CELL[1]
         draw.rectangle((left, top, left + CELL[0] - 1, top + CELL[1] - 1), fill=back)
         if cell.data.strip():

@@ -33,6 +33,7 @@ def test_a_block_is_accepted_with_its_lines(neovim: Neovim) -> None:
     neovim.edit("block.py", BLOCK_HEAD)
     neovim.keys("Go")
     neovim.wait_for_ghost(BLOCK.strip())
+    neovim.screenshot("block")
     neovim.keys("<Tab>")
     neovim.wait_for_lines((BLOCK_HEAD + BLOCK).splitlines())
     assert neovim.lua("return vim.api.nvim_win_get_cursor(0)") == [8, len("    return second")]
@@ -119,6 +120,7 @@ def test_the_context_of_the_last_suggestion_can_be_jumped_to(neovim: Neovim) -> 
     neovim.wait_for_ghost(REST)
     neovim.keys("<Esc>:HefContext<CR>")
     wait_for(lambda: neovim.lua(PLACES), "the quickfix list", lambda: str(neovim.state()))
+    neovim.screenshot("context")
     assert any(name.endswith("shapes.py") and line == 1 for name, line in neovim.lua(PLACES))
 
 
@@ -138,7 +140,8 @@ def test_restart_starts_a_new_server_that_suggests(neovim: Neovim, has_ended: bo
 
 def test_checkhealth_reports_editor_server_and_status(neovim: Neovim) -> None:
     neovim.keys(":checkhealth hef_lsp<CR>")
-    wait_for(lambda: any("--doctor" in line for line in neovim.lines()), "the report", lambda: str(neovim.lines()))
+    wait_for(lambda: any(":HefDoctor" in line for line in neovim.lines()), "the report", lambda: str(neovim.lines()))
+    neovim.screenshot("health")
     report = "\n".join(neovim.lines())
     assert "ghost text is drawn by" in report
     assert "scripted" in report  # the model's name
@@ -189,6 +192,7 @@ def test_what_the_embedded_model_suggests_is_what_acceptance_puts_in(start_neovi
     neovim.edit("box.py", CLASS)
     neovim.keys("Goself.height")
     suggested = wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
+    neovim.screenshot("embedded model")
     neovim.keys("<Tab>")
     neovim.wait_for_lines([*CLASS.splitlines(), *f"        self.height{suggested}".split("\n")])
     wait_for(lambda: accepted(neovim) == 1, "the accept command")

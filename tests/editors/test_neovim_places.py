@@ -38,7 +38,7 @@ def test_a_bracket_that_closed_itself_is_overwritten(neovim: Neovim) -> None:
     neovim.wait_for_ghost("width, height) * 2")
     neovim.keys("w")
     neovim.wait_for_ghost("idth, height) * 2")
-    neovim.screenshot(f"closed bracket, {neovim.version}")
+    neovim.screenshot("closed bracket")
     neovim.keys("<C-Right>")
     neovim.wait_for_lines([*HEAD.splitlines(), "    return area(width)"])
     neovim.wait_for_ghost(", height) * 2")
@@ -49,13 +49,13 @@ def test_a_bracket_that_closed_itself_is_overwritten(neovim: Neovim) -> None:
 def test_in_a_snippet_tab_goes_on_to_the_next_field(start_neovim: Start) -> None:
     neovim = start_neovim(otherwise="seen_again()")
     neovim.edit("snippet.py", "")
-    neovim.keys("i<Cmd>lua vim.snippet.expand('for ${1:item} in ${2:items}:')<CR>")
+    neovim.keys("i<Cmd>lua vim.snippet.expand('for ${1:item} in ${2:items}')<CR>")
     neovim.keys("box")
     assert not shown_within_a_second(neovim)
     neovim.keys("<Tab>")
     wait_for(lambda: neovim.lua("return vim.api.nvim_get_mode().mode") == "s", "the next field")
     neovim.keys("boxes")
-    neovim.wait_for_lines(["for box in boxes:"])
+    neovim.wait_for_lines(["for box in boxes"])
     neovim.keys(r"<M-\>")
     neovim.wait_for_ghost("seen_again()")
 
@@ -66,7 +66,7 @@ def test_an_open_menu_keeps_its_keys(neovim: Neovim) -> None:
     neovim.wait_for_ghost(REST)
     neovim.keys(MENU)
     wait_for(lambda: neovim.lua("return vim.fn.pumvisible()") == 1, "the menu")
-    neovim.screenshot(f"menu, {neovim.version}")
+    neovim.screenshot("menu")
     neovim.keys("<C-n>")  # inserts "reduce": the suggestion for "re" is no longer true
     neovim.wait_for_lines([*HEAD.splitlines(), "    reduce"])
     wait_for(lambda: not neovim.ghost(), "the ghost text to go")
@@ -83,7 +83,7 @@ def test_tabs_stay_tabs(start_neovim: Start) -> None:
     neovim.keys("Go")
     neovim.wait_for_lines([*TABS_HEAD.splitlines(), "\t\t"])
     wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
-    neovim.screenshot(f"tabs, {neovim.version}")
+    neovim.screenshot("tabs")
     neovim.keys("<Tab>")
     neovim.wait_for_lines((TABS_HEAD + TABS).splitlines())
 

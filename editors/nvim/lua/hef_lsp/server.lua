@@ -126,7 +126,8 @@ function M.told(status, client_id)
   local before = statuses[client_id]
   statuses[client_id] = status
   if status.state == 'error' and (not before or before.reason ~= status.reason) then
-    vim.notify(('hef-lsp: %s %s %s'):format(status.message, status.reason, status.nextStep), vim.log.levels.WARN)
+    -- One short line: a longer one would make the user press Enter.
+    vim.notify(('hef-lsp: %s See :HefStatus.'):format(status.reason), vim.log.levels.WARN)
   end
   vim.cmd.redrawstatus()
 end
