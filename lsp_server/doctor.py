@@ -19,10 +19,10 @@ from lsp_server.engine import Engine
 from lsp_server.settings import Settings
 
 PACKAGES = ("hef-lsp", "onnxruntime", "onnx", "pygls", "lsprotocol", "tokenizers", "tree-sitter", "watchdog", "numpy")
-# What works without them, and what they are for.
+# What the server does without them, and what to do about it where something should be done.
 OPTIONAL_PACKAGES = {
     "hnswlib": ("search is exact", "Install hnswlib for repositories of more than about 100,000 chunks."),
-    "torch": ("models run on the CPU", "For a GPU: pip install 'hef-lsp[cuda]'."),
+    "torch": ("models run on the CPU (for a GPU: pip install 'hef-lsp[cuda]')", ""),
 }
 FEW_WATCHES = 8_192  # Linux' old default; large repositories have more folders
 ALL_WELL = "Nothing is missing: open a file of this repository in your editor and type."

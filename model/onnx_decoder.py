@@ -36,8 +36,6 @@ class OnnxDecoder:
     `table` holds the embeddings, [vocab, hidden], as they are stored.
     """
 
-    prefill_piece = PREFILL_PIECE
-
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
@@ -45,9 +43,11 @@ class OnnxDecoder:
         config: Qwen2Config,
         capacity: int,
         n_slots: int = 1,
+        prefill_piece: int = PREFILL_PIECE,
     ) -> None:
         self._session, self._table, self._config = session, table, config
         self.capacity = capacity
+        self.prefill_piece = prefill_piece
         self._names = [name for pair in kv_names(config) for name in pair]
         self._outputs = ["logits", *(f"new_{name}" for name in self._names)]
         self._slots = [self._new_cache() for _ in range(n_slots)]

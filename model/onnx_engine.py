@@ -13,13 +13,14 @@ import onnxruntime
 
 from model.adapter_config import AdapterConfig, fuser_tensors, projector_tensors
 from model.checkpoint import Checkpoint, TensorInfo
+from model.decoder import PREFILL_PIECE
 from model.graph_cache import graph_folder
 from model.machine import available_memory, processors
 from model.onnx_adapter import OnnxFuser, OnnxPseudoTokens
 from model.onnx_decoder import OnnxDecoder
 from model.onnx_session import open_session
 from model.quantization import Quantization
-from model.qwen2_config import Qwen2Config
+from model.qwen2_config import Qwen2Config, coder_shapes, n_values
 from model.tensors import reader, stored
 
 GRAPH_VERSION = 1  # changes with what `onnx_build` writes
@@ -31,6 +32,8 @@ _ROWS_UP_TO_HIDDEN = 512
 # more than its share of so little work.
 _ALONE_UP_TO_WEIGHTS = 30_000_000
 _MOST_THREADS = 4  # the machine is an editor's
+# A pass over PREFILL_PIECE rows of a larger network takes half a second, in which no cancel is heard.
+_PIECE_OF_LARGE = 32
 
 _EMBEDDINGS = "model.embed_tokens.weight"
 
@@ -70,7 +73,8 @@ class OnnxEngine:
         with graph_folder(_key("decoder", checkpoint.tensors, str(config), quantization), build) as folder:
             session = open_session(folder / "decoder.onnx", self.threads)
             table = np.load(folder / "embeddings.npy", mmap_mode="r")
-        return OnnxDecoder(session, table, config, capacity, n_slots)
+        piece = PREFILL_PIECE if n_values(coder_shapes(config)) <= _ALONE_UP_TO_WEIGHTS else _PIECE_OF_LARGE
+        return OnnxDecoder(session, table, config, capacity, n_slots, piece)
 
     def fuser(self, folder: Path, config: AdapterConfig) -> OnnxFuser:
         tensors = fuser_tensors(folder, config.fuser)

@@ -35,6 +35,7 @@ class Machine:
     cores: int
     load: float
     python: str
+    onnxruntime: str
     torch: str
     commit: str
 
@@ -45,6 +46,7 @@ def this_machine() -> Machine:
         cores=os.cpu_count() or 0,
         load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
         python=platform.python_version(),
+        onnxruntime=version("onnxruntime"),
         torch=version("torch"),
         commit=_commit(),
     )
@@ -58,7 +60,7 @@ def percentiles(samples: Sequence[float], unit: str = "ms") -> dict[str, float]:
 def heading(machine: Machine) -> str:
     return (
         f"{machine.processor}, {machine.cores} cores, load {machine.load} at the start; "
-        f"Python {machine.python}, torch {machine.torch}, commit {machine.commit}"
+        f"Python {machine.python}, onnxruntime {machine.onnxruntime}, torch {machine.torch}, commit {machine.commit}"
     )
 
 

@@ -98,4 +98,4 @@ def test_rows_are_for_people_and_for_scripts() -> None:
     assert next(iter(table([measurement]))) == "\nkeystroke: shop, 1,500 Python files"
     line = json.loads(json_line(measurement, this_machine()))
     assert line["values"] == values
-    assert line["machine"].keys() == {"processor", "cores", "load", "python", "torch", "commit"}
+    assert line["machine"].keys() == {"processor", "cores", "load", "python", "onnxruntime", "torch", "commit"}

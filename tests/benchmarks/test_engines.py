@@ -48,4 +48,4 @@ def test_what_is_not_installed_is_left_out_by_name(folder: Path, monkeypatch: py
         "llama.cpp q8_0": "left out: gguf is not installed",
     }
     assert rows[engines.OURS].values["line_times_ours"] == 1
-    assert rows["ours, torch float32"].values["token_ms"] > 0
+    assert rows["ours, torch float32"].values["line_ms"] > 0
