@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.editors.conftest import HEAD, Start, scripted_server
-from tests.editors.neovim import PLUGIN, ROOT, Neovim, wait_for
+from tests.editors.neovim import PLUGIN, ROOT, Neovim, version_of, wait_for
 from tests.editors.test_neovim import REST, shown_within_a_second
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -70,14 +70,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("way", [LAZY, PACK, RUNTIME_PATH], ids=["lazy", "pack", "runtimepath"])
 def test_each_way_of_loading_suggests(neovim_program: str, tmp_path: Path, checkout: Path, way: str) -> None:
+    if way is PACK and version_of(neovim_program) < "0.12":
+        pytest.skip("vim.pack came with Neovim 0.12")
     (tmp_path / "folder" / ".git").mkdir(parents=True)
     config = json.dumps(json.dumps({"cmd": scripted_server(tmp_path, {})}))
     init = f"vim.lsp.config('hef_lsp', vim.json.decode({config}))\n" + way.format(checkout=checkout)
     environment = {"HEF_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     neovim = Neovim(neovim_program, tmp_path / "home", init, tmp_path / "folder", environment, plugin=None)
     try:
-        if way is PACK and neovim.version < "0.12":
-            pytest.skip("vim.pack came with Neovim 0.12")
         neovim.edit("loaded.py", HEAD)
         neovim.keys("Gore")
         neovim.wait_for_ghost(REST)
