@@ -34,11 +34,6 @@ class Draft:
 NO_DRAFT = Draft((), (), ())
 
 
-def certain(tokens: Sequence[int]) -> Draft:
-    """One sequence that is certain."""
-    return Draft(tuple(tokens), tuple(range(ROOT, len(tokens) - 1)), (1.0,) * len(tokens))
-
-
 def weighted_trie(sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_rows: int, least: float = 0.0) -> Draft:
     """The likeliest rows of the trie of some token sequences; what several of them begin with adds up.
 

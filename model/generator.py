@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
 
 from model.cache_slots import CacheSlots, Cell
 from model.decoder import Decoder
-from model.drafting import NO_DRAFT, Draft, accepted, certain, tree_behind
+from model.drafting import NO_DRAFT, Draft, accepted, tree_behind
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import TextStream, Vocabulary
 
@@ -50,7 +50,7 @@ class Mixer(Protocol):
         """
 
     def planned(self, context: Sequence[int]) -> Sequence[int]:
-        """What `mix` will let follow `context`, whatever the model says; () where that is open."""
+        """What `mix` lets follow `context` whatever the model says, which needs no pass; () where that is open."""
 
 
 def never() -> bool:
@@ -123,10 +123,10 @@ class Generator:
                 f"{len(prompt)} prompt tokens and {limits.max_tokens} new ones do not fit {self._decoder.capacity}"
             )
         start = self._clock()
-        cells = _cells(prompt)
-        reused = self._slots.resume(cells)
         run = _Run(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before))
-        self._run(prompt, cells, reused, run)
+        self._take_planned(run)
+        if not run.stopped:
+            self._compute(replace(prompt, ids=(*prompt.ids, *run.ids)), run)
         end = self._clock()
         prefilled = end if run.prefilled is None else run.prefilled
         return Generation(
@@ -135,15 +135,17 @@ class Generator:
             stopped=run.stopped or "end",
             forward_passes=run.forward_passes,
             prompt_tokens=len(prompt),
-            reused_tokens=reused,
+            reused_tokens=run.reused,
             prefill_ms=(prefilled - start) * 1e3,
             decode_ms=(end - prefilled) * 1e3,
             drafted=run.drafted,
             accepted=run.accepted,
         )
 
-    def _run(self, prompt: Prompt, cells: Sequence[Cell], done: int, run: _Run) -> None:
-        """Compute the prompt from position `done` on, then tokens. What was computed stays for the next request."""
+    def _compute(self, prompt: Prompt, run: _Run) -> None:
+        """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""
+        cells = _cells(prompt)
+        run.reused = done = self._slots.resume(cells)
         width = self._decoder.prefill_piece
         tail = (len(cells) - done - 1) % width + 1
         n_chain = tail if tail <= DRAFT_CHAIN else 1
@@ -154,21 +156,29 @@ class Generator:
                 return
             piece = slice(first, min(first + width, last))
             self._slots.extend(cells[piece], _vectors(self._decoder, prompt, piece))
-        chain, vectors = cells[last:], _vectors(self._decoder, prompt, slice(last, len(cells)))
+        chain: Sequence[Cell] = cells[last:]
+        vectors = _vectors(self._decoder, prompt, slice(last, len(cells)))
         began = self._clock()
         while not self._interrupted(run):
             self._pass(chain, vectors, draft, run, began)
+            n_computed = len(run.ids) - 1
+            self._take_planned(run)
             if run.stopped:
                 return
             began = self._clock()
-            chain = run.ids[-1:]
-            vectors = self._decoder.embed(run.ids[-1:])
-            draft = self._draft(1, self._slots.room - 1, run)
+            chain = run.ids[n_computed:]
+            vectors = self._decoder.embed(run.ids[n_computed:])
+            draft = self._draft(len(chain), self._slots.room - len(chain), run)
+
+    def _take_planned(self, run: _Run) -> None:
+        """Write what needs no pass."""
+        while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
+            for token in planned:
+                if not run.takes(token, self._stop_ids):
+                    return
 
     def _draft(self, n_chain: int, room: int, run: _Run) -> Draft:
         """What may come behind the context, at most as many rows as there is `room` for in the cache."""
-        if planned := run.mixer.planned(run.context) if run.mixer else ():
-            return certain(planned).first(max(0, room))
         if run.drafter is None:
             return NO_DRAFT
         begin = run.limits.begin if not run.ids else ""
@@ -235,6 +245,7 @@ class _Run:
     forward_passes: int = 0
     drafted: int = 0
     accepted: int = 0
+    reused: int = 0  # positions of the prompt that were in the cache
     prefilled: float | None = None  # when the first choice could be made
 
     def count(self, draft: Draft, now: float) -> None:

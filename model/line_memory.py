@@ -45,8 +45,8 @@ class Remembered:
     tokens: Tokens | None
     vocabulary: Vocabulary
 
-    def propose(self, wanted: LineRequest, log_probabilities: np.ndarray) -> Proposals | None:
-        """Lines for a cursor, None where there are none; `log_probabilities`: the coder's, float [vocab]."""
+    def propose(self, wanted: LineRequest) -> Proposals | None:
+        """Lines for a cursor, None where there are none."""
         cursor = wanted.cursor
         if cursor.rest.strip(_CLOSERS):
             return None  # what would be written is no line's end
@@ -56,8 +56,7 @@ class Remembered:
         columns = [cursor.column_above + candidate.seen.step for candidate in found]
         texts = [_indented(cursor, c.text, column) for c, column in zip(found, columns, strict=True)]
         ids = [tuple(self.vocabulary.encode(f"{wanted.begin}{text}\n")) for text in texts]
-        table = features(cursor, found, [line[0] for line in ids], log_probabilities)
-        return Proposals(bool(cursor.start.strip()), tuple(texts), tuple(ids), table)
+        return Proposals(bool(cursor.start.strip()), tuple(texts), tuple(ids), features(cursor, found))
 
     def _places(self, wanted: LineRequest) -> Iterator[LinePlace]:
         cursor = wanted.cursor

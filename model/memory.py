@@ -86,6 +86,15 @@ def remembering(model: LoadedModel, settings: MemorySettings) -> Mixing:
     return Memory(model.memory, model.vocabulary).mixer
 
 
+@dataclass(frozen=True)
+class _Ranked:
+    """The best line at a place, its chance to be right, and the least one with which it is written."""
+
+    ids: tuple[int, ...]
+    chance: float
+    sure: float
+
+
 class Remembering:
     """`Mixer` of one request."""
 
@@ -97,13 +106,17 @@ class Remembering:
         self._prefix, self._begin = at_token_boundary(request.prefix)
         self._stores = Remembered(request.lines, request.tokens, vocabulary)
         self._document: np.ndarray | None = None
-        self._plans: dict[tuple[int, ...], tuple[int, ...]] = {}  # ids written up to a line -> ids of the line
+        # By the ids written up to a line: the best line there is, and the ids of the one that was decided on.
+        self._ranked: dict[tuple[int, ...], _Ranked] = {}
+        self._plans: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
         """See `Mixer`: the next token of a line that was decided on, else the mixture's log probabilities."""
         written = tuple(context[self._n_before :])
-        if written not in self._plans and len(self._line_start(written)) == len(written):
-            self._plans[written] = self._decide(context, written, logits)
+        if not self.planned(context) and self._line_start(written) == written:
+            # Where the coder would write nothing, a line must be likelier than not.
+            ends = int(logits.argmax()) in self._vocabulary.fim.stops
+            self._plans[written] = () if ends else self._decide(context, written, certain=False)
         if planned := self.planned(context):
             scores = np.full(len(logits), _IMPOSSIBLE, np.float32)
             scores[planned[0]] = 0.0
@@ -115,9 +128,12 @@ class Remembering:
         return np.log(mixed(coder, own, other, weights) + _LEAST)
 
     def planned(self, context: Sequence[int]) -> tuple[int, ...]:
-        """See `Mixer`: what is left of the line that was decided on."""
+        """See `Mixer`: what is left of the line that was decided on, or a line that is likelier than not to be right
+        whatever the coder says."""
         written = tuple(context[self._n_before :])
         begin = self._line_start(written)
+        if begin == written and begin not in self._plans:
+            self._plans[begin] = self._decide(context, written, certain=True)
         plan, done = self._plans.get(begin, ()), written[len(begin) :]
         return plan[len(done) :] if plan[: len(done)] == done else ()
 
@@ -128,25 +144,27 @@ class Remembering:
                 return written[:n]
         return ()
 
-    def _decide(self, context: Sequence[int], written: tuple[int, ...], logits: np.ndarray) -> tuple[int, ...]:
+    def _decide(self, context: Sequence[int], written: tuple[int, ...], *, certain: bool) -> tuple[int, ...]:
         """Ids of the line to write behind `context`, () to leave it to the mixture."""
-        proposals = self.propose(context, written, logits)
+        if written not in self._ranked:
+            self._ranked[written] = self._best(self.propose(context, written))
+        best = self._ranked[written]
+        return best.ids if best.chance >= (max(best.sure, _LIKELY) if certain else best.sure) else ()
+
+    def _best(self, proposals: Proposals | None) -> _Ranked:
         if proposals is None:
-            return ()
+            return _Ranked((), 0.0, 1.0)
         chances = self._weights.forest.predict(proposals.table)
         best = int(chances.argmax())
         sure = self._weights.sure_inside if proposals.inside else self._weights.sure
-        if int(logits.argmax()) in self._vocabulary.fim.stops:
-            sure = max(sure, _LIKELY)  # the coder would write nothing here
-        return proposals.ids[best] if chances[best] >= sure else ()
+        return _Ranked(proposals.ids[best], float(chances[best]), sure)
 
-    def propose(self, context: Sequence[int], written: tuple[int, ...], logits: np.ndarray) -> Proposals | None:
+    def propose(self, context: Sequence[int], written: tuple[int, ...]) -> Proposals | None:
         """Lines that may come behind `context`, of which `written` is new."""
         text = b"".join(self._vocabulary.token_bytes(token) for token in written).decode("utf-8", "ignore")
         prefix = self._prefix + text if written else self._request.prefix
         cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
-        wanted = LineRequest(cursor, context[-_CONTEXT:], "" if written else self._begin)
-        return self._stores.propose(wanted, np.log(probabilities(logits) + _LEAST))
+        return self._stores.propose(LineRequest(cursor, context[-_CONTEXT:], "" if written else self._begin))
 
     def evidence(self, context: Sequence[int]) -> tuple[Evidence, Evidence]:
         """What followed the end of `context` in the document, and elsewhere in the repository."""

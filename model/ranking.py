@@ -46,9 +46,6 @@ FEATURES = (
     "n_near",
     "n_candidates",
     "best_score",
-    "first_token",
-    "top_token",
-    "entropy",
 )
 
 
@@ -82,23 +79,16 @@ class Forest:
         return np.asarray(1.0 / (1.0 + np.exp(-scores)))
 
 
-def features(cursor: Cursor, found: Sequence[Candidate], first_tokens: Sequence[int], coder: np.ndarray) -> np.ndarray:
-    """float [candidates, FEATURES]. `first_tokens`: each candidate's; `coder`: log probabilities at the cursor."""
+def features(cursor: Cursor, found: Sequence[Candidate]) -> np.ndarray:
+    """float [candidates, FEATURES].
+
+    What the coder thinks of a line is not among them: its log-probabilities, of the first token or of all, made the
+    ranking no better (model/LOG.md), and without them a line can be decided on before the coder is asked.
+    """
     surroundings = _Surroundings(cursor)
     scores = np.array([candidate.score for candidate in found])
     best = scores.max(initial=0.0)
-    chances = np.exp(coder)
-    at_cursor = (float(coder.max()), float(-(chances * np.maximum(coder, -30)).sum()))
-    rows = [
-        [
-            *surroundings.describe(candidate),
-            len(found),
-            best,
-            float(np.maximum(coder[token], -30)),
-            *at_cursor,
-        ]
-        for candidate, token in zip(found, first_tokens, strict=True)
-    ]
+    rows = [[*surroundings.describe(candidate), len(found), best] for candidate in found]
     table = np.array(rows, dtype=np.float64).reshape(len(found), len(FEATURES))
     table[:, FEATURES.index("behind_best")] = best - scores
     table[:, FEATURES.index("rank")] = (scores[None, :] > scores[:, None]).sum(axis=1)

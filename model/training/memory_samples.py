@@ -32,7 +32,7 @@ _UNFITTED = MemoryWeights(
 @dataclass(frozen=True, eq=False)
 class Step:
     """One token of a target. `chances`: float [k, 3] of coder, document and repository for the tokens that may be the
-    likeliest, the right one first."""
+    likeliest, the right one first (several that write the same, summed)."""
 
     features: np.ndarray
     chances: np.ndarray
@@ -82,6 +82,7 @@ class Collector:
         self._memory = Memory(_UNFITTED, model.vocabulary)
         self._lines, self._tokens = LineIndex(), SuffixIndex()
         self._lines.update(texts)
+        self._line_ends = _line_ends(model)
         encode = model.vocabulary.encode
         self._tokens.update({path: np.array(encode(text), np.int32) for path, text in texts.items()})
 
@@ -92,12 +93,20 @@ class Collector:
         target = self._model.vocabulary.encode(f"{begin}{line}\n")
         prompt, logits = self._logits(prefix, cut.suffix, target)
         remembering = self._memory.mixer(request, prompt)
-        proposals = remembering.propose(prompt.before, (), logits[0])
+        proposals = remembering.propose(prompt.before, ())
         table = np.zeros((0, len(FEATURES))) if proposals is None else proposals.table
         texts = () if proposals is None else proposals.texts
         right = np.array([text.strip() == line.strip() for text in texts], bool)
-        steps = tuple(_steps(remembering, prompt.before, target, logits))
+        steps = tuple(
+            _step(remembering, [*prompt.before, *target[:n]], logits[n], self._right_tokens(token), first=n == 0)
+            for n, token in enumerate(target)
+        )
         return MemorySample(name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
+
+    def _right_tokens(self, token: int) -> list[int]:
+        """Those that write the same; blank lines behind a line's end may differ."""
+        text = self._model.vocabulary.token_bytes(token)
+        return self._line_ends[text.rstrip()] if b"\n" in text else [token]
 
     def _logits(self, prefix: str, suffix: str, target: Sequence[int]) -> tuple[Prompt, np.ndarray]:
         """The prompt without context, and the coder's logits behind it and behind each but the last of `target`."""
@@ -110,17 +119,27 @@ class Collector:
         return prompt, decoder.extend(decoder.embed([*prompt.ids[-1:], *target[:-1]]), all_rows=True)
 
 
-def _steps(
-    remembering: Remembering, before: Sequence[int], target: Sequence[int], logits: np.ndarray
-) -> Iterator[Step]:
-    for n, token in enumerate(target):
-        context = [*before, *target[:n]]
-        coder = probabilities(logits[n])
-        own, other = remembering.evidence(context)
-        likely = np.argpartition(-coder, _COMPARED)[:_COMPARED]
-        tokens = [token, *({*likely.tolist(), *own.tokens.tolist(), *other.tokens.tolist()} - {token})]
-        chances = np.stack([coder[tokens], own.of(tokens), other.of(tokens)], axis=1)
-        yield Step(gate_features(own, other, coder, first=n == 0), chances.astype(np.float32))
+def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
+    """Tokens with a line's end by what stands before it."""
+    found: dict[bytes, list[int]] = {}
+    for token in range(model.decoder.vocab_size):
+        text = model.vocabulary.token_bytes(token)
+        if b"\n" in text:
+            found.setdefault(text.rstrip(), []).append(token)
+    return found
+
+
+def _step(
+    remembering: Remembering, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool
+) -> Step:
+    coder = probabilities(logits)
+    own, other = remembering.evidence(context)
+    likely = np.argpartition(-coder, _COMPARED)[:_COMPARED]
+    others = list({*likely.tolist(), *own.tokens.tolist(), *other.tokens.tolist()}.difference(right))
+    tokens = [*right, *others]
+    chances = np.stack([coder[tokens], own.of(tokens), other.of(tokens)], axis=1)
+    summed = np.concatenate([chances[: len(right)].sum(axis=0, keepdims=True), chances[len(right) :]])
+    return Step(gate_features(own, other, coder, first=first), summed.astype(np.float32))
 
 
 def save_samples(samples: Sequence[MemorySample], file: Path) -> None:

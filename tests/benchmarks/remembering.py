@@ -1,7 +1,6 @@
 """What memory costs beside the coder: proposals at a cursor and one token's mixture, on folders of different size.
 
-Both must not grow with the repository (DESIGN 8). The coder's scores are random, so what is proposed is not to be
-judged here; the completion itself is timed by `completion`.
+Both must not grow with the repository (DESIGN 8). The completion itself is timed by `completion`.
 """
 
 from __future__ import annotations
@@ -29,24 +28,23 @@ N_CURSORS = 60
 def looked_up(subject: Subject, model: LoadedModel) -> Iterator[Measurement]:
     """One row each for a cursor at the start of its line and inside it."""
     memory = Memory(model.memory or _any_weights(), model.vocabulary)
-    draw = np.random.default_rng(0)
     with closing(Index.open(subject.root, None, subject.cache / "memory", tokenizer=model.vocabulary)) as index:
         index.update()
         for case, inside in (("start of a line", False), ("inside a line", True)):
             times: list[tuple[float, float]] = []
             for cursor in cursors(subject, N_CURSORS):
                 remembering, before = _at(cursor, memory, model, index, inside)
-                times.append(_timed(remembering, before, draw.normal(size=model.decoder.vocab_size)))
+                times.append(_timed(remembering, before))
             proposals, mixture = zip(*times, strict=True)
             values = {f"proposals_{name}": n for name, n in percentiles(proposals).items()}
             values |= {f"mixture_{name}": n for name, n in percentiles(mixture).items()}
             yield Measurement("memory", subject.name, len(subject.files), case, values, "the same at every size")
 
 
-def _timed(remembering: Remembering, before: tuple[int, ...], logits: np.ndarray) -> tuple[float, float]:
+def _timed(remembering: Remembering, before: tuple[int, ...]) -> tuple[float, float]:
     """Milliseconds of the proposals at a cursor, and of what the mixture of one token looks up."""
     start = time.perf_counter()
-    remembering.propose(before, (), logits)
+    remembering.propose(before, ())
     proposed = time.perf_counter()
     remembering.evidence(before)
     return (proposed - start) * 1e3, (time.perf_counter() - proposed) * 1e3

@@ -24,9 +24,10 @@ LINE = "        return self.first + second"
 N_GATE = len(gate_features(NOTHING, NOTHING, np.ones(3) / 3, first=True))
 
 
-def weights(sure: float = 0.5, *, coder: float = 50.0) -> MemoryWeights:
-    """Sure of lines behind the same line; `coder`: how much its share outweighs the others, in logits."""
-    behind_same = Forest(np.array([[FEATURES.index("same_before")]]), np.array([[0.5]]), np.array([[-9.0, 9.0]]), 0.0)
+def weights(sure: float = 0.5, *, chance: float = 0.999, coder: float = 50.0) -> MemoryWeights:
+    """Lines behind the same line have this chance; `coder`: how much its share outweighs the others, in logits."""
+    values = np.array([[-9.0, np.log(chance / (1 - chance))]])
+    behind_same = Forest(np.array([[FEATURES.index("same_before")]]), np.array([[0.5]]), values, 0.0)
     gate = np.zeros((3, N_GATE))
     gate[0, 0] = coder
     return MemoryWeights(gate, behind_same, sure, sure)
@@ -63,8 +64,16 @@ def test_the_line_that_the_repository_has_is_written_exactly(tiny_model: LoadedM
     assert complete(tiny_model, weights()).text == f"{LINE}\n"
 
 
-def test_a_line_that_was_decided_on_takes_two_passes_even_without_drafts(tiny_model: LoadedModel) -> None:
-    assert complete(tiny_model, weights(), drafts=False).forward_passes == 2
+@pytest.mark.parametrize("drafts", [True, False])
+def test_a_line_that_is_likelier_than_not_takes_no_pass(tiny_model: LoadedModel, drafts: bool) -> None:
+    assert complete(tiny_model, weights(), drafts=drafts).forward_passes == 0
+
+
+def test_a_less_likely_line_takes_the_pass_that_asks_the_coder(tiny_model: LoadedModel) -> None:
+    unsure = weights(0.3, chance=0.4)
+
+    assert complete(tiny_model, unsure, drafts=False).text == f"{LINE}\n"
+    assert complete(tiny_model, unsure, drafts=False).forward_passes == 1
 
 
 @pytest.mark.parametrize(
@@ -96,10 +105,10 @@ def test_switched_off_it_is_nothing(tiny_model: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize("coder", [50.0, 0.0, -50.0])
-@pytest.mark.parametrize("sure", [0.5, 1.1])
+@pytest.mark.parametrize(("sure", "chance"), [(0.5, 0.999), (0.3, 0.4), (1.1, 0.999)])
 @pytest.mark.parametrize("prefix", [PREFIX, f"{PREFIX}        return self.f"])
-def test_drafts_change_nothing(tiny_model: LoadedModel, coder: float, sure: float, prefix: str) -> None:
-    memory = weights(sure, coder=coder)
+def test_drafts_change_nothing(tiny_model: LoadedModel, coder: float, sure: float, chance: float, prefix: str) -> None:
+    memory = weights(sure, chance=chance, coder=coder)
     plain = complete(tiny_model, memory, prefix, drafts=False, lines=4)
 
     assert complete(tiny_model, memory, prefix, lines=4).text == plain.text
@@ -130,4 +139,4 @@ def test_weights_survive_their_file(tmp_path: Path) -> None:
     assert loaded is not None
     assert (loaded.sure, loaded.gate.tolist()) == (0.25, weights().gate.tolist())
     table = np.eye(len(FEATURES))
-    assert loaded.forest.predict(table).tolist() == weights().forest.predict(table).tolist()
+    assert loaded.forest.predict(table) == pytest.approx(weights().forest.predict(table), abs=1e-4)
