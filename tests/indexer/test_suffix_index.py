@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.suffix_index import MAX_CONTEXT, Match, SuffixIndex
@@ -53,11 +53,13 @@ def check(index: SuffixIndex, files: Files, context: Sequence[int]) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(paths, tokens), tokens)
 def test_it_finds_what_a_scan_finds(files: Files, context: list[int]) -> None:
     check(index_of(files), files, context)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(paths, st.none() | tokens), max_size=12), tokens)
 def test_after_any_changes_it_finds_what_a_fresh_one_finds(
     changes: list[tuple[str, list[int] | None]], context: list[int]
@@ -71,6 +73,7 @@ def test_after_any_changes_it_finds_what_a_fresh_one_finds(
     check(index, files, context)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(paths, tokens), tokens, paths)
 def test_a_path_can_be_left_out(files: Files, context: list[int], hidden: str) -> None:
     rest = {path: ids for path, ids in files.items() if path != hidden}

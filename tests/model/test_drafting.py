@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.drafting import NO_DRAFT, ROOT, Draft, accepted, n_worthwhile, tree_behind, weighted_trie
@@ -21,6 +21,7 @@ def paths(draft: Draft) -> list[tuple[int, ...]]:
     return found
 
 
+@settings(deadline=None)
 @given(sequences, st.integers(1, 80))
 def test_the_trie_has_the_heaviest_beginnings(rows: list[list[int]], n_rows: int) -> None:
     counts = Counter(tuple(row[: n + 1]) for row in rows for n in range(len(row)))
@@ -30,6 +31,7 @@ def test_the_trie_has_the_heaviest_beginnings(rows: list[list[int]], n_rows: int
     assert list(draft.chances) == sorted(counts.values(), reverse=True)[:n_rows]
 
 
+@settings(deadline=None)
 @given(sequences, st.integers(0, 80))
 def test_every_beginning_of_a_draft_is_a_tree(rows: list[list[int]], n: int) -> None:
     draft = weighted_trie([(row, [0.5**depth for depth in range(len(row))]) for row in rows], 64).first(n)
@@ -41,6 +43,7 @@ def test_a_sequence_ends_with_its_padding() -> None:
     assert weighted_trie([([5, 6, -1, 7], [1.0, 0.5, 0.25, 0.1])], 64) == Draft((5, 6), (ROOT, 0), (1.0, 0.5))
 
 
+@settings(deadline=None)
 @given(sequences, st.lists(st.integers(0, 3), max_size=7))
 def test_accepted_is_the_longest_path_that_agrees(rows: list[list[int]], greedy: list[int]) -> None:
     draft = weighted_trie([(row, [1.0] * len(row)) for row in rows], 64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.token_stores import LIMIT, LONGEST, WIDTH, DocumentTokens, Scanned, SessionTokens, scan
@@ -31,12 +31,14 @@ def slow_scan(ids: Sequence[int], context: Sequence[int]) -> tuple[int, list[lis
     return 0, []
 
 
+@settings(deadline=None)
 @given(tokens, contexts)
 def test_a_scan_finds_the_longest_end_and_what_followed_it(ids: list[int], context: list[int]) -> None:
     found = scan(np.array(ids, np.int32), context)
     assert (found.length, rows_of(found)) == slow_scan(ids, context)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=20), st.lists(st.integers(0, 3), max_size=20), contexts)
 def test_a_document_is_both_sides_and_what_was_written_so_far(
     before: list[int], after: list[int], written: list[int]
