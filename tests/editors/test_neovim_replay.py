@@ -95,8 +95,8 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
             pair.press(key)
         known = replay.answers(neovim)
         assert [frame for frame in frames.seen if not any(map(frame.agrees, known))] == []
-        assert pair.n_accepted > N_KEYS / 15
-        assert len(frames.seen) > N_KEYS / 4
+        assert pair.n_accepted > 5
+        assert len(frames.seen) > 40
         assert neovim.lua("return vim.v.errmsg") == ""
         assert neovim.logged_errors() == []
     finally:

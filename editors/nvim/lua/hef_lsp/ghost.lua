@@ -33,7 +33,8 @@ end
 local function stop_asking(bufnr)
   local buffer = buffers[bufnr]
   buffer.timer:stop()
-  if buffer.request_id and not buffer.client:is_stopped() then
+  local is_pending = buffer.request_id and buffer.client.requests[buffer.request_id]
+  if is_pending and not buffer.client:is_stopped() then
     buffer.client:cancel_request(buffer.request_id)
   end
   buffer.request_id = nil
