@@ -16,7 +16,7 @@ import numpy as np
 
 from indexer.suffix_index import SuffixIndex
 
-_LONGEST = 4  # neighboring lines that a look-up compares
+_LONGEST = 12  # neighboring lines that a look-up compares
 
 
 @dataclass(frozen=True)

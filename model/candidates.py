@@ -17,7 +17,7 @@ from model.adaptation import renaming
 from model.cursor import Cursor, LinePlace, Lines
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_COMPARED = 8  # neighboring lines that are compared for equality
+_COMPARED = 64  # neighboring lines that are compared for equality
 _LINES_BEFORE, _LINES_AFTER, _FADE = 4, 3, 0.6  # that are compared word by word, and what each further one counts
 _OWN_LINES = 1_500  # of the document, the nearest
 _CLOSE = 64  # places that are compared word by word
@@ -61,7 +61,7 @@ class Likeness:
 
     @property
     def score(self) -> float:
-        return min(self.same_before, 4) + min(self.same_after, 4) + 2 * (self.like_before + self.like_after)
+        return _weight(self.same_before) + _weight(self.same_after) + 2 * (self.like_before + self.like_after)
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,11 @@ def candidates(cursor: Cursor, places: Iterable[LinePlace], limit: int) -> list[
     found = _pooled(close, Counter(one.text for one in seen), Counter(one.text for one in seen if one.distance >= 0))
     adapted = [] if cursor.start.strip() else _adapted(cursor, close[:_ADAPTED_PLACES], {c.text for c in found})
     return [*found[:limit], *adapted[:_MAX_ADAPTED]]
+
+
+def _weight(n_same: int) -> float:
+    """The first few equal lines say most."""
+    return n_same if n_same <= 4 else 4 + math.log2(n_same / 4)
 
 
 def _score(likeness: Likeness, seen: Seen) -> float:

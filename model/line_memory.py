@@ -15,6 +15,7 @@ from model.vocabulary import Vocabulary
 
 _CANDIDATES = 24
 _CONTINUATIONS, _LINE_TOKENS = 48, 24  # of the words before a cursor inside a line, and tokens of each
+_NEIGHBORS = 12  # lines on either side that are looked up
 _CLOSERS = " \t)]}\"'`;:,"
 
 
@@ -61,7 +62,9 @@ class Remembered:
     def _places(self, wanted: LineRequest) -> Iterator[LinePlace]:
         cursor = wanted.cursor
         if self.lines:
-            yield from self.lines.between(cursor.before.texts[-8:], cursor.after.texts[:8], without=cursor.path)
+            yield from self.lines.between(
+                cursor.before.texts[-_NEIGHBORS:], cursor.after.texts[:_NEIGHBORS], without=cursor.path
+            )
         if self.tokens and cursor.start.strip():
             yield from _continued(wanted, self.tokens, self.vocabulary)
 
