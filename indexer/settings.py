@@ -47,7 +47,7 @@ class IndexSettings:
     )
     mirror_chars: int = _setting(
         24_000_000,
-        "Most characters of code that are kept in memory as tokens, at 3 bytes each, to draft completions from.",
+        "Most characters of code that are kept in memory, as tokens and lines at 6 bytes each, to complete from.",
         min=0,
         max=1_000_000_000,
     )
