@@ -12,14 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.editors.conftest import scripted_server
 from tests.editors.vscode.workbench import HERE, ROOT, Workbench, build_extension, find_installation
 
-SCRIPTED_SERVER = ROOT / "tests" / "servers" / "scripted_server.py"
 EMBEDDED_SERVER = [sys.executable, "-m", "lsp_server"]
-HEAD = "from shapes import area\n\n\ndef double(width, height):\n"
-LINE = "    return area(width, height) * 2\n"
-BLOCK = "    first = area(width, height)\n    second = first * 2\n    return second\n"
-BLOCK_HEAD = "# block\n" + HEAD
 
 
 @dataclass(frozen=True)
@@ -113,17 +109,3 @@ def new_program(home: Path, server: list[str], name: str = "server") -> Path:
     program.write_text("\n".join(["#!/bin/sh", *exports, doctor, serve, ""]), encoding="utf-8")
     program.chmod(0o755)
     return program
-
-
-def scripted_server(home: Path, changes: dict[str, Any]) -> list[str]:
-    script = {
-        "targets": [HEAD + LINE, BLOCK_HEAD + BLOCK],
-        "otherwise": "",
-        "token_seconds": 0.001,
-        "load_seconds": 0.0,
-        "load_error": "",
-        "calls": str(home / "calls.jsonl"),
-    }
-    file = home / "script.json"
-    file.write_text(json.dumps(script | changes), encoding="utf-8")
-    return [sys.executable, str(SCRIPTED_SERVER), str(file)]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.vscode.conftest import HEAD, LINE, Session, Start, new_repository
-from tests.editors.vscode.workbench import EXTENSION, wait_for
+from tests.editors.conftest import HEAD, LINE
+from tests.editors.neovim import wait_for
+from tests.editors.vscode.conftest import Session, Start, new_repository
+from tests.editors.vscode.workbench import EXTENSION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from model.checkpoint import EMBEDDED_FOLDER
+from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import EMBEDDED_SERVER, Start
-from tests.editors.vscode.workbench import CURSOR, ROOT, wait_for
+from tests.editors.vscode.workbench import CURSOR, ROOT
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from model.checkpoint import EMBEDDED_FOLDER
+from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import EMBEDDED_SERVER, Session, Start
 from tests.editors.vscode.transcript import Shown, suggestions
-from tests.editors.vscode.workbench import Workbench, wait_for
+from tests.editors.vscode.workbench import Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(550)]
 

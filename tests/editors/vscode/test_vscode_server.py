@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.vscode.conftest import HEAD, LINE, Start, new_program, scripted_server
-from tests.editors.vscode.workbench import HERE, wait_for
+from tests.editors.conftest import HEAD, LINE, scripted_server
+from tests.editors.neovim import wait_for
+from tests.editors.vscode.conftest import Start, new_program
+from tests.editors.vscode.workbench import HERE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.editors.vscode.conftest import BLOCK, BLOCK_HEAD, HEAD, LINE, Session, Start
-from tests.editors.vscode.workbench import CURSOR, wait_for
+from tests.editors.conftest import BLOCK, BLOCK_HEAD, HEAD, LINE
+from tests.editors.neovim import wait_for
+from tests.editors.vscode.conftest import Session, Start
+from tests.editors.vscode.workbench import CURSOR
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

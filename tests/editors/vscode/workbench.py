@@ -1,7 +1,7 @@
 """A real VS Code (the workbench and extension host of code-server) in a real Chromium: keys in, what is seen out.
 
-Two doors lead into it. The browser's takes keys and gives what a person would see; the extension host's, `api`, runs
-JavaScript with the whole `vscode` API at hand (probe/probe.js).
+The browser's door takes keys and gives what a person would see; the extension host's, `api`, runs JavaScript with the
+whole `vscode` API at hand (probe/probe.js).
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
+
+from tests.editors.neovim import WAIT_SECONDS, wait_for
 
 ROOT = Path(__file__).absolute().parents[3]
 HERE = Path(__file__).absolute().parent
@@ -24,11 +26,8 @@ EXTENSION = ROOT / "editors" / "vscode"
 SCREENSHOTS = ROOT / "tests" / "editors" / "screenshots"
 CURSOR = "‸"
 REST_SECONDS = 0.4  # what moves on the screen has come to rest by then
-WAIT_SECONDS = 60.0  # a loaded machine starts a server in many seconds
 
-Value = TypeVar("Value")
-
-# What no test is about: suggestions by others, dialogs, the network, and what would move in a screenshot.
+# What no test is about: suggestions by others, the network, and what would move in a screenshot.
 QUIET = {
     "chat.disableAIFeatures": True,
     "editor.cursorBlinking": "solid",
@@ -52,7 +51,7 @@ GHOST = """(() => {
 
 def find_installation() -> Path | None:
     """Where tests/editors/install_vscode.sh has put things: HEF_VSCODE, else .editors/vscode; None when nowhere."""
-    prefix = Path(os.environ.get("HEF_VSCODE") or ROOT / ".editors" / "vscode")
+    prefix = Path(os.environ.get("HEF_VSCODE") or ROOT / ".editors/vscode")
     return prefix if (prefix / "installed").is_file() and shutil.which("chromium") else None
 
 
@@ -204,8 +203,8 @@ class Workbench:
         return self.notifications()[0]
 
     def clear_notifications(self) -> None:
-        self.command("notifications.clearAll")
-        self.command("workbench.action.focusActiveEditorGroup")
+        for command in ("notifications.clearAll", "workbench.action.focusActiveEditorGroup"):
+            self.command(command)
 
     def language_status(self) -> str:
         """What the status bar says beside the language's name."""
@@ -291,12 +290,3 @@ def free_port() -> int:
 def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(ask: Callable[[], Value], what: str, explain: Callable[[], str] = lambda: "") -> Value:
-    """Ask until the answer is true. Raises AssertionError after WAIT_SECONDS."""
-    end = time.monotonic() + WAIT_SECONDS
-    while not (answer := ask()):
-        assert time.monotonic() < end, f"waited in vain for {what}; {explain()}"
-        time.sleep(0.05)
-    return answer
