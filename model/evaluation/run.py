@@ -52,7 +52,6 @@ def contestants(
     modes: Mapping[str, Mode], model: LoadedModel, options: Options, settings: Sequence[str]
 ) -> list[Contestant]:
     """`settings`: what changed `options` from the defaults, NAME=VALUE."""
-    name = f"{model.name} {model.fingerprint[:12]} {model.device} {model.dtype}"
     embedders = {mode.embedder for mode in modes.values() if mode.reads_index}
     models = {embedder: with_embedder(model, embedder) for embedder in sorted(embedders)}
     without_fuser = replace(model, encoder=None)
@@ -61,10 +60,16 @@ def contestants(
             mode,
             models[mode.embedder] if mode.reads_index else without_fuser,
             override(options, mode.settings),
-            System(mode_name, name, tuple(sorted(settings))),
+            System(mode_name, _name(model, override(options, mode.settings)), tuple(sorted(settings))),
         )
         for mode_name, mode in modes.items()
     ]
+
+
+def _name(model: LoadedModel, options: Options) -> str:
+    remembers = model.memory is not None and options.memory.enabled
+    parts = [model.name, model.fingerprint[:12], model.device, model.dtype]
+    return " ".join([*parts, "with memory"] if remembers else parts)
 
 
 def evaluate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -111,15 +111,11 @@ def table(summaries: Sequence[Summary]) -> str:
 
 
 def _labels(systems: Sequence[System]) -> dict[System, str]:
-    """A system's mode, and what tells it from others: its settings and its model, where there are several."""
+    """A system's mode, and what tells it from others: its settings, and its model where that is not enough."""
     tell_settings = len({system.settings for system in systems}) > 1
-    tell_model = len({system.model for system in systems}) > 1
-
-    def label(system: System) -> str:
-        model = [f"({system.model})"] if tell_model else []
-        return " ".join([system.mode, *(system.settings if tell_settings else ()), *model])
-
-    return {system: label(system) for system in systems}
+    names = {system: " ".join([system.mode, *(system.settings if tell_settings else ())]) for system in systems}
+    counts = Counter(names.values())
+    return {system: name if counts[name] == 1 else f"{name} ({system.model})" for system, name in names.items()}
 
 
 def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
