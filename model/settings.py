@@ -143,7 +143,7 @@ class MemorySettings:
     enabled: bool = field(
         default=True,
         metadata={
-            "help": "Take exact names and whole lines from the document and the repository where that is likelier to be "
-            "right than what the model would write. Only for models that this was measured with."
+            "help": "Take exact names and whole lines from the document and the repository where that is likelier to "
+            "be right than what the model would write. Only for models that this was measured with."
         },
     )
