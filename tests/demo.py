@@ -61,7 +61,7 @@ class Shown:
 SCENES = (
     Scene("lsp_server/commands.py", "    rule = stop_rule("),
     Scene("model/evaluation/cli.py", "        model = load_from"),
-    Scene("model/generator.py", "        reused = self."),
+    Scene("model/generator.py", "        run.reused = done = self."),
     Scene("model/evaluation/repository.py", "return self.index.search("),
 )
 
