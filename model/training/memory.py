@@ -23,7 +23,7 @@ from model.training.boosting import fit_forest
 from model.training.memory_samples import Collector, MemorySample, cursors, load_samples, read_repository, save_samples
 from model.weights import load_model
 
-_FOLDS = 4  # of repositories
+_FOLDS = 4
 _GATE_STEPS, _GATE_RATE, _GATE_DECAY = 300, 0.5, 1e-3
 _SURE = np.arange(0.0, 1.01, 0.02)
 
@@ -37,8 +37,7 @@ class MemoryConfig:
     samples: Path
     out: Path
     coder: str = "embedded"
-    per_repository: int = 60  # cursors at which the coder is asked
-    more_per_repository: int = 500  # and others, for the ranker, which does without it: a hundredth of the time
+    per_repository: int = 60
     seed: int = 1
 
 
@@ -63,15 +62,16 @@ class Outcome:
 
 def run(config: MemoryConfig) -> None:
     samples = collect(config)
-    asked = [sample for sample in samples if sample.steps]
-    outcome = left_out(samples)
-    inside = np.array([sample.inside for sample in asked])
+    folds = [sample.repository for sample in samples]
+    names = sorted(set(folds))
+    outcome = left_out(samples, [names.index(name) % _FOLDS for name in folds])
+    inside = np.array([sample.inside for sample in samples])
     sure, sure_inside = outcome.bound(~inside), outcome.bound(inside)
     config.out.mkdir(parents=True, exist_ok=True)
-    MemoryWeights(fit_gate(asked), fit_ranker(samples), sure, sure_inside).save(config.out)
+    MemoryWeights(fit_gate(samples), fit_ranker(samples), sure, sure_inside).save(config.out)
     if (config.out / CHECKSUMS).exists():
         write_checksums(config.out)
-    print(report(asked, outcome, np.where(inside, sure_inside, sure)))
+    print(report(samples, outcome, np.where(inside, sure_inside, sure)))
 
 
 def collect(config: MemoryConfig) -> list[MemorySample]:
@@ -84,32 +84,25 @@ def collect(config: MemoryConfig) -> list[MemorySample]:
             model = model or load_model(config.coder)
             texts = read_repository(folder)
             collector = Collector(texts, model)
-            rng = random.Random(f"{config.seed} {folder.name}")
-            places = cursors(texts, config.per_repository + config.more_per_repository, rng)
-            made = [
-                collector.sample(folder.name, path, cut, ask_coder=n < config.per_repository)
-                for n, (path, cut) in enumerate(places)
-            ]
+            places = cursors(texts, config.per_repository, random.Random(f"{config.seed} {folder.name}"))
             config.samples.mkdir(parents=True, exist_ok=True)
             beside = file.with_suffix(".tmp.npz")
-            save_samples(made, beside)
+            save_samples([collector.sample(folder.name, path, cut) for path, cut in places], beside)
             os.replace(beside, file)
         found += load_samples(folder.name, file)
     return found
 
 
-def left_out(samples: Sequence[MemorySample]) -> Outcome:
-    """What numbers that were fitted to other repositories give for each sample at which the coder was asked."""
-    names = sorted({sample.repository for sample in samples})
-    rows: dict[int, tuple[float, ...]] = {}
+def left_out(samples: Sequence[MemorySample], folds: Sequence[int]) -> Outcome:
+    """What numbers fitted on the other folds give for each sample."""
+    rows = np.zeros((4, len(samples)))
     for fold in range(_FOLDS):
-        left = set(names[fold::_FOLDS])
-        rest = [sample for sample in samples if sample.repository not in left]
-        gate, forest = fit_gate([sample for sample in rest if sample.steps]), fit_ranker(rest)
-        for n, sample in enumerate(sample for sample in samples if sample.steps):
-            if sample.repository in left:
-                rows[n] = (*greedy_right(sample, gate), *best_line(sample, forest))
-    return Outcome(*np.array([rows[n] for n in range(len(rows))], float).T)
+        rest = [sample for sample, of in zip(samples, folds, strict=True) if of != fold]
+        gate, forest = fit_gate(rest), fit_ranker(rest)
+        for i, (sample, of) in enumerate(zip(samples, folds, strict=True)):
+            if of == fold:
+                rows[:, i] = (*greedy_right(sample, gate), *best_line(sample, forest))
+    return Outcome(*rows)
 
 
 def fit_gate(samples: Sequence[MemorySample]) -> np.ndarray:

@@ -86,40 +86,37 @@ class Collector:
         encode = model.vocabulary.encode
         self._tokens.update({path: np.array(encode(text), np.int32) for path, text in texts.items()})
 
-    def sample(self, name: str, path: str, cut: Cut, *, ask_coder: bool) -> MemorySample:
-        """Without the coder there are no steps."""
+    def sample(self, name: str, path: str, cut: Cut) -> MemorySample:
         request = Request(path, cut.prefix, cut.suffix, tokens=self._tokens, lines=self._lines)
         prefix, begin = at_token_boundary(cut.prefix)
         line = cut.middle.partition("\n")[0]
         target = self._model.vocabulary.encode(f"{begin}{line}\n")
-        prompt = self._prompt(prefix, cut.suffix, len(target))
+        prompt, logits = self._logits(prefix, cut.suffix, target)
         remembering = self._memory.mixer(request, prompt)
         proposals = remembering.propose(prompt.before, ())
         table = np.zeros((0, len(FEATURES))) if proposals is None else proposals.table
         texts = () if proposals is None else proposals.texts
         right = np.array([text.strip() == line.strip() for text in texts], bool)
-        steps = tuple(self._steps(remembering, prompt, target)) if ask_coder else ()
+        steps = tuple(
+            _step(remembering, [*prompt.before, *target[:n]], logits[n], self._right_tokens(token), first=n == 0)
+            for n, token in enumerate(target)
+        )
         return MemorySample(name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
-
-    def _prompt(self, prefix: str, suffix: str, room: int) -> Prompt:
-        """Without context, and with room for so many more tokens."""
-        model = self._model
-        budget, head = Budget(model.decoder.capacity - room, 192), empty_head(model.decoder.hidden_size)
-        return build_prompt(model.vocabulary, model.fim_order, head, prefix, suffix, budget)
-
-    def _steps(self, remembering: Remembering, prompt: Prompt, target: Sequence[int]) -> Iterator[Step]:
-        decoder = self._model.decoder
-        decoder.rewind(0)
-        decoder.extend(decoder.embed(prompt.ids[:-1]))
-        logits = decoder.extend(decoder.embed([*prompt.ids[-1:], *target[:-1]]), all_rows=True)
-        for n, token in enumerate(target):
-            context = [*prompt.before, *target[:n]]
-            yield _step(remembering, context, logits[n], self._right_tokens(token), first=n == 0)
 
     def _right_tokens(self, token: int) -> list[int]:
         """Those that write the same; blank lines behind a line's end may differ."""
         text = self._model.vocabulary.token_bytes(token)
         return self._line_ends[text.rstrip()] if b"\n" in text else [token]
+
+    def _logits(self, prefix: str, suffix: str, target: Sequence[int]) -> tuple[Prompt, np.ndarray]:
+        """The prompt without context, and the coder's logits behind it and behind each but the last of `target`."""
+        model, decoder = self._model, self._model.decoder
+        budget = Budget(decoder.capacity - len(target), 192)
+        head = empty_head(decoder.hidden_size)
+        prompt = build_prompt(model.vocabulary, model.fim_order, head, prefix, suffix, budget)
+        decoder.rewind(0)
+        decoder.extend(decoder.embed(prompt.ids[:-1]))
+        return prompt, decoder.extend(decoder.embed([*prompt.ids[-1:], *target[:-1]]), all_rows=True)
 
 
 def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:

@@ -46,14 +46,7 @@ def config(tmp_path: Path) -> MemoryConfig:
         (folder / "a.py").write_text("def add(self, first):\n    return self.first + first\n" * 8)
         (folder / "b.py").write_text(f"import os\nclass {name.title()}:\n    {name} = 1\n" * 8)
     coder = write_tiny_checkpoint(tmp_path / "coder")
-    return MemoryConfig(
-        tmp_path / "repositories",
-        tmp_path / "samples",
-        tmp_path / "out",
-        str(coder),
-        per_repository=6,
-        more_per_repository=4,
-    )
+    return MemoryConfig(tmp_path / "repositories", tmp_path / "samples", tmp_path / "out", str(coder), per_repository=6)
 
 
 def test_the_stage_writes_weights_and_says_what_they_are_worth(
