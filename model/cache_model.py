@@ -63,8 +63,10 @@ def evidence(matches: Iterable[tuple[int, np.ndarray]]) -> Evidence:
 
 
 def matches_within(ids: np.ndarray, context: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """`evidence`'s matches of the end of `context` in one sequence, int [n], that is not in an index."""
-    ends = np.flatnonzero(ids[:-1] == context[-1]) if len(context) and len(ids) > 1 else np.zeros(0, np.int64)
+    """`evidence`'s matches of the end of `context` in one sequence, int [n], that is not in an index; -1 is a gap."""
+    if not len(context):
+        return
+    ends = np.flatnonzero((ids[:-1] == context[-1]) & (ids[1:] >= 0))
     nested = []
     for length in range(1, min(LONGEST, len(context)) + 1):
         if length > 1:

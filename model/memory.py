@@ -1,9 +1,9 @@
 """The repository's own text as a memory beside the weights: exact names, whole lines.
 
 Two things, neither of which trains the coder: where a line or the rest of one is to be written, lines that stand in
-similar places are ranked, and the best is written if it is likely enough; everywhere else the coder's expectation is
-mixed with what followed the same tokens before (`cache_model`). Both act through `Mixer.mix`, a function of the
-context, so that drafts are verified against the same choices.
+similar places are ranked, and the best is written if it is likely enough, without a pass if it is likelier than not;
+everywhere else the coder's expectation is mixed with what followed the same tokens before (`cache_model`). Both act
+through the generator's `Mixer`, as functions of the context, so that drafts are verified against the same choices.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ FILE = "memory.json"  # beside the weights
 _CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
 _CONTEXT = 16  # tokens that a look-up compares
 _IMPOSSIBLE = -1e9
-_LIKELY = 0.5
-_LEAST = 1e-12  # probability, where a logarithm is taken
+_LIKELY = 0.5  # so much a line needs to be written without asking the coder
 _LEAST = 1e-12  # probability, where a logarithm is taken
 
 

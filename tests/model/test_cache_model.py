@@ -16,7 +16,10 @@ def test_the_longest_end_of_a_context_comes_first_and_shorter_ones_add_places() 
     assert followers([1, 2, 3, 7, 9, 2, 3, 8, 5], [0, 1, 2, 3]) == [(3, [7]), (2, [7, 8])]
 
 
-@pytest.mark.parametrize(("ids", "context"), [([], [1, 2]), ([1, 2], []), ([1, 2, 3], [4, 5]), ([5, 1, 2], [1, 2])])
+@pytest.mark.parametrize(
+    ("ids", "context"),
+    [([], [1, 2]), ([1, 2], []), ([1, 2, 3], [4, 5]), ([5, 1, 2], [1, 2]), ([1, 2, -1, 3], [1, 2])],
+)
 def test_what_never_stood_there_or_is_followed_by_nothing_matches_nothing(ids: list[int], context: list[int]) -> None:
     assert followers(ids, context) == []
 
