@@ -11,6 +11,8 @@ from tests.benchmarks import drafting, identical, indexing
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, json_line, row, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of
+from tests.model.evaluation.holes import a_task, write_archive, write_tasks
+from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODULE = """import os
 
@@ -61,22 +63,20 @@ def test_a_copy_takes_at_most_so_many_files_and_leaves_the_folder_alone(subject:
     assert all(file.is_relative_to(tmp_path / "few") for file in few.files)
 
 
-def test_runs_of_the_evaluation_are_compared_text_by_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def written(name: str, *predictions: tuple[str, str, int]) -> str:
-        lines = [
-            json.dumps({"task_id": task, "mode": "none", "text": text, "forward_passes": passes, "kind": "line"})
-            for task, text, passes in predictions
-        ]
-        (tmp_path / name).write_text("\n".join(lines))
-        return str(tmp_path / name)
-
-    fast = written("fast", ("a", "x = 1", 2), ("b", "y", 1))
-    plain = written("plain", ("a", "x = 1", 6), ("b", "y", 3))
-    other = written("other", ("a", "x = 2", 6))
-    assert identical.main([fast, plain]) == 0
-    assert "ratio 3.00" in capsys.readouterr().out
-    assert identical.main([fast, other]) == 1
-    assert "different: a (none)" in capsys.readouterr().out
+def test_drafts_on_and_off_are_compared_text_by_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_folder = write_tiny_checkpoint(tmp_path / "tiny")
+    task = a_task()
+    archive = write_archive(tmp_path / "repos.tar", {f"{task.repo}/{task.path}": task.text})
+    tasks, answers = write_tasks(tmp_path / "tasks.jsonl", [task]), tmp_path / "answers.jsonl"
+    arguments = ["--tasks", str(tasks), "--repos", str(archive), "--predictions", str(answers)]
+    arguments += ["--set", f"model.name={tiny_folder}", "--set", "model.device=cpu"]
+    assert identical.main(arguments) == 0
+    assert "1 tasks, 0 different" in capsys.readouterr().out
+    on, off = answers.read_text().splitlines()
+    answers.write_text(f"{on}\n{json.dumps({**json.loads(off), 'text': 'another', 'forward_passes': 30})}\n")
+    assert identical.main(arguments) == 1  # nothing is computed anew
+    assert "different: t/1" in capsys.readouterr().out
+    assert len(answers.read_text().splitlines()) == 2
 
 
 def test_the_draft_benchmark_takes_bodies_out_and_leaves_the_subject_out_of_its_packages(subject: Subject) -> None:
