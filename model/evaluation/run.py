@@ -89,7 +89,21 @@ def evaluate(
         raise EvaluationError("harmful retrieval takes hits of another repository: the tasks are all of one")
     waiting = [task for task in tasks if _left(task, field, done)]
     n_done = len(tasks) - len(waiting)
-    for name, group in groupby(waiting, key=lambda task: task.repo):
+    for task, repository, elsewhere in punched(waiting, repositories, folders, field):
+        progress(Progress(n_done, len(tasks), task.repo))
+        for one in _left(task, field, done):
+            one.mode.prepare(repository.sources)
+            index = repository.indexes.get(one.mode.embedder)
+            yield _answer(one, task, View(repository.sources, index, elsewhere, one.options.retrieval))
+        n_done += 1
+
+
+def punched(
+    tasks: Sequence[Task], repositories: Sequence[str], folders: Folders, field: Sequence[Contestant]
+) -> Iterator[tuple[Task, Repository, Index | None]]:
+    """Each task with its repository, the hole made and indexed for the embedders of `field`, and the index of the
+    repository before it among `repositories` where a mode wants hits of another."""
+    for name, group in groupby(tasks, key=lambda task: task.repo):
         with ExitStack() as stack:
             indexes = {
                 embedder: stack.enter_context(closing(_open_index(folders, name, one)))
@@ -98,13 +112,8 @@ def evaluate(
             elsewhere = _elsewhere(folders, repositories[repositories.index(name) - 1], field, stack)
             repository = Repository(folders.snapshots / name, indexes)
             for task in group:
-                progress(Progress(n_done, len(tasks), name))
                 repository.punch(task)
-                for one in _left(task, field, done):
-                    one.mode.prepare(repository.sources)
-                    view = View(repository.sources, indexes.get(one.mode.embedder), elsewhere, one.options.retrieval)
-                    yield _answer(one, task, view)
-                n_done += 1
+                yield task, repository, elsewhere
 
 
 def _left(task: Task, field: Sequence[Contestant], done: Collection[tuple[str, System]]) -> list[Contestant]:
