@@ -60,6 +60,14 @@ def test_in_a_snippet_tab_goes_on_to_the_next_field(start_neovim: Start) -> None
     neovim.wait_for_ghost("seen_again()")
 
 
+def test_a_key_that_asks_while_neovim_is_about_to_is_answered(start_neovim: Start) -> None:
+    neovim = start_neovim(otherwise="seen_again()", token_seconds=0.3)  # Neovim asks too, before the answer is there
+    neovim.edit("snippet.py", "")
+    neovim.keys("i<Cmd>lua vim.snippet.expand('print(${1:item})')<CR>")
+    neovim.keys(r"box<M-\>")
+    neovim.wait_for_ghost("seen_again()")
+
+
 def test_an_open_menu_keeps_its_keys(neovim: Neovim) -> None:
     neovim.edit("menu.py", HEAD)
     neovim.keys("Gore")

@@ -15,6 +15,7 @@ local M = {}
 ---@field suggestions hef_lsp.Suggestion[]
 ---@field index integer of the one that is shown
 ---@field dismissed? hef_lsp.Place
+---@field invoked? hef_lsp.Place where a key asked last
 ---@field rest? string what is on the screen
 
 ---@type table<integer, hef_lsp.Shown> by buffer
@@ -127,17 +128,24 @@ end
 --- Take off the screen, and do not show the same place again unless asked to.
 ---@param bufnr integer
 function M.dismiss(bufnr)
-  buffers[bufnr].dismissed = suggestion.place()
+  buffers[bufnr].dismissed, buffers[bufnr].invoked = suggestion.place(), nil
   M.clear(bufnr)
 end
 
---- Ask the server about the cursor's place in the current buffer.
+--- Ask the server about the cursor's place in the current buffer. A request that a timer makes where a key has asked is
+--- the key's as well: it takes the answer over from the key's own.
 ---@param client vim.lsp.Client
 ---@param invoked boolean by a key
 ---@param request? function instead of `client.request`
 ---@return boolean, integer? as |Client:request()|
 function M.ask(client, invoked, request)
   local place = suggestion.place()
+  local shown = buffers[place.bufnr]
+  if not shown then
+    return false -- a timer went off after suggestions were turned off
+  end
+  shown.invoked = invoked and place or shown.invoked
+  invoked = vim.deep_equal(place, shown.invoked)
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding) --[[@as lsp.InlineCompletionParams]]
   params.context = { triggerKind = invoked and INVOKED or AUTOMATIC }
   return (request or client.request)(client, METHOD, params, function(err, result)
