@@ -57,7 +57,7 @@ class Index:
         settings: IndexSettings,
         retrieval: RetrievalSettings,
         tokenizer: Tokenizer | None,
-        with_packages: bool,
+        on_packages: Callable[[bool], None] | None,
     ) -> None:
         self.root = root
         self._embedder = embedder
@@ -70,7 +70,7 @@ class Index:
         self._last_error = ""
         self._closed = False
         self._open_store()
-        self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars, with_packages=with_packages)
+        self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars, on_packages)
 
     @classmethod
     def open(
@@ -81,16 +81,17 @@ class Index:
         settings: IndexSettings = DEFAULT_INDEX,
         retrieval: RetrievalSettings = DEFAULT_RETRIEVAL,
         tokenizer: Tokenizer | None = None,
-        with_packages: bool = False,
+        on_packages: Callable[[bool], None] | None = None,
     ) -> Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
-        Without an embedder there are words and names to search, and no vectors; without a tokenizer no `tokens`. Raises
-        OSError when the cache folder cannot be written, sqlite3.OperationalError when another process keeps it locked.
+        Without an embedder there are words and names to search, and no vectors; without a tokenizer no `tokens`;
+        without `on_packages` no `packages`: it hears from another thread whether they are being read. Raises OSError
+        when the cache folder cannot be written, sqlite3.OperationalError when another process keeps it locked.
         """
         fingerprint = embedder.fingerprint if embedder else ""
         folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
-        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, with_packages)
+        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, on_packages)
 
     @property
     def tokens(self) -> SuffixIndex:
@@ -104,7 +105,7 @@ class Index:
 
     @property
     def packages(self) -> SuffixIndex | None:
-        """What is installed and imported, as tokens, when it was opened with packages."""
+        """What is installed and imported, as tokens, when it was opened with `on_packages`."""
         return self._mirror.packages.tokens if self._mirror.packages else None
 
     def close(self) -> None:

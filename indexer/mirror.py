@@ -40,13 +40,18 @@ class Mirror:
     """Changed by one thread at a time, searched by others beside it."""
 
     def __init__(
-        self, root: Path, folder: Path, tokenizer: Tokenizer | None, max_chars: int, *, with_packages: bool = False
+        self,
+        root: Path,
+        folder: Path,
+        tokenizer: Tokenizer | None,
+        max_chars: int,
+        on_packages: Callable[[bool], None] | None = None,
     ) -> None:
-        """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines. `with_packages`: those
-        that the files import are kept as tokens, too."""
+        """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines. With `on_packages`,
+        what the files import is kept as tokens, too; it hears from another thread whether that is being read."""
         self.tokens = SuffixIndex()
         self.lines = LineIndex()
-        self.packages = PackageTokens(root, cache_home(), tokenizer) if tokenizer and with_packages else None
+        self.packages = PackageTokens(root, cache_home(), tokenizer, on_packages) if tokenizer and on_packages else None
         self._root = root
         self._tokenizer = tokenizer
         self._max_chars = max_chars

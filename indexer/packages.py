@@ -83,8 +83,12 @@ def installed(folder: Path, names: Iterable[str]) -> dict[str, Package]:
 class PackageTokens:
     """The packages of one workspace. `follow` and `stop` on one thread; `tokens` are searched from any."""
 
-    def __init__(self, root: Path, cache: Path, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, root: Path, cache: Path, tokenizer: Tokenizer, tell: Callable[[bool], None] = lambda reading: None
+    ) -> None:
+        """`tell` is called on the thread that reads them, as it begins and as it ends."""
         self.tokens = SuffixIndex()
+        self._tell = tell
         self._root = root
         self._cache = cache / re.sub(r"\W", "_", tokenizer.fingerprint)
         self._tokenizer = tokenizer
@@ -99,7 +103,7 @@ class PackageTokens:
         if wanted != self._wanted and not busy and not self._stopped.is_set():
             self._wanted = wanted
             arguments = (imports,)
-            self._thread = threading.Thread(target=self._take_in, args=arguments, name="hef-packages", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=arguments, name="hef-packages", daemon=True)
             self._thread.start()
 
     def stop(self, timeout: float = 2.0) -> None:
@@ -112,8 +116,15 @@ class PackageTokens:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _take_in(self, imports: Counter[str]) -> None:
+    def _run(self, imports: Counter[str]) -> None:
         _lower_priority()
+        self._tell(True)
+        try:
+            self._take_in(imports)
+        finally:
+            self._tell(False)
+
+    def _take_in(self, imports: Counter[str]) -> None:
         found = installed(site_packages(self._root), imports)
         ranked = sorted(found, key=lambda name: -imports[name])[: MAX_PACKAGES - 1]
         segments = []
@@ -124,7 +135,8 @@ class PackageTokens:
                 self.tokens.adopt(segments)
             if self._stopped.is_set():
                 return
-        _delete_unused(self._cache)
+        with suppress(OSError):  # there is none where nothing could be read
+            _delete_unused(self._cache)
 
 
 def load_or_build(package: Package, cache: Path, tokenizer: Tokenizer, stopped: Callable[[], bool]) -> Segment | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
-from lsp_server.status import FolderStatus, explain, seconds_left
+from lsp_server.status import READING_PACKAGES, FolderStatus, explain, seconds_left
 from lsp_server.workspace import Events, Watch, Workspace, outermost
 
 News = TypeVar("News")
@@ -75,6 +75,16 @@ class Folders:
             workspace.pending.pause(paused)
             workspace.start()
 
+    def on_packages(self, root: Path) -> Callable[[bool], None]:
+        """What an index is opened with: another thread says by it whether installed packages are being read."""
+        loop = asyncio.get_running_loop()
+
+        def forward(reading: bool) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                loop.call_soon_threadsafe(self._on_packages, root, reading)
+
+        return forward
+
     async def close(self, roots: Iterable[Path]) -> None:
         """Stop folders and wait for their threads."""
         closing = [(root, self._folders.pop(root)) for root in list(roots) if root in self._folders]
@@ -125,9 +135,15 @@ class Folders:
             return
         folder.began = None
         skipped = sum(len(paths) for paths in stats.skipped.values())
-        folder.status = FolderStatus(folder.status.name, stats.files, stats.chunks, skipped)
+        was = folder.status
+        folder.status = FolderStatus(was.name, stats.files, stats.chunks, skipped, background=was.background)
         self._client.progress_ended(root, f"{stats.files:,} files, {stats.chunks:,} chunks")
         self._tell()
+
+    def _on_packages(self, root: Path, reading: bool) -> None:
+        if folder := self._folders.get(root):
+            folder.status = replace(folder.status, background=READING_PACKAGES if reading else "")
+            self._tell()
 
     def _on_unwatched(self, root: Path, error: Exception) -> None:
         self._client.warn(f"{root.name}: {explain(error)}")

@@ -226,12 +226,14 @@ class Session:
         if model is None or engine is None:
             return  # they are opened when the model is there: its fingerprint names the index
         embedder, tokenizer, wanted = embedder_of(engine, model), engine.tokenizer, self._indexed
-        with_packages = self.settings.drafts.enabled and self.settings.drafts.packages
+        drafts = self.settings.drafts
+        on_packages = {root: self.folders.on_packages(root) for root in wanted if drafts.enabled and drafts.packages}
 
         def open_index(root: Path) -> Index:
             index, retrieval = wanted[root].index, wanted[root].retrieval
+            tell = on_packages.get(root)
             return Index.open(
-                root, embedder, settings=index, retrieval=retrieval, tokenizer=tokenizer, with_packages=with_packages
+                root, embedder, settings=index, retrieval=retrieval, tokenizer=tokenizer, on_packages=tell
             )
 
         follow = watch if self.settings.server.watch else None

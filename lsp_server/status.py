@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
-
+READING_PACKAGES = "reading installed packages for drafts"
 SLOW = (
     "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
     "faster device."
@@ -28,6 +28,7 @@ class FolderStatus:
     total: int | None = None
     seconds_left: float | None = None
     error: str = ""
+    background: str = ""  # what goes on beside, and keeps nothing waiting
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _without_model(error: Exception) -> Status:
 def _ready_line(folders: tuple[FolderStatus, ...]) -> str:
     if not folders:
         return "Ready, without a folder to index."
-    return f"Ready: {sum(f.files for f in folders):,} files, {sum(f.chunks for f in folders):,} chunks indexed."
+    line = f"Ready: {sum(f.files for f in folders):,} files, {sum(f.chunks for f in folders):,} chunks indexed"
+    return "; ".join([line, *sorted({f.background for f in folders if f.background})]) + "."
 
 
 def _folder_json(folder: FolderStatus) -> Mapping[str, Any]:
@@ -128,4 +130,5 @@ def _folder_json(folder: FolderStatus) -> Mapping[str, Any]:
         "done": folder.done,
         "total": folder.total,
         "error": folder.error,
+        "background": folder.background,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +69,17 @@ def test_importable_names_lead_to_distributions(root: Path) -> None:
     }
 
 
-def followed(root: Path, tokenizer: Characters, monkeypatch: pytest.MonkeyPatch) -> PackageTokens:
+def followed(
+    root: Path,
+    tokenizer: Characters,
+    monkeypatch: pytest.MonkeyPatch,
+    tell: Callable[[bool], None] = lambda reading: None,
+) -> PackageTokens:
     library = root / "library"
     library.mkdir(exist_ok=True)
     (library / "json.py").write_text("def dumps(value):\n")
     monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
-    packages = PackageTokens(root, root / "cache", tokenizer)
+    packages = PackageTokens(root, root / "cache", tokenizer, tell)
     packages.follow(Counter(["web_things", "oddly", "oddly"]))
     packages.wait(30)
     return packages
@@ -98,6 +103,15 @@ def test_what_is_imported_is_found_and_built_only_once(root: Path, monkeypatch: 
     again = followed(root, tokenizer, monkeypatch)
     assert found(again, "class ") == "WebApp"
     assert tokenizer.n_texts == n_texts
+
+
+def test_it_is_told_when_reading_begins_and_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    packages = followed(root, Characters(), monkeypatch, told.append)
+    assert told == [True, False]
+    packages.follow(Counter(["web_things", "oddly", "oddly"]))  # as before: nothing to read
+    packages.wait(30)
+    assert told == [True, False]
 
 
 def test_another_version_is_another_package(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from indexer.packages import Package
 from lsp_server.engine import Engine
 from lsp_server.offers import Offer
 from lsp_server.presentation import Suggestion
 from lsp_server.session import Session
 from lsp_server.settings import Settings
-from lsp_server.status import FolderStatus, Status
+from lsp_server.status import READING_PACKAGES, FolderStatus, Status
 from model.completer import Completion, Request, Retrieve
 
 
@@ -25,6 +27,25 @@ class Client:
     def progress(self, root: Path, folder: FolderStatus) -> None: ...
     def progress_ended(self, root: Path, message: str) -> None: ...
     def warn(self, message: str) -> None: ...
+
+
+class Listener(Client):
+    """Keeps what goes on beside in the folders, as often as the status is told."""
+
+    def __init__(self) -> None:
+        self.background: list[list[str]] = []
+
+    def status(self, status: Status) -> None:
+        self.background.append([folder.background for folder in status.folders])
+
+
+class Characters:
+    """A tokenizer: every character is a token."""
+
+    fingerprint = "characters"
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) for character in text]
 
 
 class Learner:
@@ -56,3 +77,27 @@ async def test_the_completer_hears_what_was_accepted() -> None:
     assert learner.heard.wait(10)
     await session.stop()
     assert learner.accepted_texts == [("x = ", "value")]
+
+
+@pytest.mark.asyncio
+async def test_the_status_says_while_installed_packages_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
+    monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "cart.py").write_text("import json\n")
+    listener = Listener()
+    engine = Engine(Learner(), None, "listens", (), time.monotonic(), Characters())
+    session = Session(listener, lambda settings: engine)
+    await session.start(Settings(), {tmp_path / "shop": Settings()})
+    for _ in range(1000):
+        if [READING_PACKAGES] in listener.background and listener.background[-1] == [""]:
+            break
+        await asyncio.sleep(0.01)
+    await session.stop()
+    assert [READING_PACKAGES] in listener.background
+    assert not any(folder.background for folder in session.status().folders)
+    assert [""] in listener.background[listener.background.index([READING_PACKAGES]) :]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from lsp_server.status import FolderStatus, progress_line, seconds_left, status_of
+from lsp_server.status import READING_PACKAGES, FolderStatus, progress_line, seconds_left, status_of
 from model.checkpoint import WeightsError
 
 READY = FolderStatus("repo", files=1200, chunks=9000)
@@ -16,6 +18,11 @@ BUSY = FolderStatus("repo", stage="reading", done=120, total=450, seconds_left=1
     [
         ({"model": None}, "loading", "Loading the model."),
         ({"folders": [READY]}, "ready", "Ready: 1,200 files, 9,000 chunks indexed."),
+        (
+            {"folders": [replace(READY, background=READING_PACKAGES)]},
+            "ready",
+            "Ready: 1,200 files, 9,000 chunks indexed; reading installed packages for drafts.",
+        ),
         ({}, "ready", "Ready, without a folder to index."),
         ({"folders": [READY, BUSY]}, "indexing", "Indexing repo: reading 120 of 450, about 12 s left"),
         ({"folders": [BUSY], "paused": True}, "paused", "Indexing is paused."),
