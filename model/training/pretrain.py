@@ -6,10 +6,10 @@ starts the command again goes on from there.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 
 from model.qwen2 import Qwen2, Qwen2Config
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
@@ -62,30 +63,35 @@ class PretrainConfig:
     compile: bool = True
     threads: int = 2
     workers: int = 1  # processes that share the threads and each batch
+    loaders: int = 0  # processes that make rows ahead; 0: rows are made between steps
+    peak_tflops: float = 0.0  # of the device, dense; the journal then has the share that is reached (MFU)
     seed: int = 1
     mix: dict[str, Any] = field(default_factory=dict)  # fields of sequences.Mix
 
 
-class Batches:
-    """Rows `first`, `first + 1`, ... in batches; the next one is made while the current one is learned from."""
+class Rows(Dataset[tuple[np.ndarray, np.ndarray]]):
+    """Row number -> ids and weights."""
 
-    def __init__(self, sequences: Sequences, batch: int, workers: Workers = ALONE) -> None:
-        """`batch` rows per step, shared out among the workers."""
-        self._sequences, self._batch = sequences, batch // workers.count
-        self._stride, self._offset = batch, workers.rank * self._batch
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        row = self._sequences.row(number)
+        return row.ids, row.weights
+
+
+class Batches:
+    """Rows `first`, `first + 1`, ... in batches; each worker has its part of every batch."""
+
+    def __init__(self, sequences: Sequences, batch: int, workers: Workers = ALONE, loaders: int = 0) -> None:
+        """`batch` rows per step. `loaders`: processes that make rows ahead of a GPU (one makes about 300 a second)."""
+        self._rows, self._batch, self._workers, self._loaders = Rows(sequences), batch, workers, loaders
 
     def starting_at(self, row: int) -> Iterator[Batch]:
-        row += self._offset
-        with ThreadPoolExecutor(1) as maker:
-            waiting = [maker.submit(self._make, row + i * self._stride) for i in range(2)]
-            while True:
-                yield waiting.pop(0).result()
-                row += self._stride
-                waiting.append(maker.submit(self._make, row + self._stride))
-
-    def _make(self, row: int) -> Batch:
-        rows = [self._sequences.row(row + i) for i in range(self._batch)]
-        return torch.from_numpy(np.stack([r.ids for r in rows])), torch.from_numpy(np.stack([r.weights for r in rows]))
+        mine = self._batch // self._workers.count
+        first = row + self._workers.rank * mine
+        numbers = ([*range(start, start + mine)] for start in itertools.count(first, self._batch))
+        return iter(DataLoader(self._rows, batch_sampler=numbers, num_workers=self._loaders))
 
 
 def run(config: PretrainConfig) -> None:
@@ -99,7 +105,7 @@ def train(workers: Workers, config: PretrainConfig) -> None:
     torch.manual_seed(config.seed)
     vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
     mix = from_table(Mix, dict(config.mix))
-    batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers)
+    batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers, config.loaders)
     pretraining = Pretraining(config, first_coder(config, vocabulary), workers)
     pretraining.resume()
     pretraining.go(batches, stop_on_signals())
@@ -139,6 +145,14 @@ def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
             residual = name.endswith(("o_proj.weight", "down_proj.weight"))
             nn.init.normal_(parameter, std=0.02 / (2 * config.layers) ** 0.5 if residual else 0.02)
     return coder
+
+
+def flops_per_token(coder: Qwen2, length: int) -> float:
+    """Of training on rows of `length` tokens: 6 per weight that multiplies (the embedding does as the output), and
+    attention over half the row on average (PaLM, arXiv 2204.02311, appendix B)."""
+    config = coder.config
+    weights = sum(p.numel() for p in coder.parameters() if p.ndim == 2)
+    return 6.0 * weights + 6.0 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * length
 
 
 class Pretraining:
@@ -194,12 +208,16 @@ class Pretraining:
         leads = self._workers.rank == 0
         journal = Journal(self._config.out / "journal.jsonl", self._step) if leads else None
         saved = begun = time.monotonic()
+        seconds = 0.0  # that the step before took, with the making of its rows
         for ids, weights in batches.starting_at(self._row):
+            loss, norm, stop = self.step(ids, weights, seconds, stopping.is_set())
             now = time.monotonic()
-            loss, norm, stop = self.step(ids, weights, now - begun, stopping.is_set())
-            begun = now
+            seconds, begun = now - begun, now
             if journal:
-                journal.write(step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm)
+                speed = self._speed(len(weights), weights.shape[1], seconds)
+                journal.write(
+                    step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm, **speed
+                )
             if leads and now - saved > self._config.checkpoint_seconds:
                 self.save()
                 saved = now
@@ -222,6 +240,12 @@ class Pretraining:
         self._row += len(ids) * self._workers.count
         self._tokens += len(ids) * self._workers.count * (ids.shape[1] - 1)
         return float(loss.detach()), norm, stops > 0
+
+    def _speed(self, n_rows: int, length: int, seconds: float) -> dict[str, float]:
+        """Tokens per second of all workers in a step, and the share of the device's peak."""
+        rate = n_rows * length * self._workers.count / seconds
+        peak = self._config.peak_tflops * 1e12
+        return {"rate": rate} | ({"mfu": rate * flops_per_token(self.coder, length) / peak} if peak else {})
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16)

@@ -55,11 +55,12 @@ class Sequences:
         self._files = [(r, f) for r, repo in enumerate(corpus.repositories) for f in range(len(repo.files))]
         self._starts = np.array([corpus.repositories[r].files[f].start for r, f in self._files])
         self._n_places = max(1, len(corpus.tokens) // _SPACING)
+        self._epoch, self._places = -1, np.zeros(0, np.int64)
 
     def row(self, number: int) -> Row:
         """Row `number`; epochs visit the places of the corpus in different orders."""
         epoch, turn = divmod(number, self._n_places)
-        place = int(np.random.default_rng([self._mix.seed, epoch]).permutation(self._n_places)[turn])
+        place = int(self._order(epoch)[turn])
         rng = np.random.default_rng([self._mix.seed, 1, number])
         ids: list[int] = []
         weights: list[float] = []
@@ -74,6 +75,15 @@ class Sequences:
         ids += [self._vocabulary.fim.end] * padding
         weights += [0.0] * padding
         return Row(np.array(ids, np.int64), np.array(weights[1:], np.float32))
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The places in the order in which an epoch visits them. Kept: a large corpus has millions."""
+        if self._epoch != epoch:
+            self._epoch, self._places = (
+                epoch,
+                np.random.default_rng([self._mix.seed, epoch]).permutation(self._n_places),
+            )
+        return self._places
 
     def _document(self, anchor: int, room: int, rng: np.random.Generator) -> tuple[list[int], list[float]]:
         """Tokens and weights of one document around token `anchor`, at most `room`."""

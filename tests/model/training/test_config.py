@@ -33,17 +33,14 @@ def test_a_missing_setting_is_named() -> None:
         from_table(Example, {})
 
 
-@pytest.mark.parametrize("stage", sorted(command._STAGES))
-def test_every_stage_has_a_config_that_fits_it(stage: str) -> None:
-    module, name = command._STAGES[stage]
-    file = Path(command.__file__).parent / "configs" / f"{stage}.toml"
+CONFIGS = sorted((Path(command.__file__).parent / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_config_fits_its_stage(file: Path) -> None:
+    module, name = command._STAGES[file.stem.partition("_")[0]]
     read_config(getattr(importlib.import_module(module), name), file)
 
 
-def test_an_unusable_config_ends_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "bad.toml"
-    file.write_text("nonsense = 1\n")
-    with pytest.raises(SystemExit) as ended:
-        command.main(["corpus", "--config", str(file)])
-    assert ended.value.code == 1
-    assert "nonsense" in capsys.readouterr().err
+def test_every_stage_has_a_config() -> None:
+    assert {file.stem for file in CONFIGS} >= set(command._STAGES)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import islice
 from pathlib import Path
 from threading import Event
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from model.training.checkpoint import Journal, load_checkpoint, read_journal, save_checkpoint
-from model.training.pretrain import Batches, PretrainConfig, Pretraining, first_coder, new_coder
+from model.training.pretrain import Batches, PretrainConfig, Pretraining, first_coder, flops_per_token, new_coder
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
 from model.training.workers import Workers, run_workers
@@ -168,3 +169,17 @@ def test_a_resumed_journal_forgets_what_its_checkpoint_does_not_know(tmp_path: P
         out.write('{"step": 4, "lo')  # kill -9 in the middle of a line
     Journal(file, 2).write(step=3, loss=1.0)
     assert read_journal(file) == [{"step": 1}, {"step": 2}, {"step": 3, "loss": 1.0}]
+
+
+def test_loaders_make_the_same_rows_in_the_same_order(sequences: Sequences) -> None:
+    here, ahead = (islice(Batches(sequences, 2, loaders=n).starting_at(6), 3) for n in (0, 2))
+    for (ids, weights), (their_ids, their_weights) in zip(here, ahead, strict=True):
+        assert torch.equal(ids, their_ids)
+        assert torch.equal(weights, their_weights)
+
+
+def test_the_journal_has_the_speed_and_its_share_of_the_peak(config: PretrainConfig, sequences: Sequences) -> None:
+    coder = train(dataclasses.replace(config, peak_tflops=2.0), sequences).coder
+    for line in read_journal(config.out / "journal.jsonl"):
+        assert line["rate"] > 0
+        assert line["mfu"] == pytest.approx(line["rate"] * flops_per_token(coder, 96) / 2e12)
