@@ -28,6 +28,7 @@ test: lint
 test-editors: install
 	@PYTHON=$(BIN)/python tests/editors/install_neovim.sh .editors/neovim
 	@tests/editors/install_vscode.sh .editors/vscode
+	@tests/editors/install_helix.sh .editors/helix
 	@tests/editors/install_emacs.sh
 	$(BIN)/python -m pytest -m slow tests/editors
 

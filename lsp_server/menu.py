@@ -21,13 +21,14 @@ def menu_item(suggestion: Suggestion, snapshot: Snapshot, accepted: types.Comman
     text = word + inserted(suggestion, snapshot)
     return types.CompletionItem(
         label=first_line.strip() + (" …" if more else ""),
-        kind=types.CompletionItemKind.Snippet if more else types.CompletionItemKind.Text,
+        kind=types.CompletionItemKind.Text,  # some clients read a Snippet as one, whatever its format says
         detail="hef-lsp",
         documentation=types.MarkupContent(types.MarkupKind.Markdown, f"```{snapshot.language}\n{text}\n```"),
         preselect=True,
         sort_text=FIRST,
         filter_text=first_line,
         insert_text_format=types.InsertTextFormat.PlainText,
+        insert_text_mode=types.InsertTextMode.AsIs,
         text_edit=types.TextEdit(snapshot.range(suggestion.replace, len(word)), text),
         command=accepted,
     )

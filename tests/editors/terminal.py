@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 SIZE = (96, 26)  # columns, rows
 ASKS_FOR_FRAMES = b"\x1b[?2026$p"  # whether the terminal knows where a redraw begins and ends
 HAS_FRAMES = b"\x1b[?2026;2$y"
-QUESTION = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)  # of a kind that pyte would show as text
+# What pyte stumbles over: questions about the terminal, and kinds of underline.
+UNKNOWN = re.compile(rb"\x1bP.*?\x1b\\|\x1b\[\?\d*[nu]|\x1b\[[\d;]*:[\d;:]*m", re.DOTALL)
 FRAME_END = b"\x1b[?2026l"
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONT = {
@@ -68,6 +69,9 @@ class Terminal:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def type(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
     def lines(self) -> list[str]:
         """What stands on the screen."""
         with self._lock:
@@ -102,7 +106,7 @@ class Terminal:
             if ASKS_FOR_FRAMES in written:
                 os.write(self._master, HAS_FRAMES)
             with self._lock:
-                *frames, rest = QUESTION.sub(b"", written).split(FRAME_END)
+                *frames, rest = UNKNOWN.sub(b"", written).split(FRAME_END)
                 for frame in frames:
                     stream.feed(frame)
                     self._on_frame(self._screen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lsprotocol.types import Command, CompletionItemKind, Position, Range, TextEdit
+from lsprotocol.types import Command, CompletionItemKind, InsertTextMode, Position, Range, TextEdit
 
 from lsp_server.menu import menu_item
 from lsp_server.presentation import Suggestion
@@ -18,7 +18,7 @@ def test_the_item_replaces_the_word_before_the_cursor_so_that_filters_keep_it() 
 
     assert item.text_edit == TextEdit(Range(Position(0, 9), Position(0, 14)), "value(1,\n  2)")
     assert (item.label, item.filter_text, item.preselect) == ("value(1, …", "value(1,", True)
-    assert item.kind == CompletionItemKind.Snippet
+    assert (item.kind, item.insert_text_mode) == (CompletionItemKind.Text, InsertTextMode.AsIs)
     assert item.command == ACCEPTED
 
 
