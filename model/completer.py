@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from model.confidence import written_lines
 from model.cursor import LineStore
 from model.drafter import Drafter
 from model.generator import Clock, Generation, Generator, Limits, Mixer, Stopped, never, never_finished
@@ -99,7 +100,10 @@ def unmixed(request: Request, prompt: Prompt) -> Mixer | None:
 
 @dataclass(frozen=True)
 class Completion:
-    """`timings_ms`: retrieve, prefill, decode, total. `mode`: the context mode that was really used."""
+    """`timings_ms`: retrieve, prefill, decode, total. `mode`: the context mode that was really used.
+
+    `confidence`: of each line of `text`, its chance to be right where those before it are; () where it is unknown.
+    """
 
     text: str
     tokens: int
@@ -112,6 +116,7 @@ class Completion:
     context: tuple[ContextItem, ...]
     stopped: Stopped
     mode: str = "none"
+    confidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +147,8 @@ class Completer:
         self._clock = clock
         self._mixing = mixing
         self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)
-        self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock)
+        weighs = model.confidence is not None
+        self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs)
         self._held: list[_Context] = []  # of recent places, the last one first
 
     def complete(
@@ -159,14 +165,16 @@ class Completer:
         prefix, begin = at_token_boundary(request.prefix)
         prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
         limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
-        generation = self._generate(request, prompt, limits)
+        mixer = self._mixing(request, prompt)
+        generation = self._generate(request, prompt, limits, mixer)
+        confidence = self._confidence(prompt, generation, mixer)
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
             "decode": generation.decode_ms,
             "total": (self._clock() - start) * 1e3,
         }
-        return _completion(generation, timings, context.items, mode)
+        return _completion(generation, timings, context.items, mode, confidence)
 
     def accepted(self, prefix: str, text: str) -> None:
         """The user took `text` behind `prefix`: what is accepted once is often wanted again."""
@@ -174,14 +182,22 @@ class Completer:
             context = self.model.vocabulary.encode(prefix[-_LEARNED_CHARS:])
             self._drafter.learn(context, self.model.vocabulary.encode(text))
 
-    def _generate(self, request: Request, prompt: Prompt, limits: Limits) -> Generation:
-        mixer = self._mixing(request, prompt)
+    def _generate(self, request: Request, prompt: Prompt, limits: Limits, mixer: Mixer | None) -> Generation:
         if self._drafter is None:
             return self._generator.generate(prompt, limits, mixer=mixer)
         place = self._drafter.at(prompt, limits.max_tokens, request.path, request.tokens, request.packages)
         generation = self._generator.generate(prompt, limits, place, mixer)
         self._drafter.learn(prompt.before, generation.token_ids)
         return generation
+
+    def _confidence(self, prompt: Prompt, done: Generation, mixer: Mixer | None) -> tuple[float, ...]:
+        def planned(n: int) -> float | None:
+            return mixer.chance([*prompt.before, *done.token_ids[:n]]) if mixer else None
+
+        if self.model.confidence is None:
+            return ()
+        lines = written_lines(self.model.vocabulary, done.token_ids, done.log_chances, planned)
+        return self.model.confidence.chances(list(lines))
 
     def mode(self, asked: str) -> str:
         """The context mode used for what was asked. Raises ValueError on an unknown one."""
@@ -254,7 +270,11 @@ class Completer:
 
 
 def _completion(
-    generation: Generation, timings_ms: Mapping[str, float], items: tuple[ContextItem, ...], mode: str
+    generation: Generation,
+    timings_ms: Mapping[str, float],
+    items: tuple[ContextItem, ...],
+    mode: str,
+    confidence: tuple[float, ...],
 ) -> Completion:
     return Completion(
         text=generation.text,
@@ -268,4 +288,5 @@ def _completion(
         context=items,
         stopped=generation.stopped,
         mode=mode,
+        confidence=confidence,
     )

@@ -52,6 +52,9 @@ class Mixer(Protocol):
     def planned(self, context: Sequence[int]) -> Sequence[int]:
         """What `mix` lets follow `context` whatever the model says, which needs no pass; () where that is open."""
 
+    def chance(self, context: Sequence[int]) -> float | None:
+        """How likely the line that was planned right behind `context` is to be right; None where none was."""
+
 
 def never() -> bool:
     return False
@@ -81,7 +84,8 @@ class Generation:
     """What one call produced, and what it cost.
 
     `forward_passes` are those that chose tokens; what computes a long prompt before the first of them is prefill.
-    `drafted` and `accepted` count the tokens of drafts.
+    `drafted` and `accepted` count the tokens of drafts. `log_chances`: of each token, and of the end where it was
+    chosen, among all that could be; 0 of what was planned.
     """
 
     text: str
@@ -94,10 +98,11 @@ class Generation:
     decode_ms: float
     drafted: int = 0
     accepted: int = 0
+    log_chances: tuple[float, ...] = ()
 
 
 class Generator:
-    """Owns a decoder. `stop_ids` end a completion and are not part of it."""
+    """Owns a decoder. `stop_ids` end a completion and are not part of it; `weighs`: whether chances are worked out."""
 
     def __init__(
         self,
@@ -105,6 +110,8 @@ class Generator:
         vocabulary: Vocabulary,
         stop_ids: frozenset[int],
         clock: Clock = time.perf_counter,
+        *,
+        weighs: bool = False,
     ) -> None:
         self._decoder = decoder
         self._slots = CacheSlots(decoder)
@@ -113,6 +120,7 @@ class Generator:
         self._never = vocabulary.never(decoder.vocab_size)
         self._foreign: dict[str, np.ndarray] = {}
         self._clock = clock
+        self._weighs = weighs
 
     def generate(
         self, prompt: Prompt, limits: Limits, drafter: Drafter | None = None, mixer: Mixer | None = None
@@ -140,6 +148,7 @@ class Generator:
             decode_ms=(end - prefilled) * 1e3,
             drafted=run.drafted,
             accepted=run.accepted,
+            log_chances=tuple(run.log_chances),
         )
 
     def _compute(self, prompt: Prompt, run: _Run) -> None:
@@ -214,7 +223,8 @@ class Generator:
         if run.limits.begin and not run.ids:
             scores[self._not_beginning(run.limits.begin)] = -np.inf
         token = int(scores.argmax())
-        return token if run.takes(token, self._stop_ids) else None
+        log_chance = -float(np.log(np.exp(scores - scores[token]).sum())) if self._weighs else 0.0
+        return token if run.takes(token, self._stop_ids, log_chance) else None
 
     def _not_beginning(self, begin: str) -> np.ndarray:
         """Which ids do not begin with a character, bool [vocab]; worked out once for each of the few there are."""
@@ -241,6 +251,7 @@ class _Run:
     stream: TextStream
     context: list[int]
     ids: list[int] = field(default_factory=list)
+    log_chances: list[float] = field(default_factory=list)  # see Generation
     stopped: Stopped | None = None
     forward_passes: int = 0
     drafted: int = 0
@@ -255,8 +266,9 @@ class _Run:
         if self.prefilled is None:
             self.prefilled = now
 
-    def takes(self, token: int, stop_ids: frozenset[int]) -> bool:
+    def takes(self, token: int, stop_ids: frozenset[int], log_chance: float = 0.0) -> bool:
         """Write a chosen token down; whether another may follow."""
+        self.log_chances.append(log_chance)
         if token in stop_ids:
             self.stopped = "end"
             return False

@@ -136,6 +136,11 @@ class Remembering:
         plan, done = self._plans.get(begin, ()), written[len(begin) :]
         return plan[len(done) :] if plan[: len(done)] == done else ()
 
+    def chance(self, context: Sequence[int]) -> float | None:
+        """See `Mixer`."""
+        written = tuple(context[self._n_before :])
+        return self._ranked[written].chance if self._plans.get(written) else None
+
     def _line_start(self, written: tuple[int, ...]) -> tuple[int, ...]:
         """What was written before the line that the next token belongs to."""
         for n in range(len(written), 0, -1):

@@ -21,6 +21,7 @@ from model.checkpoint import (
     require_files,
     verify_checksums,
 )
+from model.confidence import Confidence
 from model.decoder import Decoder
 from model.engine import Engine, load_encoder
 from model.memory import MemoryWeights
@@ -47,6 +48,7 @@ class LoadedModel:
     encoder: Encoder | None  # None: retrieval by words and symbols only
     pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
     memory: MemoryWeights | None  # None: nothing was fitted to this coder
+    confidence: Confidence | None  # likewise
     default_context: str
     fingerprint: str  # of the checkpoint
     revision: str
@@ -103,6 +105,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         encoder=encoder,
         pseudo=pseudo,
         memory=MemoryWeights.beside(checkpoint.folder),
+        confidence=Confidence.beside(checkpoint.folder),
         default_context=default_context,
         fingerprint=fingerprint,
         revision=checkpoint.revision,

@@ -179,6 +179,9 @@ class Inverted:
     def planned(self, context: Sequence[int]) -> Sequence[int]:
         return ()
 
+    def chance(self, context: Sequence[int]) -> float | None:
+        return None
+
 
 def test_drafts_are_verified_against_what_the_mixer_makes_of_the_logits(tiny_model: LoadedModel) -> None:
     prompt = prompt_of(tiny_model, LONG)

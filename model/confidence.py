@@ -1,0 +1,87 @@
+"""How likely what was written is to be right, line by line: what an editor needs to know to be quiet when unsure.
+
+A logistic function of what a completion knows anyway, so that it costs no pass: the chance of a line that the memory
+planned, else how likely the line's tokens were among those that they were chosen from. Tokens and scores are the same
+with drafts, with a cache that is reused, and for an answer that was worked out ahead, and so is this.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from model.vocabulary import Vocabulary
+
+FILE = "confidence.json"  # beside the weights
+FEATURES = ("planned", "planned_chance", "planned_first", "written", "written_sum", "written_least", "written_first")
+_LEAST = 1e-4  # chance that is told from none
+
+
+@dataclass(frozen=True)
+class WrittenLine:
+    """A line of an answer. `log_chances`: of its tokens, with the line's end; `planned`: the memory's chance of the
+    whole line, None where it was written token by token; `first`: it is the answer's first."""
+
+    log_chances: tuple[float, ...]
+    planned: float | None
+    first: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """Fitted by `python -m model.training confidence`. `weights`: float [FEATURES]."""
+
+    weights: np.ndarray
+
+    @classmethod
+    def beside(cls, folder: Path) -> Confidence | None:
+        """That of the coder in `folder`; None when nothing was fitted to it."""
+        file = folder / FILE
+        if not file.exists():
+            return None
+        named = json.loads(file.read_text(encoding="utf-8"))
+        return cls(np.array([float(named[name]) for name in FEATURES]))
+
+    def save(self, folder: Path) -> None:
+        named = dict(zip(FEATURES, self.weights.round(5).tolist(), strict=True))
+        (folder / FILE).write_text(json.dumps(named) + "\n", encoding="utf-8")
+
+    def chances(self, lines: Sequence[WrittenLine]) -> tuple[float, ...]:
+        """How likely each line is to be right where those before it are; a line that took no token goes with them."""
+        chances = self.predict(np.array([features(line) for line in lines]))
+        return tuple(round(float(c), 4) if line.log_chances else 1.0 for line, c in zip(lines, chances, strict=True))
+
+    def predict(self, table: np.ndarray) -> np.ndarray:
+        """float [n, FEATURES] -> float [n]."""
+        return np.asarray(1.0 / (1.0 + np.exp(-table @ self.weights)))
+
+
+def features(line: WrittenLine) -> tuple[float, ...]:
+    """In the order of FEATURES."""
+    if line.planned is not None:
+        chance = min(max(line.planned, _LEAST), 1 - _LEAST)
+        return (1.0, float(np.log(chance / (1 - chance))), float(line.first), 0.0, 0.0, 0.0, 0.0)
+    return (0.0, 0.0, 0.0, 1.0, sum(line.log_chances), min(line.log_chances, default=0.0), float(line.first))
+
+
+def written_lines(
+    vocabulary: Vocabulary,
+    ids: Sequence[int],
+    log_chances: Sequence[float],
+    planned: Callable[[int], float | None],
+) -> Iterator[WrittenLine]:
+    """The lines of an answer, as its text splits at "\\n". A token belongs to the line in which it begins.
+
+    `log_chances`: one for each id, and one for the end where it was chosen; `planned(n)`: the memory's chance of a line
+    that it planned behind the first n ids.
+    """
+    rows = list(accumulate((vocabulary.token_bytes(token).count(b"\n") for token in ids), initial=0))
+    for row in range(rows[-1] + 1):
+        own = [n for n in range(len(log_chances)) if rows[n] == row]
+        chance = planned(own[0]) if own else None
+        yield WrittenLine(tuple(log_chances[n] for n in own), chance, row == 0)
