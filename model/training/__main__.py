@@ -17,6 +17,7 @@ _STAGES = {
     "adapter": ("model.training.adapter", "AdapterConfig"),
     "validate": ("model.training.validate", "ValidateConfig"),
     "memory": ("model.training.memory", "MemoryConfig"),
+    "confidence": ("model.training.confidence", "ConfidenceConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }
 

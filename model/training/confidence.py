@@ -1,0 +1,241 @@
+"""Stage `confidence`: how sure a coder's answers are (`model.confidence`), by answers that are known right or wrong.
+
+Cursors in repositories that the coder was not trained on are answered as in an editor, with the memory and without
+retrieved context; a line counts where those before it are right. The report is measured on repositories that were left
+out of the fit, one after the other. The memory's own numbers may have been fitted to the same repositories, at other
+cursors: run this stage behind `memory`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from operator import mul
+from pathlib import Path
+
+import numpy as np
+
+from indexer import LineIndex, SuffixIndex
+from model.checkpoint import CHECKSUMS, write_checksums
+from model.completer import Completer, Request
+from model.confidence import FEATURES, Confidence, WrittenLine, features
+from model.memory import remembering
+from model.settings import MemorySettings
+from model.training.fim import Cut, cut_at
+from model.training.memory_samples import read_repository
+from model.weights import LoadedModel, load_model
+
+_KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
+_INDENTED = 0.7  # share of the cursors at lines that stand behind the indentation, where an editor puts them
+_MAX_TOKENS = 128
+_NEWTON_STEPS, _RIDGE = 30, 1e-3
+_THRESHOLDS = tuple(n / 20 for n in range(15))
+
+
+@dataclass(frozen=True)
+class ConfidenceConfig:
+    """Settings of the stage. `repositories`: a folder of folders; `coder`: as `model.name`; `samples`: what was
+    answered in each repository lies here and is not asked again; `out`: a folder that gets `confidence.json`."""
+
+    repositories: Path
+    samples: Path
+    out: Path
+    coder: str = "embedded"
+    per_repository: int = 60
+    seed: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The lines of an answer up to the first that is wrong: float [n, FEATURES], and whether each is right.
+
+    `whole`: how many lines were asked for.
+    """
+
+    repository: str
+    table: np.ndarray
+    right: np.ndarray
+    whole: int
+
+
+def run(config: ConfidenceConfig) -> None:
+    answers = collect(config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    fit(answers).save(config.out)
+    if (config.out / CHECKSUMS).exists():
+        write_checksums(config.out)
+    print(report(answers, left_out(answers)))
+
+
+def collect(config: ConfidenceConfig) -> list[Answer]:
+    """Answers in every repository; those that are there already are read."""
+    model = None
+    found: list[Answer] = []
+    for folder in sorted(path for path in config.repositories.iterdir() if path.is_dir()):
+        file = config.samples / f"{folder.name}.npz"
+        if not file.exists():
+            model = model or load_model(config.coder)
+            texts = read_repository(folder)
+            rng = random.Random(f"{config.seed} {folder.name}")
+            asker = Asker(folder.name, texts, model)
+            answers = [asker.answer(path, cut) for path, cut in cursors(texts, config.per_repository, rng)]
+            config.samples.mkdir(parents=True, exist_ok=True)
+            beside = file.with_suffix(".tmp.npz")
+            save_answers([answer for answer in answers if len(answer.right)], beside)
+            os.replace(beside, file)
+        found += load_answers(folder.name, file)
+    return found
+
+
+def cursors(texts: Mapping[str, str], n: int, rng: random.Random) -> Iterator[tuple[str, Cut]]:
+    """Places inside lines, at lines and at blocks of code, in proportion to the length of the files."""
+    paths = sorted(path for path, text in texts.items() if text.strip())
+    while n:
+        path = rng.choices(paths, [len(texts[p]) for p in paths])[0]
+        kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
+        cut = cut_at(texts[path], rng.randrange(len(texts[path])), rng, kind)
+        if cut and not cut.middle.lstrip().startswith("#"):
+            n -= 1
+            yield path, _indented(cut) if kind != "rest" and rng.random() < _INDENTED else cut
+
+
+def _indented(cut: Cut) -> Cut:
+    code = cut.middle.lstrip(" \t")
+    return replace(cut, prefix=cut.prefix + cut.middle[: len(cut.middle) - len(code)], middle=code)
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard(Confidence):
+    """Keeps the lines of the last answer instead of weighing them."""
+
+    lines: list[WrittenLine] = field(default_factory=list)
+
+    def chances(self, lines: Sequence[WrittenLine]) -> tuple[float, ...]:
+        self.lines[:] = lines
+        return ()
+
+
+class Asker:
+    """Asks a coder in one repository."""
+
+    def __init__(self, name: str, texts: Mapping[str, str], model: LoadedModel) -> None:
+        self._name = name
+        self._heard = _Heard(np.zeros(len(FEATURES)))
+        model = replace(model, confidence=self._heard)
+        self._completer = Completer(model, mixing=remembering(model, MemorySettings()))
+        self._lines, self._tokens = LineIndex(), SuffixIndex()
+        self._lines.update(texts)
+        encode = model.vocabulary.encode
+        self._tokens.update({path: np.array(encode(text), np.int32) for path, text in texts.items()})
+
+    def answer(self, path: str, cut: Cut) -> Answer:
+        """What is written until a line is wrong or all are there. Nothing written, nothing shown: no lines."""
+        wanted = cut.middle.split("\n")
+
+        def finished(text: str) -> bool:
+            done = text.split("\n")[:-1]
+            pairs = enumerate(zip(done, wanted, strict=False))
+            return len(done) >= len(wanted) or not all(_same(i, *pair) for i, pair in pairs)
+
+        request = Request(path, cut.prefix, cut.suffix, max_tokens=_MAX_TOKENS, deadline_ms=float("inf"))
+        request = replace(request, finished=finished, tokens=self._tokens, lines=self._lines)
+        written = self._completer.complete(request, None).text.split("\n")
+        table, right = [], []
+        for i, (line, text, want) in enumerate(zip(self._heard.lines, written, wanted, strict=False)):
+            if text.strip():
+                table.append(features(line))
+                right.append(_same(i, text, want))
+            if not _same(i, text, want):
+                break
+        whole = sum(bool(line.strip()) for line in wanted)
+        return Answer(self._name, np.array(table).reshape(-1, len(FEATURES)), np.array(right, bool), whole)
+
+
+def _same(row: int, text: str, wanted: str) -> bool:
+    """An editor's part is the indentation of the first line."""
+    return text.strip() == wanted.strip() if row == 0 else text.rstrip() == wanted.rstrip()
+
+
+def save_answers(answers: Sequence[Answer], file: Path) -> None:
+    """One array per field, one behind the other, and how long each piece is."""
+    np.savez_compressed(
+        file,
+        table=np.concatenate([answer.table for answer in answers]),
+        right=np.concatenate([answer.right for answer in answers]),
+        n_lines=np.array([len(answer.right) for answer in answers]),
+        whole=np.array([answer.whole for answer in answers]),
+    )
+
+
+def load_answers(repository: str, file: Path) -> list[Answer]:
+    with np.load(file) as raw:
+        ends = np.cumsum(raw["n_lines"])[:-1]
+        pieces = zip(np.split(raw["table"], ends), np.split(raw["right"], ends), raw["whole"].tolist(), strict=True)
+        return [Answer(repository, *piece) for piece in pieces]
+
+
+def fit(answers: Sequence[Answer]) -> Confidence:
+    """Logistic regression by Newton's method, with a little ridge."""
+    table = np.concatenate([answer.table for answer in answers])
+    right = np.concatenate([answer.right for answer in answers])
+    weights, ridge = np.zeros(table.shape[1]), _RIDGE * len(table) * np.eye(table.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        chances = Confidence(weights).predict(table)
+        slope = table.T @ (right - chances) - ridge @ weights
+        weights += np.linalg.solve((table.T * (chances * (1 - chances))) @ table + ridge, slope)
+    return Confidence(weights)
+
+
+def left_out(answers: Sequence[Answer]) -> list[tuple[float, ...]]:
+    """Of each answer's lines the chance to be right together with those before, by a fit to other repositories."""
+    fitted = {
+        name: fit([answer for answer in answers if answer.repository != name])
+        for name in {answer.repository for answer in answers}
+    }
+    alone = [fitted[answer.repository].predict(answer.table).tolist() for answer in answers]
+    return [tuple(accumulate(chances, mul)) for chances in alone]
+
+
+def report(answers: Sequence[Answer], chances: Sequence[tuple[float, ...]]) -> str:
+    """What is shown from each confidence on, in %; multi-line answers as far as they are as sure."""
+    right = np.array([answer.right[0] for answer in answers])
+    first = np.array([line[0] for line in chances])
+    blocks = [(answer, line) for answer, line in zip(answers, chances, strict=True) if answer.whole > 1]
+    rows = [
+        "| confidence at least | shown | first line right | right first lines that are shown "
+        "| blocks right to the end of what is shown | right lines of a block that are shown |",
+        f"|{' --- |' * 6}",
+    ]
+    for least in _THRESHOLDS:
+        shown = first >= least
+        figures = (_share(shown), _share(right[shown]), _share(shown[right]), *_of_blocks(blocks, least))
+        rows.append(f"| {least:.2f} | {' | '.join(f'{100 * figure:.1f}' for figure in figures)} |")
+    names = {answer.repository for answer in answers}
+    head = f"{len(names)} repositories, {len(answers)} suggestions, {len(blocks)} of them blocks"
+    return "\n".join([head, "", *rows, "", calibration(right, first)])
+
+
+def _of_blocks(blocks: Sequence[tuple[Answer, tuple[float, ...]]], least: float) -> tuple[float, float]:
+    """Of the blocks of which something is shown the share that is right as far as that goes, and of all right lines
+    at the beginning of a block the share that is shown."""
+    n_right = np.array([answer.right.sum() for answer, _ in blocks])
+    n_shown = np.array([sum(chance >= least for chance in line) for _, line in blocks])
+    kept = np.minimum(n_right, n_shown).sum() / max(1, n_right.sum())
+    return _share((n_shown <= n_right)[n_shown > 0]), float(kept)
+
+
+def _share(chosen: np.ndarray) -> float:
+    return float(chosen.mean()) if len(chosen) else 0.0
+
+
+def calibration(right: np.ndarray, chance: np.ndarray) -> str:
+    """How often first lines of about the same confidence are right."""
+    rows = ["| confidence | n | mean | right |", "| --- | --- | --- | --- |"]
+    for low in np.arange(0.0, 1.0, 0.1):
+        chosen = (chance >= low) & (chance < low + 0.1)
+        if chosen.any():
+            rows.append(f"| {low:.1f} | {chosen.sum()} | {chance[chosen].mean():.2f} | {right[chosen].mean():.2f} |")
+    return "\n".join(rows)
