@@ -19,7 +19,7 @@ from pathlib import PurePath
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
-from indexer.splitting import DEFAULT_LIMITS, Border, Limits, Lines, split
+from indexer.splitting import DEFAULT_LIMITS, Limits, Lines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
 CHUNKER_VERSION = 1
@@ -70,7 +70,7 @@ class _Outline:
     """What a language knows about a text: where pieces must begin, where they may, and what is defined."""
 
     forced: Sequence[int]
-    borders: Sequence[Border]
+    borders: Sequence[int]
     definitions: Sequence[_Definition]
     symbols: Sequence[tuple[int, Symbol]]  # by row
 
@@ -110,11 +110,7 @@ def _pieces_of_line(whole: Chunk, limits: Limits) -> Iterator[Chunk]:
 
 
 def _paragraphs(lines: Lines) -> _Outline:
-    borders = [
-        lines.border(row, _indent(lines, row))
-        for row in range(1, len(lines))
-        if lines.is_blank(row - 1) and not lines.is_blank(row)
-    ]
+    borders = [row for row in range(1, len(lines)) if lines.is_blank(row - 1) and not lines.is_blank(row)]
     return _Outline((), borders, (), ())
 
 
@@ -141,24 +137,16 @@ def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
         return row
 
     statements = {node.start_point.row for node in captures.get("statement", ()) if _begins_line(node, lines)}
-    borders = [
-        lines.border(row, _indent(lines, row))
-        for row in {lifted(row) for row in statements - firsts - comments}
-        if row > 0
-    ]
+    borders = [row for row in {lifted(row) for row in statements - firsts - comments} if row > 0]
     definitions = _definitions(captures.get("definition", ()), source, lifted)
     symbols = [(found.row, found.symbol) for found in definitions if found.symbol]
     symbols += [_variable(node, source, lines) for node in captures.get("variable", ())]
     return _Outline(_forced(definitions, lines, limits), borders, definitions, symbols)
 
 
-def _indent(lines: Lines, row: int) -> int:
-    return len(lines.rows[row]) - len(lines.rows[row].lstrip(" \t\f"))
-
-
 def _begins_line(node: Node, lines: Lines) -> bool:
     row, column = node.start_point
-    return row < len(lines) and _indent(lines, row) == column
+    return row < len(lines) and lines.indents[row] == column
 
 
 def _variable(node: Node, source: bytes, lines: Lines) -> tuple[int, Symbol]:

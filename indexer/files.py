@@ -143,7 +143,7 @@ def _unfit(content: bytes, settings: IndexSettings) -> str | None:
         content.decode("utf-8")
     except UnicodeDecodeError:
         return NOT_UTF8
-    if any(len(line) > settings.max_line_chars for line in content.split(b"\n")):
+    if max(map(len, content.split(b"\n"))) > settings.max_line_chars:
         return MINIFIED
     if len(content) > 10_000 and len(content) > 250 * (content.count(b"\n") + 1):
         return MINIFIED

@@ -31,9 +31,14 @@ def terms(text: str) -> list[str]:
     """Distinct search terms of a text, at most 400: a chunk's document in the full-text index."""
     found: dict[str, None] = {}
     for identifier in dict.fromkeys(_IDENTIFIER.findall(text)):
-        if identifier.lower() not in COMMON_WORDS:
-            found.update(dict.fromkeys(terms_of(identifier)))
+        for term in _search_terms(identifier):
+            found[term] = None
     return list(found)[:_MAX_TERMS]
+
+
+@lru_cache(maxsize=65_536)
+def _search_terms(identifier: str) -> tuple[str, ...]:
+    return () if identifier.lower() in COMMON_WORDS else terms_of(identifier)
 
 
 def weighted_identifiers(before: str, after: str, lines: int = 40) -> dict[str, float]:

@@ -9,9 +9,9 @@ it falls in, and splits that piece when it overflows, and leaves all others alon
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from zlib import crc32
 
@@ -27,21 +27,14 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class Border:
-    """A row (0-based) at which a piece may begin. Smaller rank is a better border."""
-
-    row: int
-    rank: tuple[int, int, int]
-
-
 class Lines:
     """The lines of a text with their ends kept, and how large any run of them is."""
 
     def __init__(self, text: str) -> None:
         parts = text.split("\n")  # not splitlines(): it also breaks at form feeds, which count no line in an editor
         self.rows = [part + "\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
-        self._ends = [0, *accumulate(len(row) for row in self.rows)]
+        self._ends = [0, *accumulate(map(len, self.rows))]
+        self._blank = [not row.strip() for row in self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -53,31 +46,35 @@ class Lines:
         return end - first <= limits.lines and self._ends[end] - self._ends[first] <= limits.chars
 
     def is_blank(self, row: int) -> bool:
-        return not self.rows[row].strip()
-
-    def border(self, row: int, column: int) -> Border:
-        """A border before `row`: less indentation first, then more blank lines above, then a hash of two lines."""
-        blanks = 0
-        while blanks < 3 and row - blanks > 0 and self.is_blank(row - blanks - 1):
-            blanks += 1
-        words = self.text(row, row + 2).encode("utf-8", "replace")
-        return Border(row, (column, -blanks, crc32(words)))
+        return self._blank[row]
 
     @cached_property
-    def plain(self) -> list[Border]:
-        """Every row as a border, for runs that have no other."""
-        return [self.border(row, 0) for row in range(len(self))]
+    def indents(self) -> list[int]:
+        """Of each row, in characters."""
+        return [len(row) - len(row.lstrip(" \t\f")) for row in self.rows]
+
+    def rank(self, row: int, column: int) -> tuple[int, int, int]:
+        """How good a border the beginning of `row` is, smaller is better: less indentation first, then more blank lines
+        above, then a hash of two lines."""
+        blanks = 0
+        while blanks < 3 and row - blanks > 0 and self._blank[row - blanks - 1]:
+            blanks += 1
+        words = self.text(row, row + 2).encode("utf-8", "replace")
+        return column, -blanks, crc32(words)
 
 
-def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits: Limits) -> list[tuple[int, int]]:
-    """Runs of rows [first, end) that cover all lines in order, each within the limits where borders allow.
+def split(lines: Lines, forced: Iterable[int], borders: Iterable[int], limits: Limits) -> list[tuple[int, int]]:
+    """Runs of rows [first, end) that cover all lines in order, each within the limits where `borders` allow: the rows
+    (0-based) at which a piece may begin. Where a run has none of them, any row may.
 
     A forced row always begins a piece. A single line above the limit stays one piece.
     """
     cuts = sorted({0, len(lines), *forced})
     pieces: list[tuple[int, int]] = []
-    ordered = sorted(borders, key=lambda border: border.row)
-    rows = [border.row for border in ordered]
+    rows = sorted(borders)
+    # A nested cut asks again for what the one around it has asked for.
+    rank = cache(lambda row: lines.rank(row, lines.indents[row]))
+    plain = cache(lambda row: lines.rank(row, 0))
     for first, end in pairwise(cuts):
         waiting = [(first, end)]
         while waiting:
@@ -85,12 +82,13 @@ def split(lines: Lines, forced: Iterable[int], borders: Sequence[Border], limits
             if stop - start == 1 or lines.fits(start, stop, limits):
                 pieces.append((start, stop))
                 continue
-            inside = ordered[bisect_left(rows, start + 1) : bisect_left(rows, stop)]
-            cut = _best(inside or lines.plain[start + 1 : stop], (start + stop) // 2)
+            inside = rows[bisect_left(rows, start + 1) : bisect_left(rows, stop)]
+            middle = (start + stop) // 2
+            cut = _best(inside, rank, middle) if inside else _best(range(start + 1, stop), plain, middle)
             waiting += [(cut, stop), (start, cut)]
     return pieces
 
 
-def _best(borders: Sequence[Border], middle: int) -> int:
+def _best(rows: Iterable[int], rank: Callable[[int], tuple[int, int, int]], middle: int) -> int:
     # Equal borders (a file of one line repeated) would peel off single lines: of those the middle one is taken.
-    return min(borders, key=lambda border: (border.rank, abs(border.row - middle))).row
+    return min(rows, key=lambda row: (rank(row), abs(row - middle)))

@@ -40,9 +40,11 @@ def subject(tmp_path: Path) -> Subject:
 
 def test_the_index_benchmarks_report_numbers_of_this_repository(subject: Subject) -> None:
     embedder = FreeEmbedder(sample_every=1)
-    [first] = indexing.first_index(subject, embedder)
+    first, vectors = indexing.first_index(subject, embedder)
     assert first.values["lines"] == 6 * 30
     assert first.values["chunks"] >= 6
+    assert vectors.case == "vectors, exact search"
+    assert min(first.values["seconds"], vectors.values["seconds"]) > 0
     assert len(embedder.sample) == embedder.n_embedded > 0
     [reopened] = indexing.reopened(subject, embedder)
     assert reopened.values["chunks"] == first.values["chunks"]
