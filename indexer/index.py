@@ -147,6 +147,8 @@ class Index:
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
     ) -> UpdateReport:
         started = time.perf_counter()
+        if not self._mirror.has_followed:
+            self._follow_files(progress, cancelled)  # what is known need not wait until all folders are looked at
         update = Update(
             self.root,
             self._store,

@@ -70,15 +70,21 @@ class Mirror:
             if self._cache:
                 self._cache.close()
 
+    @property
+    def has_followed(self) -> bool:
+        return bool(self._digests)
+
     def follow(self, digests: Mapping[str, bytes], goes_on: Callable[[int, int, str], bool]) -> None:
-        """Bring all files but open documents to the contents with these digests.
+        """Bring all files but open documents to the contents with these digests, those beside open documents first.
 
         `goes_on` is asked before each file with how many of how many are done, and may change documents meanwhile.
         """
         if self._tokenizer is None:
             return
         self._digests = digests
+        near = {_folder(path) for path in self._documents}
         stale = sorted(path for path, digest in digests.items() if self._is_stale(path, digest))
+        stale.sort(key=lambda path: _folder(path) not in near)
         batch: dict[str, _Content | None] = dict.fromkeys(self._shown.keys() - digests.keys())
         n_chars, enough = 0, _FIRST_BATCH
         for n, path in enumerate(stale):
@@ -149,6 +155,10 @@ class Mirror:
                     self._imports[path] = imported(content.text)
         self.tokens.update({path: content.ids if content else None for path, content in batch.items()})
         self.lines.update({path: content.text if content else None for path, content in batch.items()})
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _cache_name(tokenizer: Tokenizer) -> str:

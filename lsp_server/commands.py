@@ -26,7 +26,7 @@ from model.completer import Completion, Request
 BAR_WIDTH = 24
 # One completion of a fresh process pays for everything that a server has warm.
 COLD_DEADLINE_MS = 10_000.0
-BEGIN_SECONDS = 5.0  # of embedding before a first completion; words and names are searched all the same
+BEGIN_SECONDS = 5.0  # that a completion waits for the index; what is not embedded is found by words and names
 
 
 class UserMustActError(Exception):
@@ -128,30 +128,32 @@ def _completed(
         deadline_ms=wanted.deadline_ms,
         finished=rule.finished,
     )
-    if wanted.context == "none":
-        completion = engine.completer.complete(request, None)
-    else:
-        with closing(open_index(root, settings, engine, thread)) as index:
-            if not index.stats().files:
-                _begin(index, snapshot)
-            completion = engine.completer.complete(request, retriever(index.search))
+    with closing(open_index(root, settings, engine, thread)) as index:
+        _bring_up_to_date(index, snapshot)
+        request = replace(request, tokens=index.tokens, lines=index.lines)
+        completion = engine.completer.complete(request, retriever(index.search))
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
     return completion, inserted(suggestion, snapshot) if suggestion else ""
 
 
-def _begin(index: Index, snapshot: Snapshot) -> None:
-    """Make a first index, the file's own folder first: read everything, but embed only for a while."""
-    stages: list[str] = []
+def _bring_up_to_date(index: Index, snapshot: Snapshot) -> None:
+    """Know what an editor's server would: the document, then the files beside it, then all others.
+
+    A first index reads everything, but embeds only for a while; a later one is not waited for longer than that.
+    """
+    is_first, stages = not index.stats().files, [""]
     deadline = time.monotonic() + BEGIN_SECONDS
 
     def cancelled() -> bool:
-        return stages[-1:] == ["embedding"] and time.monotonic() > deadline
+        return time.monotonic() > deadline and (not is_first or stages[-1] == "embedding")
 
-    for paths in ([snapshot.path.parent] if snapshot.path else [], None):
-        stages.clear()
+    assert snapshot.path is not None  # it was named
+    index.overlay(snapshot.path, snapshot.prefix + snapshot.suffix)
+    for paths in ([snapshot.path.parent], None) if is_first else (None,):
+        stages.append("")
         report = index.update(paths, progress=lambda progress: stages.append(progress.stage), cancelled=cancelled)
     if report.cancelled:
-        sys.stderr.write("hef-lsp: the first index is incomplete; run `hef-lsp --reindex` to finish it.\n")
+        sys.stderr.write("hef-lsp: the index is incomplete; run `hef-lsp --reindex` to finish it.\n")
 
 
 def _figures(completion: Completion, text: str) -> dict[str, Any]:
@@ -164,6 +166,7 @@ def _figures(completion: Completion, text: str) -> dict[str, Any]:
         "prompt_tokens": completion.prompt_tokens,
         "mode": completion.mode,
         "stopped": completion.stopped,
+        "confidence": list(completion.confidence),
         "timings_ms": {name: round(value, 3) for name, value in completion.timings_ms.items()},
         "context": [
             {

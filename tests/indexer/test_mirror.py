@@ -66,6 +66,33 @@ def test_files_are_found_once_they_are_indexed(opened: Callable[..., Index]) -> 
     assert after(index, "alpha", without="b.py") == [" = 1"]
 
 
+def test_what_was_indexed_before_is_found_without_looking_at_the_disk(
+    opened: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened().update()
+
+    def slow(*arguments: object) -> None:
+        raise OSError("a disk that takes its time")
+
+    monkeypatch.setattr("indexer.updating.walk", slow)
+    index = opened()
+    with pytest.raises(OSError, match="takes its time"):
+        index.update()
+    assert after(index, "alpha") == [" + 2", " = 1"]
+
+
+def test_files_beside_an_open_document_come_first(
+    opened: Callable[..., Index], repository: Path, tokenizer: Characters
+) -> None:
+    for name in ("c/d.py", "c/e.py", "f.py"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(f"{name} = 1\n")
+    index = opened()
+    index.overlay(repository / "c" / "d.py", "new\n")
+    index.update()
+    assert tokenizer.texts == ["new\n", "c/e.py = 1\n", "alpha = 1\n", "beta = alpha + 2\n", "f.py = 1\n"]
+
+
 def test_changes_on_disk_are_followed(opened: Callable[..., Index], repository: Path) -> None:
     index = opened()
     index.update()

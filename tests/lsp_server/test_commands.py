@@ -10,6 +10,7 @@ import pytest
 
 from lsp_server import cli, commands
 from lsp_server.doctor import ALL_WELL
+from model.completer import Completer, Completion, Request
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODES = ("none", "snippets", "pseudo", "hybrid")
@@ -128,3 +129,26 @@ def test_a_missing_model_needs_the_user(
     *lines, last = capsys.readouterr().out.splitlines()
     failed = next(line for line in lines if line.startswith("FAIL"))
     assert failed.endswith(last.removeprefix("Next: "))
+
+
+def test_a_completion_knows_the_files_as_lines_and_tokens(
+    repository: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Request] = []
+    complete = Completer.complete
+
+    def listening(self: Completer, request: Request, *rest: Any) -> Completion:
+        asked.append(request)
+        return complete(self, request, *rest)
+
+    monkeypatch.setattr(Completer, "complete", listening)
+    place, model = f"{repository / 'main.py'}:3:7", f"model.name={checkpoint}"
+    for _ in range(2):  # with a first index, and with one that is there
+        assert cli.main(["--complete", place, "--context", "none", "--set", model]) == 0
+        request = asked.pop()
+        assert request.lines is not None
+        assert request.tokens is not None
+        found = request.lines.between([], ["return width * height"])
+        assert [place.path for place in found] == ["shapes.py"]
+        assert request.tokens.n_tokens > 0
+    capsys.readouterr()
