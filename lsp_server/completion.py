@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lsp_server.job import Job, Run
@@ -46,22 +47,33 @@ class Completions:
         self._jobs: dict[str, Job] = {}
         self._offers: dict[str, Offer] = {}
         self._nothing: dict[str, Snapshot] = {}  # where the model has nothing to say
+        self._unsure: dict[str, Offer] = {}  # the newest answer of a document, where it was held back
         self._cut_short: deque[bool] = deque(maxlen=N_PACE)  # by the deadline, of the last runs
         self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
         self._numbers = itertools.count(1)
 
     async def suggest(
-        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False
+        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False, least: float = 0.0
     ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
 
-        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. Who `insists`
-        has the model asked again where it had nothing to say: the repository may have become known since.
+        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What is less
+        likely to be right than `least` is held back, but kept. Who `insists` sees it, now and while it is typed along,
+        and has the model asked again where it had nothing to say: the repository may have become known since.
         """
         if insists:
             self._nothing.pop(snapshot.uri, None)
-        offer = await self._offer(snapshot, wait_seconds)
-        return None if offer is None or offer.ahead else offer
+            least = 0.0
+        offer = await self._offer(snapshot, wait_seconds, least)
+        if offer is None or offer.ahead:
+            return None
+        if insists and snapshot.uri in self._offers:
+            self._offers[snapshot.uri] = replace(self._offers[snapshot.uri], insisted=True)
+        return self._sure(offer, snapshot, least)
+
+    def unsure(self, uri: str) -> Offer | None:
+        """The newest answer of a document, where it was held back."""
+        return self._unsure.get(uri)
 
     def preload(self, snapshot: Snapshot) -> None:
         """Begin with what is likely to be asked for next, here or a line below, unless a request is being answered."""
@@ -94,6 +106,7 @@ class Completions:
         self.supersede(uri)
         self._offers.pop(uri, None)
         self._nothing.pop(uri, None)
+        self._unsure.pop(uri, None)
 
     def shown(self, offer: Offer) -> None:
         """The offer went to the client; typed along, it is still the same one."""
@@ -120,9 +133,20 @@ class Completions:
             self.supersede(uri)
         self._offers.clear()
         self._nothing.clear()
+        self._unsure.clear()
 
-    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None) -> Offer | None:
-        if typed_along := self._typed_along(snapshot):
+    def _sure(self, offer: Offer, snapshot: Snapshot, least: float) -> Offer | None:
+        """What of an offer is shown."""
+        sure = offer.as_sure_as(least, snapshot)
+        if sure is None:
+            self._unsure[snapshot.uri] = offer
+            self.tally.held_back(offer)
+        else:
+            self._unsure.pop(snapshot.uri, None)
+        return sure
+
+    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None, least: float) -> Offer | None:
+        if typed_along := self._typed_along(snapshot, least):
             self.supersede(snapshot.uri)
             return typed_along
         if self._is_nothing(snapshot):
@@ -130,16 +154,21 @@ class Completions:
         if job := self._join(snapshot):
             if not await self._wait(job, wait_seconds):
                 return None
-            offer = self._typed_along(snapshot)
+            offer = self._typed_along(snapshot, least)
             if offer is not None or job.snapshot.prefix == snapshot.prefix:
                 return offer  # else the two parted ways: begin anew
         job = Job(snapshot, asyncio.get_running_loop().create_future())
         self._start(job)
-        return self._typed_along(snapshot) if await self._wait(job, wait_seconds) else None
+        return self._typed_along(snapshot, least) if await self._wait(job, wait_seconds) else None
 
-    def _typed_along(self, snapshot: Snapshot) -> Offer | None:
+    def _typed_along(self, snapshot: Snapshot, least: float = 0.0) -> Offer | None:
         offer = self._offers.get(snapshot.uri)
-        return offer.rest(snapshot) if offer else None
+        rest = offer.rest(snapshot) if offer else None
+        if offer is None or rest is None:
+            return None
+        # Behind more text the model may be surer: what would not be shown is not typed along.
+        typed = rest.prefix[len(offer.prefix) :]
+        return None if typed.strip() and rest.as_sure_as(least, snapshot) is None else rest
 
     def _is_nothing(self, snapshot: Snapshot) -> bool:
         known = self._nothing.get(snapshot.uri)
@@ -209,7 +238,9 @@ class Completions:
             return
         number, place = next(self._numbers), (snapshot.uri, snapshot.prefix, snapshot.suffix)
         ahead = job.rule.is_ahead(suggestion.text)
-        self._offers[snapshot.uri] = Offer(number, *place, suggestion, completion, job.folder, ahead)
+        self._offers[snapshot.uri] = Offer(
+            number, *place, suggestion, completion, job.folder, ahead, completion.confidence
+        )
 
 
 def _result(running: Future[Completion | None]) -> Completion | None:

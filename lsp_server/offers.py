@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import prod
+from operator import mul
 from pathlib import Path
 from typing import Protocol
 
 from lsp_server.closers import is_only_closers, overwritten
-from lsp_server.presentation import Suggestion
+from lsp_server.presentation import Suggestion, is_worth_showing
 from lsp_server.snapshot import Snapshot
 from model.completer import Completion, ContextItem
 
@@ -29,7 +32,10 @@ class Place(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """A suggestion for exactly this place, and how it came about. `number` stays the same while it is typed along."""
+    """A suggestion for exactly this place, and how it came about. `number` stays the same while it is typed along.
+
+    `chances`: of each of its lines (there may be more) to be right where those before it are; () where it is unknown.
+    """
 
     number: int
     uri: str
@@ -39,6 +45,8 @@ class Offer:
     completion: Completion
     folder: Path | None = None  # that the context's paths are relative to
     ahead: bool = False  # for the next line: shown when the line end has been typed
+    chances: tuple[float, ...] = ()
+    insisted: bool = False  # the user asked for it: shown however unsure
 
     def rest(self, snapshot: Snapshot) -> Offer | None:
         """What is left of the offer where its beginning was typed, None elsewhere. Also after a backspace."""
@@ -59,7 +67,30 @@ class Offer:
             suffix=snapshot.suffix,
             suggestion=Suggestion(text, replaced),
             ahead=self.ahead and not typed,
+            chances=self._chances_behind(typed, text),
         )
+
+    def _chances_behind(self, typed: str, left: str) -> tuple[float, ...]:
+        """Of the lines that are left when `typed` turned out right: of a line that is whole nothing is unsure."""
+        chances = self.chances[typed.count("\n") :]
+        return (1.0, *chances[1:]) if chances and typed and left.startswith("\n") else chances
+
+    def as_sure_as(self, least: float, snapshot: Snapshot) -> Offer | None:
+        """As many of its first lines as are right together with at least this chance; None where that is nothing."""
+        lines = self.suggestion.text.split("\n")
+        chances = self.chances[: len(lines)]
+        if self.insisted or not chances or prod(chances) >= least:
+            return self
+        text = "\n".join(lines[: sum(chance >= least for chance in accumulate(chances, mul))]).rstrip()
+        if not is_worth_showing(text):
+            return None
+        replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
+        return replace(self, suggestion=Suggestion(text, replaced))
+
+    @property
+    def confidence(self) -> float | None:
+        """The chance that all of it is right, None where it is unknown."""
+        return prod(self.chances[: self.suggestion.text.count("\n") + 1]) if self.chances else None
 
     @property
     def accepted_prefix(self) -> str:
@@ -85,12 +116,16 @@ class Tally:
 
     def __init__(self) -> None:
         self.n_offered = 0
+        self._unsure: set[int] = set()  # numbers of offers that were held back
         self._n_kept = 0  # of documents that are closed
         self._numbers: set[int] = set()  # of accepted offers
         self._accepted: dict[str, list[str]] = {}  # their texts by document
 
     def offered(self) -> None:
         self.n_offered += 1
+
+    def held_back(self, offer: Offer) -> None:
+        self._unsure.add(offer.number)
 
     def accepted(self, offer: Offer) -> None:
         if offer.number in self._numbers:
@@ -105,7 +140,13 @@ class Tally:
     def to_json(self, text_of: Callable[[str], str]) -> Mapping[str, int]:
         """`text_of` gives an open document's text with "\\n" line ends."""
         here = sum(text in text_of(uri) for uri, texts in self._accepted.items() for text in texts)
-        return {"offered": self.n_offered, "accepted": len(self._numbers), "kept": self._n_kept + here}
+        kept = self._n_kept + here
+        return {
+            "offered": self.n_offered,
+            "accepted": len(self._numbers),
+            "kept": kept,
+            "unsure": len(self._unsure),
+        }
 
 
 def summary(offer: Offer) -> Mapping[str, object]:
@@ -124,6 +165,7 @@ def summary(offer: Offer) -> Mapping[str, object]:
         "forwardPasses": done.forward_passes,
         "timingsMs": {name: round(value, 2) for name, value in done.timings_ms.items()},
         "mode": done.mode,
+        "confidence": None if offer.confidence is None else round(offer.confidence, 3),
         "stopped": done.stopped,
         "context": [_source(item, offer.folder, names) for item in done.context],
     }

@@ -107,10 +107,14 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
     text = joined
     if not snapshot.line_after.strip():
         text = text.rstrip()
-    if sum(not char.isspace() for char in text) < MIN_VISIBLE:
+    if not is_worth_showing(text):
         return None
     replace = overwritten(text, snapshot.line_before, snapshot.line_after)
     return Suggestion(text, replace)
+
+
+def is_worth_showing(text: str) -> bool:
+    return sum(not char.isspace() for char in text) >= MIN_VISIBLE
 
 
 def inserted(suggestion: Suggestion, snapshot: Snapshot) -> str:

@@ -20,7 +20,8 @@ from lsp_server.presentation import inserted
 from lsp_server.protocol import Protocol, Reader
 from lsp_server.session import LoadEngine, Session
 from lsp_server.settings import SECTION, Settings, override, parse
-from lsp_server.snapshot import Snapshot, behind, take
+from lsp_server.snapshot import Buffer, Snapshot, behind, take
+from lsp_server.switches import UNSURE
 
 log = logging.getLogger(__name__)
 
@@ -185,9 +186,10 @@ def _register_completion(server: Server) -> None:
     async def inline_completion(ls: Server, params: types.InlineCompletionParams) -> types.InlineCompletionList:
         snapshot = ls.protocol.at_arrival()
         automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
-        if snapshot and automatic and not ls.session.settings_at(snapshot.path).completion.automatic:
+        wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion
+        if automatic and not wanted.automatic:
             return NOTHING
-        offer = await _offer(ls, snapshot, insists=not automatic)
+        offer = await _offer(ls, snapshot, insists=not automatic, least=wanted.min_confidence)
         if snapshot is None or offer is None:
             return NOTHING
         text, place = inserted(offer.suggestion, snapshot), snapshot.range(offer.suggestion.replace)
@@ -240,9 +242,7 @@ def _register_commands(server: Server) -> None:
         found["suggestions"] = ls.session.completions.tally.to_json(ls.text_of)
         buffer = buffer_of(ls.workspace, uri[0]) if uri else None
         if buffer:
-            refusal = ls.session.refusal(buffer)
-            about = {"reason": refusal.reason if refusal else "", "nextStep": refusal.next_step if refusal else ""}
-            found["document"] = {"suggests": refusal is None, **about}
+            found["document"] = _suggests(ls, buffer)
         return found
 
     @server.command(f"{SECTION}.context")
@@ -252,13 +252,26 @@ def _register_commands(server: Server) -> None:
         return summary(last) if last else None
 
 
+def _suggests(ls: Server, buffer: Buffer) -> dict[str, Any]:
+    """Whether anything is suggested in a document, and why nothing is or was."""
+    refusal = ls.session.refusal(buffer)
+    why = refusal or (UNSURE if ls.session.completions.unsure(buffer.uri) else None)
+    about = {"reason": why.reason, "nextStep": why.next_step} if why else {"reason": "", "nextStep": ""}
+    return {"suggests": refusal is None, **about}
+
+
 async def _offer(
-    ls: Server, snapshot: Snapshot | None, wait_seconds: float | None = None, *, insists: bool = False
+    ls: Server,
+    snapshot: Snapshot | None,
+    wait_seconds: float | None = None,
+    *,
+    insists: bool = False,
+    least: float = 0.0,
 ) -> Offer | None:
     """The offer unless the document has moved on meanwhile; the client's cancel raises CancelledError."""
     if snapshot is None:
         return None
-    offer = await ls.session.suggest(snapshot, wait_seconds, insists=insists)
+    offer = await ls.session.suggest(snapshot, wait_seconds, insists=insists, least=least)
     if offer is None or ls.is_stale(snapshot):
         return None
     ls.session.completions.shown(offer)

@@ -106,14 +106,14 @@ class Session:
             workspace.pending.edited(path, None)
 
     async def suggest(
-        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False
+        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False, least: float = 0.0
     ) -> Offer | None:
         """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
         if not self._may_complete(snapshot):
             self.completions.supersede(snapshot.uri)
             return None
         was_slow = self.completions.is_slow
-        offer = await self.completions.suggest(snapshot, wait_seconds, insists=insists)
+        offer = await self.completions.suggest(snapshot, wait_seconds, insists=insists, least=least)
         if self.completions.is_slow != was_slow:
             self.tell()
         return offer

@@ -36,6 +36,16 @@ class CompletionSettings:
     max_lines: int = field(
         default=12, metadata={"help": "Longest suggestion in lines; 1 never suggests a block.", "min": 1, "max": 100}
     )
+    min_confidence: float = field(
+        default=0.25,
+        metadata={
+            "help": "What comes by itself is shown where it is right with at least this chance, a block as far as that "
+            "holds; 0 shows everything. What is asked for by a key or a command, or stands in a menu, is always shown. "
+            "Only for models that this was measured with.",
+            "min": 0.0,
+            "max": 1.0,
+        },
+    )
     load_wait_ms: int = field(
         default=4000,
         metadata={

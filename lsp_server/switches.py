@@ -1,4 +1,4 @@
-"""Where nothing is suggested, and why: switches of the user, ignored files, secrets."""
+"""Where nothing is suggested, and why: switches of the user, ignored files, secrets; and where a model is unsure."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ SECRET_FILE = Refusal(
 )
 IGNORED_FILE = Refusal(
     "The file is ignored: nothing is suggested in it, nor from it.", "Bring it back with `!pattern` in .hefignore."
+)
+
+
+UNSURE = Refusal(
+    "The newest suggestion was held back: it is unsure to be right.",
+    "Ask for it by a key, or lower completion.minConfidence.",
 )
 
 

@@ -39,7 +39,7 @@ async def test_an_untitled_buffer_is_completed_with_an_accept_signal(start: Any,
     assert capabilities.completion_provider is None
     assert capabilities.text_document_sync.change == types.TextDocumentSyncKind.Incremental
     await editor.command("accepted", *item.command.arguments)
-    assert (await editor.command("status"))["suggestions"] == {"offered": 1, "accepted": 1, "kept": 0}
+    assert (await editor.command("status"))["suggestions"] == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 0}
     assert await editor.bye() == 0
 
 
@@ -156,7 +156,7 @@ async def test_the_suggestion_after_an_accepted_one_is_ready_before_it_is_asked_
     editor.type(URI, 1, 24, "\n    ")
     assert await editor.suggestions(URI, 2, 4) == ["count = count + 1"]
     assert len(calls()) == 2
-    assert (await editor.command("status"))["suggestions"] == {"offered": 2, "accepted": 1, "kept": 1}
+    assert (await editor.command("status"))["suggestions"] == {"offered": 2, "accepted": 1, "kept": 1, "unsure": 0}
 
 
 async def test_what_was_worked_out_in_advance_stops_when_the_user_goes_on_elsewhere(

@@ -128,6 +128,34 @@ async def test_switched_off_nothing_is_loaded_and_nothing_indexed(start: Any, sc
     await editor.until(lambda: editor.statuses[-1]["state"] == "error", "the model was not loaded")
 
 
+@pytest.mark.parametrize(
+    ("least", "confidence", "by_itself"),
+    [("0.5", [0.4], 0), ("0.3", [0.4], 1), ("1.0", [], 1), ("0", [0.0], 1)],
+    ids=["unsure", "sure enough", "unknown", "everything"],
+)
+async def test_what_is_unsure_comes_when_asked_for(
+    start: Any, script: Any, least: str, confidence: list[float], by_itself: int
+) -> None:
+    editor = await start(script(confidence=confidence), "--set", f"completion.minConfidence={least}")
+    await editor.hello()
+    uri = "untitled:one"
+    editor.open(uri, "x = \n")
+    params = types.InlineCompletionParams(
+        types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
+        types.TextDocumentIdentifier(uri),
+        types.Position(0, 4),
+    )
+
+    assert len(await editor.suggestions(uri, 0, 4)) == by_itself
+    about = (await editor.command("status", uri))["document"]
+    assert about["suggests"]
+    assert ("unsure" in about["reason"], "completion.minConfidence" in about["nextStep"]) == (not by_itself,) * 2
+    answer = await asyncio.wait_for(editor.text_document_inline_completion_async(params), 20)
+    assert [item.insert_text for item in answer.items] == ["value_one"]
+    assert (await editor.command("status", uri))["document"]["reason"] == ""
+    assert (await editor.command("context", uri))["confidence"] == (confidence[0] if confidence else None)
+
+
 async def test_only_when_asked_means_that_a_key_still_brings_a_suggestion(start: Any, script: Any) -> None:
     editor = await start(script(), "--set", "completion.automatic=false", "--set", "completion.menuWaitMs=10000")
     await editor.hello(inline=False)  # whoever has it may still ask for it

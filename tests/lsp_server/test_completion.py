@@ -30,10 +30,9 @@ class Model:
         self.runs.append(Future())
         return self.runs[-1]
 
-    def write(self, text: str, run: int = -1, stopped: str = "end") -> None:
-        self.runs[run].set_result(
-            Completion(text, 1, 0, 0, 1, 1, 0, {"total": 1.0}, (), stopped)  # type: ignore[arg-type]
-        )
+    def write(self, text: str, run: int = -1, stopped: str = "end", chances: tuple[float, ...] = ()) -> None:
+        done = Completion(text, 1, 0, 0, 1, 1, 0, {"total": 1.0}, (), stopped)  # type: ignore[arg-type]
+        self.runs[run].set_result(replace(done, confidence=chances))
 
 
 def at(text: str, uri: str = "untitled:a", version: int = 1) -> Snapshot:
@@ -277,7 +276,7 @@ async def test_what_follows_an_accepted_suggestion_is_ready_when_it_is_asked_for
 
     assert await settled(await begun(answers.suggest(at("a = value|", version=2)))) == " + other"
     assert len(model.runs) == 2
-    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0}
+    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 0}
 
 
 async def test_the_next_line_is_ready_when_the_accepted_one_is_complete() -> None:
@@ -421,10 +420,10 @@ async def test_suggestions_are_counted_once_however_often_they_are_shown_and_tol
     for number in (1, 1, 7, -1):
         answers.accepted(number)
 
-    assert answers.tally.to_json(lambda uri: "a = value") == {"offered": 1, "accepted": 1, "kept": 1}
-    assert answers.tally.to_json(lambda uri: "a = other") == {"offered": 1, "accepted": 1, "kept": 0}
+    assert answers.tally.to_json(lambda uri: "a = value") == {"offered": 1, "accepted": 1, "kept": 1, "unsure": 0}
+    assert answers.tally.to_json(lambda uri: "a = other") == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 0}
     answers.forget("untitled:a", "a = value")
-    assert answers.tally.to_json(lambda uri: "") == {"offered": 1, "accepted": 1, "kept": 1}
+    assert answers.tally.to_json(lambda uri: "") == {"offered": 1, "accepted": 1, "kept": 1, "unsure": 0}
 
 
 async def test_the_last_suggestion_is_known_per_document() -> None:

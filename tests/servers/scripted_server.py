@@ -2,8 +2,9 @@
 
 The script's keys: `targets` (documents that the model knows by heart: it writes what follows the prefix), `otherwise`
 (what it writes elsewhere; null: something else at every place; "checksum": one of the prefix), `token_seconds`,
-`load_seconds`, `embed_seconds` (for a batch; may be absent), `load_error`, `calls` (a file that gets one JSON line per
-call of the model: uri path, what was typed last, how it stopped, the context's paths).
+`load_seconds`, `embed_seconds` (for a batch; may be absent), `load_error`, `confidence` (of each line; may be absent),
+`calls` (a file that gets one JSON line per call of the model: uri path, what was typed last, how it stopped, the
+context's paths).
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class ScriptedCompleter:
             text=text, tokens=n_tokens, drafted=0, accepted=0, forward_passes=n_tokens, prompt_tokens=0,
             reused_tokens=0, timings_ms={"total": (time.monotonic() - start) * 1e3}, context=tuple(found),
             stopped=stopped, mode="snippets" if retrieve else "none",
+            confidence=tuple(self._script.get("confidence", ())),
         )  # fmt: skip
 
     def _record(self, request: Request, stopped: str, paths: list[str]) -> None:
