@@ -12,6 +12,7 @@ from lsprotocol import types
 from tests.e2e.editor import ROOT, Editor
 
 SERVER = (sys.executable, "-m", "lsp_server.cli")
+SHOW_ALL = ("--set", "completion.minConfidence=0")  # what is looked at is the answer, sure or not
 
 
 class Typist(Editor):
@@ -23,7 +24,7 @@ class Typist(Editor):
 
     async def serve(self, folder: Path, cache: Path, *arguments: str) -> None:
         """Start the server with these arguments and this cache directory, and open a folder."""
-        await self.start_io(*SERVER, *arguments, env={**os.environ, "HEF_CACHE_DIR": str(cache)}, cwd=ROOT)
+        await self.start_io(*SERVER, *SHOW_ALL, *arguments, env={**os.environ, "HEF_CACHE_DIR": str(cache)}, cwd=ROOT)
         await self.hello(folder)
 
     @property
