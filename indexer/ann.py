@@ -14,11 +14,13 @@ import logging
 import os
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from indexer.exact import NOTHING, ExactKeys, best
 
 _log = logging.getLogger(__name__)
 
@@ -26,59 +28,18 @@ _M = 16
 _EF_CONSTRUCTION = 100
 _EF_SEARCH = 128
 _BATCH = 64  # additions per hold of the lock: some 10 ms at 100k
-_EMPTY = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+_GRAPH_BATCH = 500  # keys that a new graph takes in between two looks around: some 100 ms
 
 
-class ExactKeys:
-    """All keys in one matrix. Not thread-safe."""
+GoesOn = Callable[[int, int, str], bool]
 
-    def __init__(self) -> None:
-        self._ids = np.zeros(0, np.int64)
-        self._keys = np.zeros((0, 0), np.float32)
-        self._rows: dict[int, int] = {}
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def ids(self) -> np.ndarray:
-        return self._ids[: len(self)].copy()
-
-    def keys(self) -> np.ndarray:
-        return self._keys[: len(self)].copy()
-
-    def add(self, ids: Sequence[int], keys: np.ndarray) -> None:
-        self._reserve(len(self) + len(ids), keys.shape[1])
-        for id, key in zip(ids, keys, strict=True):
-            row = self._rows.setdefault(int(id), len(self._rows))
-            self._ids[row], self._keys[row] = id, key
-
-    def remove(self, ids: Sequence[int]) -> None:
-        for id in ids:
-            row = self._rows.pop(int(id), None)
-            if row is not None and row != len(self._rows):  # the last one moves into the gap
-                moved = int(self._ids[len(self._rows)])
-                self._ids[row], self._keys[row] = moved, self._keys[len(self._rows)]
-                self._rows[moved] = row
-
-    def search(self, key: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if not len(self):
-            return _EMPTY
-        scores = self._keys[: len(self)] @ key
-        return _best(self._ids[: len(self)], scores, k)
-
-    def _reserve(self, count: int, width: int) -> None:
-        if count <= len(self._ids) and self._keys.shape[1] == width:
-            return
-        capacity = max(count, 2 * len(self._ids), 64)
-        keys = np.zeros((capacity, width), np.float32)
-        ids = np.zeros(capacity, np.int64)
-        if len(self):
-            keys[: len(self)], ids[: len(self)] = self._keys[: len(self)], self._ids[: len(self)]
-        self._keys, self._ids = keys, ids
+def always(done: int, total: int, path: str = "") -> bool:
+    return True
 
 
 class HnswKeys:
-    """The same over hnswlib. Labels count up and are never reused; `_ids[label]` is the node, -1 where removed."""
+    """`ExactKeys` over hnswlib. Labels count up and are never reused; `_ids[label]` is the node, -1 where removed."""
 
     def __init__(self, hnswlib: Any, width: int, capacity: int = 1_024, path: Path | None = None) -> None:
         self._graph = hnswlib.Index(space="ip", dim=width)
@@ -129,7 +90,7 @@ class HnswKeys:
     def search(self, key: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         wanted = min(k, len(self))
         if not wanted:
-            return _EMPTY
+            return NOTHING
         for ef in (max(_EF_SEARCH, wanted), max(512, 4 * wanted)):
             try:
                 self._graph.set_ef(ef)
@@ -137,7 +98,7 @@ class HnswKeys:
             except RuntimeError:  # too few live nodes reached: many are deleted around here
                 continue
             return self._ids[labels[0].astype(np.int64)], 1 - distances[0]
-        return _best(self.ids(), self.keys() @ key, wanted)
+        return best(self.ids(), self.keys() @ key, wanted)
 
     def write(self, path: Path) -> None:
         self._graph.save_index(str(path))  # not atomic: never the final name
@@ -227,46 +188,47 @@ class Ann:
         with self._lock:
             self._keys = loaded
 
-    def tidy(self, store: str, force: bool = False) -> None:
+    def tidy(self, store: str, goes_on: GoesOn = always) -> None:
         """Choose the right structure for the size, and save when enough changed. Only for the replacing thread.
 
-        A graph is built beside the structure in use, so searches never wait for it.
+        A graph is built beside the structure in use, so searches never wait for it; `goes_on` is asked now and then
+        whether to go on with that, and told how many keys of how many are in it.
         """
         keys = self._keys
         outgrown = isinstance(keys, ExactKeys) and len(keys) > self._exact_below
         wasteful = isinstance(keys, HnswKeys) and len(keys) > 0 and keys.waste > max(1_000, len(keys) // 2)
         if outgrown or wasteful:
-            self._become_graph(keys.ids(), keys.keys())
-        if isinstance(self._keys, HnswKeys) and self._unsaved and (force or self._unsaved > 1_000):
-            self._save(store)
+            self._become_graph(keys.ids(), keys.keys(), goes_on)
+        if self._unsaved > 1_000:
+            self.save(store)
 
-    def _become_graph(self, ids: np.ndarray, keys: np.ndarray) -> None:
+    def save(self, store: str) -> None:
+        """Write what is only in memory and took long to build."""
+        if isinstance(self._keys, HnswKeys) and self._unsaved:
+            self._write(self._keys, store)
+
+    def _become_graph(self, ids: np.ndarray, keys: np.ndarray, goes_on: GoesOn) -> None:
         try:
             hnswlib = importlib.import_module("hnswlib")
         except ImportError:  # ships as source only: where it cannot be built, exact search serves
             return
         graph = HnswKeys(hnswlib, keys.shape[1], 2 * len(ids))
-        graph.add(ids.tolist(), keys)
+        for start in range(0, len(ids), _GRAPH_BATCH):
+            if not goes_on(start, len(ids), ""):
+                return
+            graph.add(ids[start : start + _GRAPH_BATCH].tolist(), keys[start : start + _GRAPH_BATCH])
         with self._lock:
             self._keys = graph
 
-    def _save(self, store: str) -> None:
-        assert isinstance(self._keys, HnswKeys)
+    def _write(self, keys: HnswKeys, store: str) -> None:
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
         try:
             with self._lock:
-                self._keys.write(temporary)
-            self._keys.vouch(temporary, self._path, store)
+                keys.write(temporary)
+            keys.vouch(temporary, self._path, store)
             self._unsaved = 0
         except (OSError, RuntimeError) as error:
             _log.warning("vector index not saved (%s): it will be rebuilt from the store", error)
-
-
-def _best(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    k = min(k, len(scores))
-    top = np.argpartition(-scores, k - 1)[:k]
-    top = top[np.lexsort((ids[top], -scores[top]))]  # equal scores in order of id: results do not depend on history
-    return ids[top], scores[top]
 
 
 def _sidecar(path: Path) -> Path:

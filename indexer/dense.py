@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.ann import Ann
+from indexer.ann import Ann, GoesOn
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE
 from indexer.reader import Change, Reader
 
@@ -57,12 +57,18 @@ class DenseKeys:
             finally:
                 self._lock.release()
 
-    def tidy(self, force: bool = False) -> None:
-        """Let each level choose its structure, and save what takes long to build."""
+    def tidy(self, goes_on: GoesOn) -> None:
+        """Let each level choose its structure, and save what takes long to build; see `Ann.tidy`."""
         with self._lock:
             if self._generation >= 0:
                 for ann in self._anns.values():
-                    ann.tidy(self._store_name(), force)
+                    ann.tidy(self._store_name(), goes_on)
+
+    def save(self) -> None:
+        with self._lock:
+            if self._generation >= 0:
+                for ann in self._anns.values():
+                    ann.save(self._store_name())
 
     def _take_in(self, limit: int) -> bool:
         """Whether there may be more."""

@@ -46,6 +46,18 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
+def _looking_around(
+    progress: Callable[[Progress], None], cancelled: Callable[[], bool], stage: str
+) -> Callable[[int, int, str], bool]:
+    """What long work is to ask in between whether it goes on: open documents are taken in meanwhile."""
+
+    def goes_on(done: int, total: int, path: str) -> bool:
+        progress(Progress(done, total, path, stage))
+        return not cancelled()
+
+    return goes_on
+
+
 class Index:
     """See `open`. Owns the store's writer and reader, the vectors in memory, and the open documents' chunks."""
 
@@ -114,7 +126,7 @@ class Index:
             if self._closed:
                 return
             self._closed = True
-            self._dense.tidy(force=True)
+            self._dense.save()
             self._db.close()
             self._reader.close()
             self._mirror.close()
@@ -146,9 +158,12 @@ class Index:
     def _run(
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
     ) -> UpdateReport:
+        def follow_files() -> None:
+            self._mirror.follow(self._reader.file_digests(), _looking_around(progress, cancelled, "reading"))
+
         started = time.perf_counter()
         if not self._mirror.has_followed:
-            self._follow_files(progress, cancelled)  # what is known need not wait until all folders are looked at
+            follow_files()  # what is known need not wait until all folders are looked at
         update = Update(
             self.root,
             self._store,
@@ -159,7 +174,7 @@ class Index:
             progress=progress,
             cancelled=cancelled,
             committed=self._dense.follow_sometimes,
-            settled=lambda: self._follow_files(progress, cancelled),
+            settled=follow_files,
         )
         stopped = False
         try:
@@ -172,17 +187,10 @@ class Index:
             raise
         finally:
             self._dense.follow()
-        self._dense.tidy()
+        self._dense.tidy(_looking_around(progress, cancelled, "arranging"))
         if paths is None:
             delete_unused(self._folder)
         return report_of(update, self._reader.totals(), stopped, time.perf_counter() - started)
-
-    def _follow_files(self, progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> None:
-        def goes_on(done: int, total: int, path: str) -> bool:
-            progress(Progress(done, total, path))
-            return not cancelled()
-
-        self._mirror.follow(self._reader.file_digests(), goes_on)
 
     # -- open documents -----------------------------------------------------------------------------------------
 

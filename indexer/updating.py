@@ -39,7 +39,10 @@ _IGNORE_FILES = frozenset({".gitignore", ".hefignore"})
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` in one stage: "reading" files, then "embedding" nodes. `path` is "" when embedding."""
+    """`done` of `total` in one stage: "reading" files, "embedding" nodes, "arranging" very many of them for search.
+
+    `path` is "" but in the first.
+    """
 
     done: int
     total: int

@@ -11,12 +11,24 @@ from pathlib import Path
 
 from model.evaluation.repository import FuserEmbedder
 from model.weights import LoadedModel, WeightsError, load_model
-from tests.benchmarks import completion, drafting, engines, indexing, remembering, serving, typing_replay
+from tests.benchmarks import cancelling, completion, drafting, engines, indexing, remembering, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of, default_folders
 
-TOPICS = ("index", "edit", "reopen", "retrieval", "completion", "memory", "drafts", "typing", "server", "engines")
+TOPICS = (
+    "index",
+    "edit",
+    "reopen",
+    "retrieval",
+    "completion",
+    "memory",
+    "drafts",
+    "typing",
+    "cancel",
+    "server",
+    "engines",
+)
 # Embedding everything in earnest is what the server does first: only on a repository where that takes seconds.
 SERVER_MAX_FILES = 200
 
@@ -76,6 +88,8 @@ def _measured(
                     yield from drafting.ablation(subject, model)
                 if "typing" in topics:
                     yield from typing_replay.replayed(subject, name)
+                if "cancel" in topics:
+                    yield from cancelling.cancelled(subject, name)
                 if "server" in topics:
                     yield from serving.served(subject, name)
 

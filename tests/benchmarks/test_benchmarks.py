@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import drafting, identical, indexing
+from tests.benchmarks import cancelling, drafting, identical, indexing
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, json_line, row, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of
@@ -91,6 +91,15 @@ def test_the_draft_benchmark_takes_bodies_out_and_leaves_the_subject_out_of_its_
         body = whole.removeprefix(task.prefix).removesuffix(task.suffix)
         assert not task.finished(body)
         assert task.finished(body + "class Next:\n    x = 1\n")
+
+
+def test_cancels_are_timed_in_the_prompt_and_in_the_answer(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelling, "N_TOKENS", 32)
+    rows = list(cancelling.cancelled(subject, str(write_tiny_checkpoint(tmp_path / "tiny"))))
+    assert {row.case for row in rows} <= {"in the prompt", "in the answer"}
+    assert all(0 < row.values["p50_ms"] <= row.values["max_ms"] < 10_000 for row in rows)
 
 
 def test_rows_are_for_people_and_for_scripts() -> None:

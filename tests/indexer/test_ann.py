@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.ann import Ann, ExactKeys
+from indexer.ann import Ann
+from indexer.exact import ExactKeys
 
 WIDTH = 64
 
@@ -76,7 +77,7 @@ def test_exact_keys_move_the_last_into_the_gap():
 def test_saved_and_loaded_it_answers_the_same(tmp_path):
     ann, keys = graph(tmp_path / "chunk.hnsw")
     ann.replace([], keys[:0], [5, 6])
-    ann.tidy("store", force=True)
+    ann.save("store")
     loaded = Ann(tmp_path / "chunk.hnsw", 100)
     loaded.load("store", WIDTH)
     assert loaded.kind == "hnsw"
@@ -128,10 +129,28 @@ def test_without_hnswlib_search_stays_exact(tmp_path, monkeypatch):
     ann = Ann(tmp_path / "chunk.hnsw", 100)
     keys = keys_of(500)
     ann.replace(range(500), keys, [])
-    ann.tidy("store", force=True)
+    ann.tidy("store")
+    ann.save("store")
     ann.load("store", WIDTH)
     assert ann.kind == "exact"
     assert [id for id, _ in ann.search(keys[3], 5)] == exact(keys, keys[3].astype(np.float32), 5)
+
+
+def test_building_a_graph_can_be_stopped_and_looks_around_meanwhile(tmp_path):
+    ann, keys = Ann(tmp_path / "chunk.hnsw", 100), keys_of(1_200)
+    ann.replace(range(1_200), keys, [])
+    seen = []
+
+    def goes_on(done: int, total: int, path: str) -> bool:
+        seen.append((done, total, ann.search(keys[7], 1)[0][0]))
+        return done < 1_000
+
+    ann.tidy("store", goes_on)
+    assert seen == [(0, 1_200, 7), (500, 1_200, 7), (1_000, 1_200, 7)]
+    assert ann.kind == "exact"
+    ann.tidy("store")
+    assert ann.kind == "hnsw"
+    assert len(ann) == 1_200
 
 
 def test_much_waste_is_cleared(tmp_path):
@@ -158,7 +177,8 @@ def test_search_beside_replace_does_not_crash(tmp_path):
     thread.start()
     for start in range(1_000, 2_500, 100):
         ann.replace(range(start, start + 100), keys_of(100, start), list(range(start - 500, start - 450)))
-    ann.tidy("store", force=True)
+    ann.tidy("store")
+    ann.save("store")
     done.set()
     thread.join(10)
     assert not failures
