@@ -1,7 +1,6 @@
 """Greedy output is the same with every fast path on and off: the embedded model on this repository's own files.
 
-All tasks of a bench folder: `python -m model.evaluation ... --predictions FILE` once with `--set drafts.enabled=true`
-and once with `=false`, then `python -m tests.benchmarks.identical` on the two files.
+All tasks of a bench folder: `python -m tests.benchmarks.identical`.
 """
 
 from __future__ import annotations
