@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,11 @@ TARGETS = [
     (CRLF_HEAD + BLOCK).replace("\r\n", "\n"),
 ]
 
+# What the pictures show: a method as another class of the repository has it, the cursor where its body begins.
+REAL_FILE = "model/torch_decoder.py"
+REAL_LINE = "    def rewind(self, length: int) -> None:"
+REAL_SETTINGS = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
+
 Start = Callable[..., Neovim]
 
 
@@ -43,7 +49,8 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
     """Starts a Neovim, set up as the help says, in a repository of its own with one other file, `shapes.py`.
 
     Waits until the server says `state`, if any. `command` is another server than the scripted one, whose script the
-    other keywords change; `init` is more of the user's configuration, `terminal` what `Terminal` is told.
+    other keywords change; `init` is more of the user's configuration, `terminal` what `Terminal` is told. `prepare`
+        adds to the repository.
     """
     started: list[Neovim] = []
 
@@ -54,12 +61,14 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
         state: str | None = "ready",
         init: str = "",
         terminal: Mapping[str, Any] = MappingProxyType({}),
+        prepare: Callable[[Path], object] = lambda repository: None,
         **script: Any,
     ) -> Neovim:
         folder = tmp_path_factory.mktemp("neovim")
         repository = folder / "repository"
         (repository / ".git").mkdir(parents=True)
         (repository / "shapes.py").write_text("def area(width, height):\n    return width * height\n")
+        prepare(repository)
         config = {
             "cmd": command or scripted_server(folder, script),
             "settings": {"hef-lsp": settings} if settings else {},
@@ -94,6 +103,17 @@ def neovim(shared_neovim: Neovim) -> Iterator[Neovim]:
     shared_neovim.keys("<C-\\><C-n>")
     yield shared_neovim
     shared_neovim.keys("<C-\\><C-n>:cclose<CR>")
+
+
+def real_repository(folder: Path) -> str:
+    """Put part of our own code into `folder`; the text of REAL_FILE, which ends where REAL_LINE is to come."""
+    (folder / "model").mkdir()
+    for pattern in ("*decoder*.py", "*cache*.py", "qwen2*.py", "torch_*.py"):
+        for file in (ROOT / "model").glob(pattern):
+            shutil.copy(file, folder / "model")
+    before = (folder / REAL_FILE).read_text(encoding="utf-8").partition(REAL_LINE)[0]
+    (folder / REAL_FILE).write_text(before, encoding="utf-8")
+    return before
 
 
 def scripted_server(folder: Path, changes: dict[str, Any]) -> list[str]:

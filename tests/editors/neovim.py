@@ -109,6 +109,10 @@ class Neovim:
         file.write_bytes(text.encode("utf-8"))
         self.lua(f"vim.cmd('silent! only | edit! {name}')")
 
+    def read(self, name: str) -> str:
+        """A file of the folder."""
+        return (self._folder / name).read_text(encoding="utf-8")
+
     def wait_for_client(self) -> None:
         attached = "local client = require('hef_lsp').client() return client ~= nil and client.initialized"
         wait_for(lambda: self.lua(attached), "the client", lambda: str(self.state()))

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from model.checkpoint import EMBEDDED_FOLDER
-from tests.editors.conftest import BLOCK, BLOCK_HEAD, CRLF_HEAD, HEAD, LINE, TARGETS, WIDE_HEAD, Start
+from tests.editors.conftest import (
+    BLOCK,
+    BLOCK_HEAD,
+    CRLF_HEAD,
+    HEAD,
+    LINE,
+    REAL_FILE,
+    REAL_LINE,
+    REAL_SETTINGS,
+    TARGETS,
+    WIDE_HEAD,
+    Start,
+    real_repository,
+)
 from tests.editors.neovim import PLUGIN, Neovim, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REST = LINE.strip()[2:]  # behind "re"
-CLASS = "class Box:\n    def __init__(self, width, height):\n        self.width = width\n"
+# Only for people: a screen as in a README, and what a user has in a configuration.
+LOOKS: dict[str, Any] = {
+    "terminal": {"size": (92, 20)},
+    "init": """
+vim.o.number, vim.o.signcolumn, vim.o.showmode, vim.o.ruler, vim.o.fillchars = true, 'no', false, false, 'eob: '
+vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a919e' })
+vim.o.statusline = " %f %m%= %{v:lua.require'hef_lsp'.status()} "
+""",
+}
 PLACES = "return vim.tbl_map(function(it) return { vim.fn.bufname(it.bufnr), it.lnum } end, vim.fn.getqflist())"
 
 
@@ -188,14 +210,19 @@ def test_nothing_is_logged_as_an_error_while_typing_against_a_slow_model(start_n
 @pytest.mark.skipif(not EMBEDDED_FOLDER.is_dir(), reason="this checkout has no embedded model")
 def test_what_the_embedded_model_suggests_is_what_acceptance_puts_in(start_neovim: Start) -> None:
     command = [sys.executable, "-m", "lsp_server"]
-    neovim = start_neovim(command=command, settings={"model": {"deadlineMs": 10_000}})
-    neovim.edit("box.py", CLASS)
-    neovim.keys("Goself.height")
+    neovim = start_neovim(command=command, settings=REAL_SETTINGS, prepare=real_repository, **LOOKS)
+    before = neovim.read(REAL_FILE)
+    neovim.edit(REAL_FILE, before)
+    neovim.keys(f"Gzzo0<C-d>{REAL_LINE}<CR>")
     suggested = wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
-    neovim.screenshot("embedded model")
+    neovim.screenshot("embedded")
     neovim.keys("<Tab>")
-    neovim.wait_for_lines([*CLASS.splitlines(), *f"        self.height{suggested}".split("\n")])
+    neovim.wait_for_lines([*before.splitlines(), REAL_LINE, *f"        {suggested}".split("\n")])
     wait_for(lambda: accepted(neovim) == 1, "the accept command")
+    neovim.screenshot("embedded-accepted")
+    neovim.keys("<Esc>:HefContext<CR>")
+    wait_for(lambda: neovim.lua(PLACES), "the quickfix list", lambda: str(neovim.state()))
+    neovim.screenshot("embedded-context")
 
 
 def accepted(neovim: Neovim) -> int:

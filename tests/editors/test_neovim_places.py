@@ -16,6 +16,18 @@ TABS_HEAD = "# tabs\nclass Box:\n\tdef area(self):\n"
 TABS = "\t\tfirst = self.width\n\t\treturn first * self.height\n"
 WHOLE = [*HEAD.splitlines(), LINE.rstrip()]
 MENU = "<C-r>=[complete(col('.') - 2, ['return', 'reduce']), ''][1]<CR>"
+HOLD_ANSWERS = """
+_G.held = {}
+local rpc = require('hef_lsp').client().rpc
+local request = rpc.request
+rpc.request = function(method, params, callback, ...)
+  return request(method, params, function(err, result)
+    local answer = function() callback(err, result) end
+    if _G.held and result and result.items and #result.items > 0 then table.insert(_G.held, answer) else answer() end
+  end, ...)
+end
+"""
+LET_GO = "local held = _G.held _G.held = nil for _, answer in ipairs(held) do answer() end"
 REFRESH_MS = """
 local shown, start = require('hef_lsp.shown'), vim.uv.hrtime()
 for _ = 1, 20 do shown.refresh(0 + vim.api.nvim_get_current_buf()) end
@@ -61,11 +73,26 @@ def test_in_a_snippet_tab_goes_on_to_the_next_field(start_neovim: Start) -> None
 
 
 def test_a_key_that_asks_while_neovim_is_about_to_is_answered(start_neovim: Start) -> None:
-    neovim = start_neovim(otherwise="seen_again()", token_seconds=0.3)  # Neovim asks too, before the answer is there
+    patient = {"model": {"deadlineMs": 10_000}}
+    neovim = start_neovim(otherwise="seen_again()", settings=patient, token_seconds=0.2)  # both ask before it answers
     neovim.edit("snippet.py", "")
     neovim.keys("i<Cmd>lua vim.snippet.expand('print(${1:item})')<CR>")
     neovim.keys(r"box<M-\>")
     neovim.wait_for_ghost("seen_again()")
+
+
+def test_an_answer_that_is_late_does_not_come_up_in_another_text(start_neovim: Start) -> None:
+    neovim = start_neovim()
+    neovim.edit("late.py", HEAD)
+    neovim.lua(HOLD_ANSWERS)
+    neovim.keys("Gore")
+    wait_for(lambda: neovim.lua("return #_G.held") > 0, "an answer")
+    neovim.keys("<Esc>ggcc# other<Esc>GA")
+    neovim.wait_for_lines(["# other", *HEAD.splitlines()[1:], "    re"])
+    neovim.lua(LET_GO)
+    assert not shown_within_a_second(neovim)
+    neovim.keys(f"<Esc>ggcc{HEAD.splitlines()[0]}<Esc>GA")
+    neovim.wait_for_ghost(REST)
 
 
 def test_an_open_menu_keeps_its_keys(neovim: Neovim) -> None:

@@ -1,4 +1,5 @@
-"""220 keys at random: never a stale, duplicated or misplaced letter, on the screen or in the buffer."""
+"""220 keys at random: never a stale, duplicated or misplaced letter, on the screen or in the buffer, whether or not the
+server is killed between them."""
 
 from __future__ import annotations
 
@@ -61,6 +62,7 @@ class Pair:
     def _width(self, ghost: str) -> int:
         before, after = self.neovim.lua(f"{replay.PLACE} return {{ place() }}")
         known = [answer for answer in replay.answers(self.neovim) if answer.rest(before, after) == ghost]
+        assert known, (ghost, before, after, self.history[-12:], replay.answers(self.neovim)[-3:], self.neovim.state())
         return known[-1].width
 
     def _send(self, neovim: Neovim, name: str) -> None:
@@ -77,9 +79,9 @@ def part(key: str, ghost: str) -> str:
     return match[0] if match else ghost
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "is_killed"), [(1, False), (2, False), (3, True)])
 def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
-    start_neovim: Start, neovim_program: str, tmp_path: Path, seed: int
+    start_neovim: Start, neovim_program: str, tmp_path: Path, seed: int, is_killed: bool
 ) -> None:
     frames = replay.Frames()
     terminal = {"size": replay.SIZE, "on_frame": frames.look}
@@ -91,12 +93,16 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
         neovim.edit("replayed.py", TEXT)
         reference.open("replayed.py", TEXT)
         pair.press(replay.Key("5GA", 0.3))
-        for key in replay.keys(seed, N_KEYS):
+        for number, key in enumerate(replay.keys(seed, N_KEYS)):
+            if is_killed and number == N_KEYS // 2:
+                n_before = len(replay.answers(neovim))
+                neovim.kill_server()
             pair.press(key)
         known = replay.answers(neovim)
         assert [frame for frame in frames.seen if not any(map(frame.agrees, known))] == []
         assert pair.n_accepted > 5
         assert len(frames.seen) > 40
+        assert not is_killed or len(known) > n_before + 10  # another server has come and suggested
         assert neovim.lua("return vim.v.errmsg") == ""
         assert neovim.logged_errors() == []
     finally:

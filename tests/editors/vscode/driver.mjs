@@ -34,6 +34,10 @@ const methods = {
   click: (selector) => page.click(selector),
   hover: (selector) => page.hover(selector),
   evaluate: (code) => page.evaluate(code),
+  resize: async (width, height) => {
+    await page.setViewportSize({ width, height });
+    Object.assign(clip, { width, height: height - titleHeight });
+  },
   screenshot: async (path) => void (await page.screenshot({ path, clip })),
 };
 

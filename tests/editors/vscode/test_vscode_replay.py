@@ -3,7 +3,9 @@ document is what was typed and accepted."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -121,13 +123,17 @@ class Typist:
         self.n_taken += 1
 
 
-def replay(session: Session, name: str, goal: str, start: str) -> Typist:
-    """Type `goal` from `start` on and hold what was seen against what the server has said."""
+def replay(session: Session, name: str, goal: str, start: str, kills_at: int | None = None) -> Typist:
+    """Type `goal` from `start` on and hold what was seen against what the server has said; it is killed after so many
+    keys."""
     file = session.folder / name
     session.vscode.edit(file, start)
     session.vscode.evaluate(FRAMES)
     typist = Typist(session.vscode, goal, random.Random(name), start)
     while typist.n_keys < N_KEYS:
+        if kills_at is not None and typist.n_keys >= kills_at:
+            os.kill(session.server_pids()[-1], signal.SIGKILL)
+            kills_at = None
         typist.act()
         time.sleep(typist.chance.choice(PAUSES_MS) / 1e3)
     typist.finish_line()
@@ -147,13 +153,16 @@ def frames(session: Session) -> Iterator[tuple[str, Shown]]:
         yield typed, Shown(line, tuple(below.split("\n")) if below else ())
 
 
-@pytest.mark.parametrize("closers", ["never", "always"])
-def test_two_hundred_keystrokes_against_a_scripted_model(start_vscode: Start, closers: str) -> None:
+@pytest.mark.parametrize(("closers", "kills_at"), [("never", None), ("always", None), ("never", N_KEYS // 2)])
+def test_two_hundred_keystrokes_against_a_scripted_model(
+    start_vscode: Start, closers: str, kills_at: int | None
+) -> None:
     settings = PLAIN | {"editor.autoClosingBrackets": closers, "editor.autoClosingQuotes": closers}
     session = start_vscode(settings=settings, targets=[KNOWN], otherwise=ELSEWHERE)
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
-    typist = replay(session, "scripted.py", KNOWN, "")
+    typist = replay(session, "scripted.py", KNOWN, "", kills_at)
+    assert len(session.server_pids()) == (1 if kills_at is None else 2)
     assert typist.n_taken >= 10
     lines = KNOWN.split("\n")
     seen = list(frames(session))

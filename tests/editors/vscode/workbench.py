@@ -213,6 +213,10 @@ class Workbench:
         )
         return label
 
+    def resize(self, width: int, height: int) -> None:
+        """Make the window so many pixels large."""
+        self._browse("resize", width, height)
+
     def screenshot(self, name: str) -> None:
         """Left in SCREENSHOTS."""
         time.sleep(REST_SECONDS)

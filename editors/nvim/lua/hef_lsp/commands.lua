@@ -132,7 +132,7 @@ function M.context()
     local items = vim.tbl_map(function(source)
       return entry(source, root)
     end, used.context)
-    local title = ('hef-lsp: context of the last suggestion (%s, %d prompt tokens, %.0f ms)'):format(
+    local title = ('hef-lsp: last suggestion (%s, %d tokens, %.0f ms)'):format(
       used.mode,
       used.promptTokens,
       used.timingsMs.total

@@ -16,6 +16,7 @@ local M = {}
 ---@field index integer of the one that is shown
 ---@field dismissed? hef_lsp.Place
 ---@field invoked? hef_lsp.Place where a key asked last
+---@field stay integer how often insert mode was left: what was asked before may be about another text
 ---@field rest? string what is on the screen
 
 ---@type table<integer, hef_lsp.Shown> by buffer
@@ -55,7 +56,7 @@ end
 ---@param bufnr integer
 ---@param screen hef_lsp.Screen
 function M.attach(bufnr, screen)
-  buffers[bufnr] = { screen = screen, suggestions = {}, index = 1 }
+  buffers[bufnr] = { screen = screen, suggestions = {}, index = 1, stay = 0 }
   hide_at_changes(bufnr, buffers[bufnr])
   local group = vim.api.nvim_create_augroup('hef_lsp.shown:' .. bufnr, {})
   vim.api.nvim_create_autocmd(EVENTS, {
@@ -69,6 +70,7 @@ function M.attach(bufnr, screen)
     group = group,
     buffer = bufnr,
     callback = function()
+      buffers[bufnr].stay = buffers[bufnr].stay + 1
       M.clear(bufnr)
     end,
   })
@@ -132,6 +134,26 @@ function M.dismiss(bufnr)
   M.clear(bufnr)
 end
 
+--- The server's answer. One without a suggestion changes nothing: it may be to a request that a newer one superseded.
+---@param shown hef_lsp.Shown
+---@param place hef_lsp.Place where it was asked for
+---@param client vim.lsp.Client
+---@param invoked boolean
+---@param result? lsp.InlineCompletionList|lsp.InlineCompletionItem[]
+local function answer(shown, place, client, invoked, result)
+  local is_typing = vim.startswith(vim.api.nvim_get_mode().mode, 'i')
+  if not is_typing or (vim.deep_equal(place, shown.dismissed) and not invoked) then
+    return
+  end
+  local suggestions = vim.iter(result and result.items or result or {}):map(function(item)
+    return suggestion.from_item(item, place, client, invoked)
+  end):totable()
+  if #suggestions > 0 then
+    shown.suggestions, shown.index = suggestions, 1
+  end
+  M.refresh(place.bufnr)
+end
+
 --- Ask the server about the cursor's place in the current buffer. A request that a timer makes where a key has asked is
 --- the key's as well: it takes the answer over from the key's own.
 ---@param client vim.lsp.Client
@@ -146,35 +168,16 @@ function M.ask(client, invoked, request)
   end
   shown.invoked = invoked and place or shown.invoked
   invoked = vim.deep_equal(place, shown.invoked)
+  local stay = shown.stay
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding) --[[@as lsp.InlineCompletionParams]]
   params.context = { triggerKind = invoked and INVOKED or AUTOMATIC }
   return (request or client.request)(client, METHOD, params, function(err, result)
     if err then
       vim.lsp.log.error('hef-lsp', err)
-    else
-      M.answer(place, client, invoked, result)
+    elseif buffers[place.bufnr] == shown and shown.stay == stay then
+      answer(shown, place, client, invoked, result)
     end
   end, place.bufnr)
-end
-
---- The server's answer. One without a suggestion changes nothing: it may be to a request that a newer one superseded.
----@param place hef_lsp.Place where it was asked for
----@param client vim.lsp.Client
----@param invoked boolean
----@param result? lsp.InlineCompletionList|lsp.InlineCompletionItem[]
-function M.answer(place, client, invoked, result)
-  local shown = buffers[place.bufnr]
-  local is_typing = vim.startswith(vim.api.nvim_get_mode().mode, 'i')
-  if not shown or not is_typing or (vim.deep_equal(place, shown.dismissed) and not invoked) then
-    return
-  end
-  local suggestions = vim.iter(result and result.items or result or {}):map(function(item)
-    return suggestion.from_item(item, place, client, invoked)
-  end):totable()
-  if #suggestions > 0 then
-    shown.suggestions, shown.index = suggestions, 1
-  end
-  M.refresh(place.bufnr)
 end
 
 --- Show another of several suggestions.
