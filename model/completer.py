@@ -191,11 +191,13 @@ class Completer:
         return generation
 
     def _confidence(self, prompt: Prompt, done: Generation, mixer: Mixer | None) -> tuple[float, ...]:
-        def planned(n: int) -> float | None:
-            return mixer.chance([*prompt.before, *done.token_ids[:n]]) if mixer else None
-
-        if self.model.confidence is None:
+        """Unknown without the memory: it was fitted to the mixture of both."""
+        if self.model.confidence is None or mixer is None:
             return ()
+
+        def planned(n: int) -> float | None:
+            return mixer.chance([*prompt.before, *done.token_ids[:n]])
+
         lines = written_lines(self.model.vocabulary, done.token_ids, done.log_chances, planned)
         return self.model.confidence.chances(list(lines))
 

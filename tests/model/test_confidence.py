@@ -46,11 +46,9 @@ def complete(
     return completer.complete(request, None)
 
 
-@pytest.mark.parametrize("memory", [None, weights(), weights(0.3, chance=0.4), weights(1.1, coder=0.0)])
+@pytest.mark.parametrize("memory", [weights(), weights(0.3, chance=0.4), weights(1.1), weights(1.1, coder=0.0)])
 @pytest.mark.parametrize("prefix", [PREFIX, f"{PREFIX}        return self.f"])
-def test_drafts_and_a_warm_cache_change_nothing(
-    tiny_model: LoadedModel, memory: MemoryWeights | None, prefix: str
-) -> None:
+def test_drafts_and_a_warm_cache_change_nothing(tiny_model: LoadedModel, memory: MemoryWeights, prefix: str) -> None:
     plain = complete(tiny_model, memory, prefix, drafts=False)
     completer, request = asked(tiny_model, memory, prefix)
     answers = [completer.complete(request, None) for _ in range(2)]  # the second has drafts of the first, and its cache
@@ -72,8 +70,9 @@ def test_a_planned_line_is_as_sure_as_the_memory(tiny_model: LoadedModel) -> Non
 def test_without_a_fit_it_is_unknown(tiny_model: LoadedModel) -> None:
     completer, request = asked(tiny_model, weights())
 
-    assert Completer(tiny_model).complete(request, None).confidence == ()
     assert completer.complete(request, None).confidence != ()
+    assert Completer(tiny_model).complete(request, None).confidence == ()
+    assert complete(tiny_model, None).confidence == ()  # without the memory that the fit counts on
 
 
 @pytest.mark.parametrize("begin", ["", " "])
