@@ -16,6 +16,8 @@ interface Source {
 /** What the server command `hef-lsp.context` gives; null before the first suggestion. */
 export interface Used {
   readonly mode: string;
+  /** The chance that the suggestion is right, null where the model does not say. */
+  readonly confidence: number | null;
   readonly promptTokens: number;
   readonly timingsMs: { readonly total?: number };
   readonly context: readonly Source[];
@@ -32,7 +34,8 @@ export async function showContext(used: Used | null): Promise<void> {
     return;
   }
   const ms = used.timingsMs.total?.toFixed(0) ?? "?";
-  const summary = `${used.mode}, ${used.promptTokens} prompt tokens, ${ms} ms`;
+  const sure = used.confidence === null ? "" : `${Math.round(100 * used.confidence)} % sure, `;
+  const summary = `${sure}${used.mode}, ${used.promptTokens} prompt tokens, ${ms} ms`;
   if (used.context.length === 0) {
     void window.showInformationMessage(`hef-lsp: the last suggestion was made from this file alone (${summary}).`);
     return;

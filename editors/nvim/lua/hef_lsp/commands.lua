@@ -132,7 +132,9 @@ function M.context()
     local items = vim.tbl_map(function(source)
       return entry(source, root)
     end, used.context)
-    local title = ('hef-lsp: last suggestion (%s, %d tokens, %.0f ms)'):format(
+    local is_known = type(used.confidence) == 'number'
+    local title = ('hef-lsp: last suggestion (%s%s, %d tokens, %.0f ms)'):format(
+      is_known and ('%.0f %% sure, '):format(100 * used.confidence) or '',
       used.mode,
       used.promptTokens,
       used.timingsMs.total
