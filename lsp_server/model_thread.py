@@ -25,8 +25,8 @@ Engine = TypeVar("Engine")
 Result = TypeVar("Result")
 
 LOADING_SECONDS = 0.2  # that a stop waits for a load
-BATCH_SECONDS = 0.05  # indexing gives way to a completion about this often ...
-MIN_BATCH, MAX_BATCH = 4, 64  # ... but on a slow machine each call's own cost must not be all there is
+BATCH_SECONDS = 0.01  # indexing gives way to a completion about this often
+MAX_BATCH = 64
 
 
 class Priority(IntEnum):
@@ -142,7 +142,7 @@ class ThreadEmbedder:
     def __init__(self, thread: ModelThread[Any], encoder: Encoder) -> None:
         self._thread = thread
         self._encoder = encoder
-        self._batch = MIN_BATCH  # adapts to the machine's speed; a race on it only costs a batch of another size
+        self._batch = 1  # adapts to the machine's speed; a race on it only costs a batch of another size
 
     @property
     def fingerprint(self) -> str:
@@ -164,7 +164,7 @@ class ThreadEmbedder:
             first += max(1, len(batch))
             if len(batch) == self._batch:
                 wanted = int(self._batch * BATCH_SECONDS / max(seconds, 1e-6))
-                self._batch = min(max(wanted, self._batch // 2, MIN_BATCH), self._batch * 2, MAX_BATCH)
+                self._batch = min(max(wanted, self._batch // 2, 1), self._batch * 2, MAX_BATCH)
         return Vectors(np.concatenate([part.keys for part in parts]), np.concatenate([part.memories for part in parts]))
 
 
