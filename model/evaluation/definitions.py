@@ -55,6 +55,7 @@ class ModuleGraph:
     """The modules of a repository, by path and by every dotted name that may mean them."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
+        self._paths = texts.keys()
         self._modules = {path: module for path, text in texts.items() if (module := _read(path, text))}
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self._modules:
@@ -100,8 +101,13 @@ class ModuleGraph:
             inside = [*package[: len(package) - up], *filter(None, dotted.lstrip(".").split("."))]
             candidates = [f"{'/'.join(inside)}.py", f"{'/'.join([*inside, '__init__.py'])}"]
         else:
-            candidates = sorted(self._by_name.get(dotted, ()), key=lambda other: (-_shared(other, path), other))
+            # No package is a root of imports: `json` does not mean a package's own module of that name.
+            named = (other for other in self._by_name.get(dotted, ()) if not self._is_package(_root(other, dotted)))
+            candidates = sorted(named, key=lambda other: (-_shared(other, path), other))
         return next((self._modules[candidate] for candidate in candidates if candidate in self._modules), None)
+
+    def _is_package(self, folder: str) -> bool:
+        return f"{folder}/__init__.py" in self._paths
 
 
 def imports_of(nodes: Iterable[ast.stmt]) -> Iterator[tuple[str, Target]]:
@@ -166,6 +172,13 @@ def _dotted_names(path: str) -> Iterator[str]:
     parts = PurePosixPath(path).with_suffix("").parts
     parts = parts[:-1] if parts[-1] == "__init__" else parts
     return (".".join(parts[i:]) for i in range(len(parts)))
+
+
+def _root(path: str, dotted: str) -> str:
+    """The folder from which a dotted name leads to the module in a file."""
+    parts = PurePosixPath(path).parts
+    n_inside = dotted.count(".") + 1 + (parts[-1] == "__init__.py")
+    return "/".join(parts[: len(parts) - n_inside])
 
 
 def _shared(path: str, other: str) -> int:

@@ -17,6 +17,8 @@ TEXTS = {
     "src/shop/price.py": "def price(item, currency):\n    return item.price\n",
     "src/other/price.py": "def price(pound):\n    return pound\n",
     "src/shop/broken.py": "def (:\n",
+    "src/shop/ways/__init__.py": "",
+    "src/shop/ways/json.py": "def dumps(way):\n    return way.text\n",
 }
 HERE = "src/shop/till.py"
 
@@ -43,6 +45,8 @@ def _found(before: str, after: str = "", limit: int = 10) -> list[str]:
         ("from shop.base import SIZE\nx = SIZE", ["src/shop/base.py:SIZE"]),
         ("from numpy import array\narray(", []),
         ("x = price(", []),  # not imported
+        ("import json\njson.dumps(", []),  # the standard library's: a package is no root of imports
+        ("from shop.ways import json\njson.dumps(", ["src/shop/ways/json.py:dumps"]),
         ("from shop.broken import anything\nanything(", []),
     ],
 )
