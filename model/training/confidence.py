@@ -24,6 +24,7 @@ from model.completer import Completer, Request
 from model.confidence import FEATURES, Confidence, WrittenLine, features
 from model.memory import remembering
 from model.settings import MemorySettings
+from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at
 from model.training.memory_samples import read_repository
 from model.weights import LoadedModel, load_model
@@ -119,9 +120,11 @@ class _Heard(Confidence):
 
 
 class Asker:
-    """Asks a coder in one repository."""
+    """Asks a coder in one repository. Raises ConfigError when it has no memory."""
 
     def __init__(self, name: str, texts: Mapping[str, str], model: LoadedModel) -> None:
+        if model.memory is None:
+            raise ConfigError(f"{model.name} has no memory, which its confidence counts on: run stage memory first")
         self._name = name
         self._heard = _Heard(np.zeros(len(FEATURES)))
         model = replace(model, confidence=self._heard)

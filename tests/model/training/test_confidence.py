@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.checkpoint import write_checksums
 from model.confidence import FEATURES, FILE, Confidence, WrittenLine, features
 from model.training.confidence import Answer, ConfidenceConfig, fit, left_out, report, run
+from model.training.config import ConfigError
 from model.weights import load_model
+from tests.model.test_memory import weights
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
@@ -66,6 +69,8 @@ def config(tmp_path: Path) -> ConfidenceConfig:
         (folder / "a.py").write_text("def add(self, first):\n    return self.first + first\n" * 8)
         (folder / "b.py").write_text(f"import os\nclass {name.title()}:\n    {name} = 1\n" * 8)
     coder = write_tiny_checkpoint(tmp_path / "coder")
+    weights().save(coder)
+    write_checksums(coder)
     paths = [tmp_path / name for name in ("repositories", "samples", "out")]
     return ConfidenceConfig(*paths, str(coder), per_repository=6)
 
@@ -80,6 +85,13 @@ def test_the_stage_writes_a_file_and_says_what_it_is_worth(
     (config.out / FILE).unlink()
     run(replace(config, coder="no such coder"))  # what was collected is not collected again
     assert (config.out / FILE).read_text() == first
+
+
+def test_a_coder_without_a_memory_is_refused(config: ConfidenceConfig, tmp_path: Path) -> None:
+    bare = write_tiny_checkpoint(tmp_path / "bare")
+
+    with pytest.raises(ConfigError, match="run stage memory first"):
+        run(replace(config, coder=str(bare)))
 
 
 def test_a_file_beside_a_coder_is_in_its_checksums_and_loaded_with_it(config: ConfidenceConfig) -> None:
