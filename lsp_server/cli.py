@@ -11,6 +11,9 @@ from typing import NoReturn
 from lsp_server.commands import UserMustActError
 from lsp_server.settings import Settings, override
 
+# An index thread that reads a file hands Python over this often. The usual 5 ms are waited for whenever a request comes
+# and after each call into the model that it needs.
+SWITCH_SECONDS = 0.0005
 CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "auto")
 
 
@@ -55,6 +58,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:
     from lsp_server.server import create_server
 
     transport.log_to_stderr()
+    sys.setswitchinterval(SWITCH_SECONDS)
     if options.tcp is None:
         transport.leave(transport.serve_stdio(create_server(options.set)))
     host, port = transport.parse_address(options.tcp)
