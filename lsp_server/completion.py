@@ -75,10 +75,10 @@ class Completions:
         """The newest answer of a document, where it was held back."""
         return self._unsure.get(uri)
 
-    def preload(self, snapshot: Snapshot) -> None:
+    def preload(self, snapshot: Snapshot, least: float = 0.0) -> None:
         """Begin with what is likely to be asked for next, here or a line below, unless a request is being answered."""
         job = self._jobs.get(snapshot.uri)
-        if self._typed_along(snapshot) is None and (job is None or job.waiter is None):
+        if self._typed_along(snapshot, least) is None and (job is None or job.waiter is None):
             self._start(Job(snapshot, None, ahead=True))
 
     def edited(self, uri: str, text: str) -> None:

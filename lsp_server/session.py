@@ -120,8 +120,9 @@ class Session:
 
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
-        if self._may_complete(snapshot) and self.settings_at(snapshot.path).completion.automatic:
-            self.completions.preload(snapshot)
+        wanted = self.settings_at(snapshot.path).completion
+        if self._may_complete(snapshot) and wanted.automatic:
+            self.completions.preload(snapshot, wanted.min_confidence)
 
     def refusal(self, document: Document) -> Refusal | None:
         """Why nothing is suggested in a document, None where something may be."""

@@ -39,9 +39,9 @@ class CompletionSettings:
     min_confidence: float = field(
         default=0.25,
         metadata={
-            "help": "A suggestion that comes by itself is shown where it is right with at least this chance, a block as "
-            "far as that holds; 0 shows everything. What is asked for by a key or a command, or is in a menu, is always "
-            "shown. For models that this was measured with (the embedded one).",
+            "help": "A suggestion that comes by itself is shown where it is right with at least this chance, a block "
+            "as far as that holds; 0 shows everything. What is asked for by a key or a command, or is in a menu, is "
+            "always shown. For models that this was measured with (the embedded one).",
             "min": 0.0,
             "max": 1.0,
         },

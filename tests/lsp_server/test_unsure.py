@@ -118,6 +118,16 @@ async def test_the_rest_of_a_block_comes_when_what_was_sure_is_there() -> None:
     assert len(model.jobs) == 1
 
 
+@pytest.mark.parametrize(("least", "n_runs"), [(0.5, 1), (0.75, 2)])
+async def test_behind_what_was_accepted_the_model_begins_anew_where_it_was_unsure(least: float, n_runs: int) -> None:
+    model = Model()
+    answers = completions(model)
+    assert await answered(answers, model, at(BLOCK), BODY, (1.0, 0.8, 0.7, 0.6), least)
+    answers.preload(at("def f():\n    first()|\n", version=2), least)
+
+    assert len(model.jobs) == n_runs
+
+
 async def test_what_is_shown_is_what_is_accepted_and_counted() -> None:
     model = Model()
     answers = completions(model)
