@@ -31,8 +31,7 @@ TARGETS = [
 # What the pictures show: a method as another class of the repository has it, the cursor where its body begins.
 REAL_FILE = "model/torch_decoder.py"
 REAL_LINE = "    def rewind(self, length: int) -> None:"
-# A busy machine takes its time; and there is something to see however unsure the model is of it.
-REAL_SETTINGS = {"model": {"deadlineMs": 10_000}, "completion": {"minConfidence": 0}}
+REAL_SETTINGS = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
 
 Start = Callable[..., Neovim]
 

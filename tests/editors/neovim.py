@@ -24,7 +24,7 @@ WAIT_SECONDS = 90.0  # a loaded machine starts a server in many seconds
 
 Value = TypeVar("Value")
 
-# -> the ghost text, its row and its column in bytes, both from 0
+# -> the ghost text, with what Neovim 0.12 leaves out of it: what stands behind the cursor already
 GHOST = """
 local mark = vim.iter({ 'nvim.lsp.inline_completion', 'hef_lsp' }):map(function(name)
   local space = vim.api.nvim_create_namespace(name)
@@ -36,7 +36,9 @@ local text = function(chunks)
     :map(function(chunk) return chunk[1] end):join('')
 end
 local lines = vim.list_extend({ mark[4].virt_text }, mark[4].virt_lines or {})
-return vim.iter(lines):map(text):join('\\n'), mark[2], mark[3]
+local row, col = unpack(vim.api.nvim_win_get_cursor(0))
+local kept = mark[2] == row - 1 and vim.api.nvim_get_current_line():sub(col + 1, mark[3]) or ''
+return kept .. vim.iter(lines):map(text):join('\\n')
 """
 
 

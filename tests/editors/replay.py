@@ -132,18 +132,20 @@ class Frames:
 
 
 def frame(rows: list[list[pyte.screens.Char]], x: int, y: int) -> Frame:
-    """The frame with the cursor at `x`, `y`."""
+    """The frame with the cursor at `x`, `y`. What stands behind the cursor already, Neovim 0.12 does not draw again; it
+    is part of the ghost text all the same."""
     ghosts = ["".join(cell.data for cell in row if cell.fg == GHOST_COLOR) for row in rows]
     end = next((row for row in range(y + 1, len(rows)) if not ghosts[row]), len(rows))
+    start = next((column for column, cell in enumerate(rows[y]) if cell.fg == GHOST_COLOR), x)
     width = sum(cell.fg == GHOST_COLOR for cell in rows[y])
     texts = ["".join(cell.data for cell in row).rstrip() for row in rows]
-    is_at_cursor = not width or rows[y][x].fg == GHOST_COLOR
+    kept = "".join(cell.data for cell in rows[y][x:start])
     return Frame(
         before="\n".join([*texts[:y], "".join(cell.data for cell in rows[y][:x])]),
-        ghost="\n".join(ghosts[y:end]),
-        behind="".join(cell.data for cell in rows[y][x + width :]).rstrip(),
+        ghost=kept + "\n".join(ghosts[y:end]),
+        behind="".join(cell.data for cell in rows[y][start + width :]).rstrip(),
         below="\n".join(texts[end:-1]).rstrip(),
-        elsewhere=not is_at_cursor or any(ghosts[:y] + ghosts[end:]),
+        elsewhere=start < x or any(ghosts[:y] + ghosts[end:]),
     )
 
 

@@ -62,7 +62,7 @@ class Pair:
     def _width(self, ghost: str) -> int:
         before, after = self.neovim.lua(f"{replay.PLACE} return {{ place() }}")
         known = [answer for answer in replay.answers(self.neovim) if answer.rest(before, after) == ghost]
-        assert known, (ghost, before, after, self.history[-12:], replay.answers(self.neovim)[-3:], self.neovim.state())
+        assert known, f"{ghost!r} between {before!r} and {after!r} behind {self.history[-12:]}"
         return known[-1].width
 
     def _send(self, neovim: Neovim, name: str) -> None:
