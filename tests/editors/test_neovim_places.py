@@ -17,13 +17,14 @@ TABS = "\t\tfirst = self.width\n\t\treturn first * self.height\n"
 WHOLE = [*HEAD.splitlines(), LINE.rstrip()]
 MENU = "<C-r>=[complete(col('.') - 2, ['return', 'reduce']), ''][1]<CR>"
 HOLD_ANSWERS = """
-_G.held = {}
+_G.held, _G.n_items = {}, 0
 local rpc = require('hef_lsp').client().rpc
 local request = rpc.request
 rpc.request = function(method, params, callback, ...)
   return request(method, params, function(err, result)
     local answer = function() callback(err, result) end
-    if _G.held and result and result.items and #result.items > 0 then table.insert(_G.held, answer) else answer() end
+    _G.n_items = _G.n_items + #(result and result.items or {})
+    if _G.held then table.insert(_G.held, answer) else answer() end
   end, ...)
 end
 """
@@ -86,12 +87,28 @@ def test_an_answer_that_is_late_does_not_come_up_in_another_text(start_neovim: S
     neovim.edit("late.py", HEAD)
     neovim.lua(HOLD_ANSWERS)
     neovim.keys("Gore")
-    wait_for(lambda: neovim.lua("return #_G.held") > 0, "an answer")
+    wait_for(lambda: neovim.lua("return _G.n_items") > 0, "an answer")
     neovim.keys("<Esc>ggcc# other<Esc>GA")
     neovim.wait_for_lines(["# other", *HEAD.splitlines()[1:], "    re"])
     neovim.lua(LET_GO)
     assert not shown_within_a_second(neovim)
     neovim.keys(f"<Esc>ggcc{HEAD.splitlines()[0]}<Esc>GA")
+    neovim.wait_for_ghost(REST)
+
+
+def test_what_leads_elsewhere_takes_the_ghost_text_off_without_an_answer(start_neovim: Start) -> None:
+    neovim = start_neovim()
+    neovim.edit("elsewhere.py", HEAD)
+    neovim.keys("Gore")
+    neovim.wait_for_ghost(REST)
+    neovim.lua(HOLD_ANSWERS)
+    neovim.keys("x")
+    neovim.wait_for_lines([*HEAD.splitlines(), "    rex"])
+    assert neovim.ghost() is None
+    neovim.keys("<BS>")
+    neovim.wait_for_lines([*HEAD.splitlines(), "    re"])
+    assert neovim.ghost() is None
+    neovim.lua(LET_GO)
     neovim.wait_for_ghost(REST)
 
 
