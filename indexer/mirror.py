@@ -21,9 +21,9 @@ from indexer.packages import PackageTokens, imported
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import TokenCache, Tokenizer, content_digest
 
-# Characters that are read and tokenized before they are sorted, at first and at most. Batches grow, because each one is
-# sorted together with those before it that are not much larger.
-_FIRST_BATCH, _LAST_BATCH = 500_000, 4_000_000
+# Characters that are read and tokenized before they are sorted, at first and at most. Batches grow fourfold, because
+# each one is sorted together with those before it that are not much larger.
+_FIRST_BATCH, _LAST_BATCH = 500_000, 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Mirror:
             n_chars += len(content.text) if content else 0
             if n_chars >= enough:
                 self._show(batch)
-                batch, n_chars, enough = {}, 0, min(2 * enough, _LAST_BATCH)
+                batch, n_chars, enough = {}, 0, min(4 * enough, _LAST_BATCH)
         self._show(batch)
         if self._cache and stale:
             self._cache.keep_only(digests.values())

@@ -126,24 +126,34 @@ def build_segment(files: Mapping[str, np.ndarray]) -> Segment:
 
 
 def _sorted_places(tokens: np.ndarray) -> np.ndarray:
-    """Places of tokens that are followed by one, in the order of the MAX_CONTEXT tokens up to and with them.
+    """Places of tokens that are followed by one, in the order of the MAX_CONTEXT tokens (or more) up to and with them.
 
-    Prefix doubling: the rank by 2n tokens is the rank of the pair (rank by n here, rank by n n tokens before).
+    Prefix doubling: the rank by 2n tokens is the rank of the pair (rank by n here, rank by n n tokens before). It
+    begins with as many tokens as one number holds.
     """
     ranks = tokens.astype(np.int64) + 1
-    order = np.arange(len(tokens))
-    n = 1
+    bits = max(1, int(ranks.max(initial=0)).bit_length())
+    n = min(MAX_CONTEXT, 63 // bits)
+    keys = ranks
+    for k in range(1, n):
+        keys = keys << bits | _earlier(ranks, k)
+    order = np.argsort(keys)
     while n < MAX_CONTEXT:
-        before = np.zeros_like(ranks)
-        before[n:] = ranks[:-n]
-        pairs = ranks * (ranks.max(initial=0) + 1) + before
-        order = np.argsort(pairs)
-        ordered = pairs[order]
+        ordered = keys[order]
         ranks[order] = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
+        keys = ranks * (ranks.max(initial=0) + 1) + _earlier(ranks, n)
+        order = np.argsort(keys)
         n *= 2
     followed = np.zeros(len(tokens), bool)
     followed[:-1] = (tokens[:-1] != _END) & (tokens[1:] != _END)
     return order[followed[order]].astype(np.int32)
+
+
+def _earlier(values: np.ndarray, n: int) -> np.ndarray:
+    """What stands n places before; 0 in front of the first."""
+    moved = np.zeros_like(values)
+    moved[n:] = values[:-n]
+    return moved
 
 
 class SuffixIndex:
