@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from lsp_server.cli import SWITCH_SECONDS
 from lsp_server.engine import Engine, load_engine
 from lsp_server.offers import Offer
 from lsp_server.session import Session
@@ -132,6 +134,7 @@ class Keyboard:
 
 def replayed(subject: Subject, model: str) -> Iterator[Measurement]:
     """Keystroke to answer and tokens read per keystroke, with drafts and without."""
+    sys.setswitchinterval(SWITCH_SECONDS)  # as the server does
     with patch.dict(os.environ, HEF_CACHE_DIR=str(subject.cache / "typing")):
         for case, assignments in (("drafts", ()), ("no drafts", ("drafts.enabled=false",))):
             settings = override(Settings(), (f"model.name={model}", *assignments))
