@@ -32,18 +32,19 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Scene:
-    """A line of this repository that uses what another file defines; the cursor stands behind `before`."""
+    """A place of this repository that leans on another file; the cursor stands behind `before`."""
 
     path: str
-    before: str  # unique in the file; the rest of its line is taken away, as if not written yet
+    before: str  # unique in the file
+    n_lines: int = 1  # the rest of its line and of so many in all is taken away, as if not written yet
 
     def texts(self) -> tuple[str, str]:
         """The document before and after the cursor."""
         text = (ROOT / self.path).read_text(encoding="utf-8")
         if text.count(self.before) != 1:
             raise DemoError(f"The demo's place {self.before!r} is not in {self.path} just once.")
-        cursor = text.index(self.before) + len(self.before)
-        return text[:cursor], text[text.index("\n", cursor) :]
+        before, _, rest = text.partition(self.before)
+        return before + self.before, "\n" + "\n".join(rest.split("\n")[self.n_lines :])
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Shown:
 
 # The first that the model has something to say about is shown.
 SCENES = (
+    Scene("model/torch_decoder.py", "    def rewind(self, length: int) -> None:\n        ", 3),
     Scene("lsp_server/commands.py", "    rule = stop_rule("),
     Scene("model/evaluation/cli.py", "        model = load_from"),
     Scene("model/generator.py", "        run.reused = done = self."),
