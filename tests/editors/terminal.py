@@ -28,6 +28,7 @@ FONT = {
     False: ImageFont.truetype(str(FONTS / "DejaVuSansMono.ttf"), 16),
     True: ImageFont.truetype(str(FONTS / "DejaVuSansMono-Bold.ttf"), 16),
 }
+STAND_INS = {"✅": "✔", "❌": "✘"}  # for what the font lacks
 CELL = (10, 20)  # pixels
 PAPER, INK = "14161b", "e0e2ea"  # Neovim's own dark colors
 NAMED = {
@@ -123,7 +124,7 @@ class Terminal:
         left, top = column * CELL[0], row * CELL[1]
         draw.rectangle((left, top, left + CELL[0] - 1, top + CELL[1] - 1), fill=back)
         if cell.data.strip():
-            draw.text((left, top + 1), cell.data, fill=front, font=FONT[cell.bold])
+            draw.text((left, top + 1), STAND_INS.get(cell.data, cell.data), fill=front, font=FONT[cell.bold])
 
 
 def _rgb(color: str, default: str) -> str:
