@@ -31,7 +31,7 @@ TARGETS = [
 # What the pictures show: a method as another class of the repository has it, the cursor where its body begins.
 REAL_FILE = "model/torch_decoder.py"
 REAL_LINE = "    def rewind(self, length: int) -> None:"
-REAL_SETTINGS = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
+PATIENT = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
 
 Start = Callable[..., Neovim]
 

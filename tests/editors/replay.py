@@ -18,7 +18,7 @@ import pyte
 from tests.editors.neovim import Neovim
 
 GHOST_COLOR = "ff00ff"
-SIZE = (250, 120)  # of the terminal: all of the document is on the screen, and that a server has ended, in one line
+SIZE = (400, 120)  # of the terminal: all of the document is on the screen, and that a server has ended, in one line
 
 # place() -> the text before the cursor and the text after it
 PLACE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.conftest import BLOCK, BLOCK_HEAD, HEAD, LINE, Start
+from tests.editors.conftest import BLOCK, BLOCK_HEAD, HEAD, LINE, PATIENT, Start
 from tests.editors.neovim import Neovim, wait_for
 from tests.editors.test_neovim import REST, shown_within_a_second
 
@@ -74,8 +74,7 @@ def test_in_a_snippet_tab_goes_on_to_the_next_field(start_neovim: Start) -> None
 
 
 def test_a_key_that_asks_while_neovim_is_about_to_is_answered(start_neovim: Start) -> None:
-    patient = {"model": {"deadlineMs": 10_000}}
-    neovim = start_neovim(otherwise="seen_again()", settings=patient, token_seconds=0.2)  # both ask before it answers
+    neovim = start_neovim(otherwise="seen_again()", settings=PATIENT, token_seconds=0.2)  # both ask before it answers
     neovim.edit("snippet.py", "")
     neovim.keys("i<Cmd>lua vim.snippet.expand('print(${1:item})')<CR>")
     neovim.keys(r"box<M-\>")
@@ -166,7 +165,7 @@ def test_a_file_that_is_read_only(neovim: Neovim) -> None:
 
 def test_twenty_thousand_lines(start_neovim: Start) -> None:
     long = "".join(f"value_{number} = {number}\n" for number in range(20_000)) + HEAD
-    neovim = start_neovim(targets=[long + LINE])
+    neovim = start_neovim(targets=[long + LINE], settings=PATIENT)
     neovim.edit("long.py", long)
     neovim.keys("Gore")
     neovim.wait_for_ghost(REST)

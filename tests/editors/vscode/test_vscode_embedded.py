@@ -7,7 +7,7 @@ import time
 import pytest
 
 from model.checkpoint import EMBEDDED_FOLDER
-from tests.editors.conftest import REAL_FILE, REAL_LINE, REAL_SETTINGS, real_repository
+from tests.editors.conftest import PATIENT, REAL_FILE, REAL_LINE, real_repository
 from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import EMBEDDED_SERVER, Start
 from tests.editors.vscode.workbench import Workbench
@@ -32,7 +32,7 @@ LOOKS = {
 
 
 def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: Start) -> None:
-    settings = {**LOOKS, "hef-lsp.model.deadlineMs": REAL_SETTINGS["model"]["deadlineMs"]}
+    settings = {**LOOKS, "hef-lsp.model.deadlineMs": PATIENT["model"]["deadlineMs"]}
     settings["hef-lsp.drafts.packages"] = False  # reading them takes minutes on a busy machine, and the status says so
     session = start_vscode(server=EMBEDDED_SERVER, settings=settings, prepare=real_repository)
     vscode, file = session.vscode, session.folder / REAL_FILE

@@ -177,7 +177,8 @@ def test_two_hundred_keystrokes_against_a_scripted_model(
 
 @pytest.mark.skipif(not EMBEDDED_FOLDER.is_dir(), reason="this checkout has no embedded model")
 def test_two_hundred_keystrokes_against_the_embedded_model(start_vscode: Start) -> None:
-    session = start_vscode(server=EMBEDDED_SERVER, settings=PLAIN | {"hef-lsp.model.deadlineMs": 5000})
+    settings = PLAIN | {"hef-lsp.model.deadlineMs": 5000, "hef-lsp.completion.minConfidence": 0}  # much to look at
+    session = start_vscode(server=EMBEDDED_SERVER, settings=settings)
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
     replay(session, "embedded.py", KNOWN, KNOWN[:400])
