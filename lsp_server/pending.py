@@ -80,6 +80,13 @@ class Pending:
     def paused(self) -> bool:
         return self._paused
 
+    @property
+    def files_wait(self) -> bool:
+        """Whether files changed on disk and have gone quiet."""
+        with self._condition:
+            wait = self._seconds_to_quiet()
+            return bool(self._paths) and wait is not None and wait <= 0
+
     def take(self) -> Work | None:
         """Wait for changes to go quiet and take them; None when stopped. Costs nothing while there are none."""
         with self._condition:

@@ -48,6 +48,8 @@ class Workspace:
         self._watch = watch
         self._events = events
         self._index: Index | None = None
+        self._embedding = False  # all files are read: the update that runs may be broken off for changed ones
+        self._unfinished = False  # the last update was broken off
         self._n_changes = 0
         self._n_own_changes: dict[Path, int] = {}
         self._thread = threading.Thread(target=self._run, name=f"hef-index {root.name}", daemon=True)
@@ -119,23 +121,29 @@ class Workspace:
             self._overlay(work.overlays)
             near = {path.parent for path in work.overlays} - {self.root}
             if work.rescan and near and not self._opened.stats().files:
-                self._update(near, self._progress)  # a first index begins where the user is
-            if work.rescan:
-                self._update(None, self._progress)
-            elif work.paths:
-                self._update(work.paths, _ignore)
+                self._update(near)  # a first index begins where the user is
+            if work.rescan or work.paths:
+                self._update(None if work.rescan else work.paths)
+                self._tell()
         except CancelledError:
             raise
         except Exception as error:
             # One bad file or a full disk must not end indexing; the next change tries again.
             self._fail(error)
 
-    def _update(self, paths: Collection[Path] | None, progress: Callable[[Progress], None]) -> None:
-        report = self._opened.update(paths, progress=progress, cancelled=self._interrupted)
+    def _update(self, paths: Collection[Path] | None) -> None:
+        shown = paths is None or self._unfinished  # a change of a few files shows no progress
+        self._embedding = False
+        report = self._opened.update(paths, progress=self._progress if shown else _ignore, cancelled=self._interrupted)
+        self._unfinished = report.cancelled
         self._count(paths)
         self.error = None
+
+    def _tell(self) -> None:
+        if self._unfinished and self._embedding and self.pending.files_wait:
+            return  # they come next, and their update goes on with what is left to embed
         self._events.updated(self.root, self._opened.stats())
-        if report.cancelled:
+        if self._unfinished:
             self.pending.rescan()  # what a pause cut off goes on afterward; finished work is not repeated
 
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
@@ -155,10 +163,11 @@ class Workspace:
         return self._index
 
     def _interrupted(self) -> bool:
-        return self.pending.stopped or self.pending.paused
+        return self.pending.stopped or self.pending.paused or (self._embedding and self.pending.files_wait)
 
     def _progress(self, progress: Progress) -> None:
         self._overlay(self.pending.take_overlays())  # a long scan must not make open documents wait
+        self._embedding = progress.stage == "embedding"
         self._events.progress(self.root, progress)
 
     def _fail(self, error: Exception) -> None:
@@ -168,7 +177,7 @@ class Workspace:
 
 
 def _ignore(progress: Progress) -> None:
-    """A change of a few files shows no progress."""
+    """Nobody is told."""
 
 
 def outermost(folders: Iterable[Path]) -> set[Path]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from indexer import Index, IndexStats, Progress, UpdateReport
 from lsp_server.pending import LIMIT_SECONDS, QUIET_SECONDS, REST, REST_SECONDS, Pending
-from lsp_server.workspace import outermost
+from lsp_server.workspace import Events, Workspace, outermost
 
 A, B = Path("a.py"), Path("b.py")
 
@@ -109,3 +115,77 @@ def test_a_pause_keeps_changes_and_a_stop_ends_the_wait() -> None:
 
     assert not thread.is_alive()
     assert taken[-1] is None
+
+
+class SlowIndex:
+    """An index whose first whole update embeds until it is broken off; what it was asked for is in `asked`."""
+
+    def __init__(self) -> None:
+        self.asked: list[Collection[Path] | None] = []
+        self.embeds = threading.Event()
+
+    def update(
+        self, paths: Collection[Path] | None, *, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
+    ) -> UpdateReport:
+        self.asked.append(paths)
+        deadline = time.monotonic() + 10
+        while paths is None and not cancelled() and time.monotonic() < deadline:
+            progress(Progress(1, 2, "", "embedding"))
+            self.embeds.set()
+            time.sleep(0.01)
+        return UpdateReport(0, 0, 0, 0, 0.0, cancelled=cancelled())
+
+    def overlay(self, path: Path, text: str | None) -> UpdateReport:
+        return UpdateReport(0, 0, 0, 0, 0.0)
+
+    def stats(self) -> IndexStats:
+        return cast(IndexStats, SimpleNamespace(files=0))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def told() -> list[int]:
+    """How many updates had been asked for at each time that the folder was said to be up to date."""
+    return []
+
+
+@pytest.fixture
+def slow(told: list[int]) -> Iterator[tuple[Workspace, SlowIndex]]:
+    index = SlowIndex()
+    events = Events(*(lambda *_: None,) * 4)
+    events = replace(events, updated=lambda *_: told.append(len(index.asked)))
+    workspace = Workspace(Path("/folder"), lambda _: cast(Index, index), None, events)
+    yield workspace, index
+    workspace.stop()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_file_that_changes_while_others_are_embedded_comes_first(
+    slow: tuple[Workspace, SlowIndex], told: list[int]
+) -> None:
+    workspace, index = slow
+    workspace.start()
+    assert index.embeds.wait(10)
+    workspace.pending.changed([A])
+    wait_until(lambda: bool(told))
+    assert index.asked == [None, {A}]
+    assert told == [2]  # not while vectors were still missing
+
+
+def test_a_first_index_begins_beside_open_documents_and_is_ready_when_all_is_done(
+    slow: tuple[Workspace, SlowIndex], told: list[int]
+) -> None:
+    workspace, index = slow
+    workspace.pending.edited(Path("/folder/deep/open.py"), "x = 1\n")
+    workspace.start()
+    assert index.embeds.wait(10)
+    assert index.asked == [{Path("/folder/deep")}, None]
+    assert told == []
