@@ -60,7 +60,8 @@ class StopRule:
 
     def finished(self, text: str) -> bool:
         """Whether the generator may stop: the rule is satisfied, or the text only repeats itself."""
-        return self.end(text) is not None or without_loop(text) != text
+        whole = " " * self.indent + text
+        return self.end(text) is not None or without_loop(whole) != whole
 
     def _block_end(self, text: str) -> int | None:
         offset, blanks = 0, 0
@@ -125,6 +126,9 @@ def inserted(suggestion: Suggestion, snapshot: Snapshot) -> str:
 def without_loop(text: str) -> str:
     """`text` with the second and later rounds of a loop at its end cut off."""
     lines = text.split("\n")
+    for row in range(1, len(lines)):
+        if _only_goes_deeper(lines[row - 1], lines[row]):
+            return "\n".join(lines[:row])
     for period in range(1, len(lines) // LOOP_LINES + 1):
         block = lines[-period:]
         rounds = 1
@@ -199,6 +203,12 @@ def _without_following_lines(text: str, snapshot: Snapshot) -> str:
             return "\n".join(lines[:index])
     repeats_above = written[0] == above and not CLOSING_LINE.fullmatch(above)
     return "" if len(lines) == 1 and repeats_above else text
+
+
+def _only_goes_deeper(above: str, line: str) -> bool:
+    """Whether a line is the one above once more, further in, where nothing opens a block."""
+    again = line.strip() == above.strip() and columns(line) > columns(above)
+    return again and _is_telling(line) and not above.rstrip().endswith(OPENS_DEEPER)
 
 
 def _is_telling(piece: str) -> bool:

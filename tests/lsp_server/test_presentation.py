@@ -125,6 +125,12 @@ def test_a_document_with_crlf_gets_crlf() -> None:
 LOOPS = [
     ("a()\n    b()\n    a()\n    b()\n    a()\n    b()", "a()\n    b()"),
     ("a = 1\n    x()\n    x()\n    x()\n    x()", "a = 1\n    x()"),
+    ("keep(rows)\n        keep(rows)\n            keep(rows)", "keep(rows)"),
+    ("keep(rows)\n    keep(rows)", "keep(rows)\n    keep(rows)"),
+    (
+        "for _ in rows:\n        for _ in rows:\n            keep()",
+        "for _ in rows:\n        for _ in rows:\n            keep()",
+    ),
     ("x = 'abcdefgabcdefgabcdefgabcdefgabcdefg", "x = 'abcdefg"),
     ("# ------------------------------------------", "# ------------------------------------------"),
 ]
