@@ -103,8 +103,8 @@ async def test_an_editor_that_cannot_be_asked_pushes_its_settings_once(start: An
 async def test_the_context_names_what_the_suggestion_took_from_each_place(
     start: Any, script: Any, tmp_path: Path
 ) -> None:
-    folder = repository(tmp_path / "repo", shapes="def area_of(width):\n    return width\n")
-    editor = await start(script(otherwise="area_of(width_here)"))
+    folder = repository(tmp_path / "repo", shapes="def area_of(width):\n    return 'square', width\n")
+    editor = await start(script(otherwise="area_of(width_here, 'a square')"))
     await editor.hello(folder)
     await editor.until_ready()
     uri = (folder / "main.py").as_uri()
