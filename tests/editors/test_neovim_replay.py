@@ -98,10 +98,11 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
                 n_before = len(replay.answers(neovim))
                 neovim.kill_server()
             pair.press(key)
+        seen = list(frames.seen)  # the terminal draws on; what it draws from here on may show answers that came later
         known = replay.answers(neovim)
-        assert [frame for frame in frames.seen if not any(map(frame.agrees, known))] == []
+        assert [frame for frame in seen if not any(map(frame.agrees, known))] == []
         assert pair.n_accepted > 5
-        assert len(frames.seen) > 20
+        assert len(seen) > 20
         assert not is_killed or len(known) > n_before + 10  # another server has come and suggested
         assert neovim.lua("return vim.v.errmsg") == ""
         assert neovim.logged_errors() == []
