@@ -25,7 +25,7 @@ class FuserConfig:
     head_dim: int
     rope_theta: float
     d_key: int = 256
-    m: int = 4  # memory vectors of a node
+    m: int = 8  # memory vectors of a node
     max_tokens: int = 512  # of a chunk; the rest of a longer one is not read
     query_before: int = 192  # tokens before the cursor that make the query
     query_after: int = 64
@@ -131,6 +131,7 @@ def fuser_shapes(config: FuserConfig) -> Shapes:
         "child_in.weight": (width, width),
         "child_in.bias": (width,),
         "key_head.weight": (config.d_key, width),
+        "gain": (width,),
         **{f"{kind}_readout": (config.m, width) for kind in ("leaf", "parent", "query")},
     }
 

@@ -2,8 +2,10 @@
 
 HEF (arXiv 2603.06593) names a small fuser and publishes nothing of its inside; this one is our own design. Its
 layers are Qwen2 layers that start from the coder's first ones, and what they understood is read at learned vectors
-appended behind the input (ICAE, arXiv 2307.06945). One network serves three inputs that differ only in what goes
-in and which read-out vectors follow: a chunk, a group of children, a query.
+appended behind the input (ICAE, arXiv 2307.06945). Each of the m read-outs stands for one m-th of the input: its
+memory is the sum of that part's embeddings, which the coder's copying heads understand before any training, and what
+the layers add to it (model/LOG.md). One network serves three inputs that differ only in what goes in and which
+read-out vectors follow: a chunk, a group of children, a query.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ class Fuser(nn.Module):
         self.parent_readout = nn.Parameter(torch.randn(config.m, width) * 0.02)
         self.query_readout = nn.Parameter(torch.randn(config.m, width) * 0.02)
         self.key_head = nn.Linear(width, config.d_key, bias=False)
+        # Normed states are some hundred times as long as embeddings: at first the embeddings shall be heard.
+        self.gain = nn.Parameter(torch.full((width,), 0.003))
 
     @classmethod
     def from_coder(cls, coder: Qwen2, num_layers: int, **shape: int) -> Fuser:
@@ -107,13 +111,23 @@ class Fuser(nn.Module):
         """
         batch, n, _ = vectors.shape
         m = self.config.m
-        x = torch.cat([vectors, readout.expand(batch, -1, -1).to(vectors.dtype)], dim=1)
+        pooled = pool(vectors, lengths, m)
+        x = torch.cat([vectors, (readout + pooled).to(vectors.dtype)], dim=1)
         own = torch.arange(n, device=x.device).expand(batch, -1)
         positions = torch.cat([own, lengths[:, None] + torch.arange(m, device=x.device)], dim=1)
         real = torch.cat([own < lengths[:, None], own.new_ones(batch, m, dtype=torch.bool)], dim=1)
         causal = torch.ones(n + m, n + m, dtype=torch.bool, device=x.device).tril()
         # A padded row sees itself, or its softmax would be over nothing (NaN that spreads in the backward pass).
         mask = (causal & real[:, None, :]) | torch.eye(n + m, dtype=torch.bool, device=x.device)
-        memory = self.encoder(x, positions, mask[:, None])[:, -m:]
-        key = F.normalize(self.key_head(memory.mean(dim=1)).float(), dim=-1)
-        return Encoded(key, memory)
+        states = self.encoder(x, positions, mask[:, None])[:, -m:]
+        key = F.normalize(self.key_head(states.mean(dim=1)).float(), dim=-1)
+        return Encoded(key, pooled + self.gain * states)
+
+
+def pool(vectors: Tensor, lengths: Tensor, m: int) -> Tensor:
+    """Rows [B, T, width] of `lengths` [B] -> sums over m parts of each, [B, m, width], scaled to the length of one
+    vector. A part without a vector is zero."""
+    places, ends = torch.arange(vectors.shape[1], device=vectors.device), lengths[:, None, None]
+    parts = torch.where(places < ends, places * m // ends.clamp(min=1), m)
+    belongs = (parts == torch.arange(m, device=vectors.device)[:, None]).to(vectors.dtype)
+    return (belongs @ vectors) / belongs.sum(dim=-1, keepdim=True).clamp(min=1).sqrt()

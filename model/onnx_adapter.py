@@ -44,17 +44,28 @@ class OnnxFuser:
 
         One by one: side by side, padded to the longest, they took a third longer.
         """
-        done = [self._run(np.concatenate([row, readout]).astype(np.float32), len(readout)) for row in rows]
-        keys, memories = zip(*done, strict=True)
+        keys, memories = zip(*(self._run(row.astype(np.float32), readout) for row in rows), strict=True)
         return Nodes(np.concatenate(keys), np.concatenate(memories))
 
-    def _run(self, x: np.ndarray, m: int) -> list[np.ndarray]:
+    def _run(self, row: np.ndarray, readout: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Key [1, d_key] and memory [1, m, width] of one row."""
+        m = len(readout)
+        pooled = pool(row, m)
+        x = np.concatenate([row, readout + pooled])
         n = len(x)
         cos, sin = rotary_table(self._config.head_dim, self._config.rope_theta, n)
         feed = {"x": x[None], "cos": cos, "sin": sin, "last": np.array([n - 1], np.int32), "ends": np.arange(n - m, n)}
         feed["longest"] = np.array(n, np.int32)
-        outputs: list[np.ndarray] = self._fuser.run(["key", "memory"], feed)
-        return outputs
+        key, states = self._fuser.run(["key", "states"], feed)
+        return key, states + pooled
+
+
+def pool(row: np.ndarray, m: int) -> np.ndarray:
+    """As `model.fuser.pool`, of one row [T, width]."""
+    parts = np.arange(len(row)) * m // max(1, len(row))
+    belongs = (parts == np.arange(m)[:, None]).astype(np.float32)
+    sums: np.ndarray = belongs @ row / np.sqrt(belongs.sum(axis=1, keepdims=True).clip(min=1))
+    return sums
 
 
 class OnnxPseudoTokens:

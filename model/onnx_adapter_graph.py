@@ -14,7 +14,8 @@ def add_fuser(graph: Graph, config: FuserConfig, read: Read) -> None:
     """Rows of vectors, read-out vectors behind each, padded on the right -> their nodes.
 
     Inputs: x [B, T, width], last [B] (each row's length - 1), longest = T, cos and sin [T, head_dim / 2], ends [B * m]
-    (where the read-outs stand in the rows laid end to end). Outputs: key [B, d_key], memory [B, m, width].
+    (where the read-outs stand in the rows laid end to end). Outputs: key [B, d_key], states [B, m, width] (of the
+    read-outs, to be added to what they stand for).
     A row never sees what stands behind it, so padding needs no mask.
     """
     shape, last = config.encoder, config.num_layers - 1
@@ -37,10 +38,11 @@ def add_fuser(graph: Graph, config: FuserConfig, read: Read) -> None:
         forward = graph.gated(normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down")))
         following = "encoder.norm" if i == last else f"encoder.layers.{i + 1}.input_layernorm"
         residual, normed = graph.add_norm(residual, forward, read(f"{following}.weight"), shape.rms_norm_eps)
-    memory = graph.op("Reshape", normed, graph.sizes(-1, config.m, config.hidden_size))
-    mean = graph.op("ReduceMean", memory, graph.sizes(1), keepdims=0)
+    states = graph.op("Reshape", normed, graph.sizes(-1, config.m, config.hidden_size))
+    mean = graph.op("ReduceMean", states, graph.sizes(1), keepdims=0)
     key = graph.op("MatMul", mean, graph.constant(read("key_head.weight").T))
-    graph.output("memory", FLOAT, memory, "B", config.m, config.hidden_size)
+    scaled = graph.op("Mul", states, graph.constant(read("gain")))
+    graph.output("states", FLOAT, scaled, "B", config.m, config.hidden_size)
     graph.output("key", FLOAT, graph.op("LpNormalization", key, axis=-1, p=2), "B", config.d_key)
 
 
@@ -53,13 +55,15 @@ def add_children(graph: Graph, config: FuserConfig, read: Read) -> None:
 
 def add_projector(graph: Graph, widths: list[int], read: Read) -> None:
     """Memory vectors [n, d_memory] -> pseudo-token embeddings [n, hidden]."""
-    x = graph.input("memory", FLOAT, "n", widths[0])
+    memory = x = graph.input("memory", FLOAT, "n", widths[0])
     n_layers = len(widths) - 1
     for i in range(n_layers):
         x = graph.linear(x, read(f"{3 * i}.weight"), read(f"{3 * i}.bias"))
         if i < n_layers - 1:
             scale, shift = (graph.constant(read(f"{3 * i + 2}.{part}")) for part in ("weight", "bias"))
             x = graph.op("LayerNormalization", graph.op("Gelu", x), scale, shift, axis=-1, epsilon=1e-5)
+    if widths[0] == widths[-1]:
+        x = graph.op("Add", x, memory)
     graph.output("vectors", FLOAT, x, "n", widths[-1])
 
 

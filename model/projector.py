@@ -12,7 +12,8 @@ from model.adapter_config import projector_widths
 class Projector(nn.Sequential):
     """Linear -> GELU -> LayerNorm, repeated, last Linear bare: [..., d_memory] -> [..., hidden].
 
-    One memory vector becomes one pseudo-token.
+    One memory vector becomes one pseudo-token. Between spaces of one width the layers add to the memory: the fuser
+    starts from the coder's embedding, so a memory is nearly a pseudo-token already (model/LOG.md).
     """
 
     def __init__(self, d_memory: int, hidden_size: int, n_layers: int = 3) -> None:
@@ -25,4 +26,4 @@ class Projector(nn.Sequential):
 
     def forward(self, memory: Tensor) -> Tensor:
         out: Tensor = super().forward(memory)
-        return out
+        return out + memory if self.d_memory == self.hidden_size else out

@@ -97,7 +97,7 @@ class ModelSettings:
         },
     )
     pseudo_tokens: int = field(
-        default=32,
+        default=64,
         metadata={"help": "Most pseudo-tokens in a prompt (modes pseudo and hybrid).", "min": 0, "max": 256},
     )
     snippet_tokens: int = field(

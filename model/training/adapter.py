@@ -53,7 +53,7 @@ class AdapterConfig:
     batch: int = 12
     train_coder: bool = True  # False for a foreign checkpoint
     fuser_layers: int = 3
-    m: int = 4
+    m: int = 8
     d_key: int = 256
     projector_layers: int = 3
     chunk_tokens: int = 192

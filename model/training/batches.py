@@ -138,10 +138,9 @@ class Batcher:
         if mode == "snippets":
             return self._rows.snippets(sample, hits)
         if mode == "recite":
-            passage = rng.choice(hits)
-            nodes.slots.append(self._leaf(passage, nodes))
-            nodes.noise.append(False)
-            return self._rows.recite(passage)
+            shown = rng.sample(hits, rng.randint(1, min(len(hits), self._modes.max_nodes)))
+            self._show([self._leaf(passage, nodes) for passage in shown], nodes)
+            return self._rows.recite(shown, rng)
         used = self._choose(repository, sample, nodes, rng)
         if mode == "pseudo":
             return self._rows.pseudo(sample, used, share)
@@ -162,9 +161,13 @@ class Batcher:
             nodes.positives.append(first + sample.positive)
         if not foreign and rng.random() < 0.3 and len(sample.siblings) > 1:
             used.insert(rng.randint(0, len(used)), self._parent(repository, sample, nodes, rng))
+        self._show(used, nodes, noise)
+        return len(used)
+
+    def _show(self, used: Sequence[int], nodes: _Nodes, noise: bool = False) -> None:
+        """Nodes, best first, fill the slots of a row: the best stands nearest to the cursor."""
         nodes.slots += reversed(used)
         nodes.noise += [noise] * len(used)
-        return len(used)
 
     def _leaf(self, passage: Passage, nodes: _Nodes) -> int:
         nodes.leaves.append(self._rows.chunk_ids(passage, self._sizes.chunk_tokens))

@@ -26,7 +26,7 @@ class RowShape:
     middle: int = 96
     snippets: int = 384
     signatures: int = 96
-    recite: int = 48
+    recite: int = 56  # of each chunk
     text_weight: float = 0.4  # of a token that the prompt gives, against 1 of a token of the middle
 
 
@@ -66,11 +66,19 @@ class RowBuilder:
         """How much of the length the next row gets."""
         return rng.uniform(self._shape.shortest, 1.0)
 
-    def recite(self, passage: Passage) -> Row:
-        """A chunk's memory, then the beginning of the chunk itself (REFRAG, arXiv 2509.01092: the first lesson)."""
-        text = document_ids(self._vocabulary, passage.path, passage.leaf)[: self._shape.recite]
-        slots = [PSEUDO] * self._m
+    def recite(self, passages: Sequence[Passage], rng: random.Random) -> Row:
+        """The memories of chunks, then a stretch of each in another order: where what was just written stands in one
+        of them, that one says what follows (the first lesson, after REFRAG, arXiv 2509.01092)."""
+        slots = [PSEUDO] * (len(passages) * self._m)
+        stretches = [self._stretch(p, rng) for p in rng.sample(passages, len(passages))]
+        text = [token for stretch in stretches for token in stretch][: self._shape.length - len(slots)]
         return Row(slots + text, [0.0] * (len(slots) + 1) + [1.0] * (len(text) - 1), len(slots))
+
+    def _stretch(self, passage: Passage, rng: random.Random) -> list[int]:
+        """Some lines of a chunk, from its beginning in a part of the cases."""
+        lines = passage.leaf.splitlines(keepends=True)
+        first = rng.randrange(len(lines)) if lines and rng.random() < 0.8 else 0
+        return document_ids(self._vocabulary, passage.path, "".join(lines[first:]))[: self._shape.recite]
 
     def chunk_ids(self, passage: Passage, limit: int) -> list[int]:
         """What the fuser reads of a passage."""
@@ -109,7 +117,7 @@ class ModeMix:
     foreign: float = 0.04  # of the rows with pseudo-tokens: nodes of another repository
     noise: float = 0.04  # of them: random vectors
     deep: float = 0.3  # of the parents: directories instead of files
-    max_nodes: int = 7
+    max_nodes: int = 8
 
     def draw(self, rng: random.Random, progress: float) -> str:
         if progress < self.recite_until and rng.random() < self.recite:

@@ -80,11 +80,15 @@ def load_coder(folder: Path, trained: bool) -> Qwen2:
 
 
 def new_projector(fuser: Fuser, coder: Qwen2, n_layers: int) -> Projector:
-    """A projector whose first pseudo-tokens are as long as the coder's own embeddings."""
+    """A projector whose first pseudo-tokens are as long as the coder's own embeddings.
+
+    Where the memory is added to what the layers say, they begin as a tenth of it.
+    """
     projector = Projector(fuser.config.d_memory, coder.config.hidden_size, n_layers)
     last = projector[-1]
     assert isinstance(last, nn.Linear)
     scale = float(coder.model.embed_tokens.weight.detach().std())
-    nn.init.normal_(last.weight, std=scale / last.in_features**0.5)
+    share = 0.1 if projector.d_memory == projector.hidden_size else 1.0
+    nn.init.normal_(last.weight, std=share * scale / last.in_features**0.5)
     nn.init.zeros_(last.bias)
     return projector

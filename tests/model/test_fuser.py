@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -67,6 +69,18 @@ def test_a_query_reads_the_tokens_nearest_to_the_cursor(fuser: Fuser) -> None:
 def test_an_empty_text_is_a_node_as_well(fuser: Fuser) -> None:
     assert torch.isfinite(fuser.encode_chunks([[], [1, 2]]).memory).all()
     assert torch.isfinite(fuser.encode_chunks([[]]).memory).all()
+
+
+@torch.inference_mode()
+def test_a_memory_holds_the_embeddings_of_its_part(fuser: Fuser) -> None:
+    silent = copy.deepcopy(fuser)
+    silent.gain.zero_()
+    table = silent.encoder.embed_tokens.weight
+    memory = silent.encode_chunks([[1, 2, 3, 4, 5, 6, 7], [8, 9]]).memory
+    parts = [[1, 2, 3], [4, 5], [6, 7]]
+    for place, part in enumerate(parts):
+        torch.testing.assert_close(memory[0, place], table[part].sum(0) / len(part) ** 0.5)
+    torch.testing.assert_close(memory[1], torch.stack([table[8], table[9], torch.zeros(64)]))
 
 
 def test_padding_sends_no_nan_backwards() -> None:

@@ -35,6 +35,12 @@ def test_each_memory_vector_becomes_one_pseudo_token() -> None:
     assert Projector(8, 6, 2)(torch.zeros(5, 4, 8)).shape == (5, 4, 6)
 
 
+def test_between_spaces_of_one_width_the_layers_add_to_the_memory() -> None:
+    torch.manual_seed(1)
+    projector, memory = Projector(8, 8, 2), torch.randn(3, 8)
+    torch.testing.assert_close(projector(memory) - memory, torch.nn.Sequential(*projector)(memory))
+
+
 def test_other_depths_are_refused() -> None:
     with pytest.raises(ValueError, match="2 or 3 layers, not 4"):
         Projector(8, 6, 4)

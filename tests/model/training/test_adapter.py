@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from pathlib import Path
 from threading import Event
 
@@ -82,6 +83,20 @@ def test_rows_of_every_mode_are_the_prompts_of_serving(
         middle = [*vocabulary.encode(sample.middle), fim.end][: SHAPE.middle]
         assert row.ids[row.middle :] == middle
         assert row.weights[row.middle :] == [1.0] * len(middle)
+
+
+def test_a_recited_row_repeats_a_stretch_of_each_chunk_behind_their_memories(
+    samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    passages = samples[0].passages[:3]
+    rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, recite=40), m=2)
+    row = rows.recite(passages, random.Random(3))
+    assert row.ids[:6] == [PSEUDO] * 6
+    assert (row.middle, row.weights) == (6, [0.0] * 7 + [1.0] * (len(row.ids) - 7))
+    text = vocabulary.tokenizer.decode(row.ids[6:], skip_special_tokens=False)
+    stretches = text.split(vocabulary.tokenizer.id_to_token(vocabulary.fim.file_sep))[1:]
+    found = [[p for p in passages if body.rstrip() in p.leaf] for _, body in (s.split("\n", 1) for s in stretches)]
+    assert sorted(p.leaf for [p] in found) == sorted(p.leaf for p in passages)
 
 
 def test_contexts_never_show_the_answer(samples: list[RepositorySamples]) -> None:
