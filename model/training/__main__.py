@@ -15,6 +15,7 @@ _STAGES = {
     "pretrain": ("model.training.pretrain", "PretrainConfig"),
     "samples": ("model.training.samples", "SamplesConfig"),
     "adapter": ("model.training.adapter", "AdapterConfig"),
+    "ablate": ("model.training.ablate", "AblateConfig"),
     "validate": ("model.training.validate", "ValidateConfig"),
     "memory": ("model.training.memory", "MemoryConfig"),
     "confidence": ("model.training.confidence", "ConfidenceConfig"),

@@ -93,12 +93,12 @@ class Batcher:
         epoch, turn = divmod(number * self._sizes.batch, len(self._all))
         order = random.Random(f"{self._sizes.seed} {epoch}").sample(self._all, len(self._all))
         chosen = (order + order)[turn : turn + self._sizes.batch]
-        rng = random.Random(f"{self._sizes.seed} batch {number}")
-        modes = [self._modes.draw(rng, progress) for _ in chosen]
+        rngs = [random.Random(f"{self._sizes.seed} batch {number} row {i}") for i in range(len(chosen))]
+        modes = [self._modes.draw(rng, progress) for rng in rngs]
         gains = self._gains(chosen, modes, utilities)
         nodes = _Nodes()
         rows, final_modes = [], []
-        for (r, s), mode, gain in zip(chosen, modes, gains, strict=True):
+        for (r, s), mode, gain, rng in zip(chosen, modes, gains, rngs, strict=True):
             mode = "none" if gain is not None and is_harmful(gain) else mode
             row = self._row(self._repositories[r], self._repositories[r].samples[s], mode, nodes, rng)
             rows.append(row if gain is None else _weighted(row, float(utility_weights(torch.tensor(gain)))))
@@ -138,19 +138,31 @@ class Batcher:
         if mode == "snippets":
             return self._rows.snippets(sample, hits)
         if mode == "recite":
-            shown = rng.sample(hits, rng.randint(1, min(len(hits), self._modes.max_nodes)))
-            self._show([self._leaf(passage, nodes) for passage in shown], nodes)
-            return self._rows.recite(shown, rng)
+            return self._recited(hits, nodes, rng)
         used = self._choose(repository, sample, nodes, rng)
         if mode == "pseudo":
             return self._rows.pseudo(sample, used, share)
         return self._rows.hybrid(sample, used, hits, share)
 
+    def _recited(self, hits: Sequence[Passage], nodes: _Nodes, rng: random.Random) -> Row:
+        told = rng.sample(hits, rng.randint(1, min(len(hits), self._modes.max_nodes)))
+        row = self._rows.recite(told, rng)
+        foreign, noise = self._mislead(rng)
+        if foreign:
+            source = rng.choice(self._repositories)
+            told = [rng.choice(source.passages) for _ in told]
+        self._show([self._leaf(passage, nodes) for passage in told], nodes, noise)
+        return row
+
+    def _mislead(self, rng: random.Random) -> tuple[bool, bool]:
+        """Whether a row gets vectors of another repository, whether random ones."""
+        drawn, mix = rng.random(), self._modes
+        return drawn < mix.foreign, mix.foreign <= drawn < mix.foreign + mix.noise
+
     def _choose(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random) -> int:
         """Add the nodes that a pseudo-token row shows, worst first; returns how many."""
         mix = self._modes
-        shown = rng.random()
-        foreign, noise = shown < mix.foreign, mix.foreign <= shown < mix.foreign + mix.noise
+        foreign, noise = self._mislead(rng)
         source = rng.choice(self._repositories) if foreign else repository
         hits = list(sample.hits) if source is repository else rng.choice(source.samples).hits
         first = len(nodes.leaves)

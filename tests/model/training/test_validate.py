@@ -8,7 +8,7 @@ import pytest
 
 from model.training import validate
 from model.training.samples import RepositorySamples
-from model.training.validate import MIXES, ModeLoss, ValidateConfig
+from model.training.validate import MIXES, ValidateConfig
 
 
 @pytest.fixture
@@ -25,21 +25,22 @@ def test_every_mode_is_measured_on_the_same_cursors(config: ValidateConfig) -> N
     measured = {m.mode: m for m in validate.run(config)}
     assert list(measured) == list(MIXES)
     assert {m.n for m in measured.values()} == {12}
-    none = measured.pop("none")
-    assert (none.difference, none.interval, none.cosine) == (0.0, (0.0, 0.0), None)
-    for mode in measured.values():
-        assert mode.difference == pytest.approx(mode.loss - none.loss)
-        assert mode.interval[0] <= mode.difference <= mode.interval[1]
-        assert mode.difference != 0
+    for base in ("none", "recite, vectors of another repository"):
+        assert (measured[base].difference, measured[base].interval) == (0.0, (0.0, 0.0))
+        of_base = [m for m in measured.values() if MIXES[m.mode][1] == base != m.mode]
+        assert of_base
+        for mode in of_base:
+            assert mode.difference == pytest.approx(mode.loss - measured[base].loss)
+            assert mode.interval[0] <= mode.difference <= mode.interval[1]
+            assert mode.difference != 0
     assert measured["pseudo"].cosine is not None
-    assert measured["snippets"].cosine is None
+    assert measured["pseudo"].found is not None
+    assert measured["snippets"].cosine is measured["none"].cosine is None
 
 
 def test_what_was_measured_is_written_and_the_same_again(config: ValidateConfig) -> None:
     first = validate.run(config)
-    lines = [json.loads(line) for line in config.out.read_text().splitlines()]
-    written = [ModeLoss(**(line | {"interval": tuple(line["interval"])})) for line in lines]
-    assert written == first
+    assert validate.read(config.out) == first
     again = validate.run(replace(config, out=config.out.with_name("again.jsonl")))
     named = {m.mode: m.loss for m in again if "random" not in m.mode}  # noise is drawn anew
     assert named == {m.mode: m.loss for m in first if "random" not in m.mode}
