@@ -112,7 +112,7 @@ BASELINES: Mapping[str, Mode] = {
 }
 
 # How many pseudo-tokens -> the mode that has them; how much of the retrieval is harmful -> the mode, per context.
-BUDGETS: Mapping[int, str] = {n: f"pseudo-{n}" for n in (0, 4, 8, 16, 32, 64)}
+BUDGETS: Mapping[int, str] = {n: f"pseudo-{n}" for n in (0, 8, 16, 32, 64)}
 HARMFUL_SHARES: Mapping[str, Mapping[float, str]] = {
     context: {share: f"{context}-harmful-{share:.0%}" for share in (0.25, 0.5, 0.75, 1.0)}
     for context in ("snippets", "pseudo", "hybrid")

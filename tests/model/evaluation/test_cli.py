@@ -109,7 +109,7 @@ def test_every_baseline_and_every_experiment_but_embedding_runs(
     lines = {line["mode"]: line for line in _json_lines(capsys.readouterr().out)}
     assert lines.keys() == wanted.keys()
     prompts = {mode: line["prompt_tokens"] for mode, line in lines.items()}
-    assert prompts["pseudo-0"] == prompts["none"] < prompts["pseudo-4"]
+    assert prompts["pseudo-0"] == prompts["none"] < prompts["pseudo-8"]
     assert prompts["pseudo-zero"] == prompts["pseudo-random"] == prompts["pseudo"]
     assert prompts["jaccard"] < prompts["repocoder"]  # it reads twice
     assert lines["copy-match"]["forward_passes"] == 0

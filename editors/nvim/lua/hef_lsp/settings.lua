@@ -36,7 +36,7 @@
 ---@field suffixTokens? integer Most tokens of the text behind the cursor. 0 to 16,384. Default: `192`.
 ---@field maxTokens? integer Longest completion, in tokens. 1 to 512. Default: `48`.
 ---@field deadlineMs? number Milliseconds after which a completion ends with what it has. 10.0 to 60,000.0. Default: `1000.0`.
----@field pseudoTokens? integer Most pseudo-tokens in a prompt (modes pseudo and hybrid). 0 to 256. Default: `32`.
+---@field pseudoTokens? integer Most pseudo-tokens in a prompt (modes pseudo and hybrid). 0 to 256. Default: `64`.
 ---@field snippetTokens? integer Most tokens of retrieved text (mode snippets). 0 to 16,384. Default: `512`.
 ---@field signatureTokens? integer Most tokens of exact signatures (mode hybrid). 0 to 4,096. Default: `96`.
 
