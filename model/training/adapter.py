@@ -186,7 +186,8 @@ class AdapterTraining:
         batch = batch.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
             total, measured = self.losses(batch)
-        total.backward()
+        if total.requires_grad:  # not so for a frozen coder whose every row has lost its context to the utility filter
+            total.backward()
         trained = [p for p in self.network.parameters() if p.requires_grad]
         seconds, stops = self._workers.average(trained, (seconds, float(stop)))
         norm = self._optimizers.step(self._course.factor(self.progress))

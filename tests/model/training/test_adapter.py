@@ -141,6 +141,17 @@ def test_a_frozen_coder_does_not_move_and_the_adapter_does(
     assert {name.split(".")[0] for name in moved} == {"fuser", "projector"}
 
 
+def test_a_frozen_coder_learns_nothing_from_rows_without_context(
+    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    run = training(dataclasses.replace(config, train_coder=False))
+    before = {name: value.clone() for name, value in run.network.state_dict().items()}
+    bare = {"none": 1.0, "snippets": 0.0, "pseudo": 0.0, "hybrid": 0.0, "recite": 0.0}
+    measured, _ = run.step(batcher(config, samples, vocabulary, **bare).batch(0, 0.5, None))
+    assert measured["loss_none"] > 0
+    assert all(torch.equal(value, before[name]) for name, value in run.network.state_dict().items())
+
+
 def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
     config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
