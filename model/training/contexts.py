@@ -15,6 +15,8 @@ from model.prompt import PSEUDO, Budget, FimOrder, Head, build_prompt, document_
 from model.training.samples import Passage, Sample
 from model.vocabulary import Vocabulary
 
+_MIN_TEXT = 64  # tokens around the cursor that even the shortest prompt has
+
 
 @dataclass(frozen=True)
 class RowShape:
@@ -95,7 +97,8 @@ class RowBuilder:
         shape, end = self._shape, self._vocabulary.fim.end
         whole = [*self._vocabulary.encode(sample.middle), end]
         middle = whole[: shape.middle]
-        budget = Budget(int(share * shape.length) - len(middle), shape.suffix)
+        wanted = max(int(share * shape.length) - len(middle), len(head) + _MIN_TEXT)
+        budget = Budget(min(wanted, shape.length - len(middle)), shape.suffix)
         slots = np.zeros((head.count(PSEUDO), 1), np.float32)
         prompt = build_prompt(
             self._vocabulary, self._order, Head(tuple(head), slots), sample.prefix, sample.suffix, budget

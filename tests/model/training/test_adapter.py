@@ -232,6 +232,17 @@ def test_prompts_are_as_short_as_the_shape_allows(
     assert min(filled) < 0.7 * 192 < max(filled) <= 192
 
 
+def test_the_shortest_prompt_has_room_for_a_long_context(
+    samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, shortest=0.1), m=8)
+    sample = samples[0].samples[0]
+    hits = [samples[0].passages[i] for i in sample.hits]
+    row = rows.hybrid(sample, 8, hits, share=0.1)
+    assert row.ids.count(PSEUDO) == 64
+    assert 64 + 32 < row.middle < len(row.ids) <= SHAPE.length
+
+
 def test_an_adapter_goes_on_from_a_finished_one(
     config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
