@@ -60,8 +60,12 @@ def table(done: dict[str, Sequence[ModeLoss]]) -> str:
         of = {one.mode: one for one in losses}
         pseudo = of["pseudo"]
         differences = [_difference(of[mode]) for mode in ("snippets", "pseudo", "hybrid", "recite")]
-        lines.append((name, f"{of['none'].loss:.3f}", *differences, f"{pseudo.cosine:.3f}", f"{pseudo.found:.2f}"))
+        lines.append((name, f"{of['none'].loss:.3f}", *differences, _share(pseudo.cosine), _share(pseudo.found)))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _difference(one: ModeLoss) -> str:

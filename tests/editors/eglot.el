@@ -1,6 +1,7 @@
 ;;; A person's first minute with eglot, without hands: open, type, complete, write down what is there.
 ;;; emacs --batch -l eglot.el FILE TYPED SERVER...
 (require 'eglot)
+(load (expand-file-name "typed.el" (file-name-directory load-file-name)) nil t)
 
 (let* ((file (pop command-line-args-left))
        (typed (pop command-line-args-left))
@@ -14,10 +15,5 @@
   (python-mode)
   (eglot-ensure)
   (run-hooks 'post-command-hook)          ; eglot connects when the command that opened the file is over
-  (goto-char (point-max))
-  (insert typed)
-  ;; The first answers may be empty, while the server still reads its model.
-  (while (and (< (float-time) end) (not (completion-at-point)))
-    (accept-process-output nil 0.2))
-  (write-region (point-min) (point-max) (concat file ".completed"))
+  (typed-and-completed file typed end)
   (eglot-shutdown (eglot-current-server)))

@@ -2,6 +2,7 @@
 ;;; emacs --batch -l lsp-mode.el FILE TYPED SERVER...
 (require 'lsp-mode)
 (require 'lsp-completion)
+(load (expand-file-name "typed.el" (file-name-directory load-file-name)) nil t)
 
 (let* ((file (pop command-line-args-left))
        (typed (pop command-line-args-left))
@@ -21,10 +22,5 @@
               (not (eq 'initialized (lsp--workspace-status (car (lsp-workspaces))))))
     (accept-process-output nil 0.2))
   (lsp-completion-mode 1)
-  (goto-char (point-max))
-  (insert typed)
-  ;; The first answers may be empty, while the server still reads its model.
-  (while (and (< (float-time) end) (not (completion-at-point)))
-    (accept-process-output nil 0.2))
-  (write-region (point-min) (point-max) (concat file ".completed"))
+  (typed-and-completed file typed end)
   (lsp-workspace-shutdown (car (lsp-workspaces))))

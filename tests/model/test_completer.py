@@ -124,6 +124,7 @@ def test_the_smallest_prompt_still_has_room_for_the_cursor(tiny_model: LoadedMod
 def test_few_or_no_items_are_no_error(completer: Completer, mode: str, items: list[Found]) -> None:
     completion = completer.complete(replace(REQUEST, context=mode), Repository(items))
     assert (completion.mode, len(completion.context)) == (mode, len(items))
+    assert completion.tokens == 8 or completion.stopped == "end"
     assert completion.text
 
 
