@@ -63,7 +63,7 @@ class Fuser(nn.Module):
         )
         fuser.encoder.embed_tokens.load_state_dict(coder.model.embed_tokens.state_dict())
         for mine, theirs in zip(fuser.encoder.layers, coder.model.layers, strict=False):
-            mine.load_state_dict(theirs.state_dict())
+            mine.load_state_dict(_without_bias(mine) | theirs.state_dict())
         nn.init.eye_(fuser.child_in.weight)
         nn.init.zeros_(fuser.child_in.bias)
         return fuser
@@ -122,6 +122,11 @@ class Fuser(nn.Module):
         states = self.encoder(x, positions, mask[:, None])[:, -m:]
         key = F.normalize(self.key_head(states.mean(dim=1)).float(), dim=-1)
         return Encoded(key, pooled + self.gain * states)
+
+
+def _without_bias(layer: nn.Module) -> dict[str, Tensor]:
+    """What a layer of a Llama, which has no biases, does not say of a Qwen2 layer."""
+    return {name: torch.zeros_like(value) for name, value in layer.state_dict().items() if name.endswith(".bias")}
 
 
 def pool(vectors: Tensor, lengths: Tensor, m: int) -> Tensor:

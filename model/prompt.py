@@ -1,7 +1,8 @@
 """The prompt: fill-in-the-middle layout and token budget, in one place for serving and training.
 
-`[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model) or
-`[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like).
+`[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model),
+`[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like) or, for a model that was
+never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): it does not read what is behind the cursor.
 
 The head is what the model reads of the repository. Stable parts come first, so that a keystroke leaves the keys and
 values of what precedes it valid: under "spm" typing only appends.
@@ -18,7 +19,7 @@ import numpy as np
 
 from model.vocabulary import FimTokens, Vocabulary
 
-FimOrder = Literal["spm", "psm"]
+FimOrder = Literal["spm", "psm", "ltr"]
 
 PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
 
@@ -79,15 +80,19 @@ def fim_layout(
     fim: FimTokens, order: FimOrder, head: Sequence[int], before: Sequence[int], after: Sequence[int]
 ) -> list[int]:
     """Ids up to where the middle begins. Before and after are tokenized apart, in training as in serving."""
+    if order == "ltr":
+        return [fim.end, *head, *before]
     if order == "spm":
         return [*head, fim.suffix, *after, fim.prefix, *before]
     return [*head, fim.prefix, *before, fim.suffix, *after, fim.middle]
 
 
 def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
-    """`<|file_sep|>path\\ntext\\n`, the way repository-level training data names a file."""
-    body = [*vocabulary.encode(f"{path}\n"), *vocabulary.encode(f"{text.rstrip()}\n")]
+    """`<|file_sep|>path\\ntext\\n`, the way repository-level training data names a file; a comment names it to a
+    model without such a token."""
     separator = vocabulary.fim.file_sep
+    title = f"# {path}\n" if separator is None else f"{path}\n"
+    body = [*vocabulary.encode(title), *vocabulary.encode(f"{text.rstrip()}\n")]
     return body if separator is None else [separator, *body]
 
 
@@ -121,7 +126,8 @@ def build_prompt(
         raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget.total}")
     left = _Left(vocabulary, prefix, room)
     needed = -(-len(left.ids) // _CUT_TOKENS) * _CUT_TOKENS
-    after = _first_tokens(vocabulary, suffix, min(budget.suffix, max(room // 3, room - needed)))
+    most_after = 0 if order == "ltr" else min(budget.suffix, max(room // 3, room - needed))
+    after = _first_tokens(vocabulary, suffix, most_after)
     before = left.last(room - len(after))
     ids = fim_layout(vocabulary.fim, order, head.ids, before, after)
     return Prompt(tuple(ids), head.pseudo, tuple(before), tuple(after))

@@ -20,7 +20,11 @@ class VocabularyError(ValueError):
 
 @dataclass(frozen=True)
 class FimTokens:
-    """Ids of the control tokens. Optional ones are None where the checkpoint has none."""
+    """Ids of the control tokens. Optional ones are None where the checkpoint has none.
+
+    A checkpoint that was never taught to fill a hole has `end` for the first three: it marks where one text ends and
+    another begins.
+    """
 
     prefix: int
     suffix: int
@@ -34,6 +38,11 @@ class FimTokens:
     def stops(self) -> frozenset[int]:
         """Tokens that end a middle. Base models run on into the next file or pad behind the hole (papers 2.6)."""
         return frozenset(i for i in (self.end, self.file_sep, self.repo_name, self.pad) if i is not None)
+
+    @property
+    def fills(self) -> bool:
+        """Whether the checkpoint knows how to fill a hole."""
+        return self.prefix != self.end
 
 
 class _Names(NamedTuple):
@@ -74,7 +83,7 @@ class Vocabulary:
     """Text to ids and back. Control tokens inside source text are plain text here: a file cannot forge a prompt."""
 
     def __init__(self, raw: dict[str, Any]) -> None:
-        """`raw` is a parsed `tokenizer.json`. Raises VocabularyError when it has no FIM tokens or is not byte-level."""
+        """`raw` is a parsed `tokenizer.json`. Raises VocabularyError if it has no end mark or is not byte-level."""
         added = {str(token["content"]): int(token["id"]) for token in raw.get("added_tokens") or ()}
         self.fim = _find_fim(added)
         self.control_ids = frozenset(added.values())
@@ -155,7 +164,12 @@ def _find_fim(added: dict[str, int]) -> FimTokens:
         prefix, suffix, middle, end = ids[:4]
         if None not in (prefix, suffix, middle, end):
             return FimTokens(*ids)  # type: ignore[arg-type]  # the four that must be there were just seen
-    raise VocabularyError("its tokenizer has no fill-in-the-middle tokens (<|fim_prefix|> and so on)")
+    end = added.get("<|endoftext|>")
+    if end is None:
+        raise VocabularyError(
+            "its tokenizer has neither fill-in-the-middle tokens (<|fim_prefix|> ...) nor <|endoftext|>"
+        )
+    return FimTokens(end, end, end, end)
 
 
 def _byte_alphabet() -> Iterator[tuple[str, int]]:

@@ -96,11 +96,13 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     _check_memory(engine, config, n_values(shapes), capacity * settings.recent_places)
     fingerprint = checkpoint.fingerprint()
     encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine)
+    if not vocabulary.fim.fills:
+        notes += (f"{settings.name} has no fill-in-the-middle tokens: it does not read what is behind the cursor",)
     return LoadedModel(
         name=settings.name,
         decoder=engine.decoder(checkpoint, config, capacity, settings.recent_places),
         vocabulary=vocabulary,
-        fim_order=_fim_order(checkpoint),
+        fim_order=fim_order(checkpoint, vocabulary),
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
         encoder=encoder,
         pseudo=pseudo,
@@ -163,11 +165,11 @@ def _load_vocabulary(checkpoint: Checkpoint, name: str) -> Vocabulary:
         raise WeightsError(f"{name} cannot complete code: {problem}") from problem
 
 
-def _fim_order(checkpoint: Checkpoint) -> FimOrder:
-    """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle."""
-    order = checkpoint.config.get("fim_order", "psm")
+def fim_order(checkpoint: Checkpoint, vocabulary: Vocabulary) -> FimOrder:
+    """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle, or left to right."""
+    order = checkpoint.config.get("fim_order", "psm") if vocabulary.fim.fills else "ltr"
     if order not in get_args(FimOrder):
-        raise WeightsError(f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm")
+        raise WeightsError(f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm, ltr")
     return cast(FimOrder, order)
 
 

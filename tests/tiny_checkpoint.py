@@ -69,14 +69,20 @@ def tiny_network(config: dict[str, object], seed: int = 0) -> Qwen2:
 
 
 def write_tiny_checkpoint(
-    folder: Path, *, adapter: bool = True, shards: int = 1, seed: int = 0, **config_changes: object
+    folder: Path,
+    *,
+    adapter: bool = True,
+    shards: int = 1,
+    seed: int = 0,
+    control: tuple[str, ...] = CONTROL_TOKENS,
+    **config_changes: object,
 ) -> Path:
     """Write a whole checkpoint with checksums and, if asked, an adapter that fits it; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     config = tiny_config(**config_changes)
     network = tiny_network(config, seed)
     (folder / "config.json").write_text(json.dumps(config))
-    tiny_tokenizer().save(str(folder / "tokenizer.json"))
+    tiny_tokenizer(control).save(str(folder / "tokenizer.json"))
     write_weights(folder, network, shards)
     if adapter:
         write_tiny_adapter(folder, network)

@@ -23,7 +23,6 @@ from model.adapter_config import read_config
 from model.checkpoint import open_checkpoint, write_checksums
 from model.fuser import Fuser
 from model.projector import Projector
-from model.prompt import FimOrder
 from model.qwen2 import Qwen2
 from model.torch_adapter import load_fuser, load_projector, save_adapter
 from model.training import losses
@@ -38,6 +37,7 @@ from model.training.reinforce import Sampling, self_critical
 from model.training.samples import read_samples
 from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
+from model.weights import fim_order
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,8 @@ def train(workers: Workers, config: AdapterConfig) -> None:
     torch.manual_seed(config.seed)
     vocabulary = Vocabulary.load(config.coder / "tokenizer.json")
     checkpoint = open_checkpoint(str(config.coder))
-    order: FimOrder = "spm" if checkpoint.config.get("fim_order") == "spm" else "psm"
     shape = from_table(RowShape, dict(config.shape))
-    rows = RowBuilder(vocabulary, order, shape, config.m)
+    rows = RowBuilder(vocabulary, fim_order(checkpoint, vocabulary), shape, config.m)
     repositories = tuple(read_samples(config.samples))
     modes = from_table(ModeMix, dict(config.modes))
     batcher = Batcher(repositories, rows, modes, config, shape.length, vocabulary)

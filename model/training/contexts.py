@@ -94,9 +94,10 @@ class RowBuilder:
         return list(worst_first(fit_documents(self._vocabulary, documents, budget)))
 
     def _row(self, sample: Sample, head: list[int], share: float) -> Row:
-        shape, end = self._shape, self._vocabulary.fim.end
-        whole = [*self._vocabulary.encode(sample.middle), end]
-        middle = whole[: shape.middle]
+        shape = self._shape
+        # Left to right, more text follows the middle: its end is nothing to learn.
+        end = [] if self._order == "ltr" else [self._vocabulary.fim.end]
+        middle = [*self._vocabulary.encode(sample.middle), *end][: shape.middle]
         wanted = max(int(share * shape.length) - len(middle), len(head) + _MIN_TEXT)
         budget = Budget(min(wanted, shape.length - len(middle)), shape.suffix)
         slots = np.zeros((head.count(PSEUDO), 1), np.float32)

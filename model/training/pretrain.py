@@ -33,7 +33,7 @@ from model.training.tokens import TokenFile
 from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
 
-Batch = tuple[Tensor, Tensor]  # ids int64 [B, T + 1], weights float32 [B, T]
+Batch = tuple[Tensor, Tensor, Tensor]  # ids int64 [B, T + 1], documents int64 [B, T], weights float32 [B, T]
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class PretrainConfig:
     mix: dict[str, Any] = field(default_factory=dict)  # fields of sequences.Mix
 
 
-class Rows(Dataset[tuple[np.ndarray, np.ndarray]]):
-    """Row number -> ids and weights."""
+class Rows(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+    """Row number -> ids, documents and weights."""
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         row = self._sequences.row(number)
-        return row.ids, row.weights
+        return row.ids, row.documents, row.weights
 
 
 class Batches:
@@ -147,6 +147,16 @@ def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
     return coder
 
 
+def within_documents(documents: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions [B, T] that count from each document's own beginning, and the mask [B, 1, T, T] under which no token
+    sees another document of its row; `documents` [B, T] has the number of each token's document."""
+    places = torch.arange(documents.shape[1], device=documents.device)
+    begins = F.pad(documents[:, 1:] != documents[:, :-1], (1, 0))
+    positions = places - torch.where(begins, places, 0).cummax(dim=1).values
+    same = documents[:, :, None] == documents[:, None, :]
+    return positions, (same & (places[:, None] >= places))[:, None]
+
+
 def flops_per_token(coder: Qwen2, length: int) -> float:
     """Of training on rows of `length` tokens: 6 per weight that multiplies (the embedding does as the output), and
     attention over half the row on average (PaLM, arXiv 2204.02311, appendix B)."""
@@ -209,12 +219,12 @@ class Pretraining:
         journal = Journal(self._config.out / "journal.jsonl", self._step) if leads else None
         saved = begun = time.monotonic()
         seconds = 0.0  # that the step before took, with the making of its rows
-        for ids, weights in batches.starting_at(self._row):
-            loss, norm, stop = self.step(ids, weights, seconds, stopping.is_set())
+        for batch in batches.starting_at(self._row):
+            loss, norm, stop = self.step(batch, seconds, stopping.is_set())
             now = time.monotonic()
             seconds, begun = now - begun, now
             if journal:
-                speed = self._speed(len(weights), weights.shape[1], seconds)
+                speed = self._speed(*batch[-1].shape, seconds)
                 journal.write(
                     step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm, **speed
                 )
@@ -226,19 +236,20 @@ class Pretraining:
         if leads:
             self.save()
 
-    def step(self, ids: Tensor, weights: Tensor, seconds: float = 0.0, stop: bool = False) -> tuple[float, float, bool]:
+    def step(self, batch: Batch, seconds: float = 0.0, stop: bool = False) -> tuple[float, float, bool]:
         """Learn from one batch, `seconds` after the last; returns its loss in nats per token, the gradient's norm and
         whether worker 0 wants to stop. All workers go by the first one's clock."""
         with self._autocast():
-            loss = self._loss(ids.to(self._device), weights.to(self._device))
+            loss = self._loss(*(part.to(self._device) for part in batch))
         loss.backward()
         parameters = list(self.coder.parameters())
         seconds, stops = self._workers.average(parameters, (seconds, float(stop)))
         norm = self._optimizers.step(self._course.factor(self.progress))
         self._step += 1
         self._seconds += seconds
-        self._row += len(ids) * self._workers.count
-        self._tokens += len(ids) * self._workers.count * (ids.shape[1] - 1)
+        n_rows, length = batch[-1].shape
+        self._row += n_rows * self._workers.count
+        self._tokens += n_rows * length * self._workers.count
         return float(loss.detach()), norm, stops > 0
 
     def _speed(self, n_rows: int, length: int, seconds: float) -> dict[str, float]:
@@ -250,8 +261,8 @@ class Pretraining:
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16)
 
-    def _weighted_loss(self, ids: Tensor, weights: Tensor) -> Tensor:
-        hidden = self.coder(self.coder.embed(ids[:, :-1]))
+    def _weighted_loss(self, ids: Tensor, documents: Tensor, weights: Tensor) -> Tensor:
+        hidden = self.coder(self.coder.embed(ids[:, :-1]), *within_documents(documents))
         logits = self.coder.logits(hidden).float()
         losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
         return (losses * weights.flatten()).sum() / weights.sum()

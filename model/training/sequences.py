@@ -38,9 +38,11 @@ class Mix:
 
 @dataclass(frozen=True)
 class Row:
-    """`ids` int64 [length + 1]; `weights` float32 [length]: of predicting ids[1:]."""
+    """`ids` int64 [length + 1]; of ids[:-1], `documents` int64 [length]: the number of each token's document in the
+    row; of predicting ids[1:], `weights` float32 [length]: none where a document begins."""
 
     ids: np.ndarray
+    documents: np.ndarray
     weights: np.ndarray
 
 
@@ -63,18 +65,21 @@ class Sequences:
         place = int(self._order(epoch)[turn])
         rng = np.random.default_rng([self._mix.seed, 1, number])
         ids: list[int] = []
+        documents: list[int] = []
         weights: list[float] = []
         room = self._mix.length + 1
         anchor = place * _SPACING + int(rng.integers(_SPACING))
         while room - len(ids) >= _MIN_DOCUMENT:
             document, weight = self._document(min(anchor, len(self._corpus.tokens) - 1), room - len(ids), rng)
             ids += document
-            weights += weight
+            documents += [len(ids)] * len(document)
+            weights += [0.0, *weight[1:]]
             anchor = int(rng.integers(len(self._corpus.tokens)))
         padding = room - len(ids)
         ids += [self._vocabulary.fim.end] * padding
+        documents += [len(ids)] * padding
         weights += [0.0] * padding
-        return Row(np.array(ids, np.int64), np.array(weights[1:], np.float32))
+        return Row(np.array(ids, np.int64), np.array(documents[:-1], np.int64), np.array(weights[1:], np.float32))
 
     def _order(self, epoch: int) -> np.ndarray:
         """The places in the order in which an epoch visits them. Kept: a large corpus has millions."""

@@ -18,7 +18,6 @@ import torch
 
 from model.adapter_config import read_config
 from model.checkpoint import open_checkpoint
-from model.prompt import FimOrder
 from model.torch_adapter import load_fuser, load_projector
 from model.training.adapter import middle_losses
 from model.training.batches import AdapterBatch, Batcher
@@ -28,6 +27,7 @@ from model.training.losses import mean_pairwise_cosine
 from model.training.network import Network, load_coder
 from model.training.samples import read_samples
 from model.vocabulary import Vocabulary
+from model.weights import fim_order
 
 _RESAMPLES = 1000
 
@@ -102,7 +102,7 @@ def measure(config: ValidateConfig) -> Iterator[ModeLoss]:
     """The modes in the order of MIXES. Raises WeightsError when the folder holds no model with an adapter."""
     network, m = _load(config.model)
     vocabulary = Vocabulary.load(config.model / "tokenizer.json")
-    order: FimOrder = "spm" if open_checkpoint(str(config.model)).config.get("fim_order") == "spm" else "psm"
+    order = fim_order(open_checkpoint(str(config.model)), vocabulary)
     shape = from_table(RowShape, dict(config.shape))
     repositories = tuple(read_samples(config.samples))
     measured: dict[str, np.ndarray] = {}

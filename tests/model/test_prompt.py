@@ -46,6 +46,7 @@ def head(vocabulary: Vocabulary, slots: int = 0, text: str = "") -> Head:
     [
         ("spm", "**ctx<|fim_suffix|>\nafter<|fim_prefix|>before("),
         ("psm", "**ctx<|fim_prefix|>before(<|fim_suffix|>\nafter<|fim_middle|>"),
+        ("ltr", "<|endoftext|>**ctxbefore("),
     ],
 )
 def test_layout(vocabulary: Vocabulary, order: str, expected: str) -> None:

@@ -70,9 +70,15 @@ def test_starcoder_names_are_known_and_optional_tokens_may_be_absent() -> None:
     assert fim.stops == {fim.end}
 
 
-def test_a_tokenizer_without_fim_tokens_is_refused() -> None:
-    with pytest.raises(VocabularyError, match="no fill-in-the-middle tokens"):
-        Vocabulary(raw(("<|endoftext|>",)))
+def test_without_fim_tokens_the_end_of_text_stands_for_them() -> None:
+    fim = Vocabulary(raw(("<|endoftext|>", "<file_sep>"))).fim
+    assert not fim.fills
+    assert {fim.prefix, fim.suffix, fim.middle} == {fim.end} == fim.stops
+
+
+def test_a_tokenizer_that_marks_no_end_of_text_is_refused() -> None:
+    with pytest.raises(VocabularyError, match=r"neither fill-in-the-middle tokens .* nor <\|endoftext\|>"):
+        Vocabulary(raw(("<s>",)))
 
 
 def test_a_tokenizer_that_is_not_byte_level_is_refused() -> None:

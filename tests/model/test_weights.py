@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import CHECKSUMS, EMBEDDED_FOLDER, WeightsError, write_checksums
+from model.completer import Completer, Request
 from model.onnx_engine import OnnxEngine
 from model.settings import ModelSettings
 from model.torch_engine import TorchEngine, open_torch_engine
 from model.weights import LoadedModel, choose_engine, load_from_settings, load_model
-from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
+from tests.tiny_checkpoint import write_tiny_checkpoint
 
 IDS = list(range(10, 40))
 
@@ -107,11 +109,18 @@ def test_a_config_without_its_shape_is_named(tmp_path: Path) -> None:
         load_model(str(folder))
 
 
-def test_a_checkpoint_without_fim_tokens_is_refused(tmp_path: Path) -> None:
-    folder = write_tiny_checkpoint(tmp_path, adapter=False)
-    tiny_tokenizer(("<|endoftext|>",)).save(str(folder / "tokenizer.json"))
-    write_checksums(folder)
-    with pytest.raises(WeightsError, match="cannot complete code: its tokenizer has no fill-in-the-middle tokens"):
+def test_a_checkpoint_without_fim_tokens_writes_from_left_to_right(tmp_path: Path) -> None:
+    model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, control=("<|endoftext|>",))))
+    assert model.fim_order == "ltr"
+    assert model.notes[-1].endswith("has no fill-in-the-middle tokens: it does not read what is behind the cursor")
+    ask = Request("a.py", "def add(self, first", ")\n", context="none", max_tokens=4, deadline_ms=6e4)
+    with_suffix, without = (Completer(model).complete(replace(ask, suffix=suffix), None) for suffix in (ask.suffix, ""))
+    assert with_suffix.prompt_tokens == without.prompt_tokens
+
+
+def test_a_checkpoint_whose_texts_have_no_end_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, adapter=False, control=("<s>",))
+    with pytest.raises(WeightsError, match="cannot complete code: its tokenizer has neither fill-in-the-middle"):
         load_model(str(folder))
 
 
@@ -249,7 +258,7 @@ NOTE = "no HEF adapter fits {}: retrieval feeds text snippets; make one with pyt
 
 def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_checkpoint(tmp_path, adapter=False, fim_order="msp")
-    with pytest.raises(WeightsError, match="has fim_order 'msp': one of spm, psm"):
+    with pytest.raises(WeightsError, match="has fim_order 'msp': one of spm, psm, ltr"):
         load_model(str(folder))
 
 

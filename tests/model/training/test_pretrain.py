@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from model.training.checkpoint import Journal, load_checkpoint, read_journal, save_checkpoint
-from model.training.pretrain import Batches, PretrainConfig, Pretraining, first_coder, flops_per_token, new_coder
+from model.training.pretrain import (
+    Batches,
+    PretrainConfig,
+    Pretraining,
+    first_coder,
+    flops_per_token,
+    new_coder,
+    within_documents,
+)
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
 from model.training.workers import Workers, run_workers
@@ -49,10 +57,22 @@ def train(config: PretrainConfig, sequences: Sequences) -> Pretraining:
 
 def test_loss_falls_on_one_batch(config: PretrainConfig, sequences: Sequences) -> None:
     pretraining = Pretraining(config, new_coder(config, 330))
-    ids, weights = next(Batches(sequences, 2).starting_at(0))
-    losses = [pretraining.step(ids, weights)[0] for _ in range(30)]
+    batch = next(Batches(sequences, 2).starting_at(0))
+    losses = [pretraining.step(batch)[0] for _ in range(30)]
     assert losses[0] == pytest.approx(5.8, abs=0.3)  # log 330
     assert losses[-1] < 0.75 * losses[0]
+
+
+def test_documents_of_a_row_do_not_see_each_other(config: PretrainConfig) -> None:
+    coder = new_coder(config, 330).eval()
+    torch.manual_seed(0)
+    first, second = torch.randint(330, (7,)), torch.randint(330, (5,))
+    positions, mask = within_documents(torch.tensor([[7] * 7 + [12] * 5]))
+    assert positions.tolist() == [[*range(7), *range(5)]]
+    with torch.no_grad():
+        together = coder(coder.embed(torch.cat([first, second])[None]), positions, mask)[0]
+        alone = [coder(coder.embed(part[None]))[0] for part in (first, second)]
+    torch.testing.assert_close(together, torch.cat(alone))
 
 
 def test_a_stopped_run_ends_where_an_uninterrupted_one_does(config: PretrainConfig, sequences: Sequences) -> None:
@@ -173,9 +193,8 @@ def test_a_resumed_journal_forgets_what_its_checkpoint_does_not_know(tmp_path: P
 
 def test_loaders_make_the_same_rows_in_the_same_order(sequences: Sequences) -> None:
     here, ahead = (islice(Batches(sequences, 2, loaders=n).starting_at(6), 3) for n in (0, 2))
-    for (ids, weights), (their_ids, their_weights) in zip(here, ahead, strict=True):
-        assert torch.equal(ids, their_ids)
-        assert torch.equal(weights, their_weights)
+    for batch, theirs in zip(here, ahead, strict=True):
+        assert all(map(torch.equal, batch, theirs))
 
 
 def test_the_journal_has_the_speed_and_its_share_of_the_peak(config: PretrainConfig, sequences: Sequences) -> None:

@@ -26,7 +26,7 @@ def test_rows_are_full_and_weights_belong_to_the_next_token(sequences: Sequences
     for number in range(12):
         row = sequences.row(number)
         assert row.ids.shape == (513,)
-        assert row.weights.shape == (512,)
+        assert row.weights.shape == row.documents.shape == (512,)
         assert (row.weights == 0).mean() < 0.25
 
 
@@ -54,6 +54,18 @@ def test_middles_weigh_more_than_what_is_given(sequences: Sequences, corpus_voca
     end = row.ids.tolist().index(corpus_vocabulary.fim.end)
     assert row.weights[end - 1] == 1.5
     assert row.weights[0] == 1.0
+
+
+def test_no_document_is_predicted_from_the_one_before_it(sequences: Sequences, corpus_vocabulary: Vocabulary) -> None:
+    checked = 0
+    for number in range(12):
+        row = sequences.row(number)
+        for end in np.flatnonzero(np.diff(row.documents)):
+            checked += 1
+            assert row.weights[end] == 0.0
+            if row.ids[end + 1] != corpus_vocabulary.fim.end:  # the rest of the row is not padding
+                assert row.weights[end + 1] > 0.0
+    assert checked
 
 
 def test_neighbors_find_the_window_with_the_same_names(token_file: TokenFile, corpus_vocabulary: Vocabulary) -> None:
