@@ -224,7 +224,7 @@ class Pretraining:
             now = time.monotonic()
             seconds, begun = now - begun, now
             if journal:
-                speed = self._speed(*batch[-1].shape, seconds)
+                speed = self._speed(batch[-1], seconds)
                 journal.write(
                     step=self._step, tokens=self._tokens, seconds=self._seconds, loss=loss, norm=norm, **speed
                 )
@@ -252,11 +252,11 @@ class Pretraining:
         self._tokens += n_rows * length * self._workers.count
         return float(loss.detach()), norm, stops > 0
 
-    def _speed(self, n_rows: int, length: int, seconds: float) -> dict[str, float]:
+    def _speed(self, weights: Tensor, seconds: float) -> dict[str, float]:
         """Tokens per second of all workers in a step, and the share of the device's peak."""
-        rate = n_rows * length * self._workers.count / seconds
+        rate = weights.numel() * self._workers.count / seconds
         peak = self._config.peak_tflops * 1e12
-        return {"rate": rate} | ({"mfu": rate * flops_per_token(self.coder, length) / peak} if peak else {})
+        return {"rate": rate} | ({"mfu": rate * flops_per_token(self.coder, weights.shape[1]) / peak} if peak else {})
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16)
