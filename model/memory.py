@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,10 @@ class MemoryWeights:
             np.array(raw["gate"]), Forest.from_json(raw["forest"]), float(raw["sure"]), float(raw["sure_inside"])
         )
 
+    def for_another_coder(self) -> MemoryWeights:
+        """For a coder that they were not fitted to and that may be a better one: a line must be likelier than not."""
+        return replace(self, sure=max(self.sure, _LIKELY), sure_inside=max(self.sure_inside, _LIKELY))
+
     def save(self, folder: Path) -> None:
         raw = {
             "gate": self.gate.round(5).tolist(),
@@ -79,7 +83,7 @@ class Memory:
 
 
 def remembering(model: LoadedModel, settings: MemorySettings) -> Mixing:
-    """The completer's `Mixing` for a model, which does nothing where memory is off or nothing was fitted to it."""
+    """The completer's `Mixing` for a model, which does nothing where memory is off or there is none."""
     if model.memory is None or not settings.enabled:
         return unmixed
     return Memory(model.memory, model.vocabulary).mixer

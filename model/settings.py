@@ -144,6 +144,7 @@ class MemorySettings:
         default=True,
         metadata={
             "help": "Take exact names and whole lines from the document and the repository where that is likelier to "
-            "be right than what the model would write. Only for models that this was measured with."
+            "be right than what the model would write. For another model than the embedded one, "
+            "`python -m model.training memory` fits it."
         },
     )

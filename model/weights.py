@@ -47,8 +47,8 @@ class LoadedModel:
     stop_ids: frozenset[int]
     encoder: Encoder | None  # None: retrieval by words and symbols only
     pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
-    memory: MemoryWeights | None  # None: nothing was fitted to this coder
-    confidence: Confidence | None  # likewise
+    memory: MemoryWeights | None  # None: neither beside the checkpoint nor beside the embedded model
+    confidence: Confidence | None  # None: nothing was fitted to this coder
     default_context: str
     fingerprint: str  # of the checkpoint
     revision: str
@@ -106,7 +106,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
         encoder=encoder,
         pseudo=pseudo,
-        memory=MemoryWeights.beside(checkpoint.folder),
+        memory=_memory(checkpoint.folder),
         confidence=Confidence.beside(checkpoint.folder),
         default_context=default_context,
         fingerprint=fingerprint,
@@ -214,6 +214,14 @@ def _embedded_encoder(engine: Engine) -> Encoder | None:
         return None
     verify_checksums(EMBEDDED_FOLDER, required=True)
     return load_encoder(EMBEDDED_FOLDER, read_config(EMBEDDED_FOLDER), engine)
+
+
+def _memory(folder: Path) -> MemoryWeights | None:
+    """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
+    if fitted := MemoryWeights.beside(folder):
+        return fitted
+    embedded = MemoryWeights.beside(EMBEDDED_FOLDER)
+    return embedded.for_another_coder() if embedded else None
 
 
 def _eos_ids(config: Mapping[str, object]) -> frozenset[int]:

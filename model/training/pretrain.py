@@ -63,6 +63,7 @@ class PretrainConfig:
     compile: bool = True
     threads: int = 2
     workers: int = 1  # processes that share the threads and each batch
+    separate: bool = True  # the documents of a row do not see each other
     loaders: int = 0  # processes that make rows ahead; 0: rows are made between steps
     peak_tflops: float = 0.0  # of the device, dense; the journal then has the share that is reached (MFU)
     seed: int = 1
@@ -262,7 +263,8 @@ class Pretraining:
         return torch.autocast(self._device.type, torch.bfloat16)
 
     def _weighted_loss(self, ids: Tensor, documents: Tensor, weights: Tensor) -> Tensor:
-        hidden = self.coder(self.coder.embed(ids[:, :-1]), *within_documents(documents))
+        apart = within_documents(documents) if self._config.separate else ()
+        hidden = self.coder(self.coder.embed(ids[:, :-1]), *apart)
         logits = self.coder.logits(hidden).float()
         losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
         return (losses * weights.flatten()).sum() / weights.sum()

@@ -131,6 +131,11 @@ def test_the_document_itself_is_not_looked_up_in_the_repository(tiny_model: Load
     assert LINE.strip() not in completer.complete(request, None).text
 
 
+def test_a_coder_that_they_were_not_fitted_to_is_overruled_only_by_likely_lines() -> None:
+    assert weights(0.04).for_another_coder().sure == 0.5
+    assert weights(0.7).for_another_coder().sure_inside == 0.7
+
+
 def test_weights_survive_their_file(tmp_path: Path) -> None:
     assert MemoryWeights.beside(tmp_path) is None
     weights(0.25).save(tmp_path)

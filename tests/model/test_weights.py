@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import CHECKSUMS, EMBEDDED_FOLDER, WeightsError, write_checksums
 from model.completer import Completer, Request
+from model.memory import MemoryWeights
 from model.onnx_engine import OnnxEngine
+from model.ranking import Forest
 from model.settings import ModelSettings
 from model.torch_engine import TorchEngine, open_torch_engine
 from model.weights import LoadedModel, choose_engine, load_from_settings, load_model
@@ -260,6 +262,24 @@ def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_checkpoint(tmp_path, adapter=False, fim_order="msp")
     with pytest.raises(WeightsError, match="has fim_order 'msp': one of spm, psm, ltr"):
         load_model(str(folder))
+
+
+def test_a_checkpoint_of_its_own_brings_its_own_memory_or_takes_the_embedded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, other = (write_tiny_checkpoint(tmp_path / name, adapter=False) for name in ("bare", "embedded"))
+    monkeypatch.setattr("model.weights.EMBEDDED_FOLDER", other)
+    assert load_model(str(folder)).memory is None
+    forest = Forest(np.zeros((1, 1), np.int64), np.zeros((1, 1)), np.zeros((1, 2)), 0.0)
+    MemoryWeights(np.zeros((3, 2)), forest, sure=0.1, sure_inside=0.2).save(other)
+    taken = load_model(str(folder)).memory
+    assert taken is not None
+    assert (taken.sure, taken.sure_inside) == (0.5, 0.5)
+    MemoryWeights(np.zeros((3, 2)), forest, sure=0.3, sure_inside=0.4).save(folder)
+    write_checksums(folder)
+    fitted = load_model(str(folder)).memory
+    assert fitted is not None
+    assert (fitted.sure, fitted.sure_inside) == (0.3, 0.4)
 
 
 @pytest.mark.usefixtures("without_embedded")

@@ -68,7 +68,7 @@
 ---@field packages? boolean Guess from the standard library and from the installed packages that the code imports, too. Default: `true`.
 
 ---@class hef_lsp.MemorySettings
----@field enabled? boolean Take exact names and whole lines from the document and the repository where that is likelier to be right than what the model would write. Only for models that this was measured with. Default: `true`.
+---@field enabled? boolean Take exact names and whole lines from the document and the repository where that is likelier to be right than what the model would write. For another model than the embedded one, `python -m model.training memory` fits it. Default: `true`.
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.
