@@ -162,7 +162,7 @@ class Completer:
         max_tokens = min(request.max_tokens, self.model.decoder.capacity // 2)
         total = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
         budget = Budget(total, self._settings.suffix_tokens)
-        prefix, begin = at_token_boundary(request.prefix)
+        prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
         prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
         limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         mixer = self._mixing(request, prompt)

@@ -106,7 +106,7 @@ class Remembering:
         self._vocabulary = vocabulary
         self._weights = weights
         self._n_before = len(prompt.before)
-        self._prefix, self._begin = at_token_boundary(request.prefix)
+        self._prefix, self._begin = at_token_boundary(vocabulary, request.prefix)
         self._stores = Remembered(request.lines, request.tokens, vocabulary)
         self._document: np.ndarray | None = None
         # By the ids written up to a line: the best line there is, and the ids of the one that was decided on.

@@ -133,14 +133,15 @@ def build_prompt(
     return Prompt(tuple(ids), head.pseudo, tuple(before), tuple(after))
 
 
-def at_token_boundary(prefix: str) -> tuple[str, str]:
+def at_token_boundary(vocabulary: Vocabulary, prefix: str) -> tuple[str, str]:
     """`prefix` up to where a token of natural text ends, and the character behind it, which the model writes again.
 
-    Tokenizers of this kind join a space, a dot and the like with the word that follows (" word", ".word"). A prompt
-    that ends in between asks for what was hardly seen in training (measured in model/LOG.md; "token healing").
+    Tokenizers of this kind join a space, a dot and the like with the word that follows (" word", ".word"), GPT-2's and
+    StarCoder's a line's end with the next one's indentation. A prompt that ends in between asks for what was hardly
+    seen in training (measured in model/LOG.md; "token healing").
     """
     last = prefix[-1:]
-    joins = last.isascii() and not last.isalnum() and last not in ("", "\r", "\n")
+    joins = vocabulary.joins_lines if last == "\n" else last.isascii() and not last.isalnum() and last not in ("", "\r")
     return (prefix[:-1], last) if joins else (prefix, "")
 
 

@@ -98,6 +98,8 @@ class Vocabulary:
         self.tokenizer.encode_special_tokens = True
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
+        # Whether the end of a line and the indentation of the next may be one token.
+        self.joins_lines = len(self.encode("\n  x")) < len(self.encode("\n")) + len(self.encode("  x"))
 
     @classmethod
     def load(cls, file: Path) -> Vocabulary:

@@ -88,7 +88,7 @@ class Collector:
 
     def sample(self, name: str, path: str, cut: Cut) -> MemorySample:
         request = Request(path, cut.prefix, cut.suffix, tokens=self._tokens, lines=self._lines)
-        prefix, begin = at_token_boundary(cut.prefix)
+        prefix, begin = at_token_boundary(self._model.vocabulary, cut.prefix)
         line = cut.middle.partition("\n")[0]
         target = self._model.vocabulary.encode(f"{begin}{line}\n")
         prompt, logits = self._logits(prefix, cut.suffix, target)

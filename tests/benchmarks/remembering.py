@@ -57,7 +57,9 @@ def _at(
     prefix, rest = cursor.prefix.rpartition("\n")[0] + "\n" + typed, cursor.suffix
     request = Request(cursor.path, prefix, rest, tokens=index.tokens, lines=index.lines)
     head, budget = empty_head(model.decoder.hidden_size), Budget(model.decoder.capacity, 192)
-    prompt = build_prompt(model.vocabulary, model.fim_order, head, at_token_boundary(prefix)[0], rest, budget)
+    prompt = build_prompt(
+        model.vocabulary, model.fim_order, head, at_token_boundary(model.vocabulary, prefix)[0], rest, budget
+    )
     remembering = memory.mixer(request, prompt)
     remembering.evidence(prompt.before)  # tokenizes the document, once for all tokens
     return remembering, prompt.before

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
 
 from model.prompt import (
     PSEUDO,
@@ -16,6 +20,7 @@ from model.prompt import (
     worst_first,
 )
 from model.vocabulary import TextStream, Vocabulary
+from tests.tiny_checkpoint import tiny_tokenizer
 
 HIDDEN = 4
 
@@ -182,5 +187,18 @@ def test_the_same_cursor_gives_the_same_prompt(vocabulary: Vocabulary) -> None:
         ("", "", ""),
     ],
 )
-def test_what_joins_the_next_word_is_left_to_the_model(prefix: str, kept: str, begin: str) -> None:
-    assert at_token_boundary(prefix) == (kept, begin)
+def test_what_joins_the_next_word_is_left_to_the_model(
+    vocabulary: Vocabulary, prefix: str, kept: str, begin: str
+) -> None:
+    assert at_token_boundary(vocabulary, prefix) == (kept, begin)
+
+
+def test_so_is_the_end_of_a_line_where_it_joins_the_indentation() -> None:
+    """As in GPT-2's and StarCoder's tokenizers, which do not split what is white."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.train_from_iterator(["if x:\n  y\n"] * 9, BpeTrainer(initial_alphabet=ByteLevel.alphabet()))
+    tokenizer.add_tokens(["<|endoftext|>"])
+    joining = Vocabulary(json.loads(tokenizer.to_str()))
+    assert at_token_boundary(joining, "x:\n") == ("x:", "\n")
+    assert at_token_boundary(joining, "x:\n  ") == ("x:\n ", " ")
