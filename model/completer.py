@@ -25,6 +25,7 @@ from model.prompt import (
     at_token_boundary,
     build_prompt,
     empty_head,
+    exact_text,
     fit_documents,
     worst_first,
 )
@@ -248,7 +249,7 @@ class Completer:
         return _Context(place, Head(worst_first(documents), no_pseudo), items[: len(documents)])
 
     def _pseudo(self, place: Place, found: Sequence[ContextItem]) -> _Context:
-        """Pseudo-tokens of the best items and, in hybrid mode, exact signatures: a vector cannot spell a name."""
+        """Pseudo-tokens of the best items and, in hybrid mode, exact text: a vector cannot spell a name."""
         assert self.model.pseudo is not None  # `mode` saw to it
         embedded = [item for item in found if item.memory.size]  # an index in the making knows some by their words only
         budget = self._head_budget(self._settings.pseudo_tokens)
@@ -259,16 +260,17 @@ class Completer:
             vectors = self.model.pseudo.project(np.stack([item.memory for item in reversed(items)]))
             head = Head((PSEUDO,) * len(vectors), vectors)
         if place.mode == "hybrid":
-            signatures = dict.fromkeys((item.path, item.signature) for item in found if item.signature)
-            room = self._head_budget(len(head.ids) + self._settings.signature_tokens) - len(head.ids)
-            documents = fit_documents(self.model.vocabulary, signatures, room)
-            head = Head((*head.ids, *worst_first(documents)), head.pseudo)
-            items += tuple(item for item in found if item.signature and not item.memory.size)
+            told = [(item.path, item.text, item.signature) for item in found]
+            text = self._head_budget(len(head.ids) + self._settings.hybrid_text_tokens) - len(head.ids)
+            most = self._head_budget(len(head.ids) + text + self._settings.signature_tokens) - len(head.ids)
+            head = Head((*head.ids, *exact_text(self.model.vocabulary, told, text, most - text)), head.pseudo)
+            items += tuple(item for item in found if (item.text or item.signature) and not item.memory.size)
         return _Context(place, head, items)
 
     def _head_budget(self, wanted: int) -> int:
-        """At most half of the prompt is context: what stands around the cursor matters more."""
-        return min(wanted, self._settings.context_tokens // 2, self.model.decoder.capacity // 4)
+        """At most half of the prompt is context: what stands around the cursor matters more. The longest completion
+        takes half of the capacity, so three eighths always leave room."""
+        return min(wanted, self._settings.context_tokens // 2, self.model.decoder.capacity * 3 // 8)
 
 
 def _completion(

@@ -113,6 +113,18 @@ def worst_first(documents: Sequence[Sequence[int]]) -> tuple[int, ...]:
     return tuple(token for ids in reversed(documents) for token in ids)
 
 
+def exact_text(
+    vocabulary: Vocabulary, found: Sequence[tuple[str, str, str]], text_budget: int, signature_budget: int
+) -> tuple[int, ...]:
+    """Ids of what stands beside pseudo-tokens: the text of the best of `found`, (path, text, signature) each, and in
+    front of it signatures of those that had no room."""
+    readable = [(path, text, signature) for path, text, signature in found if text]
+    shown = fit_documents(vocabulary, [(path, text) for path, text, _ in readable], text_budget)
+    rest = [one for one in found if one not in readable[: len(shown)]]
+    signatures = dict.fromkeys((path, signature) for path, _, signature in rest if signature)
+    return worst_first(fit_documents(vocabulary, signatures, signature_budget)) + worst_first(shown)
+
+
 def build_prompt(
     vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: Budget
 ) -> Prompt:

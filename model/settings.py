@@ -71,7 +71,7 @@ class ModelSettings:
         default="auto",
         metadata={
             "help": "What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens "
-            "with exact signatures. auto: what measured best for the checkpoint.",
+            "with some exact text. auto: what measured best for the checkpoint.",
             "choices": CONTEXT_MODES,
         },
     )
@@ -104,8 +104,21 @@ class ModelSettings:
         default=512,
         metadata={"help": "Most tokens of retrieved text (mode snippets).", "min": 0, "max": 16384},
     )
+    hybrid_text_tokens: int = field(
+        default=256,  # with 384 the likelihood of held-out middles was the same (model/LOG.md)
+        metadata={
+            "help": "Most tokens of retrieved text beside the pseudo-tokens (mode hybrid).",
+            "min": 0,
+            "max": 4096,
+        },
+    )
     signature_tokens: int = field(
-        default=96, metadata={"help": "Most tokens of exact signatures (mode hybrid).", "min": 0, "max": 4096}
+        default=48,
+        metadata={
+            "help": "Most tokens of exact signatures of what else was found (mode hybrid).",
+            "min": 0,
+            "max": 4096,
+        },
     )
 
 

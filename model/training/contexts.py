@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.prompt import PSEUDO, Budget, FimOrder, Head, build_prompt, document_ids, fit_documents, worst_first
+from model.prompt import (
+    PSEUDO,
+    Budget,
+    FimOrder,
+    Head,
+    build_prompt,
+    document_ids,
+    exact_text,
+    fit_documents,
+    worst_first,
+)
 from model.training.samples import Passage, Sample
 from model.vocabulary import Vocabulary
 
@@ -27,7 +37,8 @@ class RowShape:
     suffix: int = 160
     middle: int = 96
     snippets: int = 384
-    signatures: int = 96
+    hybrid_text: int = 256
+    signatures: int = 48
     recite: int = 56  # of each chunk
     text_weight: float = 0.4  # of a token that the prompt gives, against 1 of a token of the middle
 
@@ -60,9 +71,9 @@ class RowBuilder:
         return self._row(sample, [PSEUDO] * (n_nodes * self._m), share)
 
     def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage], share: float = 1.0) -> Row:
-        signatures = dict.fromkeys((p.path, p.signature) for p in hits if p.signature)
-        ids = self._documents(list(signatures), self._shape.signatures)
-        return self._row(sample, [PSEUDO] * (n_nodes * self._m) + ids, share)
+        told = [(p.path, p.text, p.signature) for p in hits]
+        ids = exact_text(self._vocabulary, told, self._shape.hybrid_text, self._shape.signatures)
+        return self._row(sample, [*[PSEUDO] * (n_nodes * self._m), *ids], share)
 
     def share(self, rng: random.Random) -> float:
         """How much of the length the next row gets."""

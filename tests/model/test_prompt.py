@@ -15,6 +15,7 @@ from model.prompt import (
     at_token_boundary,
     build_prompt,
     empty_head,
+    exact_text,
     fim_layout,
     fit_documents,
     worst_first,
@@ -159,6 +160,19 @@ def test_one_document_does_not_hide_the_others(vocabulary: Vocabulary) -> None:
     documents = fit_documents(vocabulary, DOCUMENTS[::-1], 120)
     assert [len(ids) for ids in documents[:1]] == [40]
     assert documents[1:] == fit_documents(vocabulary, DOCUMENTS[1::-1], 120)
+
+
+def test_what_has_no_room_as_text_has_its_signature_in_front(vocabulary: Vocabulary) -> None:
+    found = [
+        ("best.py", "x = 1", "x"),
+        ("file.py", "", "def of_a_file()"),
+        ("long.py", LINES, "def long()"),
+        ("long.py", LINES, "def long()"),
+    ]
+    assert text_of(vocabulary, exact_text(vocabulary, found, text_budget=28, signature_budget=100)) == (
+        "<|file_sep|>long.py\ndef long()\n<|file_sep|>file.py\ndef of_a_file()\n<|file_sep|>best.py\nx = 1\n"
+    )
+    assert exact_text(vocabulary, found, text_budget=0, signature_budget=0) == ()
 
 
 def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> None:

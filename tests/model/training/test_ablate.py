@@ -13,7 +13,7 @@ from model.training.checkpoint import read_journal
 from model.training.config import ConfigError
 from model.training.samples import RepositorySamples
 
-SIZES = "length = 192\nsuffix = 40\nmiddle = 24\nsnippets = 64\nsignatures = 24\nrecite = 16\n"
+SIZES = "length = 192\nsuffix = 40\nmiddle = 24\nsnippets = 64\nhybrid_text = 32\nsignatures = 24\nrecite = 16\n"
 
 
 @pytest.fixture

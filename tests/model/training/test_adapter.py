@@ -24,7 +24,7 @@ from model.vocabulary import Vocabulary
 from model.weights import fim_order, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
-SHAPE = RowShape(length=192, suffix=40, middle=24, snippets=64, signatures=24, recite=16)
+SHAPE = RowShape(length=192, suffix=40, middle=24, snippets=64, hybrid_text=32, signatures=24, recite=16)
 
 
 @pytest.fixture

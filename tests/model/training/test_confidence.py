@@ -87,7 +87,10 @@ def test_the_stage_writes_a_file_and_says_what_it_is_worth(
     assert (config.out / FILE).read_text() == first
 
 
-def test_a_coder_without_a_memory_is_refused(config: ConfidenceConfig, tmp_path: Path) -> None:
+def test_a_coder_without_a_memory_is_refused(
+    config: ConfidenceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.weights.EMBEDDED_FOLDER", tmp_path / "absent")
     bare = write_tiny_checkpoint(tmp_path / "bare")
 
     with pytest.raises(ConfigError, match="run stage memory first"):

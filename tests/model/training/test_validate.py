@@ -16,7 +16,7 @@ def config(tiny_folder: Path, tmp_path: Path, samples: list[RepositorySamples]) 
     for repository in samples:
         text = json.dumps(asdict(repository))
         (tmp_path / f"{repository.name.replace('/', '+')}.json").write_text(text)
-    shape = {"length": 192, "suffix": 40, "middle": 24, "snippets": 64, "signatures": 24}
+    shape = {"length": 192, "suffix": 40, "middle": 24, "snippets": 64, "hybrid_text": 32, "signatures": 24}
     out = tmp_path / "out" / "losses.jsonl"
     return ValidateConfig(tiny_folder, tmp_path, out, batches=3, batch=4, chunk_tokens=48, shape=shape)
 

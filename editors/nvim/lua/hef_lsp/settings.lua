@@ -31,14 +31,15 @@
 ---@field dtype? 'auto'|'int8'|'float32'|'bfloat16'|'float16' Number format of the weights. auto: bfloat16 on CUDA, int8 on the CPU. One of `auto`, `int8`, `float32`, `bfloat16`, `float16`. Default: `"auto"`.
 ---@field threads? integer CPU threads of the model; 0 is as many as measured best. 0 to 256. Default: `0`.
 ---@field recentPlaces? integer Places in documents whose keys and values are kept, so that coming back to one costs no prefill. 1 to 16. Default: `4`.
----@field context? 'none'|'snippets'|'pseudo'|'hybrid'|'auto' What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens with exact signatures. auto: what measured best for the checkpoint. One of `none`, `snippets`, `pseudo`, `hybrid`, `auto`. Default: `"auto"`.
+---@field context? 'none'|'snippets'|'pseudo'|'hybrid'|'auto' What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens with some exact text. auto: what measured best for the checkpoint. One of `none`, `snippets`, `pseudo`, `hybrid`, `auto`. Default: `"auto"`.
 ---@field contextTokens? integer Longest prompt, in tokens; the checkpoint's own limit applies too. 128 to 32,768. Default: `960`.
 ---@field suffixTokens? integer Most tokens of the text behind the cursor. 0 to 16,384. Default: `192`.
 ---@field maxTokens? integer Longest completion, in tokens. 1 to 512. Default: `48`.
 ---@field deadlineMs? number Milliseconds after which a completion ends with what it has. 10.0 to 60,000.0. Default: `1000.0`.
 ---@field pseudoTokens? integer Most pseudo-tokens in a prompt (modes pseudo and hybrid). 0 to 256. Default: `64`.
 ---@field snippetTokens? integer Most tokens of retrieved text (mode snippets). 0 to 16,384. Default: `512`.
----@field signatureTokens? integer Most tokens of exact signatures (mode hybrid). 0 to 4,096. Default: `96`.
+---@field hybridTextTokens? integer Most tokens of retrieved text beside the pseudo-tokens (mode hybrid). 0 to 4,096. Default: `256`.
+---@field signatureTokens? integer Most tokens of exact signatures of what else was found (mode hybrid). 0 to 4,096. Default: `48`.
 
 ---@class hef_lsp.IndexSettings
 ---@field maxFileBytes? integer Files larger than this many bytes are not indexed. 1,000 to 50,000,000. Default: `1000000`.
