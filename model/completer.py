@@ -261,9 +261,10 @@ class Completer:
             head = Head((PSEUDO,) * len(vectors), vectors)
         if place.mode == "hybrid":
             told = [(item.path, item.text, item.signature) for item in found]
-            text = self._head_budget(len(head.ids) + self._settings.hybrid_text_tokens) - len(head.ids)
-            most = self._head_budget(len(head.ids) + text + self._settings.signature_tokens) - len(head.ids)
-            head = Head((*head.ids, *exact_text(self.model.vocabulary, told, text, most - text)), head.pseudo)
+            with_text = self._head_budget(len(head.ids) + self._settings.hybrid_text_tokens)
+            with_all = self._head_budget(with_text + self._settings.signature_tokens)
+            exact = exact_text(self.model.vocabulary, told, with_text - len(head.ids), with_all - with_text)
+            head = Head((*head.ids, *exact), head.pseudo)
             items += tuple(item for item in found if (item.text or item.signature) and not item.memory.size)
         return _Context(place, head, items)
 
