@@ -83,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON line per kind, source and mode")
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode")
     parser.add_argument("--resume", action="store_true", help="add to --predictions what is not there yet")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep snapshots and their indexes between runs")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep snapshots and their indexes between runs, of which one at a time may use it",
+    )
     parser.add_argument("--model", metavar="NAME", help="'embedded', a folder or a hub id")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
     return parser

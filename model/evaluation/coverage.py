@@ -158,7 +158,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kind", choices=KINDS, action="append", help="all if unset")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories")
     parser.add_argument("--finder", choices=[*FINDERS], action="append", help="all but dense-minilm if unset")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep snapshots and their indexes between runs")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep snapshots and their indexes between runs, of which one at a time may use it",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
     return parser
 
