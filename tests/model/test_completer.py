@@ -113,7 +113,9 @@ def test_only_items_that_the_model_reads_are_reported(tiny_model: LoadedModel) -
 
 @pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
 def test_the_smallest_prompt_still_has_room_for_the_cursor(tiny_model: LoadedModel, mode: str) -> None:
-    settings = ModelSettings(context_tokens=128, pseudo_tokens=256, snippet_tokens=16384, signature_tokens=4096)
+    settings = ModelSettings(
+        context_tokens=128, pseudo_tokens=256, snippet_tokens=16384, hybrid_text_tokens=4096, signature_tokens=4096
+    )
     result = Completer(tiny_model, settings).complete(replace(REQUEST, context=mode), Repository(found(90)))
     assert result.prompt_tokens <= 128
     assert result.tokens == 8

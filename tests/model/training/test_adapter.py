@@ -325,4 +325,5 @@ def test_an_adapter_for_a_foreign_checkpoint_fits_it(
     assert measured["norm"] > 0
     loaded = load_model(str(foreign), adapter=str(run.export()), device="cpu")
     assert loaded.pseudo is not None
-    assert not any("no HEF adapter fits" in note for note in loaded.notes)
+    assert all("no fill-in-the-middle tokens" in note for note in loaded.notes)
+    assert len(loaded.notes) == (not vocabulary.fim.fills)
