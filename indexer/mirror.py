@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from indexer.database import cache_home
+from indexer.installed import imported
 from indexer.line_index import LineIndex
-from indexer.packages import PackageTokens, imported
+from indexer.packages import PackageTokens
 from indexer.reading import ReadingError, read_inside
 from indexer.settings import IndexSettings
 from indexer.suffix_index import SuffixIndex
