@@ -23,11 +23,9 @@ class Documents:
         """An open document has this text, None: it was closed. Under which name it counts, and one that nothing
         counts under any more; each may be None."""
         before = self._names.pop(path, None)
-        now = None if text is None else self._name(path)
-        if now is not None and text is not None and self._fits(text):
+        now = self._name(path) if text is not None and self._is_small(text) else None
+        if now is not None:
             self._names[path] = now
-        else:
-            now = None
         return now, None if before in self._names.values() else before
 
     def _name(self, path: Path) -> str | None:
@@ -41,7 +39,7 @@ class Documents:
         rules = self._current_rules()
         return None if rules.excludes(real) or (own and rules.excludes(own)) else real
 
-    def _fits(self, text: str) -> bool:
+    def _is_small(self, text: str) -> bool:
         most = self._settings.max_file_bytes
         return len(text) <= most and len(text.encode("utf-8", "replace")) <= most
 

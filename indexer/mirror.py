@@ -19,6 +19,7 @@ import numpy as np
 from indexer.database import cache_home
 from indexer.installed import imported
 from indexer.line_index import LineIndex
+from indexer.package_cache import forget_gone
 from indexer.packages import PackageTokens
 from indexer.reading import ReadingError, read_inside
 from indexer.settings import IndexSettings
@@ -94,13 +95,12 @@ class Mirror:
         """
         if self._tokenizer is None:
             return
-        self._digests = digests
+        is_first, self._digests = not self.has_followed, digests
         self._refused = {path: seen for path, seen in self._refused.items() if path in digests}
         near = {_folder(path) for path in self._documents}
         stale = sorted(path for path, digest in digests.items() if self._is_stale(path, digest))
         stale.sort(key=lambda path: _folder(path) not in near)
         batch: dict[str, _Content | None] = dict.fromkeys(self._shown.keys() - digests.keys())
-        has_changed = bool(stale or batch)
         n_chars, enough = 0, _FIRST_BATCH
         for n, path in enumerate(stale):
             if not goes_on(n, len(stale), path):
@@ -112,10 +112,12 @@ class Mirror:
                 self._show(batch)
                 batch, n_chars, enough = {}, 0, min(4 * enough, _LAST_BATCH)
         self._show(batch)
-        if self._cache and has_changed:
+        if self._cache:
             self._cache.keep_only(digests.values())
         if self.packages:
             self.packages.follow(Counter(name for names in self._imports.values() for name in names))
+        elif is_first:
+            forget_gone(cache_home())
 
     def show_document(self, path: str, text: str | None) -> None:
         """An open document's text counts instead of the disk's; None: it was closed."""

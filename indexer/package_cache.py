@@ -1,4 +1,4 @@
-"""The tokens of installed packages in the user's cache: one folder per place that a package is installed in.
+"""The tokens of installed packages in the user's cache: a folder per tokenizer and place where one is installed.
 
 Two arrays, mapped into memory and so shared by all workspaces and processes, and beside them what they were made of and
 their checksums. What does not fit them is built anew. Folders are named by digests: names of packages are strangers'.
@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.caches import UNUSED_DAYS
 from indexer.installed import Package
 from indexer.reading import ReadingError, read_inside, read_regular
 from indexer.suffix_index import MAX_CONTEXT, Segment, build_segment
@@ -29,17 +28,19 @@ from indexer.token_cache import Tokenizer
 MAX_CHARS = 6_000_000  # of a package
 MAX_FILE_BYTES = 2_000_000  # of one of its files; larger ones are data
 MAX_KEPT = 64  # on disk per tokenizer; the least recently used go first
+UNUSED_DAYS = 30  # after which others go as well
 _ARRAYS = ("tokens.int32", "order.int32")
 _ABOUT = "package.json"
 _MAX_ABOUT_BYTES = 65_536
-_CACHE = re.compile(r"packages-[0-9a-f]{12}")
+_CACHES = "packages"  # in the cache home
+_HASH = re.compile(r"[0-9a-f]{12}")
 _DRAFT_SECONDS = 3_600.0  # what is older was left by a killed process
 _OLD_ARRAYS = {"tokens.npy", "order.npy"}  # of the format before, in folders named as the packages call themselves
 
 
 def cache_of(home: Path, tokenizer: Tokenizer) -> Path:
-    """The folder for all packages, one per tokenizer."""
-    return home / f"packages-{_short_hash(tokenizer.fingerprint)}"
+    """The folder for all packages of one tokenizer."""
+    return home / _CACHES / _short_hash(tokenizer.fingerprint)
 
 
 def load_or_build(package: Package, cache: Path, tokenizer: Tokenizer, stopped: Callable[[], bool]) -> Segment | None:
@@ -60,17 +61,18 @@ def load_or_build(package: Package, cache: Path, tokenizer: Tokenizer, stopped: 
 def forget_gone(home: Path) -> None:
     """Delete what is kept of packages that are no longer there, of those unused for long or beyond MAX_KEPT, what a
     killed process left behind, and everything in the format before. What cannot be deleted stays."""
+    for cache in filter(_is_ours, _folders(home / _CACHES)):
+        ours = filter(_is_ours, _folders(cache))
+        kept = [folder for folder in ours if not (_is_over(folder) and _delete(folder))]
+        for folder in sorted(kept, key=_last_used)[:-MAX_KEPT]:
+            _delete(folder)
     for cache in _folders(home):
-        if _CACHE.fullmatch(cache.name):
-            kept = [folder for folder in _folders(cache) if not (_is_over(folder) and _delete(folder))]
-            for folder in sorted(kept, key=_last_used)[:-MAX_KEPT]:
-                _delete(folder)
-        else:
-            for folder in _folders(cache):
-                if _OLD_ARRAYS.issuperset(names := set(_names(folder))) and names:
-                    _delete(folder)
-                    with suppress(OSError):
-                        cache.rmdir()  # once it is empty
+        old = [folder for folder in _folders(cache) if (names := _names(folder)) and names <= _OLD_ARRAYS]
+        for folder in old:
+            _delete(folder)
+        if old:
+            with suppress(OSError):  # it holds something else
+                cache.rmdir()
 
 
 def _load(folder: Path, package: Package) -> Segment | None:
@@ -81,7 +83,7 @@ def _load(folder: Path, package: Package) -> Segment | None:
         tokens, order = (_mapped(folder / name) for name in _ARRAYS)
     except (OSError, ValueError):  # not there, or cut within a number
         return None
-    # The very memory that is searched afterward is what is summed up: 1.2 ns a byte, without Python's lock.
+    # The very memory that is searched afterward is what is summed up. 25 ms for a large package, without Python's lock.
     if [_checksum(tokens), _checksum(order)] != about["checksums"]:
         return None
     segment = Segment(tokens, order, np.array([MAX_CONTEXT]), np.ones(1, bool), {package.name: 0})
@@ -133,7 +135,7 @@ def _tokenized(package: Package, tokenizer: Tokenizer, stopped: Callable[[], boo
 
 def _write(folder: Path, package: Package, segment: Segment) -> None:
     """All or nothing, in place of what was there: another process may be doing the same."""
-    for above in (folder.parent.parent, folder.parent):  # of parents made on the way the mode is not taken
+    for above in reversed(folder.parents[:3]):  # of parents made on the way the mode is not taken
         above.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft, before = (folder.with_name(f"{folder.name}.{uuid.uuid4().hex}") for _ in range(2))
     draft.mkdir(mode=0o700)
@@ -152,6 +154,10 @@ def _write(folder: Path, package: Package, segment: Segment) -> None:
     finally:
         for leftover in (draft, before):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    return _HASH.fullmatch(folder.stem) is not None
 
 
 def _is_over(folder: Path) -> bool:
@@ -195,11 +201,11 @@ def _folders(above: Path) -> Iterator[Path]:
     yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: Path) -> set[str]:
     try:
-        return os.listdir(folder)
+        return set(os.listdir(folder))
     except OSError:
-        return []
+        return set()
 
 
 def _short_hash(text: str) -> str:

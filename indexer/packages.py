@@ -92,6 +92,7 @@ class PackageTokens:
         found = installed(site_packages(self._root), imports)
         ranked = sorted(found, key=lambda name: -imports[name])[: MAX_PACKAGES - 1]
         packages = [standard_library(), *(found[name] for name in ranked)]
+        packages = [package for package in packages if package.place.exists()]
         self._loaded = {package: self._loaded[package] for package in packages if package in self._loaded}
         for package in packages:
             if package not in self._loaded:

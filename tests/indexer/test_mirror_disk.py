@@ -13,6 +13,8 @@ import pytest
 
 from indexer import Index, IndexSettings
 from indexer import mirror as mirror_module
+from indexer.installed import Package
+from indexer.package_cache import cache_of, load_or_build
 
 KEY = "PRIVATE-KEY-7431"
 
@@ -174,3 +176,17 @@ def test_a_closed_documents_file_counts_once_it_is_indexed(
     (root / "b.py").symlink_to(tmp_path / "key")
     index.overlay(root / "b.py", None)
     assert after(index, "alpha") == [" = 1"]
+
+
+def test_packages_that_are_gone_are_forgotten_where_none_are_read(
+    root: Path, open_index: Callable[[], Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "home"))
+    module = root / "sub" / "installed.py"
+    module.write_text("unseen = 1\n")
+    cache = cache_of(tmp_path / "home", Characters())
+    load_or_build(Package("installed", "1", module), cache, Characters(), lambda: False)
+    module.unlink()
+    assert list(cache.iterdir())
+    open_index().update()
+    assert not list(cache.iterdir())

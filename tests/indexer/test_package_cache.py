@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.caches import UNUSED_DAYS
 from indexer.installed import Package
-from indexer.package_cache import MAX_KEPT, cache_of, forget_gone, load_or_build
+from indexer.package_cache import MAX_KEPT, UNUSED_DAYS, cache_of, forget_gone, load_or_build
 from indexer.suffix_index import Segment
 
 TEXT = "class WebApp:\n    pass\n" * 20
@@ -106,7 +105,7 @@ def test_damage_is_built_anew_at_once(package, home, load, tokenizer, damage: st
     assert tokenizer.n_texts == 2
     load(package)
     assert tokenizer.n_texts == 2
-    assert len(list(home.glob("*/*"))) == 1
+    assert len(list(home.glob("packages/*/*"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,12 +223,18 @@ def test_the_format_before_goes_and_nothing_else(home, package, load) -> None:
         (home / old).mkdir(parents=True)
         np.save(home / old / "tokens.npy", np.zeros(3))
         np.save(home / old / "order.npy", np.zeros(3))
-    kept = {home / "shop-0123456789ab/v1-0123456789ab/index.sqlite", home / "others/folder/tokens.npy.txt"}
+    kept = {
+        home / "shop-0123456789ab/v1-0123456789ab/index.sqlite",
+        home / "packages-0123456789ab/v1-0123456789ab/index.sqlite",
+        home / "packages/0123456789ab/other/file",
+        home / "packages/other/0123456789ab/file",
+        home / "others/folder/tokens.npy.txt",
+    }
     for file in kept:
         file.parent.mkdir(parents=True)
         file.write_bytes(b"x")
     (home / "empty" / "folder").mkdir(parents=True)
-    kept |= set(home.glob("packages-*/*/*"))
+    kept |= set(home.glob("packages/*/*/*"))
     forget_gone(home)
     assert {file for file in home.rglob("*") if file.is_file()} == kept
     assert not (home / "0123456789abcdef").exists()

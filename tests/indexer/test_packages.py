@@ -6,12 +6,14 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from indexer import Index
 from indexer.installed import Package, imported, installed, site_packages
 from indexer.package_cache import load_or_build
 from indexer.packages import PackageTokens
@@ -31,15 +33,16 @@ class Characters:
 
 
 class Waiting(Characters):
-    """One that a test holds up."""
+    """One that a test holds up where it reads packages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.began, self.goes_on = threading.Event(), threading.Event()
 
     def encode(self, text: str) -> list[int]:
-        self.began.set()
-        assert self.goes_on.wait(30)
+        if threading.current_thread().name == "hef-packages":
+            self.began.set()
+            assert self.goes_on.wait(30)
         return super().encode(text)
 
 
@@ -211,3 +214,22 @@ def test_a_package_that_is_gone_is_forgotten_on_disk_as_well(root: Path, monkeyp
     packages.wait(30)
     assert found(packages, "class ") == ""
     assert not any(word in file.read_bytes() for file in (root / "cache").rglob("*") if file.is_file())
+
+
+def test_the_first_session_reads_what_its_files_import(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, ended = root / "library", threading.Event()
+    library.mkdir()
+    (library / "json.py").write_text("def dumps(value):\n")
+    monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
+    monkeypatch.setenv("HEF_CACHE_DIR", str(root / "cache"))
+    (root / "project").mkdir()
+    (root / ".venv").rename(root / "project" / ".venv")
+    (root / "project" / "main.py").write_text("import web_things\n")
+    tokenizer = Waiting()
+    arguments = {"tokenizer": tokenizer, "on_packages": lambda reading: None if reading else ended.set()}
+    with closing(Index.open(root / "project", None, **arguments)) as index:
+        index.update()
+        tokenizer.goes_on.set()
+        assert ended.wait(30)
+        assert index.packages is not None
+        assert index.packages.find([ord(character) for character in "class "], shortest=6).length == 6
