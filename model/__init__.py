@@ -5,6 +5,10 @@ Importing this package or `model.weights` imports neither torch nor ONNX Runtime
 
 import os
 
+from model.privacy import silence_libraries
+
+silence_libraries()  # here, as nothing in this package can be imported before
+
 # OpenMP's threads wait for each other at every operator, by default spinning. On a machine whose cores are busy
 # (an editor, a build) the one that spins keeps the other from running: an embedding call of a second took a minute.
 # It must be set before torch is imported, and whoever set it knows better.

@@ -31,6 +31,8 @@ CONFINED = {
     "transformers": ("model/",),
     "tokenizers": ("model/",),
     "safetensors": ("model/",),
+    "huggingface_hub": ("model/",),
+    "matplotlib": ("model/",),
     "hnswlib": ("indexer/ann.py",),
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": ("indexer/chunking.py",),

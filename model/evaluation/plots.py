@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.evaluation.tasks import EvaluationError
+from model.privacy import keep_library_files
 
 _MARKERS = "osD^v<>pPX*h"
 
@@ -55,6 +56,7 @@ def curves(file: Path, drawn: Sequence[Curve], title: str, x: str, *, apart: boo
 
 def _figure() -> tuple[Any, Any]:
     """Without pyplot, which would look for a display."""
+    keep_library_files()
     try:
         from matplotlib.figure import Figure
     except ImportError as problem:

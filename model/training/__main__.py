@@ -7,6 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from model.privacy import keep_library_files
 from model.training.config import ConfigError, read_config
 
 # Stage -> module and the dataclass of its settings; modules are imported when their stage runs.
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("stage", choices=sorted(_STAGES))
     parser.add_argument("--config", type=Path, required=True, help="TOML file of the stage")
     options = parser.parse_args(arguments)
+    keep_library_files()
     module_name, config_name = _STAGES[options.stage]
     module = importlib.import_module(module_name)
     try:

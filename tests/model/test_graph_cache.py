@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from model import graph_cache
-from model.graph_cache import cache_home, graph_folder
+from model.graph_cache import graph_folder
+from model.privacy import cache_home
 
 
 class Builder:
