@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.caches import delete_unused
+from indexer.caches import delete_unused, remember_project
 from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
 from indexer.dense import DenseKeys
@@ -84,6 +84,7 @@ class Index:
         self._last_error = ""
         self._closed = False
         self._open_store()
+        remember_project(folder.parent, root)
         self._mirror = Mirror(root, folder, tokenizer, settings, on_packages)
 
     @classmethod
@@ -193,7 +194,7 @@ class Index:
             self._dense.follow()
         self._dense.tidy(_looking_around(progress, cancelled, "arranging"))
         if paths is None:
-            delete_unused(self._folder)
+            delete_unused(self._folder, self._settings.keep_caches_days)
         return report_of(update, self._reader.totals(), stopped, time.perf_counter() - started)
 
     # -- open documents -----------------------------------------------------------------------------------------

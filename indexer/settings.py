@@ -45,6 +45,12 @@ class IndexSettings:
         min=0,
         max=10_000_000,
     )
+    keep_caches_days: int = _setting(
+        30,
+        "Days for which the caches of vanished repositories, and of models that are no longer used, stay on disk unused.",
+        min=1,
+        max=3_650,
+    )
     mirror_chars: int = _setting(
         24_000_000,
         "Most characters of code that are kept in memory, as tokens and lines at 6 bytes each, to complete from.",
