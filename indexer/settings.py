@@ -47,7 +47,7 @@ class IndexSettings:
     )
     keep_caches_days: int = _setting(
         30,
-        "Days for which the caches of vanished repositories, and of models that are no longer used, stay on disk unused.",
+        "Days that caches of vanished repositories and of models that are no longer used stay on disk.",
         min=1,
         max=3_650,
     )

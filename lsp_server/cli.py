@@ -3,36 +3,57 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from lsp_server.commands import UserMustActError
-from lsp_server.settings import Settings, override
+from lsp_server.problems import EXPECTED, UsageError, UserMustActError, explain
+
+if TYPE_CHECKING:
+    from lsp_server.settings import Settings
 
 # An index thread that reads a file hands Python over this often. The usual 5 ms are waited for whenever a request comes
 # and after each call into the model that it needs.
 SWITCH_SECONDS = 0.0005
 CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "auto")
+INTERRUPTED = 130  # as shells count a process that SIGINT ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    _write_anything()
+    try:
+        try:
+            return _run(_options(arguments))
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # here, where a full disk or a closed pipe still can be said
+    except KeyboardInterrupt:
+        return _complain("Interrupted; finished work is kept.", INTERRUPTED)
+    except EXPECTED as error:  # what else there is is a mistake of ours, and its traceback is wanted
+        return _complain(explain(error), 2 if isinstance(error, UsageError) else 1)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.stale or options.all) and options.purge != "":
+        parser.error("--stale and --all stand behind --purge, in place of its DIR")
+    return options
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Each command imports what it needs: `--version` must not wait for the rest, nor Ctrl-C come before `main`.
+    from lsp_server.settings import Settings, override
+
     try:
         settings = override(Settings(), options.set)
-        return _run(options, settings)
-    except (ValueError, argparse.ArgumentTypeError) as error:
-        return _complain(error, 2)
-    except (UserMustActError, OSError) as error:
-        return _complain(error, 1)
-    except KeyboardInterrupt:
-        return _complain("Interrupted; finished work is kept.", 1)
-
-
-def _run(options: argparse.Namespace, settings: Settings) -> int:
-    # Each command imports what it needs: `--version` must not wait for the rest.
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if options.version:
         from lsp_server.server import own_version
 
@@ -50,6 +71,14 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         from lsp_server.commands import complete
 
         return complete(settings, options.complete, options.context, as_json=options.json)
+    if options.caches:
+        from lsp_server.housekeeping import show_caches
+
+        return show_caches(settings, as_json=options.json)
+    if options.purge is not None:
+        from lsp_server.housekeeping import purge
+
+        return purge(settings, options.purge, stale=options.stale, everything=options.all, as_json=options.json)
     return _serve(options, settings)
 
 
@@ -61,7 +90,10 @@ def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:
     sys.setswitchinterval(SWITCH_SECONDS)
     if options.tcp is None:
         transport.leave(transport.serve_stdio(create_server(options.set)))
-    host, port = transport.parse_address(options.tcp)
+    try:
+        host, port = transport.parse_address(options.tcp)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if not transport.is_loopback(host):
         if not settings.server.allow_remote:
             raise UserMustActError(
@@ -84,8 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reindex", metavar="DIR", nargs="?", const=".", help="bring the index of DIR up to date")
     command.add_argument("--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)")
     command.add_argument("--doctor", action="store_true", help="say what works, what does not and what to do")
+    command.add_argument(
+        "--caches", action="store_true", help="list what is kept on disk, of which repository, how old"
+    )
+    command.add_argument(
+        "--purge", metavar="DIR", nargs="?", const="", help="delete what is kept of DIR (default: the repository here)"
+    )
     command.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument("--context", choices=CONTEXT_MODES, help="context mode of --complete (default: the setting)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--stale", action="store_true", help="--purge what nobody will want")
+    which.add_argument("--all", action="store_true", help="--purge everything")
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
     parser.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting; may be repeated"
@@ -93,9 +134,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _complain(problem: object, code: int) -> int:
-    sys.stderr.write(f"hef-lsp: {' '.join(str(problem).split())}\n")
+def _complain(sentence: str, code: int) -> int:
+    with suppress(OSError, AttributeError):  # nobody may be listening
+        sys.stderr.write(f"hef-lsp: {sentence}\n")
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:  # Python would try once more at its end, and say so in a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+def _write_anything() -> None:
+    """What the terminal's encoding lacks is written as an escape instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,29 +15,30 @@ from typing import Any
 from lsprotocol.types import Position
 
 from indexer import Index, Progress, UpdateReport, is_completable, language_of
+from indexer.reading import VANISHED, ReadingError, read_regular
 from lsp_server.engine import Engine, embedder_of, load_engine, retriever
 from lsp_server.model_thread import ModelThread
 from lsp_server.presentation import inserted, present, stop_rule
+from lsp_server.problems import UsageError, UserMustActError, explain
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 from lsp_server.status import FolderStatus, progress_line, seconds_left
+from lsp_server.visible import visible
 from model.checkpoint import WeightsError
 from model.completer import Completion, Request
 
 BAR_WIDTH = 24
+MAX_DOCUMENT_BYTES = 50_000_000  # as many as index.maxFileBytes allows
+_NUMBER = re.compile("[0-9]{1,9}")
 # One completion of a fresh process pays for everything that a server has warm.
 COLD_DEADLINE_MS = 10_000.0
 BEGIN_SECONDS = 5.0  # that a completion waits for the index; what is not embedded is found by words and names
 
 
-class UserMustActError(Exception):
-    """One sentence that says what is wrong and what to do."""
-
-
 def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
     """Bring a folder's index up to date and say what it took."""
     if not directory.is_dir():
-        raise UserMustActError(f"{directory} is not a folder.")
+        raise UserMustActError(visible(f"{directory} is not a folder."))
     root = directory.resolve()
     with loaded(settings) as (engine, thread), closing(open_index(root, settings, engine, thread)) as index:
         report = _update(index, root)
@@ -49,22 +51,22 @@ def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
         "seconds": round(report.seconds, 3),
         "skipped": skipped,
     }
-    _print(json.dumps(figures) if as_json else _sentence(report, skipped))
+    write_line(json.dumps(figures) if as_json else _sentence(report, skipped))
     return 0
 
 
 def complete(settings: Settings, place: str, context: str | None, *, as_json: bool) -> int:
-    """Print the completion at FILE:LINE:COL, counted from 1. Raises ValueError on a place that is none."""
+    """Print the completion at FILE:LINE:COL, counted from 1. Raises UsageError on a place that is none."""
     file, snapshot = snapshot_at(place)
     root = repository_of(file)
     if not is_completable(root, file, settings.index):
-        raise UserMustActError(f"{file} is secret or ignored: nothing is completed in it.")
+        raise UserMustActError(visible(f"{file} is secret or ignored: nothing is completed in it."))
     deadline_ms = max(settings.model.deadline_ms, COLD_DEADLINE_MS)
     wanted = replace(settings.model, context=context or settings.model.context, deadline_ms=deadline_ms)
     settings = replace(settings, model=wanted)
     with loaded(settings) as (engine, thread):
         completion, text = _completed(settings, snapshot, root, file.relative_to(root).as_posix(), engine, thread)
-    _print(json.dumps(_figures(completion, text)) if as_json else text)
+    write_line(json.dumps(_figures(completion, text)) if as_json else text)
     return 0
 
 
@@ -74,13 +76,18 @@ def loaded(settings: Settings) -> Iterator[tuple[Engine, ModelThread[Engine]]]:
     thread = ModelThread(lambda: load_engine(settings))
     thread.start()
     try:
-        yield thread.loaded.result(), thread
-    except WeightsError as error:
-        raise UserMustActError(str(error)) from error
-    except ModuleNotFoundError as error:
-        raise UserMustActError(f"The package {error.name} is not installed; install it beside hef-lsp.") from error
+        yield _loaded(thread), thread
     finally:
         thread.stop()
+
+
+def _loaded(thread: ModelThread[Engine]) -> Engine:
+    try:
+        return thread.loaded.result()
+    except ModuleNotFoundError as error:
+        raise UserMustActError(f"The package {error.name} is not installed; install it beside hef-lsp.") from error
+    except (WeightsError, OSError) as error:
+        raise UserMustActError(explain(error)) from error
 
 
 def open_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Index:
@@ -100,17 +107,27 @@ def repository_of(file: Path) -> Path:
 def snapshot_at(place: str) -> tuple[Path, Snapshot]:
     """FILE:LINE:COL -> the file and its text at that cursor. A column beyond the line is its end."""
     name, line, column = [*place.rsplit(":", 2), "", ""][:3]
-    if not (name and line.isascii() and line.isdigit() and column.isascii() and column.isdigit()):
-        raise ValueError(f"--complete wants FILE:LINE:COL, counted from 1, not {place!r}.")
+    if not (name and _NUMBER.fullmatch(line) and _NUMBER.fullmatch(column)):
+        raise UsageError(f"--complete wants FILE:LINE:COL, counted from 1, not {place!r}.")
     file = Path(name).resolve()
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        raise UserMustActError(f"{file} is not UTF-8 text.") from None
+    text = _text_of(file)
     if int(line) < 1 or int(column) < 1 or int(line) > text.count("\n") + 1:
-        raise ValueError(f"{name} has no line {line}, column {column}: it has {text.count(chr(10)) + 1} lines.")
+        raise UsageError(
+            f"{visible(name)} has no line {line}, column {column}: it has {text.count(chr(10)) + 1} lines."
+        )
     buffer = Buffer(file.as_uri(), None, file, language_of(file.name), text)
     return file, take(buffer, Position(int(line) - 1, int(column) - 1), "utf-32")
+
+
+def _text_of(file: Path) -> str:
+    """Raises UserMustActError: pipes, devices and what is too large to be a document are not read."""
+    try:
+        return read_regular(file, MAX_DOCUMENT_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserMustActError(visible(f"{file} is not UTF-8 text.")) from None
+    except ReadingError as error:
+        reason = "No such file" if error.reason == VANISHED else error.reason.capitalize()
+        raise UserMustActError(visible(f"{reason}: {file}.")) from None
 
 
 def _completed(
@@ -200,7 +217,7 @@ def _update(index: Index, root: Path) -> UpdateReport:
     if not sys.stderr.isatty():
         return index.update()
     try:
-        return index.update(progress=_Bar(root.name))
+        return index.update(progress=_Bar(visible(root.name)))
     finally:
         sys.stderr.write("\n")
 
@@ -214,5 +231,8 @@ def _sentence(report: UpdateReport, skipped: dict[str, int]) -> str:
     return f"{line}\nSkipped: {left_out} (hef-lsp --doctor names them)." if left_out else line
 
 
-def _print(line: str) -> None:
+def write_line(line: str) -> None:
+    """On stdout. Raises OSError where nobody reads it."""
+    if sys.stdout is None:  # it was closed when the process began
+        raise BrokenPipeError
     sys.stdout.write(line + "\n")

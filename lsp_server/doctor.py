@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -14,9 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from indexer import IndexStats, default_cache_dir
-from lsp_server.commands import UserMustActError, loaded, open_index, repository_of
+from lsp_server.commands import loaded, open_index, repository_of, write_line
 from lsp_server.engine import Engine
+from lsp_server.model_thread import ModelThread
+from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
+from lsp_server.visible import visible
 
 PACKAGES = ("hef-lsp", "onnxruntime", "onnx", "pygls", "lsprotocol", "tokenizers", "tree-sitter", "watchdog", "numpy")
 # What the server does without them, and what to do about it where something should be done.
@@ -48,10 +52,10 @@ def doctor(settings: Settings, folder: Path, *, as_json: bool) -> int:
     if as_json:
         found = [asdict(finding) for finding in findings]
         report = {"ok": not blocked, "next_step": next_step(findings), "findings": found}
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        write_line(json.dumps(report, indent=2))
     else:
         lines = [*(_line(finding) for finding in findings), f"Next: {next_step(findings)}"]
-        sys.stdout.write("\n".join(lines) + "\n")
+        write_line("\n".join(map(visible, lines)))
     return 1 if blocked else 0
 
 
@@ -92,10 +96,20 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
     try:
         with loaded(settings) as (engine, thread):
             yield from _model(engine)
-            with closing(open_index(root, settings, engine, thread)) as index:
-                yield from _index(root, index.stats())
-    except (UserMustActError, OSError) as error:
-        yield Finding("model", " ".join(str(error).split()), "See the settings model.*.", blocking=True)
+            yield from _opened_index(root, settings, engine, thread)
+    except UserMustActError as error:
+        yield Finding("model", str(error), "See the settings model.*.", blocking=True)
+    except Exception as error:  # whatever it is that does not work, to say so is what the doctor is for
+        yield Finding("model", f"{type(error).__name__}: {explain(error)}", "See the settings model.*.", blocking=True)
+
+
+def _opened_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Iterator[Finding]:
+    try:
+        with closing(open_index(root, settings, engine, thread)) as index:
+            yield from _index(root, index.stats())
+    except (OSError, sqlite3.Error) as error:
+        problem, _, step = explain(error).partition(". ")
+        yield Finding("index", problem, step or "See what the cache folder allows.", blocking=True)
 
 
 def _model(engine: Engine) -> Iterator[Finding]:

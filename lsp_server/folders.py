@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
-from lsp_server.status import READING_PACKAGES, FolderStatus, explain, seconds_left
+from lsp_server.problems import explain
+from lsp_server.status import READING_PACKAGES, FolderStatus, seconds_left
+from lsp_server.visible import visible
 from lsp_server.workspace import Events, Watch, Workspace, outermost
 
 News = TypeVar("News")
@@ -68,7 +70,7 @@ class Folders:
         """Start the wanted folders that are not open yet; `texts` are the open documents."""
         for root in sorted(outermost(wanted) - self._folders.keys()):
             workspace = Workspace(root, open_index, watch, self._events(root))
-            self._folders[root] = _Folder(workspace, FolderStatus(root.name or str(root), done=0, total=0))
+            self._folders[root] = _Folder(workspace, FolderStatus(visible(root.name or str(root)), done=0, total=0))
             for path, text in texts.items():
                 if path.is_relative_to(root):
                     workspace.pending.edited(path, text)
@@ -146,7 +148,7 @@ class Folders:
             self._tell()
 
     def _on_unwatched(self, root: Path, error: Exception) -> None:
-        self._client.warn(f"{root.name}: {explain(error)}")
+        self._client.warn(f"{visible(root.name)}: {explain(error)}")
 
     def _on_failed(self, root: Path, error: Exception) -> None:
         if not (folder := self._folders.get(root)):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lsp_server.problems import explain
+
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
 READING_PACKAGES = "reading installed packages for drafts"
@@ -98,12 +100,6 @@ def progress_line(folder: FolderStatus) -> str:
 def seconds_left(done: int, total: int, elapsed: float) -> float | None:
     """An estimate worth showing, None too early: the first files say little about the rest."""
     return elapsed / done * (total - done) if done >= 10 and elapsed > 1 else None
-
-
-def explain(error: Exception) -> str:
-    """An error as one sentence for a person. WeightsError and its like already are."""
-    text = " ".join(str(error).split())
-    return text if text else type(error).__name__
 
 
 def _without_model(error: Exception) -> Status:

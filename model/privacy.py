@@ -14,7 +14,7 @@ LIBRARIES = "libraries"  # folder of the cache home
 
 # A user's other choice does not count: the promise is that nothing is sent, and it is ours.
 SILENCED = {
-    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime >= 1.29: reports to its maker, writes a device id and a queue of events
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime >= 1.29: reports to its maker, keeps a device id and a queue of events
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub and transformers: which tool calls them, asked of the hub
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     "DO_NOT_TRACK": "1",  # what has agreed on one name: huggingface_hub, vLLM, Ray, ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -50,7 +51,7 @@ def _in_a_namespace(command: tuple[str, ...], log: Path) -> tuple[str, ...]:
 def _counted_by_the_kernel(log: Path) -> list[str]:
     lines = [line.split() for line in log.read_text(encoding="ascii").splitlines()]
     counts = {}
-    for names, values in zip(lines, lines[1:], strict=False):
+    for names, values in itertools.pairwise(lines):
         if names[0] in ("Ip:", "Udp:", "Tcp:") and names[0] == values[0]:
             counts |= {f"{names[0]}{name}": value for name, value in zip(names[1:], values[1:], strict=True)}
     counts |= {line[0]: line[1] for line in lines if line[0].startswith("Ip6")}

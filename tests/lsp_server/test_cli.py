@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lsp_server import cli
-from lsp_server.commands import UserMustActError, repository_of, snapshot_at
+from lsp_server.commands import repository_of, snapshot_at
+from lsp_server.problems import UserMustActError
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ sys.meta_path.insert(0, Watch())
     ],
 )
 def test_every_way_in_is_silent_before_the_library_is_there(program: str, library: str) -> None:
-    loud = {name: "anything" for name in SILENCED}  # also what a user has set to something else
+    loud = dict.fromkeys(SILENCED, "anything")  # also what a user has set to something else
     done = subprocess.run(
         [sys.executable, "-c", WATCHED + program],
         cwd=ROOT, env={**os.environ, **loud}, capture_output=True, text=True, timeout=100, check=True,

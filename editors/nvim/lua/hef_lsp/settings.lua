@@ -51,7 +51,7 @@
 ---@field chunkMaxChars? integer Longest chunk in characters. 200 to 20,000. Default: `1600`.
 ---@field batchTexts? integer Texts embedded per call: a completion never waits for more than one call. 1 to 256. Default: `16`.
 ---@field keepVanished? integer Vectors kept of code that is gone, so that switching branches and back embeds nothing. 0 to 10,000,000. Default: `50000`.
----@field keepCachesDays? integer Days for which the caches of vanished repositories, and of models that are no longer used, stay on disk unused. 1 to 3,650. Default: `30`.
+---@field keepCachesDays? integer Days that caches of vanished repositories and of models that are no longer used stay on disk. 1 to 3,650. Default: `30`.
 ---@field mirrorChars? integer Most characters of code that are kept in memory, as tokens and lines at 6 bytes each, to complete from. 0 to 1,000,000,000. Default: `24000000`.
 ---@field exactBelow? integer Up to this many vectors search is exact; above, an HNSW graph is used. 100 to 10,000,000. Default: `20000`.
 
