@@ -36,8 +36,9 @@ _REPOSITORY = re.compile(r".+-[0-9a-f]{12}", re.DOTALL)
 _STORE = re.compile(r"v(\d+)-[0-9a-f]{12}")
 # What is shared: our name for it, the folder in the cache home, and the folders in that which count as ours.
 _SHARED = (
-    ("prepared graphs of models", re.compile("graphs"), re.compile(r"\.?[a-z]+-[0-9a-f]{16}(-\w+)?")),
-    ("tokens of installed packages", re.compile("[0-9a-f]{16}"), re.compile(".+-.+")),
+    ("prepared graphs of models", re.compile("graphs"), re.compile(r"[a-z]+-[0-9a-f]{16}|\.[\w-]{8,}")),
+    ("tokens of installed packages", re.compile("packages"), re.compile("[0-9a-f]{12}")),
+    ("tokens of installed packages, older", re.compile("[0-9a-f]{16}"), re.compile(".+-.+")),
     ("files of libraries", re.compile("libraries"), re.compile("matplotlib|inductor|triton")),
 )
 

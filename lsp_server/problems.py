@@ -47,4 +47,4 @@ def _of_the_system(error: OSError) -> str:
     if isinstance(error, BrokenPipeError):
         return "The output was closed before everything was written."
     said = error.strerror or str(error) or type(error).__name__
-    return visible(f"{said}: {error.filename}." if error.filename else f"{said}.")
+    return visible(f"{said}: {error.filename}." if error.filename else f"{said.rstrip('.')}.")
