@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 done, 1 the user must act (the message says how), 2 wrong usage."""
+"""The command line. Exit codes: 0 done, 1 the user must act (the message says how), 2 wrong usage, 130 interrupted."""
 
 from __future__ import annotations
 

@@ -14,10 +14,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model.checkpoint import sha256_of
-from model.privacy import cache_home
 
 GRAPHS_KEPT = 8
 _CHECKSUMS = "SHA256SUMS"
+
+
+def cache_home() -> Path:
+    """Where the user's caches are; HEF_CACHE_DIR moves all that this project keeps."""
+    if named := os.environ.get("HEF_CACHE_DIR"):
+        return Path(named)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"
 
 
 @contextmanager

@@ -8,7 +8,6 @@ are started from here inherit it.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 LIBRARIES = "libraries"  # folder of the cache home
 
@@ -34,16 +33,9 @@ def keep_library_files() -> None:
 
     Called before they are imported. A folder that the user named is the user's.
     """
+    from model.graph_cache import cache_home  # which needs numpy, and this module comes first of all
+
     home = cache_home().absolute() / LIBRARIES
     os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "inductor"))
     os.environ.setdefault("TRITON_CACHE_DIR", str(home / "triton"))
-
-
-def cache_home() -> Path:
-    """Where the user's caches are; HEF_CACHE_DIR moves all that this project keeps."""
-    if named := os.environ.get("HEF_CACHE_DIR"):
-        return Path(named)
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from model import graph_cache
-from model.graph_cache import graph_folder
-from model.privacy import cache_home
+from model.graph_cache import cache_home, graph_folder
 
 
 class Builder:
