@@ -16,7 +16,7 @@ SILENCED = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime >= 1.29: reports to its maker, keeps a device id and a queue of events
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub and transformers: which tool calls them, asked of the hub
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "DO_NOT_TRACK": "1",  # what has agreed on one name: huggingface_hub, vLLM, Ray, ...
+    "DO_NOT_TRACK": "1",  # the name that several have agreed on, huggingface_hub and vLLM among them
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_DO_NOT_TRACK": "1",

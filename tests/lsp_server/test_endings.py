@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import resource
@@ -101,7 +102,10 @@ def no_room() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ("--doctor",)], ids=lambda command: command[0])
-def test_a_disk_without_room(ended: Any, store: Path, repository: Path, command: tuple[str, ...]) -> None:
+def test_a_disk_without_room(
+    ended: Any, store: Path, repository: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # a handler of another test may be left, on a closed stream
     (repository / "more.py").write_text("x = 1\n" * 500, encoding="utf-8")
     with no_room():
         code, out, err = ended(*command)
