@@ -75,8 +75,7 @@ class Index:
         self.root = root
         self._embedder = embedder
         self._folder = folder
-        self._settings = settings
-        self._retrieval = retrieval
+        self._settings, self._retrieval = settings, retrieval
         self._updating = threading.Lock()
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
