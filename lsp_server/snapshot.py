@@ -15,7 +15,6 @@ from pathlib import Path
 
 from lsprotocol import types
 
-LINE_END = re.compile(r"\r\n|\n|\r")
 INDENT_SAMPLE_LINES = 200  # lines on each side of the cursor that tell how the document is indented
 NEAR_CHARS = 32_000  # on each side of the cursor, in which such lines are looked for
 LONGEST_WORD = 200  # characters before the cursor that may be one word
@@ -166,9 +165,7 @@ def offset_at(text: str, position: types.Position, encoding: str) -> int:
     start = _line_start(text, position.line)
     if start is None:
         return len(text)
-    line_end = LINE_END.search(text, start)
-    line = text[start : line_end.start() if line_end else len(text)]
-    return start + _column(line, position.character, encoding)
+    return start + _column(text[start : _line_end(text, start)], position.character, encoding)
 
 
 def units(text: str, encoding: str) -> int:
@@ -234,14 +231,23 @@ def _line_start(text: str, line: int) -> int | None:
 def _line_around(text: str, offset: int) -> tuple[int, int, int]:
     """(0-based line, its start, its end) of the line that holds `offset`."""
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    end = LINE_END.search(text, offset)
-    line = text.count("\n", 0, start) if _ends_at_newlines(text) else len(LINE_END.findall(text, 0, start))
-    return line, start, end.start() if end else len(text)
+    return _with_newlines(text[:start]).count("\n"), start, _line_end(text, offset)
 
 
-def _ends_at_newlines(text: str) -> bool:
-    """Whether every line ends with "\\n", as nearly always: then a keystroke far down costs no search per line."""
-    return "\r" not in text or text.count("\r") == text.count("\r\n")
+def _line_end(text: str, offset: int) -> int:
+    """Where the line that holds `offset` ends."""
+    end = text.find("\n", offset)
+    end = len(text) if end < 0 else end
+    before = text.find("\r", offset, end)
+    return end if before < 0 else before
+
+
+def _with_newlines(text: str) -> str:
+    """The text, as long as before, with one "\\n" at the end of each line: a keystroke far down costs no search per
+    line."""
+    if "\r" not in text or text.count("\r") == text.count("\r\n"):
+        return text
+    return text.replace("\r\n", " \n").replace("\r", "\n")
 
 
 def unix(text: str) -> str:
