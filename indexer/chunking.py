@@ -22,16 +22,17 @@ from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 from indexer.splitting import DEFAULT_LIMITS, Limits, Lines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
 _SMALL = Limits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
 _MAX_DEPTH = 16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
 # Bytes that tree-sitter works through at a time: it holds the interpreter, and other threads want to answer.
-_PIECE = 16_384
-# Steps of the query among unnamed siblings, which it searches again from each of them: about 20 ms.
-_MAX_QUERY_STEPS = 10_000_000
+_PARSED_AT_ONCE, _SEARCHED_AT_ONCE = 4_096, 65_536
+# What is not read as Python but as plain lines, because tree-sitter takes seconds or minutes for it: a longer line, an
+# error with more nodes in a row, and more steps of the query, which looks from each unnamed node for a named one.
+_LONGEST_LINE, _MAX_IN_ERROR, _MAX_STEPS = 10_000, 20_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -127,36 +128,40 @@ def _python() -> tuple[Language, Query]:
 
 def parse_python(source: bytes) -> Tree:
     """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run."""
-    return Parser(_python()[0]).parse(lambda start, _: source[start : start + _PIECE])
+    return Parser(_python()[0]).parse(lambda start, _: source[start : start + _PARSED_AT_ONCE])
 
 
 def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
     """The query's captures. What reaches over several pieces of the text is there several times."""
     found: dict[str, list[Node]] = {}
-    for start in range(0, n_bytes, _PIECE):
+    for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
         cursor = QueryCursor(_python()[1])
-        cursor.set_byte_range(start, start + _PIECE)
+        cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
         for name, nodes in cursor.captures(root).items():
             found.setdefault(name, []).extend(nodes)
     return found
 
 
 def _is_tangled(root: Node) -> bool:
-    """Whether broken code makes the query slow: a row of n brackets in one error node costs n * n / 2 steps."""
+    """Whether broken code makes the query slow: n brackets in a row in one error node cost n * n / 2 steps."""
     steps = 0
     waiting = [root] if root.has_error else []
-    while waiting and steps <= _MAX_QUERY_STEPS:
+    while waiting and steps <= _MAX_STEPS:
         node = waiting.pop()
+        if node.type == "ERROR" and node.child_count > _MAX_IN_ERROR:
+            return True
         n_unnamed = 0
         for child in node.children:
             n_unnamed = 0 if child.is_named else n_unnamed + 1
             steps += n_unnamed
             if child.has_error:
                 waiting.append(child)
-    return steps > _MAX_QUERY_STEPS
+    return steps > _MAX_STEPS
 
 
 def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
+    if max(map(len, lines.rows)) > _LONGEST_LINE:
+        return _paragraphs(lines)
     source = text.encode("utf-8", "replace")
     tree = parse_python(source)
     if _is_tangled(tree.root_node):
