@@ -213,7 +213,9 @@ def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], i
         outer = parent if parent and parent.type == "decorated_definition" else node
         end_row, end_column = node.end_point
         signature = _signature(node, source)
-        symbol = None if "function_definition" in around else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
+        symbol = (
+            None if "function_definition" in around else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
+        )
         last = end_row if end_column else end_row - 1
         found.append(_Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol))
     return found

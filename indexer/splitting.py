@@ -15,7 +15,6 @@ from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from zlib import crc32
 
-
 # Cuts within one another: lines in the order of their ranks would peel off one by one, at n * n steps.
 _MAX_CUTS = 100
 

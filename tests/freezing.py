@@ -15,6 +15,7 @@ TYPED = "value = other(first, "
 ORDINARY = "import os\n\n\ndef listed(folder):\n    return sorted(os.listdir(folder))\n\n\n"
 PAUSE_SECONDS = 0.02  # between two keystrokes
 WAIT_SECONDS = 60.0
+ROUNDS = 1  # answers before the typing
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Watched:
         return max(self.answers)
 
 
-async def watch(editor: Any, folder: Path, document: Hostile, *, rest_seconds: float = 0.5) -> Watched:
+async def watch(
+    editor: Any, folder: Path, document: Hostile, *, typed: str = TYPED, rest_seconds: float = 0.5
+) -> Watched:
     """Type in a document and in an ordinary one. Raises TimeoutError when an answer takes WAIT_SECONDS."""
     hostile, ordinary = (folder / "hostile.txt").as_uri(), (folder / "ordinary.py").as_uri()
     if document.language == "python":
@@ -40,7 +43,7 @@ async def watch(editor: Any, folder: Path, document: Hostile, *, rest_seconds: f
     line, column = place_of(document)
     first = await timed(editor.suggestions(hostile, line, column))
     answers = await asyncio.gather(
-        typing(editor, hostile, line, column), typing(editor, ordinary, ORDINARY.count("\n"), 0)
+        typing(editor, hostile, line, column, typed), typing(editor, ordinary, ORDINARY.count("\n"), 0, typed)
     )
     await asyncio.sleep(rest_seconds)  # the index takes the document in when the typing rests
     editor.close(hostile)
@@ -53,10 +56,10 @@ async def freeze(editor: Any) -> float:
     return float(await asyncio.wait_for(editor.raw("test/longestFreeze", None), WAIT_SECONDS))
 
 
-async def typing(editor: Any, uri: str, line: int, column: int) -> list[float]:
+async def typing(editor: Any, uri: str, line: int, column: int, typed: str) -> list[float]:
     """Seconds of each answer."""
     answers = []
-    for number, letter in enumerate(TYPED):
+    for number, letter in enumerate(typed):
         editor.type(uri, line, column + number, letter)
         answers.append(await timed(editor.suggestions(uri, line, column + number + 1)))
         await asyncio.sleep(PAUSE_SECONDS)

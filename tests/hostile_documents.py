@@ -83,7 +83,9 @@ def _json_line() -> _Made:
 
 
 def _log() -> _Made:
-    lines = (f"2026-01-01T00:00:{n % 60:02} INFO worker-{n % 8} request {n} done in {n % 97} ms\n" for n in range(160_000))
+    lines = (
+        f"2026-01-01T00:00:{n % 60:02} INFO worker-{n % 8} request {n} done in {n % 97} ms\n" for n in range(160_000)
+    )
     return "log", "".join(lines), CURSOR_AT_END
 
 
