@@ -9,8 +9,11 @@ from indexer.chunking import parse_python
 
 _TAB_COLUMNS = 8
 _PLACEHOLDER = "pass"
-# Above this many lines only the surroundings of the cursor are parsed: a keystroke must not wait for 20,000 lines.
+# Above this many lines only the surroundings of the cursor are parsed: a keystroke must not wait for 20,000 lines,
 _WHOLE_LINES, _LINES_BEFORE, _LINES_AFTER = 500, 400, 100
+# nor for one of a megabyte.
+_CHARS_BEFORE, _CHARS_AFTER = 32_000, 16_000
+_DEEPEST = 1_000  # columns of indentation below which no block is written
 _DEFINITION = re.compile(r"\s*(?:async\s+def\b|def\b|class\b|@)")
 
 
@@ -30,20 +33,22 @@ def block_at(text: str, offset: int, language: str) -> Block:
 
     `offset` counts characters. Inside comments, strings and half a statement it is one line.
     """
-    before = text[:offset].split("\n")
-    after = text[offset:].split("\n")
-    if after[0].strip(" \t\r)]}\"',;:"):
+    start, end = max(0, offset - _CHARS_BEFORE), offset + _CHARS_AFTER
+    before, after = text[start:offset].split("\n"), text[offset:end].split("\n")
+    if start and len(before) > 1:
+        before = before[1:]  # the rest of a line
+    if after[0].strip(" \t\r)]}\"',;:") or _columns(before[-1]) > _DEEPEST:
         return LINE
     if language == "python":
-        return _python_block(before, after)
+        return _python_block(before, after, whole=not start and end >= len(text))
     return _other_block(before, after)
 
 
-def _python_block(before: list[str], after: list[str]) -> Block:
+def _python_block(before: list[str], after: list[str], *, whole: bool) -> Block:
     here = before[-1]
     if here.strip() and not here.rstrip().endswith(":"):
         return LINE
-    before, after = _surroundings(before, after)
+    before, after = _surroundings(before, after, whole=whole)
     opener = _last_written(before[:-1])
     head = here
     if not here.strip() and opener.endswith(":") and _columns(here) <= _columns(opener):
@@ -90,9 +95,9 @@ def _other_block(before: list[str], after: list[str]) -> Block:
     return Block(True, deeper)
 
 
-def _surroundings(before: list[str], after: list[str]) -> tuple[list[str], list[str]]:
+def _surroundings(before: list[str], after: list[str], *, whole: bool) -> tuple[list[str], list[str]]:
     """All lines of a small file; of a large one those from the least indented definition close above the cursor."""
-    if len(before) + len(after) <= _WHOLE_LINES:
+    if whole and len(before) + len(after) <= _WHOLE_LINES:
         return before, after
     near = before[-_LINES_BEFORE:]
     starts = [row for row, line in enumerate(near[:-1]) if _DEFINITION.match(line)]

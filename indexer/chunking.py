@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -22,11 +22,17 @@ from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 from indexer.splitting import DEFAULT_LIMITS, Limits, Lines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
 _SMALL = Limits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
+_MAX_DEPTH = 16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
+# Bytes that tree-sitter works through at a time: it holds the interpreter, and other threads want to answer.
+_PARSED_AT_ONCE, _SEARCHED_AT_ONCE = 4_096, 65_536
+# What is not read as Python but as plain lines, because tree-sitter takes seconds or minutes for it: a longer line, an
+# error with more nodes in a row, and more steps of the query, which looks from each unnamed node for a named one.
+_LONGEST_LINE, _MAX_IN_ERROR, _MAX_STEPS = 10_000, 20_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -121,13 +127,46 @@ def _python() -> tuple[Language, Query]:
 
 
 def parse_python(source: bytes) -> Tree:
-    """The syntax tree of UTF-8 source; errors are nodes in it."""
-    return Parser(_python()[0]).parse(source)
+    """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run."""
+    return Parser(_python()[0]).parse(lambda start, _: source[start : start + _PARSED_AT_ONCE])
+
+
+def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
+    """The query's captures. What reaches over several pieces of the text is there several times."""
+    found: dict[str, list[Node]] = {}
+    for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
+        cursor = QueryCursor(_python()[1])
+        cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
+        for name, nodes in cursor.captures(root).items():
+            found.setdefault(name, []).extend(nodes)
+    return found
+
+
+def _is_tangled(root: Node) -> bool:
+    """Whether broken code makes the query slow: n brackets in a row in one error node cost n * n / 2 steps."""
+    steps = 0
+    waiting = [root] if root.has_error else []
+    while waiting and steps <= _MAX_STEPS:
+        node = waiting.pop()
+        if node.type == "ERROR" and node.child_count > _MAX_IN_ERROR:
+            return True
+        n_unnamed = 0
+        for child in node.children:
+            n_unnamed = 0 if child.is_named else n_unnamed + 1
+            steps += n_unnamed
+            if child.has_error:
+                waiting.append(child)
+    return steps > _MAX_STEPS
 
 
 def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
+    if max(map(len, lines.rows)) > _LONGEST_LINE:
+        return _paragraphs(lines)
     source = text.encode("utf-8", "replace")
-    captures = QueryCursor(_python()[1]).captures(parse_python(source).root_node)
+    tree = parse_python(source)
+    if _is_tangled(tree.root_node):
+        return _paragraphs(lines)
+    captures = _captures(tree.root_node, len(source))
     comments = {node.start_point.row for node in captures.get("comment", ()) if _begins_line(node, lines)}
     firsts = {node.start_point.row for node in captures.get("first", ())}
 
@@ -140,7 +179,7 @@ def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
     borders = [row for row in {lifted(row) for row in statements - firsts - comments} if row > 0]
     definitions = _definitions(captures.get("definition", ()), source, lifted)
     symbols = [(found.row, found.symbol) for found in definitions if found.symbol]
-    symbols += [_variable(node, source, lines) for node in captures.get("variable", ())]
+    symbols += _variables(captures.get("variable", ()), source, lines)
     return _Outline(_forced(definitions, lines, limits), borders, definitions, symbols)
 
 
@@ -149,17 +188,23 @@ def _begins_line(node: Node, lines: Lines) -> bool:
     return row < len(lines) and lines.indents[row] == column
 
 
-def _variable(node: Node, source: bytes, lines: Lines) -> tuple[int, Symbol]:
-    row = node.start_point.row
-    name = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
-    return row, Symbol(name, "variable", lines.rows[row].strip()[:_MAX_HEADER_CHARS])
+def _variables(nodes: Sequence[Node], source: bytes, lines: Lines) -> Iterator[tuple[int, Symbol]]:
+    signature = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])  # a line may have 100,000 of them
+    for node in _distinct(nodes):
+        name = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
+        yield node.start_point.row, Symbol(name, "variable", signature(node.start_point.row))
+
+
+def _distinct(nodes: Sequence[Node]) -> Iterable[Node]:
+    """Each node once, in order of appearance, outer ones first."""
+    return (node for _, node in sorted({(node.start_byte, -node.end_byte): node for node in nodes}.items()))
 
 
 def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], int]) -> list[_Definition]:
     """Functions and classes in order of appearance, with what encloses them decided by their rows."""
     found: list[_Definition] = []
     open_kinds: list[tuple[int, str]] = []  # (end byte, node type) of the definitions around
-    for node in sorted(nodes, key=lambda node: (node.start_byte, -node.end_byte)):
+    for node in _distinct(nodes):
         while open_kinds and open_kinds[-1][0] <= node.start_byte:
             open_kinds.pop()
         around = [kind for _, kind in open_kinds]
@@ -168,7 +213,9 @@ def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], i
         outer = parent if parent and parent.type == "decorated_definition" else node
         end_row, end_column = node.end_point
         signature = _signature(node, source)
-        symbol = None if "function_definition" in around else _symbol(node, source, signature, len(around))
+        symbol = (
+            None if "function_definition" in around else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
+        )
         last = end_row if end_column else end_row - 1
         found.append(_Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol))
     return found
@@ -221,5 +268,5 @@ def _scopes(starts: Sequence[int], definitions: Sequence[_Definition]) -> list[s
             found = waiting.pop()
             around = [outer for outer in around if outer.last >= found.first] + [found]
         around = [outer for outer in around if outer.last >= start]
-        scopes.append("\n".join("    " * depth + outer.signature for depth, outer in enumerate(around)))
+        scopes.append("\n".join("    " * depth + outer.signature for depth, outer in enumerate(around[-_MAX_DEPTH:])))
     return scopes

@@ -29,7 +29,8 @@ _COMMON_SHARE = 20  # a term in more than one chunk of 20 finds nothing in parti
 _DUPLICATE = 0.85
 # Characters around the cursor that a prompt shows anyway: to retrieve them again would waste a place.
 SHOWN_BEFORE, SHOWN_AFTER = 3_000, 900
-_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*([\w.]+)[ \t]+import|import[ \t]+([\w.]+))", re.M)
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*(\w[\w.]*)[ \t]+import|import[ \t]+([\w.]+))", re.M)
+_IMPORT_CHARS = 100_000  # from the beginning of a document: imports stand there
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class Search:
         return sorted(scores.items(), key=lambda pair: -pair[1])[: self._settings.candidates]
 
     def _imported_modules(self) -> tuple[str, ...]:
-        found = {match[1] or match[2] for match in _IMPORT.finditer(self._query.before)}
+        found = {match[1] or match[2] for match in _IMPORT.finditer(self._query.before, 0, _IMPORT_CHARS)}
         return tuple(sorted("/" + module.strip(".").replace(".", "/") for module in found))
 
     # -- from rankings to hits ----------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from zlib import crc32
 
+# Cuts within one another: lines in the order of their ranks would peel off one by one, at n * n steps.
+_MAX_CUTS = 100
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -76,16 +79,19 @@ def split(lines: Lines, forced: Iterable[int], borders: Iterable[int], limits: L
     rank = cache(lambda row: lines.rank(row, lines.indents[row]))
     plain = cache(lambda row: lines.rank(row, 0))
     for first, end in pairwise(cuts):
-        waiting = [(first, end)]
+        waiting = [(first, end, 0)]
         while waiting:
-            start, stop = waiting.pop()
+            start, stop, n_cuts = waiting.pop()
             if stop - start == 1 or lines.fits(start, stop, limits):
                 pieces.append((start, stop))
                 continue
             inside = rows[bisect_left(rows, start + 1) : bisect_left(rows, stop)]
             middle = (start + stop) // 2
-            cut = _best(inside, rank, middle) if inside else _best(range(start + 1, stop), plain, middle)
-            waiting += [(cut, stop), (start, cut)]
+            if n_cuts < _MAX_CUTS:
+                cut = _best(inside, rank, middle) if inside else _best(range(start + 1, stop), plain, middle)
+            else:
+                cut = inside[len(inside) // 2] if inside else middle
+            waiting += [(cut, stop, n_cuts + 1), (start, cut, n_cuts + 1)]
     return pieces
 
 

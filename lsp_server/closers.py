@@ -5,15 +5,20 @@ Only the text is looked at, not the syntax tree: the line under the cursor is ha
 
 from __future__ import annotations
 
+from collections import deque
+
 PAIRS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'`"
 PUNCTUATION = ":;,"
 MIN_OVERLAP = 3  # characters; a shorter overlap with the rest of the line is too often chance
+MAX_QUOTED = 4_000  # characters before the cursor that are searched for an open quote: a keystroke waits for it
+SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
+CLOSING = "".join([*PAIRS, QUOTES, PUNCTUATION, SPACES])
 
 
 def is_only_closers(rest: str) -> bool:
     """Whether the rest of a line is only what an editor closes by itself (`foo(|)`) and a suggestion may overwrite."""
-    return all(char in PAIRS or char in QUOTES or char in PUNCTUATION or char.isspace() for char in rest)
+    return not rest.strip(CLOSING)
 
 
 def overwritten(text: str, line_before: str, rest: str) -> int:
@@ -21,14 +26,14 @@ def overwritten(text: str, line_before: str, rest: str) -> int:
     rest = rest.rstrip()
     if not is_only_closers(rest):
         return 0
-    closers = _unmatched(text, _open_quote(line_before))
+    closers = deque(_unmatched(text, _open_quote(line_before[-MAX_QUOTED:])))
     taken = last = 0
     for index, char in enumerate(rest):
         if char.isspace():
             continue
         if not closers or char != closers[0][0]:
             break
-        last = closers.pop(0)[1]
+        last = closers.popleft()[1]
         taken = index + 1
     tail = rest[taken:]
     written_again = tail and text.endswith(tail) and last <= len(text) - len(tail) and set(tail) <= set(PUNCTUATION)

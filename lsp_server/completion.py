@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 N_PACE = 10  # runs of the model that tell whether it is too slow here
 N_SHOWN = 8  # offers remembered; each holds its document's text
-GRACE_SECONDS = 0.5  # beyond the deadline that the generator itself keeps; then the answer is empty
+GRACE_SECONDS = 0.08  # beyond the deadline that the generator itself keeps; then the answer is empty
 
 
 class Completions:

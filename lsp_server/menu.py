@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from lsprotocol import types
 
 from lsp_server.presentation import Suggestion, inserted
-from lsp_server.snapshot import Snapshot
+from lsp_server.snapshot import Snapshot, word_before
 
-WORD_END = re.compile(r"\w*$")
 FIRST = " "  # sorts before whatever other servers send
 
 
 def menu_item(suggestion: Suggestion, snapshot: Snapshot, accepted: types.Command) -> types.CompletionItem:
     """One preselected item. It replaces the word before the cursor too, so that the client's filter keeps it."""
-    match = WORD_END.search(snapshot.line_before)
-    word = match.group() if match else ""
+    word = word_before(snapshot.line_before)
     first_line, _, more = (word + suggestion.text).partition("\n")
     text = word + inserted(suggestion, snapshot)
     return types.CompletionItem(

@@ -18,6 +18,7 @@ from model.completer import Completion, ContextItem
 
 NAME = re.compile(r"[^\W\d]\w{2,}")
 # Words in these are not names. What stands between the braces of an f-string is missed, which costs nothing.
+PROSE_CHARS = 4_000  # of a suggestion, in which they are looked for
 PROSE = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*")
 
 
@@ -157,7 +158,7 @@ def summary(offer: Offer) -> Mapping[str, object]:
     `names` are the identifiers of the suggestion that this file does not have and that item does.
     """
     done = offer.completion
-    code = PROSE.sub(" ", offer.suggestion.text)
+    code = PROSE.sub(" ", offer.suggestion.text[:PROSE_CHARS])
     names = set(NAME.findall(code)) - set(NAME.findall(offer.prefix + "\n" + offer.suffix))
     return {
         "uri": offer.uri,

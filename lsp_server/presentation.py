@@ -10,19 +10,27 @@ from dataclasses import dataclass
 
 from indexer import block_at
 from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
-from lsp_server.snapshot import Snapshot
+from lsp_server.snapshot import Snapshot, word_before
 
 MIN_VISIBLE = 2  # fewer visible characters are quicker typed than read
 LOOP_LINES = 3  # the same lines this many times in a row are a loop
 LOOP_SPAN = 24  # characters that one repeated piece of a line must fill to be a loop
+LOOP_ROUNDS = 4  # of such a piece, which has at most so many characters:
+LONGEST_PIECE = 40
+LOOP_CHARS = 4_000  # at the end of a line, in which a loop is looked for
 TAB_COLUMNS = 8  # as `indexer.Block` counts them
 SPACES_PER_TAB = 4  # that a model writes where the document has tabs
 
 # Markers of the FIM checkpoints that can be served, control characters and broken UTF-8: what comes after is not code.
+# Nor is what cannot be seen, or makes what can be seen stand in another order ("Trojan Source", CVE-2021-42574): zero
+# widths, directions, separators of lines and paragraphs, fillers, variants, tags.
 NOT_CODE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]|<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<\uff5c[^\uff5c]*\uff5c>"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\ufffd\ud800-\udfff]"
+    r"|[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f]"
+    r"|[\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    r"|<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<\uff5c[^\uff5c]*\uff5c>"
 )
-PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w.-]*/?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
+PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
 CLOSING_LINE = re.compile(r"[\s)\]}\"'`;:,]*")
 OPENS_DEEPER = tuple(":([{,\\=")
 
@@ -97,10 +105,11 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
     text = text[:end]
     if end is None and not whole:
         text = _without_fragment(text)
-    text = without_loop(snapshot.line_before + text)[len(snapshot.line_before) :]
+    begun = snapshot.line_before[-LOOP_CHARS:]
+    text = without_loop(begun + text)[len(begun) :]
     if PATH_COMMENT.match(text):
         return None
-    text = reindented(text, snapshot.line_before, snapshot.prefix, snapshot.indent)
+    text = reindented(text, snapshot)
     text = _without_following_lines(text, snapshot)
     joined = without_rest_of_line(text, snapshot.line_after)
     if joined == text and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
@@ -139,12 +148,12 @@ def without_loop(text: str) -> str:
     return text[: len(text) - len(lines[-1])] + _without_loop_in_line(lines[-1])
 
 
-def reindented(text: str, line_before: str, prefix: str, step: str) -> str:
+def reindented(text: str, snapshot: Snapshot) -> str:
     """`text` with the document's own indentation, and its first line no deeper than what stands above allows."""
     first, *rest = text.split("\n")
-    if not line_before.strip():
-        first = _first_line_indented(first, columns(line_before), prefix, step)
-    return "\n".join([first, *(_with_step(line, step) for line in rest)])
+    if not snapshot.line_before.strip():
+        first = _first_line_indented(first, columns(snapshot.line_before), snapshot.line_above, snapshot.indent)
+    return "\n".join([first, *(_with_step(line, snapshot.indent) for line in rest)])
 
 
 def columns(line: str) -> int:
@@ -152,15 +161,14 @@ def columns(line: str) -> int:
     return len((line[: len(line) - len(line.lstrip())]).expandtabs(TAB_COLUMNS))
 
 
-def _first_line_indented(first: str, cursor: int, prefix: str, step: str) -> str:
+def _first_line_indented(first: str, cursor: int, above: str, step: str) -> str:
     """The line at a blank line's cursor, which stands at `cursor` columns."""
     code = first.lstrip(" \t")
-    above = next((line for line in reversed(prefix.split("\n")[:-1]) if line.strip()), "")
-    opens = above.rstrip().endswith(OPENS_DEEPER)
+    opens = above.endswith(OPENS_DEEPER)
     width = TAB_COLUMNS if step == "\t" else len(step)
     deepest = columns(above) + (width if opens else 0)
     wanted = cursor + columns(first)
-    if wanted > deepest and not above.rstrip().endswith((",", "(", "[", "{")):
+    if wanted > deepest and not above.endswith((",", "(", "[", "{")):
         wanted = max(deepest, cursor)
     elif wanted % width and wanted < deepest:
         wanted = min(wanted + width - wanted % width, deepest)  # an odd column: on to the next step
@@ -181,20 +189,30 @@ def _without_fragment(text: str) -> str:
     """A cut answer up to its last whole line, or, when it has only one, up to its last whole word."""
     if "\n" in text.rstrip():
         return text.rstrip().rpartition("\n")[0]
-    return re.sub(r"\w+$", "", text)
+    return text.removesuffix(word_before(text))
 
 
 def _without_loop_in_line(line: str) -> str:
-    found = re.search(r"(.{1,40}?)\1{3,}$", line)
-    if found and len(found.group()) >= LOOP_SPAN and _is_telling(found.group(1)):
-        return line[: found.end(1)]
+    """The longest run of one piece up to the line's end is a loop; where two are as long, that of the shorter piece."""
+    n_chars = {period: period * _rounds(line, period) for period in range(1, LONGEST_PIECE + 1)}
+    period = max(n_chars, key=lambda period: n_chars[period])
+    start = len(line) - n_chars[period]
+    if n_chars[period] >= LOOP_SPAN and _is_telling(line[start : start + period]):
+        return line[: start + period]
     return line
+
+
+def _rounds(line: str, period: int) -> int:
+    """How often the line's last `period` characters stand at its end, 0 for less than LOOP_ROUNDS times."""
+    end, rounds, least = len(line), 1, max(0, len(line) - LOOP_CHARS)
+    while end - (rounds + 1) * period >= least and line.startswith(line[-period:], end - (rounds + 1) * period):
+        rounds += 1
+    return rounds if rounds >= LOOP_ROUNDS else 0
 
 
 def _without_following_lines(text: str, snapshot: Snapshot) -> str:
     """`text` up to the line from which on it only repeats the document: the line above or the lines below."""
-    above = next((line for line in reversed(snapshot.prefix.split("\n")[:-1]) if line.strip()), "").rstrip()
-    below = [line.rstrip() for line in snapshot.suffix.split("\n")[1:] if line.strip()]
+    above, below = snapshot.line_above, snapshot.lines_below
     lines = text.split("\n")
     written = [(snapshot.line_before + lines[0]).rstrip(), *(line.rstrip() for line in lines[1:])]
     for index in range(len(lines)):

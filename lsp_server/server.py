@@ -79,8 +79,8 @@ class Server(Reader):
         if not isinstance(params, types.InlineCompletionParams | types.CompletionParams):
             return None
         buffer = buffer_of(self.workspace, params.text_document.uri)
-        if buffer is None:
-            return None
+        if buffer is None or buffer.size > self.session.settings_at(buffer.path).completion.max_file_chars:
+            return None  # a large document costs a keystroke nothing but its edit
         selected = getattr(params.context, "selected_completion_info", None)
         return take(buffer, params.position, str(self.workspace.position_encoding), selected)
 

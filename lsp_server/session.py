@@ -175,11 +175,13 @@ class Session:
         job.folder = workspace.root if workspace else None
 
         def work(engine: Engine) -> Completion | None:
-            waited_ms = (time.monotonic() - max(job.created, engine.loaded_at)) * 1e3
-            left_ms = settings.model.deadline_ms - waited_ms
-            if left_ms <= 0 or job.cancelled.is_set():
+            if job.cancelled.is_set():
                 return None
             job.rule = replace(stop_rule(snapshot, settings.completion.max_lines), ahead=job.ahead)
+            waited_ms = (time.monotonic() - max(job.created, engine.loaded_at)) * 1e3
+            left_ms = settings.model.deadline_ms - waited_ms
+            if left_ms <= 0:
+                return None
             request = Request(
                 path=_relative(snapshot.path, workspace),
                 prefix=snapshot.prefix,

@@ -33,6 +33,15 @@ class CompletionSettings:
             "help": "Patterns of file names, or of paths in the folder, in which nothing is suggested, e.g. *.md."
         },
     )
+    max_file_chars: int = field(
+        default=5_000_000,
+        metadata={
+            "help": "Nothing is suggested in documents with more characters than this: each keystroke would cost too "
+            "much.",
+            "min": 1_000,
+            "max": 100_000_000,
+        },
+    )
     max_lines: int = field(
         default=12, metadata={"help": "Longest suggestion in lines; 1 never suggests a block.", "min": 1, "max": 100}
     )

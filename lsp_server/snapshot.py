@@ -9,16 +9,16 @@ edit in the wrong place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from lsprotocol import types
 
-LINE_END = re.compile(r"\r\n|\n|\r")
-UNITS_OF_ASTRAL = {"utf-8": 4, "utf-16": 2, "utf-32": 1}
 INDENT_SAMPLE_LINES = 200  # lines on each side of the cursor that tell how the document is indented
+NEAR_CHARS = 32_000  # on each side of the cursor, in which such lines are looked for
+LONGEST_WORD = 200  # characters before the cursor that may be one word
+WORD = re.compile(r"\w*")
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,29 @@ class Snapshot:
 
     @property
     def line_before(self) -> str:
-        return self.prefix.rpartition("\n")[2]
+        return self.prefix[self.prefix.rfind("\n") + 1 :]
 
     @property
     def line_after(self) -> str:
-        return self.suffix.partition("\n")[0]
+        end = self.suffix.find("\n")
+        return self.suffix if end < 0 else self.suffix[:end]
+
+    @property
+    def line_above(self) -> str:
+        """The last line before the cursor's that is not blank, without white space at its end; "" for none."""
+        above = self.prefix[: self.prefix.rfind("\n") + 1].rstrip()
+        return above[above.rfind("\n") + 1 :]
+
+    @property
+    def lines_below(self) -> list[str]:
+        """The next lines behind the cursor's that are not blank, without white space at their ends."""
+        lines = _first_lines(self.suffix)[1:]
+        return [line.rstrip() for line in lines if line.strip()]
+
+    @property
+    def size(self) -> int:
+        """Characters of the document."""
+        return len(self.prefix) + len(self.suffix)
 
     def range(self, replace: int, n_before: int = 0) -> types.Range:
         """What an answer replaces that also overwrites `replace` characters after the cursor, and as many as `n_before`
@@ -72,6 +90,11 @@ class Buffer:
     text: str
     before: str = ""
     after: str = ""
+
+    @property
+    def size(self) -> int:
+        """Characters of the document."""
+        return len(self.before) + len(self.text) + len(self.after)
 
     @property
     def whole(self) -> str:
@@ -142,23 +165,22 @@ def offset_at(text: str, position: types.Position, encoding: str) -> int:
     start = _line_start(text, position.line)
     if start is None:
         return len(text)
-    line_end = LINE_END.search(text, start)
-    line = text[start : line_end.start() if line_end else len(text)]
-    return start + _column(line, position.character, encoding)
+    return start + _column(text[start : _line_end(text, start)], position.character, encoding)
 
 
 def units(text: str, encoding: str) -> int:
     """Length of `text` in the client's units."""
     if encoding == "utf-8":
         return len(text.encode("utf-8", "surrogatepass"))
-    astral = sum(char > "\uffff" for char in text) if encoding == "utf-16" else 0
-    return len(text) + astral
+    if encoding == "utf-16" and not text.isascii():
+        return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text)
 
 
 def indent_of(prefix: str, suffix: str) -> str:
     """One step of indentation near the cursor: a tab, or the commonest growth in spaces (4 when nothing tells)."""
     n = INDENT_SAMPLE_LINES
-    lines = prefix.rsplit("\n", n)[-n:] + suffix.split("\n", n)[:n]
+    lines = _last_lines(prefix)[-n:] + _first_lines(suffix)[:n]
     leads = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
     tabs = sum(lead.startswith("\t") for lead in leads)
     if tabs > sum(lead.startswith(" ") for lead in leads):
@@ -167,46 +189,65 @@ def indent_of(prefix: str, suffix: str) -> str:
     return " " * (max(set(steps), key=steps.count) if steps else 4)
 
 
+def word_before(text: str) -> str:
+    """The word that `text` ends with, "" for none."""
+    found = WORD.match(text[: -LONGEST_WORD - 1 : -1])
+    return found.group()[::-1] if found else ""
+
+
+def _last_lines(text: str) -> list[str]:
+    """The lines at the end of a text, whole ones only."""
+    lines = text[-NEAR_CHARS:].split("\n")
+    return lines if len(text) <= NEAR_CHARS else lines[1:]
+
+
+def _first_lines(text: str) -> list[str]:
+    """The lines at the beginning of a text, whole ones only."""
+    lines = text[:NEAR_CHARS].split("\n")
+    return lines if len(text) <= NEAR_CHARS else lines[:-1]
+
+
 def _column(line: str, character: int, encoding: str) -> int:
+    """The most code points that take no more units than `character`: inside one counts as before it."""
     if line.isascii() or encoding == "utf-32":
         return min(character, len(line))
-    for column, width in enumerate(_widths(line, encoding)):
-        if character < width:  # inside a character counts as before it
-            return column
-        character -= width
-    return len(line)
-
-
-def _widths(line: str, encoding: str) -> Iterator[int]:
-    for char in line:
-        if encoding == "utf-16" or char > "\uffff":
-            yield UNITS_OF_ASTRAL[encoding] if char > "\uffff" else 1
+    column, end = 0, len(line)
+    while column < end:  # only what is left is counted: all in all the line once, however long it is
+        middle = (column + end + 1) // 2
+        n_units = units(line[column:middle], encoding)
+        if n_units <= character:
+            column, character = middle, character - n_units
         else:
-            yield 1 if char < "\x80" else 2 if char < "\u0800" else 3
+            end = middle - 1
+    return column
 
 
 def _line_start(text: str, line: int) -> int | None:
     """Where a 0-based line begins, None beyond the last one."""
-    if _ends_at_newlines(text):
-        parts = text.split("\n", line)
-        return len(text) - len(parts[-1]) if len(parts) > line else None
-    if line == 0:
-        return 0
-    end = next(islice(LINE_END.finditer(text), line - 1, line), None)
-    return end.end() if end else None
+    parts = _with_newlines(text).split("\n", line)
+    return len(text) - len(parts[-1]) if len(parts) > line else None
 
 
 def _line_around(text: str, offset: int) -> tuple[int, int, int]:
     """(0-based line, its start, its end) of the line that holds `offset`."""
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    end = LINE_END.search(text, offset)
-    line = text.count("\n", 0, start) if _ends_at_newlines(text) else len(LINE_END.findall(text, 0, start))
-    return line, start, end.start() if end else len(text)
+    return _with_newlines(text[:start]).count("\n"), start, _line_end(text, offset)
 
 
-def _ends_at_newlines(text: str) -> bool:
-    """Whether every line ends with "\\n", as nearly always: then a keystroke far down costs no search per line."""
-    return "\r" not in text or text.count("\r") == text.count("\r\n")
+def _line_end(text: str, offset: int) -> int:
+    """Where the line that holds `offset` ends."""
+    end = text.find("\n", offset)
+    end = len(text) if end < 0 else end
+    before = text.find("\r", offset, end)
+    return end if before < 0 else before
+
+
+def _with_newlines(text: str) -> str:
+    """The text, as long as before, with one "\\n" at the end of each line: a keystroke far down costs no search per
+    line."""
+    if "\r" not in text or text.count("\r") == text.count("\r\n"):
+        return text
+    return text.replace("\r\n", " \n").replace("\r", "\n")
 
 
 def unix(text: str) -> str:

@@ -29,6 +29,10 @@ IGNORED_FILE = Refusal(
 )
 
 
+TOO_LARGE = Refusal(
+    "The document is too large: nothing is suggested in it.",
+    "Raise completion.maxFileChars, if the editor stays quick.",
+)
 UNSURE = Refusal(
     "The newest suggestion was held back: it is unsure to be right.",
     "Ask for it by a key, or lower completion.minConfidence.",
@@ -44,6 +48,9 @@ class Document(Protocol):
     def path(self) -> Path | None: ...
     @property
     def language(self) -> str: ...
+    @property
+    def size(self) -> int:
+        """Characters."""
 
 
 class Switches:
@@ -56,6 +63,8 @@ class Switches:
         """Why nothing is suggested in a document, None where something may be. `root`: the folder it lies in."""
         if not settings.completion.enabled:
             return Refusal("Suggestions are off.", "Set completion.enabled to true.")
+        if document.size > settings.completion.max_file_chars:
+            return TOO_LARGE
         if document.language in settings.completion.disabled_languages:
             reason = f"Suggestions are off for {document.language}."
             return Refusal(reason, "Take it out of completion.disabledLanguages.")

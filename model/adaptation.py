@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|_+|[^\W\dA-Za-z_]+")
 _ALIKE = 0.4  # share of two lines that must agree for their differences to mean something
+_MATCHED = 2_500  # most pairs of words of two lines that the matcher looks at
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def _aligned(there: list[str], here: list[str]) -> list[tuple[str, str]]:
         pairs = list(zip(there, here, strict=True))
         n_same = sum(old == new for old, new in pairs)
         alike = n_same >= _ALIKE * len(pairs)
-    elif len({*there} & {*here}) < _ALIKE / 2 * len({*there} | {*here}):
+    elif len(there) * len(here) > _MATCHED or len({*there} & {*here}) < _ALIKE / 2 * len({*there} | {*here}):
         return []  # most lines: the matcher below is slow
     else:
         matcher = SequenceMatcher(None, there, here, autojunk=False)

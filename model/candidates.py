@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from model.adaptation import renaming
-from model.cursor import Cursor, LinePlace, Lines
+from model.cursor import LONGEST_LINE, Cursor, LinePlace, Lines
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _COMPARED = 64  # neighboring lines that are compared for equality
@@ -118,6 +118,8 @@ def _elsewhere(cursor: Cursor, places: Iterable[LinePlace]) -> Iterator[Seen]:
 
 def _seen(cursor: Cursor, lines: Lines, row: int, distance: int) -> Iterator[Seen]:
     """The line, or what stands in it behind the words that stand before the cursor."""
+    if len(lines.texts[row]) >= LONGEST_LINE:
+        return
     if not cursor.start.strip():
         yield Seen(lines, row, distance, lines.texts[row], 0)
     else:
@@ -183,7 +185,7 @@ def _fading(mine: Sequence[str], theirs: Sequence[str], n: int) -> float:
 
 @lru_cache(maxsize=16_384)
 def words(line: str) -> frozenset[str]:
-    return frozenset(_TOKEN.findall(line))
+    return frozenset(_TOKEN.findall(line, 0, LONGEST_LINE))
 
 
 @lru_cache(maxsize=16_384)

@@ -41,6 +41,10 @@ class LineStore(Protocol):
         path `without`."""
 
 
+LONGEST_LINE = 1_000  # characters of a line that are looked at; a longer one is nothing to repeat
+_NEAR_CHARS = 400_000  # on each side of the cursor, whose lines are
+
+
 @dataclass(frozen=True)
 class TextLines:
     """`Lines` of a text at hand."""
@@ -53,14 +57,19 @@ class TextLines:
     def of(cls, lines: Sequence[str], first: int = 0) -> TextLines:
         """`first`: the number of the first line."""
         kept = [
-            (line.strip(), len(line) - len(line.lstrip()), n) for n, line in enumerate(lines, first) if line.strip()
+            (bare[:LONGEST_LINE], len(line) - len(line.lstrip()), n)
+            for n, line in enumerate(lines, first)
+            if (bare := line.strip())
         ]
         return cls(tuple(k[0] for k in kept), tuple(k[1] for k in kept), tuple(k[2] for k in kept))
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """`start` stands before the cursor on its line, `rest` behind it; `before` and `after` are the other lines."""
+    """`start` stands before the cursor on its line, `rest` behind it; `before` and `after` are the other lines.
+
+    Of a large document all of them are what is near, so that a look costs the same at any size.
+    """
 
     path: str
     before: TextLines
@@ -71,10 +80,13 @@ class Cursor:
 
     @classmethod
     def of(cls, path: str, prefix: str, suffix: str) -> Cursor:
-        *above, start = prefix.split("\n")
-        rest, *below = suffix.split("\n")
-        after = TextLines.of(below, len(above) + 1)
-        return cls(path, TextLines.of(above), start, rest, after, len(above))
+        number = prefix.count("\n")
+        *above, start = prefix[-_NEAR_CHARS:].split("\n")
+        if len(prefix) > _NEAR_CHARS:
+            del above[:1]  # the rest of a line
+        rest, *below = suffix[:_NEAR_CHARS].split("\n")
+        before, after = TextLines.of(above, number - len(above)), TextLines.of(below, number + 1)
+        return cls(path, before, start[-LONGEST_LINE:], rest[:LONGEST_LINE], after, number)
 
     @property
     def above(self) -> str:

@@ -28,11 +28,11 @@ def drifted(held: Place, now: Place) -> bool:
     """
     if (held.path, held.mode, held.generation) != (now.path, now.mode, now.generation):
         return True
+    if max(abs(len(now.prefix) - len(held.prefix)), abs(len(now.suffix) - len(held.suffix))) > STICKY_CHARS:
+        return True  # told before the texts are compared, which may be large
     before = held.prefix[:-STICKY_CHARS] if len(held.prefix) > STICKY_CHARS else ""
     after = held.suffix[STICKY_CHARS:]
     if not (now.prefix.startswith(before) and now.suffix.endswith(after)):
-        return True
-    if max(abs(len(now.prefix) - len(held.prefix)), abs(len(now.suffix) - len(held.suffix))) > STICKY_CHARS:
         return True
     lines = now.prefix.count("\n", len(before)) - held.prefix.count("\n", len(before))
     return abs(lines) > STICKY_LINES

@@ -173,3 +173,22 @@ def test_before_code_on_the_line_only_what_leads_to_it_is_shown() -> None:
     assert accept("call($0other)\n", "first, other)\nmore") == "call(first, other)\n"
     assert accept("    $0self.tell()\n", "self.stop()\n    ") is None
     assert accept("call($0other)\n", "first, sec", whole=False) is None
+
+
+INVISIBLE = (
+    *map(chr, range(0x202A, 0x202F)),
+    *map(chr, range(0x2066, 0x206A)),
+    *map(chr, range(0x200B, 0x2010)),
+    *"\u2060\ufeff\u2028\u2029\u061c\u00ad\u3164\ufe0f\x85\x9b\x1b\x00\U000e0001\U000e0041\U000e0100",
+)
+
+
+@pytest.mark.parametrize("char", INVISIBLE, ids=lambda char: f"U+{ord(char):04X}")
+def test_what_cannot_be_seen_is_not_suggested(char: str) -> None:
+    """ "Trojan Source", CVE-2021-42574: whoever wrote the line that is recalled."""
+    snapshot = take(Buffer("file:///a.py", 1, None, "python", "x = "), Position(0, 4))
+    shown = present(f"value{char} + other", snapshot, StopRule(block=False))
+
+    assert shown is not None
+    assert shown.text == "value"
+    assert present(f"{char}value", snapshot, StopRule(block=False)) is None

@@ -15,6 +15,7 @@
 ---@field automatic? boolean Off: suggest only when asked by a key or a command. Default: `true`.
 ---@field disabledLanguages? string[] Language ids in which nothing is suggested, e.g. markdown. Default: `[]`.
 ---@field disabledFiles? string[] Patterns of file names, or of paths in the folder, in which nothing is suggested, e.g. *.md. Default: `[]`.
+---@field maxFileChars? integer Nothing is suggested in documents with more characters than this: each keystroke would cost too much. 1,000 to 100,000,000. Default: `5000000`.
 ---@field maxLines? integer Longest suggestion in lines; 1 never suggests a block. 1 to 100. Default: `12`.
 ---@field minConfidence? number A suggestion that comes by itself is shown where it is right with at least this chance, a block as far as that holds; 0 shows everything. What is asked for by a key or a command, or is in a menu, is always shown. For models that this was measured with (the embedded one). 0.0 to 1.0. Default: `0.25`.
 ---@field loadWaitMs? integer Milliseconds that a request waits for a model that is still loading; then it is answered empty. 0 to 60,000. Default: `4000`.
