@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indexer import Hit, Index, IndexStats, LineIndex, Progress, Query, SuffixIndex, Watcher
 from lsp_server.pending import Pending, Work
+from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class Workspace:
         self._events.progress(self.root, progress)
 
     def _fail(self, error: Exception) -> None:
-        log.error("Indexing %s failed: %s", self.root, type(error).__name__)
+        log.error("Indexing %s failed: %s", self.root, described(error))
         self.error = error
         self._events.failed(self.root, error)
 
