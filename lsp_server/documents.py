@@ -39,11 +39,12 @@ def buffer_of(workspace: Workspace, uri: str) -> Buffer | None:
 def path_of(uri: str) -> Path | None:
     """The absolute path that a URI names on this disk, without "..". None for what no file here can be called."""
     try:
-        if not uri.startswith("file:") or urlsplit(uri).netloc not in LOCAL_HOSTS:
-            return None
-        path = os.path.normpath(to_fs_path(uri) or "")
+        parts = urlsplit(uri)
     except ValueError:  # "file://[": that is no URI
         return None
+    if parts.scheme != "file" or parts.netloc not in LOCAL_HOSTS or not parts.path.startswith("/"):
+        return None
+    path = os.path.normpath(to_fs_path(f"file:///{parts.path.lstrip('/')}") or "")
     return Path(path) if os.path.isabs(path) and _fits(path) else None
 
 
@@ -55,7 +56,7 @@ def name_of(uri: str) -> PurePosixPath:
         path = unquote(uri)
     path = path.replace("\0", "\ufffd")
     whole = PurePosixPath("/", path)
-    return whole if _fits(path) else PurePosixPath("/", whole.name[-LONGEST_NAME // 4 :])
+    return whole if _fits(path) else PurePosixPath("/", whole.name[-(LONGEST_NAME // 4) :])
 
 
 def folders_of(workspace: Workspace) -> dict[str, Path]:

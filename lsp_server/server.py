@@ -245,7 +245,7 @@ def _register_commands(server: Server) -> None:
         found = ls.session.status().to_json()
         found["suggestions"] = ls.session.completions.tally.to_json(ls.text_of)
         named = _named(uri)
-        buffer = buffer_of(ls.workspace, named) if named else None
+        buffer = buffer_of(ls.workspace, named) if named is not None else None
         if buffer:
             found["document"] = _suggests(ls, buffer)
         return found

@@ -1,4 +1,4 @@
-"""An error as the log may have it: what kind, and where in our own code. Its message and its locals may quote source."""
+"""An error as the log may have it: its kind, and where in our own code. Message and locals may quote source."""
 
 from __future__ import annotations
 
