@@ -91,7 +91,10 @@ def test_an_end_in_the_middle_of_a_message_is_an_end(n: int, kind: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff", b'"\xed\xa0\x80"', b"NaN", b"-Infinity", b"9" * 10_000, '{"a": 1}'.encode("utf-16"), b"[" * 10**5],
+    [
+        b"", b"{", b"\xff", b'"\xed\xa0\x80"', b"NaN", b"-Infinity", b"9" * 10_000, '{"a": 1}'.encode("utf-16"),
+        b"[" * 10**5,
+    ],
 )  # fmt: skip
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):

@@ -54,10 +54,9 @@ def test_no_text_of_the_user_gets_out() -> None:
 def test_a_file_that_only_looks_like_ours_is_not_named() -> None:
     home = Path(lsp_server.__file__).parents[1]
     for name in (f"{home}/tests/{USERS}.py", f"{home}/{USERS}", "lsp_server/x.py", "<string>"):
-        try:
+        with pytest.raises(KeyError) as caught:
             exec(compile("raise KeyError", name, "exec"))
-        except KeyError as error:
-            assert described(error) == "KeyError"
+        assert described(caught.value) == "KeyError"
 
 
 def test_everyone_who_logs_an_error_logs_it_so(caplog: pytest.LogCaptureFixture) -> None:
