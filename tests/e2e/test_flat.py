@@ -18,7 +18,7 @@ N_WARM = 300
 @pytest.mark.parametrize(
     ("work", "count", "most"),
     # pygls alone kept 2.2 KB of each request and 4.2 KB of each document.
-    [(of_requests, 1_200, 700), (of_documents, 400, 1_400)],
+    [(of_requests, 800, 700), (of_documents, 300, 1_400)],
 )
 def test_the_server_stays_as_it_is(work: Callable[[Wire, Path, int], None], count: int, most: int) -> None:
     looks = watched(work, count, N_WARM)

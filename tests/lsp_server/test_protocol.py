@@ -95,10 +95,12 @@ async def test_nothing_is_kept_of_what_was_handled() -> None:
 @pytest.mark.asyncio
 async def test_shutdown_is_answered_while_notifications_are_handled() -> None:
     server, screen = create_server(), Screen()
+    asks = {"workspace": {"configuration": True}}  # and does not answer: the handlers wait
     server.protocol.set_writer(screen)
-    say(server, "initialize", {"processId": None, "rootUri": None, "capabilities": {}}, id=1)
+    say(server, "initialize", {"processId": None, "rootUri": None, "capabilities": asks}, id=1)
     say(server, "workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": []}})
     say(server, "workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": []}})
+    await asyncio.sleep(0.1)
     say(server, "shutdown", id=2)
     for _ in range(500):
         await asyncio.sleep(0.01)
