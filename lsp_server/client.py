@@ -113,6 +113,7 @@ class _Bar:
         self._ended = message
         if self._begun:
             self._progress.end(self._token, types.WorkDoneProgressEnd(message=message))
+            self._progress.tokens.pop(self._token, None)  # pygls keeps it for ever
 
     async def _begin(self) -> None:
         try:

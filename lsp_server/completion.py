@@ -27,6 +27,7 @@ from lsp_server.job import Job, Run
 from lsp_server.offers import Offer, Tally, typed_since
 from lsp_server.presentation import present
 from lsp_server.snapshot import Snapshot, on_next_line
+from lsp_server.trouble import described
 from model.completer import Completion
 
 log = logging.getLogger(__name__)
@@ -249,8 +250,7 @@ def _result(running: Future[Completion | None]) -> Completion | None:
     except CancelledError:
         return None
     except Exception as error:
-        # Only the kind of error: its text and its frames may quote the document.
-        log.error("A completion failed: %s", type(error).__name__)
+        log.error("A completion failed: %s", described(error))
         return None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
+from lsp_server.aside import aside
 from lsp_server.problems import explain
 from lsp_server.status import READING_PACKAGES, FolderStatus, seconds_left
 from lsp_server.visible import visible
@@ -93,7 +94,7 @@ class Folders:
         for root, folder in closing:
             folder.workspace.pending.stop()
             self._client.progress_ended(root, "Stopped.")
-        await asyncio.gather(*(asyncio.to_thread(folder.workspace.stop) for _, folder in closing))
+        await asyncio.gather(*(aside(folder.workspace.stop) for _, folder in closing))
 
     async def close_all_but(self, wanted: Iterable[Path]) -> None:
         await self.close(set(self._folders) - outermost(wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -16,6 +17,7 @@ from lsp_server.presentation import Suggestion, is_worth_showing
 from lsp_server.snapshot import Snapshot
 from model.completer import Completion, ContextItem
 
+N_KNOWN = 1_000  # offers that are not counted twice
 NAME = re.compile(r"[^\W\d]\w{2,}")
 # Words in these are not names. What stands between the braces of an f-string is missed, which costs nothing.
 PROSE_CHARS = 4_000  # of a suggestion, in which they are looked for
@@ -114,14 +116,30 @@ def typed_since(before: Place, now: Place) -> str | None:
     return typed if not closed or by_editor else None
 
 
+class _Distinct:
+    """Counts numbers that grow, each once; it knows the newest ones only."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._newest: deque[int] = deque(maxlen=N_KNOWN)
+
+    def add(self, number: int) -> bool:
+        """Whether it is a new one."""
+        if number in self._newest:
+            return False
+        self._newest.append(number)
+        self.n += 1
+        return True
+
+
 class Tally:
     """How many suggestions were shown, how many were taken, and how many of those are still there. Stays here."""
 
     def __init__(self) -> None:
         self.n_offered = 0
-        self._unsure: set[int] = set()  # numbers of offers that were held back
+        self._unsure = _Distinct()  # offers that were held back
         self._n_kept = 0  # of documents that are closed
-        self._numbers: set[int] = set()  # of accepted offers
+        self._taken = _Distinct()
         self._accepted: dict[str, list[str]] = {}  # their texts by document
 
     def offered(self) -> None:
@@ -131,10 +149,8 @@ class Tally:
         self._unsure.add(offer.number)
 
     def accepted(self, offer: Offer) -> None:
-        if offer.number in self._numbers:
-            return
-        self._numbers.add(offer.number)
-        self._accepted.setdefault(offer.uri, []).append(offer.suggestion.text)
+        if self._taken.add(offer.number):
+            self._accepted.setdefault(offer.uri, []).append(offer.suggestion.text)
 
     def closed(self, uri: str, text: str) -> None:
         """The document will not be looked at again: what is in it now has been kept."""
@@ -146,9 +162,9 @@ class Tally:
         kept = self._n_kept + here
         return {
             "offered": self.n_offered,
-            "accepted": len(self._numbers),
+            "accepted": self._taken.n,
             "kept": kept,
-            "unsure": len(self._unsure),
+            "unsure": self._unsure.n,
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 from lsprotocol import types
 
 from lsp_server.client import EditorClient
-from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, path_of
+from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_disk, path_of
 from lsp_server.engine import load_engine
 from lsp_server.menu import menu_item
 from lsp_server.offers import Offer, summary
@@ -22,6 +23,7 @@ from lsp_server.session import LoadEngine, Session
 from lsp_server.settings import SECTION, Settings, override, parse
 from lsp_server.snapshot import Buffer, Snapshot, behind, take
 from lsp_server.switches import UNSURE
+from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +65,10 @@ class Server(Reader):
     async def settings(self) -> tuple[Settings, dict[Path, Settings]]:
         """The settings, and those of each folder: defaults, then initializationOptions, then the editor's, then
         `--set`. Problems are shown once each."""
-        folders = folders_of(self.workspace)
+        folders, silent = await on_disk(folders_of(self.workspace))
         found, of_folders = await self.client.configuration(folders)
         base, problems = parse(self._options)
+        problems += [f"{path.name} is not indexed: its disk does not answer." for path in silent]
         base, more = parse(found or self._pushed, base)
         resolved = {path: parse(own, base) for path, own in zip(folders.values(), of_folders, strict=True)}
         for problem in dict.fromkeys([*problems, *more, *(p for _, theirs in resolved.values() for p in theirs)]):
@@ -82,7 +85,7 @@ class Server(Reader):
         if buffer is None or buffer.size > self.session.settings_at(buffer.path).completion.max_file_chars:
             return None  # a large document costs a keystroke nothing but its edit
         selected = getattr(params.context, "selected_completion_info", None)
-        return take(buffer, params.position, str(self.workspace.position_encoding), selected)
+        return take(buffer, params.position, self.protocol.position_encoding(), selected)
 
     def is_stale(self, snapshot: Snapshot) -> bool:
         """Whether the document has moved on or was closed since."""
@@ -105,8 +108,9 @@ class Server(Reader):
         return buffer.whole if buffer else ""
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Log the kind of error only: its text may quote the document, and users should not see popups of bugs."""
-        log.error("%s: %s", getattr(source, "__name__", source), type(error).__name__)
+        """Log the error without its text, which may quote the document; users should not see popups of bugs."""
+        handled = sys.exception() or error  # pygls hands over one of its own, without a traceback
+        log.error("%s: %s", getattr(source, "__name__", source), described(handled))
 
 
 def create_server(assignments: Sequence[str] = (), load: LoadEngine = load_engine) -> Server:
@@ -236,20 +240,26 @@ def _register_commands(server: Server) -> None:
         ls.session.pause(False)
 
     @server.command(f"{SECTION}.status")
-    def status(ls: Server, *uri: str) -> dict[str, Any]:
+    def status(ls: Server, *uri: Any) -> dict[str, Any]:
         """The status; with the URI of an open document also whether and why nothing is suggested in it."""
         found = ls.session.status().to_json()
         found["suggestions"] = ls.session.completions.tally.to_json(ls.text_of)
-        buffer = buffer_of(ls.workspace, uri[0]) if uri else None
+        named = _named(uri)
+        buffer = buffer_of(ls.workspace, named) if named is not None else None
         if buffer:
             found["document"] = _suggests(ls, buffer)
         return found
 
     @server.command(f"{SECTION}.context")
-    def context(ls: Server, *uri: str) -> Any:
+    def context(ls: Server, *uri: Any) -> Any:
         """What the last suggestion, of a document if one is named, was made from."""
-        last = ls.session.completions.last(*uri)
+        last = ls.session.completions.last(_named(uri))
         return summary(last) if last else None
+
+
+def _named(arguments: Sequence[Any]) -> str | None:
+    """The document that a command is about; a client may send anything."""
+    return next((uri for uri in arguments[:1] if isinstance(uri, str)), None)
 
 
 def _suggests(ls: Server, buffer: Buffer) -> dict[str, Any]:

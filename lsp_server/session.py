@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from indexer import Index
+from lsp_server.aside import aside
 from lsp_server.completion import Completions
 from lsp_server.engine import Engine, embedder_of, load_engine, retriever
 from lsp_server.folders import Folders
@@ -26,6 +27,8 @@ from lsp_server.switches import Document, Refusal, Switches
 from lsp_server.workspace import Workspace, outermost, watch
 from model.completer import Completion, Request
 from model.settings import ModelSettings
+
+STOP_SECONDS = 5.0
 
 LoadEngine = Callable[[Settings], Engine]
 
@@ -62,11 +65,15 @@ class Session:
         await self.configure(settings, folders)
 
     async def stop(self) -> None:
-        """End every thread. What was indexed is kept."""
+        """End every thread. What was indexed is kept.
+
+        A thread that hangs, in native code or on a disk that has gone, is left behind after STOP_SECONDS.
+        """
         self._started = False
         self.completions.stop()
-        async with self._changing:
-            await self._stop_threads()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS), self._changing:
+                await self._stop_threads()
 
     async def configure(self, settings: Settings, folders: Mapping[Path, Settings]) -> None:
         """Live with these settings and folders; only what they touch is restarted."""
@@ -248,7 +255,7 @@ class Session:
         for workspace in self.folders.workspaces:
             workspace.pending.stop()
         if model is not None:
-            await asyncio.to_thread(model.stop)
+            await aside(model.stop)
         await self.folders.close_all_but(())
 
     @property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from indexer import SECRET, Gate
+from lsp_server.documents import name_of
 from lsp_server.settings import Settings
 
 
@@ -69,7 +69,7 @@ class Switches:
             reason = f"Suggestions are off for {document.language}."
             return Refusal(reason, "Take it out of completion.disabledLanguages.")
         # A document that is not on this disk, or not yet, has a name all the same.
-        path = document.path or PurePosixPath("/", unquote(urlsplit(document.uri).path))
+        path = document.path or name_of(document.uri)
         relative = path.relative_to(root).as_posix() if document.path and root else path.name
         for pattern in settings.completion.disabled_files:
             if fnmatchcase(path.name, pattern) or fnmatchcase(relative, pattern):

@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from threading import Event
 from typing import Any, BinaryIO, NoReturn
 
-from pygls.io_ import StdinAsyncReader, StdoutWriter, run_async
+from pygls.io_ import StdoutWriter
 
+from lsp_server.framing import FramingError, Reader, SocketReader, StreamReader, read_body
 from lsp_server.server import Server
 
 LOOPBACK = "127.0.0.1"
@@ -40,7 +40,7 @@ def log_to_stderr() -> None:
 
 def serve_stdio(server: Server) -> int:
     """Serve until `exit` or the end of input. Returns the exit code that LSP asks for."""
-    reader = StdinAsyncReader(sys.stdin.buffer, server.thread_pool)
+    reader = StreamReader(sys.stdin.buffer, server.thread_pool)
     return _run(server, _serve(server, reader, StdoutWriter(_protected_stdout())))
 
 
@@ -97,20 +97,25 @@ async def _serve_first_client(server: Server, host: str, port: int) -> None:
     sys.stderr.flush()
     reader, writer = await connected
     listener.close()
-    await _serve(server, reader, writer)
+    await _serve(server, SocketReader(reader), writer)
 
 
-async def _serve(server: Server, reader: Any, writer: Any) -> None:
+async def _serve(server: Server, reader: Reader, writer: Any) -> None:
     server.protocol.set_writer(writer)
     try:
-        await run_async(Event(), reader, server.protocol, error_handler=server.report_server_error)
+        while (body := await read_body(reader)) is not None:
+            server.protocol.handle_body(body)
     finally:  # also when the client just went away
         await server.session.stop()
 
 
 def _run(server: Server, serving: Coroutine[Any, Any, None]) -> int:
     """0 after `shutdown` and `exit`, else 1 (LSP 3.18, "exit")."""
-    # pygls answers `exit` with SystemExit, whose code is ours.
-    with suppress(SystemExit, BrokenPipeError, ConnectionError, KeyboardInterrupt):
-        asyncio.run(serving)
+    try:
+        # pygls answers `exit` with SystemExit, whose code is ours.
+        with suppress(SystemExit, BrokenPipeError, ConnectionError, KeyboardInterrupt):
+            asyncio.run(serving)
+    except FramingError as error:
+        sys.stderr.write(f"hef-lsp: {error}\n")
+        return 1
     return 0 if server.shutdown_requested else 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indexer import Hit, Index, IndexStats, LineIndex, Progress, Query, SuffixIndex, Watcher
 from lsp_server.pending import Pending, Work
+from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Workspace:
         self._embedding = False  # all files are read: the update that runs may be broken off for changed ones
         self._unfinished = False  # the last update was broken off
         self._n_changes = 0
-        self._n_own_changes: dict[Path, int] = {}
+        self._n_own_changes: dict[Path, int] = {}  # of open documents
         self._thread = threading.Thread(target=self._run, name=f"hef-index {root.name}", daemon=True)
 
     def start(self) -> None:
@@ -149,13 +150,18 @@ class Workspace:
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
         for path, text in texts.items():
             self.pending.rest(self._opened.overlay(path, text).seconds)
+            if text is None:
+                self._n_own_changes.pop(path, None)
+            else:
+                self._n_own_changes.setdefault(path, 0)
             self._count({path})
 
     def _count(self, paths: Collection[Path] | None) -> None:
         self._n_changes += 1
         if paths is not None and len(paths) == 1:
             (path,) = paths
-            self._n_own_changes[path] = self._n_own_changes.get(path, 0) + 1
+            if path in self._n_own_changes:
+                self._n_own_changes[path] += 1
 
     @property
     def _opened(self) -> Index:
@@ -171,7 +177,7 @@ class Workspace:
         self._events.progress(self.root, progress)
 
     def _fail(self, error: Exception) -> None:
-        log.error("Indexing %s failed: %s", self.root, type(error).__name__)
+        log.error("Indexing %s failed: %s", self.root, described(error))
         self.error = error
         self._events.failed(self.root, error)
 

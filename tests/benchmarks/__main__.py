@@ -11,7 +11,17 @@ from pathlib import Path
 
 from model.evaluation.repository import FuserEmbedder
 from model.weights import LoadedModel, WeightsError, load_model
-from tests.benchmarks import cancelling, completion, drafting, engines, indexing, remembering, serving, typing_replay
+from tests.benchmarks import (
+    cancelling,
+    completion,
+    drafting,
+    engines,
+    flat,
+    indexing,
+    remembering,
+    serving,
+    typing_replay,
+)
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of, default_folders
@@ -28,7 +38,9 @@ TOPICS = (
     "cancel",
     "server",
     "engines",
+    "flat",
 )
+WITHOUT_FOLDERS = {"engines", "flat"}
 # Embedding everything in earnest is what the server does first: only on a repository where that takes seconds.
 SERVER_MAX_FILES = 200
 
@@ -43,8 +55,10 @@ def main() -> int:
     machine = this_machine()
     if not arguments.json:
         print(heading(machine))
-    on_folders = _measured(_folders(arguments.folder), topics, model, arguments.model) if topics - {"engines"} else ()
-    rows = chain(on_folders, engines.measured() if "engines" in topics else ())
+    on_folders = (
+        _measured(_folders(arguments.folder), topics, model, arguments.model) if topics - WITHOUT_FOLDERS else ()
+    )
+    rows = chain(on_folders, engines.measured() if "engines" in topics else (), flat.flat() if "flat" in topics else ())
     for line in (json_line(row, machine) for row in rows) if arguments.json else table(rows):
         print(line, flush=True)
     return 0

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from indexer import Index
 from indexer.installed import Package
+from lsp_server import session as session_module
 from lsp_server.engine import Engine
 from lsp_server.offers import Offer
 from lsp_server.presentation import Suggestion
@@ -101,3 +103,33 @@ async def test_the_status_says_while_installed_packages_are_read(
     assert [READING_PACKAGES] in listener.background
     assert not any(folder.background for folder in session.status().folders)
     assert [""] in listener.background[listener.background.index([READING_PACKAGES]) :]
+
+
+@pytest.mark.asyncio
+async def test_stop_leaves_threads_behind_that_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, opened, may_go_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Hanging(Learner):
+        def accepted(self, prefix: str, text: str) -> None:
+            hanging.set()
+            may_go_on.wait()
+
+    def open_index(*_: object, **__: object) -> Index:
+        opened.set()
+        may_go_on.wait()
+        raise OSError("The disk is back.")
+
+    monkeypatch.setattr(Index, "open", open_index)
+    monkeypatch.setattr(session_module, "STOP_SECONDS", 0.3, raising=False)
+    session = Session(Client(), lambda settings: Engine(Hanging(), None, "hangs", (), time.monotonic()))
+    try:
+        await session.start(Settings(), {tmp_path: Settings()})
+        done = Completion("value", 1, 0, 0, 1, 1, 0, {}, (), "end")
+        session.taken(Offer(1, "file:///a.py", "x = ", "", Suggestion("value", 0), done))
+        assert await asyncio.to_thread(hanging.wait, 10)
+        assert await asyncio.to_thread(opened.wait, 10)
+        began = time.monotonic()
+        await session.stop()
+        assert time.monotonic() - began < 4
+    finally:
+        may_go_on.set()
