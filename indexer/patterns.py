@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 MAX_PATTERN_BYTES = 4_096  # no path that a system opens is longer
+MAX_EXPRESSIONS = 2_000  # patterns that need an expression, in one file: more would take seconds to compile
 _JOINED_BYTES = 8_192  # patterns in one expression: the longest that one match keeps other threads waiting
 _SPECIAL = frozenset(b"*?[\\")
 _STAR, _ACROSS, _REST = b"*", b"**/", b"**"  # tokens: within a directory, any directories, whatever is left
@@ -35,7 +36,8 @@ class _Pattern:
     brings_back: bool
     directories_only: bool
     on_name: bool  # without a slash it is about the name only, in whatever directory
-    expression: bytes  # of the whole name or path; b"" for a text without wildcards
+    ends: bool = False  # it is what names or paths end with: "*.py" as ".py", "**/a/b" as "/a/b"
+    expression: bytes = b""  # of the whole name or path, where there are other wildcards
 
 
 class Patterns:
@@ -44,13 +46,16 @@ class Patterns:
     def __init__(self, lines: Iterable[bytes]) -> None:
         parsed: list[_Pattern] = []
         bad: list[int] = []
+        expressions = 0
         for number, line in enumerate(lines, 1):
             try:
-                pattern = _parse(line)
-                if pattern is not None:
-                    parsed.append(pattern)
+                pattern = _parse(line, expressions < MAX_EXPRESSIONS)
             except BadPatternError:
                 bad.append(number)
+                continue
+            if pattern is not None:
+                parsed.append(pattern)
+                expressions += bool(pattern.expression)
         self.bad = tuple(bad)
         blocks = groupby(reversed(parsed), key=lambda pattern: pattern.brings_back)
         self._blocks = [(not brings_back, _Block(list(block))) for brings_back, block in blocks]
@@ -79,29 +84,31 @@ class _Block:
 
 
 class _Matcher:
-    """Most patterns are a name, a path or a `*.suffix`, and need no expression."""
+    """Most patterns are a name, a path or the end of one, and need no expression."""
 
     def __init__(self, patterns: Sequence[_Pattern]) -> None:
-        names, paths, suffixes, on_name, on_path = set(), set(), [], [], []
-        for pattern in patterns:
-            text = pattern.text
-            if not pattern.expression:
-                (names if pattern.on_name else paths).add(text)
-            elif pattern.on_name and text.startswith(b"*") and not _SPECIAL & set(text[1:]):
-                suffixes.append(text[1:])
-            else:
-                (on_name if pattern.on_name else on_path).append(pattern.expression)
-        self._names, self._paths, self._suffixes = frozenset(names), frozenset(paths), tuple(suffixes)
-        self._on_name, self._on_path = list(_joined(on_name)), list(_joined(on_path))
+        on_name = [pattern for pattern in patterns if pattern.on_name]
+        on_path = [pattern for pattern in patterns if not pattern.on_name]
+        self._names, self._name_ends, self._on_name = _sorted_out(on_name)
+        self._paths, self._path_ends, self._on_path = _sorted_out(on_path)
+        self._paths |= {end[1:] for end in self._path_ends}
 
     def matches(self, path: bytes, name: bytes) -> bool:
-        return (
-            name in self._names
-            or path in self._paths
-            or name.endswith(self._suffixes)
-            or any(expression.match(name) for expression in self._on_name)
-            or any(expression.match(path) for expression in self._on_path)
-        )
+        if name in self._names or path in self._paths:
+            return True
+        if name.endswith(self._name_ends) or path.endswith(self._path_ends):
+            return True
+        for expression in self._on_name:  # `any` over a generator is twice as slow, and this is asked for each file
+            if expression.match(name):
+                return True
+        return any(expression.match(path) for expression in self._on_path) if self._on_path else False
+
+
+def _sorted_out(patterns: Sequence[_Pattern]) -> tuple[set[bytes], tuple[bytes, ...], list[re.Pattern[bytes]]]:
+    """Whole texts, ends of texts, expressions."""
+    whole = {pattern.text for pattern in patterns if not (pattern.ends or pattern.expression)}
+    ends = tuple(dict.fromkeys(pattern.text for pattern in patterns if pattern.ends))
+    return whole, ends, list(_joined([pattern.expression for pattern in patterns if pattern.expression]))
 
 
 def _joined(expressions: Sequence[bytes]) -> Iterator[re.Pattern[bytes]]:
@@ -117,8 +124,8 @@ def _joined(expressions: Sequence[bytes]) -> Iterator[re.Pattern[bytes]]:
         yield re.compile(b"|".join(waiting), re.DOTALL)
 
 
-def _parse(line: bytes) -> _Pattern | None:
-    """One line without its line end; None where it is empty or a comment."""
+def _parse(line: bytes, may_compile: bool) -> _Pattern | None:
+    """One line without its line end; None where it is empty or a comment. Raises BadPatternError."""
     text = _without_trailing_spaces(line.partition(b"\0")[0])
     if not text or text.startswith(b"#"):
         return None
@@ -130,8 +137,15 @@ def _parse(line: bytes) -> _Pattern | None:
         raise BadPatternError
     on_name = b"/" not in text
     text = text.removeprefix(b"/")
-    expression = _expression(_tokens(text, on_name)) if _SPECIAL & set(text) else b""
-    return _Pattern(text, brings_back, directories_only, on_name, expression)
+    if not _SPECIAL & set(text):
+        return _Pattern(text, brings_back, directories_only, on_name)
+    if on_name and not _SPECIAL & set(text[1:]) and text.startswith(b"*"):
+        return _Pattern(text[1:], brings_back, directories_only, on_name, ends=True)
+    if not on_name and not _SPECIAL & set(text[3:]) and text.startswith(b"**/"):
+        return _Pattern(text[2:], brings_back, directories_only, on_name, ends=True)
+    if not may_compile:
+        raise BadPatternError
+    return _Pattern(text, brings_back, directories_only, on_name, expression=_expression(_tokens(text, on_name)))
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:

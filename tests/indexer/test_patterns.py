@@ -116,12 +116,14 @@ def test_no_pattern_takes_long(pattern, path):
 
 
 def test_long_ignore_files_are_read_and_matched_in_time():
-    lines = [b"*%da*%db" % (number, number) for number in range(10_000)]
+    lines = [*(b"file%d" % number for number in range(50_000)), *(b"*%da*%db" % (n, n) for n in range(10_000))]
     began = time.perf_counter()
     patterns = Patterns(lines)
-    assert patterns.verdict(b"9999a-9999b", False)
+    assert patterns.verdict(b"a/file49999", False)
+    assert patterns.verdict(b"1999a-1999b", False)
     assert patterns.verdict(b"a" * 255, False) is None
     assert time.perf_counter() - began < 20
+    assert patterns.bad == tuple(range(52_001, 60_001))  # more than anyone writes by hand
 
 
 @pytest.mark.parametrize("line", ["[z-a]", "a[", "[[:nope:]]", "a\\", "/", "!", "x" * 5_000])
