@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from indexer import lists
 from indexer.reading import NOT_A_FILE, SYMLINK, TOO_LARGE, UNREADABLE, ReadingError, read_inside
 from indexer.rules import SECRET, Rules
+from indexer.secret_contents import LOOKS_SECRET, looks_secret
 from indexer.settings import IndexSettings
 
 # Why a file is not in the index. Ignored files are policy, not trouble: they are left out without a reason.
@@ -121,6 +122,8 @@ def read(root: Path, found: Found, settings: IndexSettings) -> bytes | Skipped:
     except ReadingError as error:
         return Skipped(found.path, error.reason)
     reason = _unfit(content, settings)
+    if reason is None and looks_secret(found.path, content, settings):
+        reason = LOOKS_SECRET
     return Skipped(found.path, reason) if reason else content
 
 
