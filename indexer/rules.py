@@ -24,6 +24,8 @@ SECRET = "secret"
 IGNORED = "ignored"
 OUTSIDE = "outside of the folder"
 
+_REMEMBERED = 32  # roots of a gate; documents outside of all folders have one each
+
 
 class Rules:
     """The ignore rules of one repository, each ignore file read once: make a new one to see changes."""
@@ -144,7 +146,10 @@ class Gate:
         """
         rules = self._rules.get((root, settings))
         if rules is None or not rules.is_current():
-            rules = self._rules[root, settings] = Rules(root, settings)
+            rules = Rules(root, settings)
+            if len(self._rules) >= _REMEMBERED:
+                del self._rules[next(iter(self._rules))]
+            self._rules[root, settings] = rules
         why = rules.why_not_file(path)
         return None if why == OUTSIDE else why
 

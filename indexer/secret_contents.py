@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from indexer.patterns import Patterns
 from indexer.settings import IndexSettings
@@ -22,7 +24,8 @@ SECRETS_VERSION = 1  # another one has every file read again
 LOOKS_SECRET = "looks like a secret"
 _SHORTEST = 24  # bytes of a word that may be, or hold, a key
 _MOST_HITS = 1_000  # of one hint in one text that are looked at
-_IN_WORDS = bytes(byte if chr(byte).isalnum() and byte < 128 or byte in b"+/_-.=~:" else 32 for byte in range(256))
+_WORDS = string.ascii_letters.encode() + string.digits.encode() + b"+/_-.=~:"
+_IN_WORDS = bytes(byte if byte in _WORDS else ord(" ") for byte in range(256))
 _EXAMPLES = re.compile(rb"example|sample|dummy|fake|placeholder|redacted|changeme|your|xxxx|\.\.\.|0{8}|12345678", re.I)
 
 
@@ -43,7 +46,7 @@ def _kind(name: str, hint: bytes, rest: bytes, entropy: float = 3.6, before: byt
 _HEX = 3.0  # sixteen digits have four bits at most
 _ALL = rb"(?![A-Za-z0-9])"
 _KINDS = (
-    *(_kind("GitHub", b"gh" + letter + b"_", rb"([A-Za-z0-9]{36})" + _ALL) for letter in (b"p", b"o", b"u", b"s", b"r")),
+    *(_kind("GitHub", hint, rb"([A-Za-z0-9]{36})" + _ALL) for hint in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")),
     _kind("GitHub", b"github_pat_", rb"([A-Za-z0-9]{22}_[A-Za-z0-9]{59})" + _ALL),
     *(
         _kind("GitLab", hint, rb"([A-Za-z0-9_-]{20,64})")
@@ -156,7 +159,7 @@ def _is_random(text: bytes, entropy: float) -> bool:
     """Whether a real key may look so: varied, no example, no row of letters as typed by hand."""
     if text in _PUBLIC or _EXAMPLES.search(text):
         return False
-    in_row = sum(after - before == 1 for before, after in zip(text, text[1:], strict=False))
+    in_row = sum(after - before == 1 for before, after in pairwise(text))
     if in_row * 4 > len(text):
         return False
     counts = Counter(text).values()

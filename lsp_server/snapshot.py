@@ -45,6 +45,11 @@ class Snapshot:
     encoding: str
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The whole text, not joined: that would cost every keystroke a copy."""
+        return (self.prefix, self.suffix)
+
+    @property
     def line_before(self) -> str:
         return self.prefix.rpartition("\n")[2]
 
@@ -72,6 +77,11 @@ class Buffer:
     text: str
     before: str = ""
     after: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The whole text, not joined."""
+        return (self.before, self.text, self.after)
 
     @property
     def whole(self) -> str:

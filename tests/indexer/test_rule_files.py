@@ -120,7 +120,7 @@ def test_what_a_repository_names_is_read_only_if_it_is_a_file_here(root, named):
     rules = Rules(root)
     assert rules.why_not("x.py") is None
     assert (rules.why_not("x.named") == "ignored") is (named == "relative/x")
-    assert not any(place.startswith(("//", "\\\\")) for place in map(str, [e.file for e in excludes(root, RuleFiles())]))
+    assert not any(str(found.file).startswith(("//", "\\\\")) for found in excludes(root, RuleFiles()))
 
 
 def test_a_git_file_on_another_machine_is_not_called(root, monkeypatch):

@@ -29,8 +29,8 @@ accessKeys.csv prod.tfvars prod.tfvars.json terraform.tfstate terraform.tfstate.
 id_rsa id_rsa.bak id_ed25519 id_ecdsa.old deploy_rsa ssh_host_ed25519_key .ssh/config .ssh/known_hosts .SSH/authorized
 server.pem server.pem.bak SERVER.PEM server.key tls.key~ cert.p12 cert.pfx AuthKey.p8 release.jks release.keystore
 krb5.keytab vault.kdbx client.ovpn key.ppk backup.gpg secring.gpg .gnupg/trustdb .aws/config .azure/x.json
-.vault-token .vault_pass.txt vault_password secrets.json secrets.yaml secrets.yml.bak secrets.toml .streamlit/secrets.toml
-prod.secrets.yaml .secrets passwords.txt credentials .credentials credentials.xml wp-config.php LocalSettings.php
+.vault-token .vault_pass.txt vault_password secrets.json secrets.yaml secrets.yml.bak secrets.toml
+.streamlit/secrets.toml prod.secrets.yaml .secrets passwords.txt credentials .credentials credentials.xml wp-config.php LocalSettings.php
 hudson.util.secret local.settings.json azure.publishsettings kaggle.json .kaggle/x huggingface/token sftp-config.json
 .vscode/sftp.json cookies.sqlite logins.json key4.db "Login Data" wallet.dat config/master.key
 """
@@ -112,7 +112,8 @@ def test_a_link_is_judged_by_where_it_leads(tmp_path: Path):
     for name in ("root/.env", "root/build/x.py", "outside.py", "id_rsa", "root/plain.py"):
         (tmp_path / name).write_text("x = 1\n")
     verdicts = {}
-    for name, target in {"e": ".env", "b": "build/x.py", "o": "../outside.py", "k": "../id_rsa", "p": "plain.py"}.items():
+    links = (("e", ".env"), ("b", "build/x.py"), ("o", "../outside.py"), ("k", "../id_rsa"), ("p", "plain.py"))
+    for name, target in links:
         (root / f"{name}.py").symlink_to(root / target)
         verdicts[name] = Rules(root).why_not_file(root / f"{name}.py")
     assert verdicts == {"e": "secret", "b": "ignored", "o": "outside of the folder", "k": "secret", "p": None}
