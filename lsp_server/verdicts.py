@@ -97,6 +97,7 @@ class Verdicts:
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._known.pop(uri, None)
+        self._asked.pop(uri, None)
 
     def keep(self, roots: Collection[Path]) -> None:
         """Only these folders are open: the threads of others end when they can."""
@@ -113,8 +114,10 @@ class Verdicts:
         uri, place, length = question.uri, question.place, question.length
 
         def done(why: str | None) -> None:
-            verdict = self._known[uri] = Verdict(place, length, asked, why)
-            del self._asked[uri]
+            verdict = Verdict(place, length, asked, why)
+            if self._asked.get(uri) is answer:  # otherwise the document was closed meanwhile
+                del self._asked[uri]
+                self._known[uri] = verdict
             answer.set_result(verdict)
 
         def tell(why: str | None) -> None:

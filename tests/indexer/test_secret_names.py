@@ -30,7 +30,8 @@ id_rsa id_rsa.bak id_ed25519 id_ecdsa.old deploy_rsa ssh_host_ed25519_key .ssh/c
 server.pem server.pem.bak SERVER.PEM server.key tls.key~ cert.p12 cert.pfx AuthKey.p8 release.jks release.keystore
 krb5.keytab vault.kdbx client.ovpn key.ppk backup.gpg secring.gpg .gnupg/trustdb .aws/config .azure/x.json
 .vault-token .vault_pass.txt vault_password secrets.json secrets.yaml secrets.yml.bak secrets.toml
-.streamlit/secrets.toml prod.secrets.yaml .secrets passwords.txt credentials .credentials credentials.xml wp-config.php LocalSettings.php
+.streamlit/secrets.toml prod.secrets.yaml .secrets passwords.txt credentials .credentials credentials.xml
+wp-config.php LocalSettings.php
 hudson.util.secret local.settings.json azure.publishsettings kaggle.json .kaggle/x huggingface/token sftp-config.json
 .vscode/sftp.json cookies.sqlite logins.json key4.db "Login Data" wallet.dat config/master.key
 """
