@@ -24,7 +24,7 @@ from lsp_server.verdicts import UNKNOWN, Question, Verdicts
 
 pytestmark = pytest.mark.asyncio
 LONG = 20.0  # seconds that a busy machine may take for what takes a millisecond
-TOKEN = "ghp_" + "".join(random.Random(3).choice(string.ascii_letters) for _ in range(36))
+TOKEN = "ghp_" + "".join(random.Random(3).choices(string.ascii_letters, k=36))
 
 
 def about(path: Path, *parts: str, root: Path | None = None) -> Question:
