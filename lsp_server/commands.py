@@ -59,8 +59,8 @@ def complete(settings: Settings, place: str, context: str | None, *, as_json: bo
     root = repository_of(file)
     if not is_completable(root, file, settings.index):
         raise UserMustActError(f"{file} is secret or ignored: nothing is completed in it.")
-    text = "".join(snapshot.parts).encode("utf-8", "replace")
-    if looks_secret(file.relative_to(root).as_posix(), text, settings.index):
+    written = "".join(snapshot.parts).encode("utf-8", "replace")
+    if looks_secret(file.relative_to(root).as_posix(), written, settings.index):
         step = "Name it in index.notSecret if it holds none."
         raise UserMustActError(f"{file} looks like a secret: nothing is completed in it. {step}")
     deadline_ms = max(settings.model.deadline_ms, COLD_DEADLINE_MS)
