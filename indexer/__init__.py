@@ -10,7 +10,8 @@ from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.retrieval import Hit, Query
-from indexer.rules import IGNORED, SECRET, Gate, is_completable
+from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
+from indexer.secret_contents import LOOKS_SECRET, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.stats import IndexStats
 from indexer.suffix_index import Match, SuffixIndex
@@ -20,6 +21,7 @@ from indexer.watcher import Watcher
 
 __all__ = [
     "IGNORED",
+    "LOOKS_SECRET",
     "SECRET",
     "Block",
     "Embedder",
@@ -44,4 +46,6 @@ __all__ = [
     "default_cache_dir",
     "is_completable",
     "language_of",
+    "looks_secret",
+    "relative_path",
 ]

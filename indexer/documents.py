@@ -7,6 +7,7 @@ from pathlib import Path
 
 from indexer.files import is_utf8
 from indexer.rules import Rules, relative_path
+from indexer.secret_contents import looks_secret
 from indexer.settings import IndexSettings
 
 
@@ -24,6 +25,8 @@ class Documents:
         counts under any more; each may be None."""
         before = self._names.pop(path, None)
         now = self._name(path) if text is not None and self._is_small(text) else None
+        if now is not None and text is not None:
+            now = None if looks_secret(now, text.encode("utf-8", "replace"), self._settings) else now
         if now is not None:
             self._names[path] = now
         return now, None if before in self._names.values() else before

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from indexer import lists
 from indexer.reading import NOT_A_FILE, SYMLINK, TOO_LARGE, UNREADABLE, ReadingError, read_inside
 from indexer.rules import SECRET, Rules
+from indexer.secret_contents import LOOKS_SECRET, looks_secret
 from indexer.settings import IndexSettings
 
 # Why a file is not in the index. Ignored files are policy, not trouble: they are left out without a reason.
@@ -58,7 +59,7 @@ def walk(root: Path, rules: Rules, settings: IndexSettings, below: str = "") -> 
         for entry in entries:
             path = f"{directory}/{entry.name}" if directory else entry.name
             if entry.is_dir(follow_symlinks=False):
-                if rules.is_secret(entry.name):
+                if rules.is_secret(path, True):
                     yield Skipped(path, SECRET)
                 elif not rules.is_ignored(path, True):
                     waiting.append(path)
@@ -73,7 +74,7 @@ def walk(root: Path, rules: Rules, settings: IndexSettings, below: str = "") -> 
 def look(root: Path, path: str, rules: Rules, settings: IndexSettings) -> Found | Skipped | None:
     """What `walk` would say about one file; None where it is excluded or not there. Directories give None."""
     if rules.excludes(path):
-        secret = rules.is_secret(PurePosixPath(path).name) and (root / path).exists()
+        secret = rules.why_not(path) == SECRET and (root / path).exists()
         return Skipped(path, SECRET) if secret else None
     try:
         status = (root / path).lstat()
@@ -85,7 +86,7 @@ def look(root: Path, path: str, rules: Rules, settings: IndexSettings) -> Found 
 def _judge(path: str, status: os.stat_result, rules: Rules, settings: IndexSettings) -> Found | Skipped:
     """What name, type and size say. `status` is of the file itself, a link not followed."""
     name = PurePosixPath(path)
-    if rules.is_secret(name.name):
+    if rules.is_secret(path):
         return Skipped(path, SECRET)
     if not is_utf8(path):
         return Skipped(path, NOT_UTF8)
@@ -121,6 +122,8 @@ def read(root: Path, found: Found, settings: IndexSettings) -> bytes | Skipped:
     except ReadingError as error:
         return Skipped(found.path, error.reason)
     reason = _unfit(content, settings)
+    if reason is None and looks_secret(found.path, content, settings):
+        reason = LOOKS_SECRET
     return Skipped(found.path, reason) if reason else content
 
 

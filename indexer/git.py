@@ -6,57 +6,77 @@ git itself is not run: it may not be installed, and a process per question is sl
 from __future__ import annotations
 
 import os
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
-_SECTION = re.compile(r"\s*\[\s*([^\]]*?)\s*\]\s*(.*)")
-_EXCLUDES_FILE = re.compile(r"\s*excludesfile\s*=\s*(.+?)\s*$", re.I)
+from indexer.rule_files import RuleFiles
+
+
+@dataclass(frozen=True)
+class Excludes:
+    """A file beside .gitignore that says what git ignores. `of_user`: not written by the repository's author."""
+
+    file: Path
+    of_user: bool
 
 
 def work_tree(folder: Path) -> Path | None:
     """The top of the work tree that a folder lies in."""
-    return next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
+    return next((above for above in (folder, *folder.parents) if os.path.exists(above / ".git")), None)
 
 
-def excludes(top: Path) -> list[Path]:
+def excludes(top: Path, files: RuleFiles) -> list[Excludes]:
     """The files beside .gitignore that say what git ignores, most important first; they need not exist."""
-    shared = _shared_directory(top)
-    return [shared / "info" / "exclude", _excludes_file(shared)]
+    shared = _shared_directory(top, files)
+    named = _named_in(shared / "config", top, files)
+    return [Excludes(shared / "info" / "exclude", False), Excludes(named, False) if named else _of_user(top, files)]
 
 
-def _shared_directory(top: Path) -> Path:
+def _shared_directory(top: Path, files: RuleFiles) -> Path:
     """The repository's own folder: .git, or what a .git file of a submodule or a linked work tree points to."""
-    named = _read(top / ".git")
+    named = _text(files.content(top / ".git"))
     if not named.startswith("gitdir:"):
         return top / ".git"
-    own = top / named.removeprefix("gitdir:").strip()
-    return own / (_read(own / "commondir").strip() or ".")
+    own = _path(named.removeprefix("gitdir:").strip(), top)
+    if own is None:
+        return top / ".git"
+    return _path(_text(files.content(own / "commondir")).strip() or ".", own) or own
 
 
-def _excludes_file(shared: Path) -> Path:
+def _of_user(top: Path, files: RuleFiles) -> Excludes:
     """core.excludesFile, or where git looks without it. Configuration that is included by other files is not read."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     of_user = os.environ.get("GIT_CONFIG_GLOBAL")
     of_users = ["~/.gitconfig", f"{home}/git/config"] if of_user is None else [of_user]
-    for file in (str(shared / "config"), *of_users, "/etc/gitconfig"):
-        if named := _configured(_read(Path(file).expanduser())):
-            return Path(named).expanduser()
-    return Path(home, "git", "ignore").expanduser()
+    for file in (*of_users, "/etc/gitconfig"):
+        if file and (named := _named_in(Path(file).expanduser(), top, files, of_user=True)):
+            return Excludes(named, True)
+    return Excludes(Path(home, "git", "ignore").expanduser(), True)
 
 
-def _configured(configuration: str) -> str:
-    """The last core.excludesFile in the text of a configuration file, "" for none."""
+def _named_in(configuration: Path, top: Path, files: RuleFiles, *, of_user: bool = False) -> Path | None:
+    """The last core.excludesFile of a configuration file."""
     section, found = "", ""
-    for line in configuration.splitlines():
-        if header := _SECTION.match(line):
-            section, line = header[1].lower(), header[2]
-        if section == "core" and (value := _EXCLUDES_FILE.match(line)):
-            found = value[1].strip('"')
-    return found
+    for line in _text(files.content(configuration, of_user=of_user)).split("\n"):
+        line = line.strip()
+        if line.startswith("["):
+            header, _, line = line[1:].partition("]")
+            section = header.strip().lower()
+        name, _, value = line.partition("=")
+        if section == "core" and name.strip().lower() == "excludesfile":
+            found = value.strip().strip('"')
+    return _path(found, top) if found else None
 
 
-def _read(file: Path) -> str:
+def _path(named: str, base: Path) -> Path | None:
+    """A path that a file names. None for one on another machine, which a look at it would call."""
+    if named.startswith(("//", "\\\\")):
+        return None
     try:
-        return file.read_text("utf-8", "replace")
-    except OSError:
-        return ""
+        return Path.home() / named[2:] if named.startswith("~/") else base / named
+    except RuntimeError:  # nobody is at home
+        return None
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")

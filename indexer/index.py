@@ -28,6 +28,7 @@ from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules
+from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
 from indexer.stats import IndexStats, bytes_in, report_of
 from indexer.store import Store
@@ -287,9 +288,8 @@ class Index:
     def _open_store(self) -> None:
         self._db = Database(self._folder)
         self._store = Store(self._db)
-        self._store.follow_recipe(
-            f"{CHUNKER_VERSION} {self._settings.chunk_max_lines} {self._settings.chunk_max_chars}"
-        )
+        cut = f"{CHUNKER_VERSION} {self._settings.chunk_max_lines} {self._settings.chunk_max_chars}"
+        self._store.follow_recipe(f"{cut} {SECRETS_VERSION} {' '.join(self._settings.not_secret)}".rstrip())
         self._reader = Reader(self._folder)
         self._dense = DenseKeys(self._folder, self._reader, self._settings.exact_below)
 

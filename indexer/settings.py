@@ -34,6 +34,11 @@ class IndexSettings:
     secrets: tuple[str, ...] = _setting(
         (), "More file name patterns that are never indexed nor completed in. The built-in ones always hold."
     )
+    not_secret: tuple[str, ...] = _setting(
+        (),
+        "Paths, written as in .gitignore, of files whose text looks like a secret and holds none: they are indexed and "
+        "completed in. Secret names stay secret.",
+    )
     chunk_max_lines: int = _setting(64, "Longest chunk in lines.", min=8, max=400)
     chunk_max_chars: int = _setting(1_600, "Longest chunk in characters.", min=200, max=20_000)
     batch_texts: int = _setting(

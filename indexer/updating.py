@@ -108,6 +108,8 @@ class Update:
         scopes = [""] if paths is None else self._scopes(paths)
         for scope in scopes:
             self._bring_up_to_date(scope)
+        for place, reason in self._rules.problems.items():
+            self._skip(Skipped(place, reason))
         self._store.set_skipped(self.skipped, scopes)
         self._grow_tree(None if was_stale else {*self.changed, *self.removed})
         self._settled()

@@ -14,7 +14,7 @@ from typing import Any
 
 from lsprotocol.types import Position
 
-from indexer import Index, Progress, UpdateReport, is_completable, language_of
+from indexer import Index, Progress, UpdateReport, is_completable, language_of, looks_secret
 from indexer.reading import VANISHED, ReadingError, read_regular
 from lsp_server.engine import Engine, embedder_of, load_engine, retriever
 from lsp_server.model_thread import ModelThread
@@ -61,6 +61,10 @@ def complete(settings: Settings, place: str, context: str | None, *, as_json: bo
     root = repository_of(file)
     if not is_completable(root, file, settings.index):
         raise UserMustActError(visible(f"{file} is secret or ignored: nothing is completed in it."))
+    written = "".join(snapshot.parts).encode("utf-8", "replace")
+    if looks_secret(file.relative_to(root).as_posix(), written, settings.index):
+        step = "Name it in index.notSecret if it holds none."
+        raise UserMustActError(visible(f"{file} looks like a secret: nothing is completed in it. {step}"))
     deadline_ms = max(settings.model.deadline_ms, COLD_DEADLINE_MS)
     wanted = replace(settings.model, context=context or settings.model.context, deadline_ms=deadline_ms)
     settings = replace(settings, model=wanted)

@@ -240,14 +240,14 @@ def _register_commands(server: Server) -> None:
         ls.session.pause(False)
 
     @server.command(f"{SECTION}.status")
-    def status(ls: Server, *uri: Any) -> dict[str, Any]:
+    async def status(ls: Server, *uri: Any) -> dict[str, Any]:
         """The status; with the URI of an open document also whether and why nothing is suggested in it."""
         found = ls.session.status().to_json()
         found["suggestions"] = ls.session.completions.tally.to_json(ls.text_of)
         named = _named(uri)
         buffer = buffer_of(ls.workspace, named) if named is not None else None
         if buffer:
-            found["document"] = _suggests(ls, buffer)
+            found["document"] = await _suggests(ls, buffer)
         return found
 
     @server.command(f"{SECTION}.context")
@@ -262,9 +262,9 @@ def _named(arguments: Sequence[Any]) -> str | None:
     return next((uri for uri in arguments[:1] if isinstance(uri, str)), None)
 
 
-def _suggests(ls: Server, buffer: Buffer) -> dict[str, Any]:
+async def _suggests(ls: Server, buffer: Buffer) -> dict[str, Any]:
     """Whether anything is suggested in a document, and why nothing is or was."""
-    refusal = ls.session.refusal(buffer)
+    refusal = await ls.session.refusal(buffer, newest=True)
     why = refusal or (UNSURE if ls.session.completions.unsure(buffer.uri) else None)
     about = {"reason": why.reason, "nextStep": why.next_step} if why else {"reason": "", "nextStep": ""}
     return {"suggests": refusal is None, **about}

@@ -80,6 +80,7 @@ class Session:
         async with self._changing:
             before, was_open = self.settings, self._indexed
             self.settings, self._wanted = settings, folders
+            self._switches.keep(folders.keys())
             if not self._started:
                 return
             if not self._enabled or _loading(before) != _loading(settings):
@@ -106,6 +107,7 @@ class Session:
 
     def closed(self, uri: str, path: Path | None) -> None:
         """A document was closed: the disk counts again."""
+        self._switches.forget(uri)
         self.completions.forget(uri, unix(self._texts.pop(path, "")) if path else "")
         if path is None:
             return
@@ -116,7 +118,7 @@ class Session:
         self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False, least: float = 0.0
     ) -> Offer | None:
         """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
-        if not self._may_complete(snapshot):
+        if not self._has_model or await self.refusal(snapshot) is not None:
             self.completions.supersede(snapshot.uri)
             return None
         was_slow = self.completions.is_slow
@@ -128,14 +130,12 @@ class Session:
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
         wanted = self.settings_at(snapshot.path).completion
-        if self._may_complete(snapshot) and wanted.automatic:
+        if self._has_model and wanted.automatic and self._switches.known_refusal(*self._asked(snapshot)) is None:
             self.completions.preload(snapshot, wanted.min_confidence)
 
-    def refusal(self, document: Document) -> Refusal | None:
-        """Why nothing is suggested in a document, None where something may be."""
-        path = document.path
-        around = [root for root in outermost(self._wanted) if path is not None and path.is_relative_to(root)]
-        return self._switches.refusal(self.settings_at(path), around[0] if around else None, document)
+    async def refusal(self, document: Document, *, newest: bool = False) -> Refusal | None:
+        """Why nothing is suggested in a document, None where something may be; see `Switches.refusal`."""
+        return await self._switches.refusal(*self._asked(document), newest=newest)
 
     def reindex(self) -> None:
         """Compare every folder with the disk again."""
@@ -170,9 +170,11 @@ class Session:
             prefix, text = offer.prefix, offer.suggestion.text
             self._model.submit(Priority.INDEXING, lambda engine: engine.completer.accepted(prefix, text))
 
-    def _may_complete(self, snapshot: Snapshot) -> bool:
-        has_model = self._model is not None and self._model_error is None
-        return has_model and self.refusal(snapshot) is None
+    def _asked(self, document: Document) -> tuple[Settings, Path | None, Document]:
+        """A document with its settings and the outermost folder around it, as `Switches` want them."""
+        path = document.path
+        around = [root for root in outermost(self._wanted) if path is not None and path.is_relative_to(root)]
+        return self.settings_at(path), around[0] if around else None, document
 
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
@@ -267,6 +269,10 @@ class Session:
     def _indexed(self) -> Mapping[Path, Settings]:
         """The folders whose index is kept up to date: where nothing is suggested, nothing is computed either."""
         return {root: settings for root, settings in self._wanted.items() if settings.completion.enabled}
+
+    @property
+    def _has_model(self) -> bool:
+        return self._model is not None and self._model_error is None
 
     @property
     def _model_error(self) -> Exception | None:

@@ -45,6 +45,11 @@ class Snapshot:
     encoding: str
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The whole text, not joined: that would cost every keystroke a copy."""
+        return (self.prefix, self.suffix)
+
+    @property
     def line_before(self) -> str:
         return self.prefix[self.prefix.rfind("\n") + 1 :]
 
@@ -95,6 +100,11 @@ class Buffer:
     def size(self) -> int:
         """Characters of the document."""
         return len(self.before) + len(self.text) + len(self.after)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The whole text, not joined."""
+        return (self.before, self.text, self.after)
 
     @property
     def whole(self) -> str:

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
+from string import ascii_letters
 from typing import Any
 
 import pytest
@@ -57,6 +59,34 @@ async def test_the_status_says_why_nothing_is_suggested_in_a_document(start: Any
     (folder / ".gitignore").write_text("main.py\n", encoding="utf-8")
     assert "ignored" in await why_not(editor, folder / "main.py")
     assert await why_not(editor, folder / "generated.py") == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+async def test_rule_files_that_never_end_stop_neither_suggestions_nor_shutdown(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
+    """Before: the server hung at the first keystroke, and `shutdown` was not answered."""
+    folder = repository(tmp_path / "repo", main="x = \n")
+    os.mkfifo(folder / ".gitignore")
+    (folder / ".hefignore").symlink_to("/dev/zero")
+    editor = await start(script())
+    await editor.hello(folder)
+    await editor.until_ready()
+
+    assert await why_not(editor, folder / "main.py") == ""
+    await asyncio.wait_for(editor.shutdown_async(None), 20)
+
+
+async def test_nothing_is_suggested_in_a_document_that_looks_secret(start: Any, script: Any, tmp_path: Path) -> None:
+    folder = repository(tmp_path / "repo", main="x = \n")
+    editor = await start(script())
+    await editor.hello(folder)
+    uri = (folder / "deploy.py").as_uri()
+    token = "ghp_" + "".join(Random(5).choices(ascii_letters, k=36))
+    editor.open(uri, f"x = \nTOKEN = '{token}'\n")
+
+    assert await editor.suggestions(uri, 0, 4) == []
+    assert "looks like a secret" in (await editor.command("status", uri))["document"]["reason"]
 
 
 async def test_each_folder_has_its_settings_and_its_context(start: Any, script: Any, tmp_path: Path) -> None:

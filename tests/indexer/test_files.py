@@ -9,6 +9,7 @@ import pytest
 
 from indexer import Gate, IndexSettings, is_completable
 from indexer.files import Found, Skipped, read, walk
+from indexer.rule_files import RuleFiles
 from indexer.rules import Rules, relative_path
 
 
@@ -113,17 +114,18 @@ def test_the_gate_follows_ignore_files_and_reads_them_once(root, write, monkeypa
     gate, target = Gate(), write("a/b/x.py", "x = 1\n")
     assert gate.refusal(root, target) is None
     reads: list[Path] = []
-    read_text = Path.read_text
+    read = RuleFiles.content
 
-    def count(self, *arguments):
-        reads.append(self)
-        return read_text(self, *arguments)
+    def count(self, file, **options):
+        reads.append(file)
+        return read(self, file, **options)
 
-    monkeypatch.setattr(Path, "read_text", count)
+    monkeypatch.setattr(RuleFiles, "content", count)
     assert gate.refusal(root, target) is None
     assert reads == []
     write("a/.gitignore", "x.py\n")
     assert gate.refusal(root, target) == "ignored"
+    assert root / "a" / ".gitignore" in reads
     (root / "a/.gitignore").unlink()
     assert gate.refusal(root, target) is None
     assert gate.refusal(root, root / "a" / ".env") == "secret"
@@ -218,7 +220,7 @@ def test_permission_denied(root, write, monkeypatch):
     real_open, real_scandir = os.open, os.scandir
 
     def refuse_open(path, *args, **kwargs):
-        if Path(path) == denied:
+        if Path(path).name == denied.name:
             raise PermissionError(13, "denied")
         return real_open(path, *args, **kwargs)
 

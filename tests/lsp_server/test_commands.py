@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
+from string import ascii_letters
 from typing import Any
 
 import pytest
@@ -95,6 +97,19 @@ def test_secret_files_are_not_completed(repository: Path, checkpoint: Path, caps
 
     assert cli.main(arguments) == 1
     assert "secret or ignored" in capsys.readouterr().err
+
+
+def test_files_that_look_secret_are_not_completed(
+    repository: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: only names counted, and the key was the model's prompt."""
+    body = "\n".join("".join(Random(line).choices(ascii_letters, k=64)) for line in range(4))
+    (repository / "keys.py").write_text(f"-----BEGIN PRIVATE KEY-----\n{body}\n", encoding="utf-8")
+    arguments = ["--complete", f"{repository / 'keys.py'}:1:7", "--set", f"model.name={checkpoint}"]
+
+    assert cli.main(arguments) == 1
+    assert "looks like a secret" in capsys.readouterr().err
+    assert cli.main([*arguments, "--set", "index.notSecret=keys.py", "--set", "model.maxTokens=2"]) == 0
 
 
 def test_the_doctor_names_what_it_found(

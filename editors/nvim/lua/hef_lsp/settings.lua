@@ -48,6 +48,7 @@
 ---@field maxLineChars? integer Files with a longer line than this count as minified and are not indexed. 200 to 1,000,000. Default: `5000`.
 ---@field ignore? string[] More ignore patterns, written as in .gitignore; `!` brings files back. Default: `[]`.
 ---@field secrets? string[] More file name patterns that are never indexed nor completed in. The built-in ones always hold. Default: `[]`.
+---@field notSecret? string[] Paths, written as in .gitignore, of files whose text looks like a secret and holds none: they are indexed and completed in. Secret names stay secret. Default: `[]`.
 ---@field chunkMaxLines? integer Longest chunk in lines. 8 to 400. Default: `64`.
 ---@field chunkMaxChars? integer Longest chunk in characters. 200 to 20,000. Default: `1600`.
 ---@field batchTexts? integer Texts embedded per call: a completion never waits for more than one call. 1 to 256. Default: `16`.

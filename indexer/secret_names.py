@@ -1,0 +1,61 @@
+"""Names of files and folders that hold secrets: the list in `lists/secrets.txt`, what users add, and copies of such."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from indexer import lists
+from indexer.patterns import Patterns
+
+# What backups, editors and file managers put around a name: `.env~`, `.#.env`, `#.env#`, `.id_rsa.swp`, `key.pem.bak2`.
+_BEFORE = re.compile(rb"\.?#|\.(?=.*\.sw[a-p]\Z)|\.~", re.DOTALL)
+_BEHIND = re.compile(
+    rb"(?:~|\#|\.(?:bak|backup|old|orig|original|save|saved|sav|sw[a-p]|tmp|temp|copy|prev|rpmsave|dpkg-old)[-_]?\d{0,8}"
+    rb"|\.~?\d{1,8}|[ _-]copy| \(\d{1,3}\))\Z"
+)
+_LAYERS = 4  # a copy of a copy
+
+
+class SecretNames:
+    """Whether a name says that what it names is secret, in any letter case. `added`: more patterns for both kinds."""
+
+    def __init__(self, added: Iterable[str] = ()) -> None:
+        patterns = [pattern.encode() for pattern in lists.load("secrets")]
+        self._folders = Patterns(pattern for pattern in patterns if pattern.endswith(b"/"))
+        self._files = Patterns(pattern for pattern in patterns if not pattern.endswith(b"/"))
+        self._added = Patterns(_anywhere(pattern.lower()).encode("utf-8", "replace") for pattern in added)
+
+    def has(self, path: bytes, is_directory: bool) -> bool:
+        """`path`: a name, or a path of which the more is known the better."""
+        path = path.lower()
+        if self._added.verdict(path, is_directory):
+            return True
+        if is_directory:
+            return bool(self._folders.verdict(path, True))
+        if self._files.verdict(path, False):
+            return True
+        folder, slash, name = path.rpartition(b"/")
+        return any(self._files.verdict(folder + slash + original, False) for original in _originals(name))
+
+
+def _anywhere(pattern: str) -> str:
+    """A user's pattern, as paths are asked for from the disk's root; `!` would take away, and is a letter here."""
+    inner = pattern.strip("/")
+    begin = "**/" if "/" in inner and not pattern.startswith("**/") else "\\" if pattern.startswith("!") else ""
+    return begin + (inner + "/" if pattern.endswith("/") else inner)
+
+
+def _originals(name: bytes) -> Iterator[bytes]:
+    """What a name may be a copy of."""
+    for _ in range(_LAYERS):
+        begin = _BEFORE.match(name)
+        stem = name[begin.end() :] if begin else name
+        end = _BEHIND.search(stem)
+        shorter = stem[: end.start()] if end else stem
+        if shorter == name or not shorter:
+            return
+        yield shorter
+        if begin and begin[0] == b".":
+            yield b"." + shorter  # a swap file of a hidden file has one dot only
+        name = shorter
