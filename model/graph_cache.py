@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from model.checkpoint import sha256_of
+from model.model_files import sha256_of
 
 GRAPHS_KEPT = 8
 _CHECKSUMS = "SHA256SUMS"

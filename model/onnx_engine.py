@@ -12,10 +12,11 @@ import numpy as np
 import onnxruntime
 
 from model.adapter_config import AdapterConfig, fuser_tensors, projector_tensors
-from model.checkpoint import Checkpoint, TensorInfo
+from model.checkpoint import Checkpoint
 from model.decoder import PREFILL_PIECE
 from model.graph_cache import graph_folder
 from model.machine import available_memory, processors
+from model.model_files import TensorInfo
 from model.onnx_adapter import OnnxFuser, OnnxPseudoTokens
 from model.onnx_decoder import OnnxDecoder
 from model.onnx_session import open_session

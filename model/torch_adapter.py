@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from model.adapter import Nodes
 from model.adapter_config import AdapterConfig, fuser_tensors, projector_tensors
-from model.checkpoint import TensorInfo
 from model.fuser import Encoded, Fuser
+from model.model_files import TensorInfo
 from model.projector import Projector
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import CHECKSUMS, WeightsError, find_folder, open_checkpoint, sha256_of, write_checksums
+from model.checkpoint import CHECKSUMS, WeightsError, find_folder, open_checkpoint, write_checksums
+from model.model_files import sha256_of
 from tests.tiny_checkpoint import tiny_config, write_tiny_checkpoint
 
 

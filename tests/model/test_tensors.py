@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.checkpoint import WeightsError, read_header
+from model.model_files import WeightsError, read_header
 from model.tensors import reader
 
 
