@@ -116,9 +116,9 @@ def open_onnx_engine(dtype: str, threads: int, n_weights: int) -> OnnxEngine:
 
 
 def _key(kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization) -> str:
-    """Names a graph: its weights (files are told apart by place, size and time), arithmetic, version and processor."""
+    """Names a graph: its weights (files are told apart by place, size and time), arithmetic, versions and processor."""
     files = sorted({info.file.resolve() for info in tensors.values()})
-    parts = [shape, quantization, str(GRAPH_VERSION), _processor()]
+    parts = [shape, quantization, str(GRAPH_VERSION), onnxruntime.__version__, _processor()]
     parts += [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     return f"{kind}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 

@@ -183,5 +183,5 @@ def test_a_missing_file_is_named(folder: Path, name: str, engine: Engine) -> Non
 def test_a_truncated_file_is_named(folder: Path, engine: Engine) -> None:
     file = folder / "fuser.safetensors"
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(WeightsError, match=r"fuser\.safetensors is truncated"):
+    with pytest.raises(WeightsError, match=r"fuser\.safetensors is cut or damaged"):
         load(folder, engine)
