@@ -74,7 +74,7 @@ def _own(home: Path) -> None:
     found = home.stat()
     if hasattr(os, "getuid") and found.st_uid != os.getuid():
         raise PermissionError(f"{home} belongs to somebody else")
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(found.st_mode) != 0o700:
         home.chmod(0o700)
 
 
