@@ -23,9 +23,9 @@ from model.qwen2_config import (
 )
 from model.settings import CONTEXT_MODES
 
-# A parent stands for more than its children and its memory is longer, 1.4 times with one child and 3.8 with eight: ten
-# levels leave float16. From here on it is as long as its children: so many times an embedding, which the two levels
-# that fusers are trained on do not reach (model/LOG.md). The root mean square is what is compared.
+# A parent's memory is longer than its children's, 1.4 times over one child and 3.8 over eight: ten levels leave
+# float16. So it has at most so many times the root mean square of the embeddings, which the two levels that fusers are trained
+# on do not reach (model/LOG.md).
 LONGEST_MEMORY = 20.0
 
 

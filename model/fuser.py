@@ -136,7 +136,8 @@ def shortened(memory: Tensor, longest: Tensor) -> Tensor:
     """[B, m, width] -> the same, scaled down where a node's root mean square is above `longest`."""
     size = memory[0].numel() ** 0.5
     lengths = torch.linalg.vector_norm(memory, dim=(1, 2), keepdim=True, dtype=torch.float32) / size
-    return memory * (longest / lengths.clamp(min=longest)).to(memory.dtype)
+    factor: Tensor = longest / lengths.clamp(min=longest)
+    return memory * factor.to(memory.dtype)
 
 
 def pool(vectors: Tensor, lengths: Tensor, m: int) -> Tensor:

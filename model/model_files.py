@@ -45,10 +45,15 @@ class TensorInfo:
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """A regular file for reading; never waits for a pipe. Raises WeightsError on anything else, OSError."""
-    with os.fdopen(os.open(file, _FLAGS), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise WeightsError(f"{file.name} is not a regular file")
+    """A regular file for reading; never waits for a pipe. Raises WeightsError on anything else."""
+    try:
+        descriptor = os.open(file, _FLAGS)
+    except OSError as problem:
+        raise WeightsError(f"{file.name} cannot be read ({problem.strerror})") from problem
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise WeightsError(f"{file.name} is not a regular file")
+    with os.fdopen(descriptor, "rb") as stream:
         yield stream
 
 
@@ -119,7 +124,7 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
 
 
 def sha256_of(file: Path) -> str:
-    """Raises WeightsError when it is not a regular file, OSError."""
+    """Raises WeightsError as `opened` does."""
     digest = hashlib.sha256()
     with opened(file) as stream:
         while block := stream.read(_CHUNK_BYTES):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from model.checkpoint import WeightsError
+from model.weights import load_model
 from tests.model.hostile_checkpoint import (
     Change,
     ReadingEngine,
@@ -253,6 +254,13 @@ HOSTILE = {**TENSORS, **CONFIG, **VALUES}
 @pytest.mark.parametrize(("change", "words"), HOSTILE.values(), ids=[name[:60] for name in HOSTILE])
 def test_what_is_wrong_is_refused_by_name_and_soon(folder: Path, change: Change, words: str) -> None:
     check(folder, change, words)
+
+
+def test_torch_refuses_what_is_no_number(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = copy_of(tiny_folder, tmp_path / "model")
+    not_a_number(folder)
+    with pytest.raises(WeightsError, match=r"model\.safetensors holds values that are no numbers"):
+        load_model(str(folder), engine="torch", device="cpu")
 
 
 def test_a_pattern_that_backtracks_later_is_an_error_and_not_a_panic(folder: Path) -> None:
