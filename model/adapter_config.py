@@ -24,8 +24,8 @@ from model.qwen2_config import (
 from model.settings import CONTEXT_MODES
 
 # A parent's memory is longer than its children's, 1.4 times over one child and 3.8 over eight: ten levels leave
-# float16. So it has at most so many times the root mean square of the embeddings, which the two levels that fusers are trained
-# on do not reach (model/LOG.md).
+# float16. So it has at most so many times the root mean square of the embeddings, which the two levels that fusers are
+# trained on do not reach (model/LOG.md).
 LONGEST_MEMORY = 20.0
 
 
