@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from model.adapter_config import FuserConfig
+from model.adapter_config import LONGEST_MEMORY, FuserConfig
 from model.checkpoint import weight_files
+from model.model_files import MAX_TOKENIZER_BYTES, opened, read_bytes
 from model.vocabulary import Vocabulary
 
 # A batch of chunks is padded to its longest; this bounds the waste and the time that a completion waits for it.
@@ -98,9 +99,11 @@ def adapter_fingerprint(folder: Path, config: FuserConfig, arithmetic: str) -> s
     `arithmetic` is empty for floating point, whose engines differ by less than the float16 of what is stored.
     """
     digest = hashlib.sha256(json.dumps(config.to_json(), sort_keys=True).encode())
-    for file in (*weight_files(folder, "fuser"), folder / "tokenizer.json"):
-        digest.update(file.read_bytes())
-    digest.update(arithmetic.encode())
+    for file in weight_files(folder, "fuser"):
+        with opened(file) as stream:
+            digest.update(stream.read())
+    digest.update(read_bytes(folder / "tokenizer.json", MAX_TOKENIZER_BYTES))
+    digest.update(f"{arithmetic}, parents up to {LONGEST_MEMORY}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -8,8 +8,25 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import TensorInfo, WeightsError, read_headers, read_json, weight_files
-from model.qwen2_config import Qwen2Config, Shapes, transformer_shapes
+from model.checkpoint import WeightsError, weight_files
+from model.fields import Fields
+from model.model_files import TensorInfo, read_headers, read_json
+from model.qwen2_config import (
+    MAX_LAYERS,
+    MAX_THETA,
+    MAX_VOCABULARY,
+    MAX_WIDTH,
+    Qwen2Config,
+    Shapes,
+    check_heads,
+    transformer_shapes,
+)
+from model.settings import CONTEXT_MODES
+
+# A parent's memory is longer than its children's, 1.4 times over one child and 3.8 over eight: ten levels leave
+# float16. So it has at most so many times the root mean square of the embeddings, which the two levels that fusers are
+# trained on do not reach (model/LOG.md).
+LONGEST_MEMORY = 20.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +48,27 @@ class FuserConfig:
     query_after: int = 64
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> FuserConfig:
-        return cls(**{name: raw[name] for name in cls.__dataclass_fields__})
+    def from_json(cls, raw: object) -> FuserConfig:
+        """Raises ValueError by name."""
+        fields = Fields(raw, "fuser")
+        heads = fields.whole("num_heads", 1, MAX_WIDTH)
+        config = cls(
+            vocab_size=fields.whole("vocab_size", 1, MAX_VOCABULARY),
+            hidden_size=fields.whole("hidden_size", 1, MAX_WIDTH),
+            intermediate_size=fields.whole("intermediate_size", 1, MAX_WIDTH),
+            num_layers=fields.whole("num_layers", 1, MAX_LAYERS),
+            num_heads=heads,
+            num_kv_heads=fields.whole("num_kv_heads", 1, heads),
+            head_dim=fields.whole("head_dim", 2, MAX_WIDTH),
+            rope_theta=fields.number("rope_theta", 1.0, MAX_THETA),
+            d_key=fields.whole("d_key", 1, MAX_WIDTH),
+            m=fields.whole("m", 1, 256),
+            max_tokens=fields.whole("max_tokens", 1, 8192),
+            query_before=fields.whole("query_before", 1, 8192),
+            query_after=fields.whole("query_after", 0, 8192),
+        )
+        check_heads(config.num_heads, config.num_kv_heads, config.head_dim)
+        return config
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,12 +104,17 @@ class AdapterConfig:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> AdapterConfig:
+        """Raises ValueError by name."""
+        fields = Fields(raw)
+        default_context = fields.text("default_context", "pseudo")
+        if default_context not in CONTEXT_MODES or default_context == "auto":
+            raise ValueError(f"default_context is {default_context!r:.40}")
         return cls(
-            base=str(raw["base"]),
-            hidden_size=int(raw["hidden_size"]),
-            fuser=FuserConfig.from_json(raw["fuser"]),
-            projector_layers=int(raw.get("projector_layers", 3)),
-            default_context=str(raw.get("default_context", "pseudo")),
+            base=fields.text("base"),
+            hidden_size=fields.whole("hidden_size", 1, MAX_WIDTH),
+            fuser=FuserConfig.from_json(raw.get("fuser")),
+            projector_layers=fields.whole("projector_layers", 2, 3, 3),
+            default_context=default_context,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +132,7 @@ def read_config(folder: Path) -> AdapterConfig:
     raw = read_json(folder / "adapter.json")
     try:
         return AdapterConfig.from_json(raw)
-    except (KeyError, TypeError, ValueError) as problem:
+    except ValueError as problem:
         raise WeightsError(f"adapter.json in {folder} is not an adapter's ({problem})") from problem
 
 

@@ -9,35 +9,45 @@ import hashlib
 import json
 import os
 import re
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from model.model_files import (
+    MAX_JSON_BYTES,
+    MAX_TOKENIZER_BYTES,
+    TensorInfo,
+    WeightsError,
+    opened,
+    read_bytes,
+    read_headers,
+    read_json,
+    require_files,
+    sha256_of,
+)
+
+__all__ = [
+    "CHECKSUMS",
+    "EMBEDDED_FOLDER",
+    "Checkpoint",
+    "WeightsError",
+    "check_architecture",
+    "check_tensors",
+    "find_folder",
+    "open_checkpoint",
+    "verify_checksums",
+    "weight_files",
+    "write_checksums",
+]
 
 EMBEDDED_FOLDER = Path(__file__).parent / "pretrained"
 CHECKSUMS = "SHA256SUMS"
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _PATTERNS = ("config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json")
+_MAX_INDEX_BYTES = 50_000_000
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-_CHUNK_BYTES = 1 << 22
-# A header of more than this is not a real one (the safetensors format's own limit).
-_MAX_HEADER_BYTES = 100_000_000
-
-
-class WeightsError(Exception):
-    """A model cannot be used; the message names the file and says what the user can do."""
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a safetensors file, from its header."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    offsets: tuple[int, int]  # bytes, from the start of the file
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,11 @@ class Checkpoint:
         Norms and biases are a thousandth of the bytes, and no training step leaves all of them as they were.
         """
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
-        digest.update((self.folder / "tokenizer.json").read_bytes())
+        digest.update(read_bytes(self.folder / "tokenizer.json", MAX_TOKENIZER_BYTES))
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
             if len(tensor.shape) == 1:
-                with tensor.file.open("rb") as stream:
+                with opened(tensor.file) as stream:
                     stream.seek(tensor.offsets[0])
                     digest.update(stream.read(tensor.offsets[1] - tensor.offsets[0]))
         return digest.hexdigest()[:16]
@@ -68,13 +78,17 @@ class Checkpoint:
 def open_checkpoint(name: str, *, revision: str = "main", offline: bool = True) -> Checkpoint:
     """Find, verify and describe a checkpoint: "embedded", a folder, or a hub id. Raises WeightsError."""
     folder = find_folder(name, revision=revision, offline=offline)
-    require_files(folder, ("config.json", "tokenizer.json"))
-    config = read_json(folder / "config.json")
-    check_architecture(config, folder)
-    files = weight_files(folder)
-    verify_checksums(folder, required=folder == EMBEDDED_FOLDER)
+    try:
+        require_files(folder, ("config.json", "tokenizer.json"))
+        config = read_json(folder / "config.json")
+        check_architecture(config, folder)
+        files = weight_files(folder)
+        verify_checksums(folder, required=folder == EMBEDDED_FOLDER)
+        tensors = read_headers(files)
+    except OSError as problem:
+        raise WeightsError(f"{folder} cannot be read ({problem.strerror})") from problem
     commit = folder.name if folder.parent.name == "snapshots" else ""
-    return Checkpoint(folder, config, read_headers(files), commit)
+    return Checkpoint(folder, config, tensors, commit)
 
 
 def find_folder(name: str, *, revision: str = "main", offline: bool = True) -> Path:
@@ -83,9 +97,12 @@ def find_folder(name: str, *, revision: str = "main", offline: bool = True) -> P
         if not EMBEDDED_FOLDER.is_dir():
             raise WeightsError("this installation has no embedded model (model/pretrained); reinstall hef-lsp")
         return EMBEDDED_FOLDER
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return folder
+    except (OSError, RuntimeError) as problem:  # a name that is too long, a home that nobody has
+        raise WeightsError(f"no model at {name:.200} ({problem})") from problem
     if folder.suffix in _PICKLES:
         raise WeightsError(f"{folder.name} is a pickle, which can run code: only safetensors are loaded")
     if folder.is_file():
@@ -116,33 +133,14 @@ def _hub_folder(name: str, revision: str, offline: bool) -> Path:
         ) from problem
 
 
-def require_files(folder: Path, names: Iterable[str]) -> None:
-    """Raises WeightsError with the names that are missing in `folder`."""
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise WeightsError(f"{folder} has no {', '.join(missing)}: the checkpoint is incomplete")
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object. Raises WeightsError."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise WeightsError(f"{file.name} cannot be read ({problem})") from problem
-    if not isinstance(value, dict):
-        raise WeightsError(f"{file.name} is not a JSON object")
-    return value
-
-
 def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
     """Refuse, by name, what the decoder would compute wrongly. Raises WeightsError."""
     kind = config.get("model_type")
-    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     refused = {
         f"architecture {kind!r}": kind not in ("qwen2", "llama"),
         "code of its own (auto_map)": "auto_map" in config,
         "quantized weights": "quantization_config" in config,
-        "scaled rotary positions": rope.get("rope_type", rope.get("type", "default")) != "default",
+        "scaled rotary positions": any(_scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")),
         "sliding-window attention": bool(config.get("use_sliding_window")),
         f"activation {config.get('hidden_act')!r}": config.get("hidden_act", "silu") != "silu",
         "biases that Llama does not have": bool(
@@ -152,6 +150,13 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
     for what, wrong in refused.items():
         if wrong:
             raise WeightsError(f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported")
+
+
+def _scaled(rope: object) -> bool:
+    """Whether a table of rope settings asks for more than plain positions; what is no table asks for who knows what."""
+    if not isinstance(rope, dict):
+        return rope is not None
+    return bool(rope.get("rope_type", rope.get("type", "default")) != "default")
 
 
 def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]]) -> None:
@@ -177,12 +182,7 @@ def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]])
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     """`stem.safetensors` or the shards that its index names. Raises WeightsError naming what is absent, or a pickle."""
     index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
-        if any(Path(name).name != name for name in names):
-            raise WeightsError(f"{index.name} names files outside its folder")
-    else:
-        names = [f"{stem}.safetensors"]
+    names = _shards(index) if index.is_file() else [f"{stem}.safetensors"]
     pickles = [name for name in names if not name.endswith(".safetensors")]
     if not all((folder / name).is_file() for name in names):
         pickles += sorted(f.name for f in folder.iterdir() if f.suffix in _PICKLES)
@@ -192,45 +192,14 @@ def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     return [folder / name for name in names]
 
 
-def read_headers(files: Iterable[Path]) -> dict[str, TensorInfo]:
-    """What the files of one checkpoint hold together. Raises WeightsError when one is truncated or no safetensors."""
-    return {name: info for file in files for name, info in read_header(file).items()}
-
-
-def read_header(file: Path) -> dict[str, TensorInfo]:
-    """What a safetensors file holds. Raises WeightsError when it is truncated or not one."""
-    size = file.stat().st_size
-    try:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > min(size, _MAX_HEADER_BYTES):
-                raise ValueError("its header is longer than the file")
-            header = json.loads(stream.read(length))
-        start = 8 + length
-        found = {
-            name: TensorInfo(
-                file,
-                info["dtype"],
-                tuple(info["shape"]),
-                (start + info["data_offsets"][0], start + info["data_offsets"][1]),
-            )
-            for name, info in header.items()
-            if name != "__metadata__"
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as problem:
-        raise WeightsError(f"{file.name} is damaged ({problem}); fetch it again") from problem
-    end = max((info.offsets[1] for info in found.values()), default=start)
-    if end != size:
-        raise WeightsError(f"{file.name} is truncated: {size} of {end} bytes; fetch it again")
-    return found
-
-
-def sha256_of(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(_CHUNK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+def _shards(index: Path) -> list[str]:
+    weight_map = read_json(index, _MAX_INDEX_BYTES).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise WeightsError(f"{index.name} has no weight_map from tensors to files")
+    names = sorted(set(weight_map.values()))
+    if any(Path(name).name != name for name in names):
+        raise WeightsError(f"{index.name} names files outside its folder")
+    return names
 
 
 def write_checksums(folder: Path) -> None:
@@ -263,5 +232,9 @@ def verify_checksums(folder: Path, *, required: bool) -> None:
 def _listed_checksums(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
-    entries = (line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.lstrip("*"): checksum for checksum, name in entries}
+    try:
+        lines = read_bytes(file, MAX_JSON_BYTES).decode("utf-8").splitlines()
+        entries = [line.split(maxsplit=1) for line in lines if line.strip()]
+        return {name.lstrip("*"): checksum for checksum, name in entries}
+    except ValueError as problem:
+        raise WeightsError(f"{file.name} in {file.parent} is not a list of checksums") from problem

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from model.fields import Fields
+from model.model_files import WeightsError, read_json
 from model.vocabulary import Vocabulary
 
 FILE = "confidence.json"  # beside the weights
 FEATURES = ("planned", "planned_chance", "planned_first", "written", "written_sum", "written_least", "written_first")
 _LEAST = 1e-4  # chance that is told from none
+_LARGEST = 100.0  # weight; those that were fitted are around 1
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,15 @@ class Confidence:
 
     @classmethod
     def beside(cls, folder: Path) -> Confidence | None:
-        """That of the coder in `folder`; None when nothing was fitted to it."""
+        """That of the coder in `folder`; None when nothing was fitted to it. Raises WeightsError."""
         file = folder / FILE
         if not file.exists():
             return None
-        named = json.loads(file.read_text(encoding="utf-8"))
-        return cls(np.array([float(named[name]) for name in FEATURES]))
+        fields = Fields(read_json(file))
+        try:
+            return cls(np.array([fields.number(name, -_LARGEST, _LARGEST) for name in FEATURES]))
+        except ValueError as problem:
+            raise WeightsError(f"{FILE} in {folder} is not a confidence's ({problem})") from problem
 
     def save(self, folder: Path) -> None:
         named = dict(zip(FEATURES, self.weights.round(5).tolist(), strict=True))

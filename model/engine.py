@@ -7,8 +7,9 @@ from typing import Protocol
 
 from model.adapter import Encoder, Fusing, PseudoTokens, adapter_fingerprint
 from model.adapter_config import AdapterConfig
-from model.checkpoint import Checkpoint, WeightsError, require_files
+from model.checkpoint import Checkpoint, WeightsError
 from model.decoder import Decoder
+from model.model_files import require_files
 from model.qwen2_config import Qwen2Config
 from model.vocabulary import Vocabulary, VocabularyError
 
@@ -53,6 +54,7 @@ def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder
     require_files(folder, ("tokenizer.json",))
     try:
         vocabulary = Vocabulary.load(folder / "tokenizer.json")
+        vocabulary.check_fits(config.fuser.vocab_size)
     except VocabularyError as problem:
         raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
     fuser = engine.fuser(folder, config)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.adapter_config import FuserConfig
+from model.adapter_config import LONGEST_MEMORY, FuserConfig
 from model.qwen2 import Qwen2, Transformer
 
 
@@ -90,7 +90,10 @@ class Fuser(nn.Module):
         rows = [group.reshape(-1, self.config.d_memory) for group in groups]
         lengths = torch.tensor([len(row) for row in rows], device=self._device)
         vectors = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.child_in.weight.dtype)
-        return self._read(self.child_in(vectors), lengths, self.parent_readout)
+        parents = self._read(self.child_in(vectors), lengths, self.parent_readout)
+        table = self.encoder.embed_tokens.weight.detach()
+        longest = LONGEST_MEMORY * torch.linalg.vector_norm(table, dtype=torch.float32) / table.numel() ** 0.5
+        return Encoded(parents.key, shortened(parents.memory, longest))
 
     @property
     def _device(self) -> torch.device:
@@ -127,6 +130,14 @@ class Fuser(nn.Module):
 def _without_bias(layer: nn.Module) -> dict[str, Tensor]:
     """What a layer of a Llama, which has no biases, does not say of a Qwen2 layer."""
     return {name: torch.zeros_like(value) for name, value in layer.state_dict().items() if name.endswith(".bias")}
+
+
+def shortened(memory: Tensor, longest: Tensor) -> Tensor:
+    """[B, m, width] -> the same, scaled down where a node's root mean square is above `longest`."""
+    size = memory[0].numel() ** 0.5
+    lengths = torch.linalg.vector_norm(memory, dim=(1, 2), keepdim=True, dtype=torch.float32) / size
+    factor: Tensor = longest / lengths.clamp(min=longest)
+    return memory * factor.to(memory.dtype)
 
 
 def pool(vectors: Tensor, lengths: Tensor, m: int) -> Tensor:

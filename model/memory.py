@@ -12,14 +12,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.cache_model import Evidence, evidence, gate_features, matches_within, mixed, probabilities, shares
+from model.cache_model import NOTHING, Evidence, evidence, gate_features, matches_within, mixed, probabilities, shares
 from model.completer import Mixing, Request, unmixed
 from model.cursor import Cursor
+from model.fields import Fields
 from model.line_memory import LineRequest, Proposals, Remembered
+from model.model_files import WeightsError, read_json
 from model.prompt import Prompt, at_token_boundary
 from model.ranking import Forest
 from model.settings import MemorySettings
@@ -33,6 +35,7 @@ _CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache mo
 _CONTEXT = 16  # tokens that a look-up compares
 _IMPOSSIBLE = -1e9
 _LIKELY = 0.5  # so much a line needs to be written without asking the coder
+_GATE_FEATURES = len(gate_features(NOTHING, NOTHING, np.ones(1), first=True))
 _LEAST = 1e-12  # probability, where a logarithm is taken
 
 
@@ -48,14 +51,24 @@ class MemoryWeights:
 
     @classmethod
     def beside(cls, folder: Path) -> MemoryWeights | None:
-        """Those of the coder in `folder`; None when there are none."""
+        """Those of the coder in `folder`; None when there are none. Raises WeightsError."""
         file = folder / FILE
         if not file.exists():
             return None
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return cls(
-            np.array(raw["gate"]), Forest.from_json(raw["forest"]), float(raw["sure"]), float(raw["sure_inside"])
-        )
+        raw = read_json(file)
+        try:
+            return cls.from_json(Fields(raw))
+        except ValueError as problem:
+            raise WeightsError(f"{FILE} in {folder} is not a memory's ({problem})") from problem
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> MemoryWeights:
+        """Raises ValueError by name."""
+        gate = fields.array("gate")
+        if gate.shape != (3, _GATE_FEATURES):
+            raise ValueError(f"gate is {list(gate.shape)}, not {[3, _GATE_FEATURES]}")
+        forest = Forest.from_json(fields.object("forest"))
+        return cls(gate, forest, fields.number("sure", 0, 2), fields.number("sure_inside", 0, 2))
 
     def for_another_coder(self) -> MemoryWeights:
         """For a coder that they were not fitted to and that may be a better one: a line must be likelier than not."""

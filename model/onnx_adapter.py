@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from model.adapter import Nodes
-from model.adapter_config import FuserConfig
+from model.adapter_config import LONGEST_MEMORY, FuserConfig
 from model.onnx_decoder import rotary_table
 from model.tensors import Read
 
@@ -26,6 +26,7 @@ class OnnxFuser:
         self._fuser, self._children, self._config = fuser, children, config
         self._table = read("encoder.embed_tokens.weight")
         self._leaf, self._parent, self._query = (read(f"{kind}_readout") for kind in ("leaf", "parent", "query"))
+        self._longest = LONGEST_MEMORY * float(np.linalg.norm(self._table)) / self._table.size**0.5
 
     def encode_chunks(self, chunks: Sequence[Sequence[int]]) -> Nodes:
         return self._read([self._table[np.array(chunk, dtype=np.int64)] for chunk in chunks], self._leaf)
@@ -37,7 +38,8 @@ class OnnxFuser:
         together = np.concatenate(groups).astype(np.float32)
         (vectors,) = self._children.run(["vectors"], {"memory": together})
         ends = np.cumsum([len(group) for group in groups])[:-1]
-        return self._read(np.split(vectors, ends), self._parent)
+        parents = self._read(np.split(vectors, ends), self._parent)
+        return Nodes(parents.keys, shortened(parents.memories, self._longest))
 
     def _read(self, rows: Sequence[np.ndarray], readout: np.ndarray) -> Nodes:
         """Run rows [n, width], the read-out vectors behind each, and read their final states.
@@ -58,6 +60,12 @@ class OnnxFuser:
         feed["longest"] = np.array(n, np.int32)
         key, states = self._fuser.run(["key", "states"], feed)
         return key, states + pooled
+
+
+def shortened(memories: np.ndarray, longest: float) -> np.ndarray:
+    """As `model.fuser.shortened`, of [n, m, width]."""
+    lengths = np.sqrt(np.square(memories).mean(axis=(1, 2), keepdims=True))
+    return np.asarray(memories * np.float32(longest) / lengths.clip(min=longest), np.float32)
 
 
 def pool(row: np.ndarray, m: int) -> np.ndarray:

@@ -12,10 +12,11 @@ import numpy as np
 import onnxruntime
 
 from model.adapter_config import AdapterConfig, fuser_tensors, projector_tensors
-from model.checkpoint import Checkpoint, TensorInfo
+from model.checkpoint import Checkpoint
 from model.decoder import PREFILL_PIECE
 from model.graph_cache import graph_folder
 from model.machine import available_memory, processors
+from model.model_files import TensorInfo
 from model.onnx_adapter import OnnxFuser, OnnxPseudoTokens
 from model.onnx_decoder import OnnxDecoder
 from model.onnx_session import open_session
@@ -115,9 +116,9 @@ def open_onnx_engine(dtype: str, threads: int, n_weights: int) -> OnnxEngine:
 
 
 def _key(kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization) -> str:
-    """Names a graph: its weights (files are told apart by place, size and time), arithmetic, version and processor."""
+    """Names a graph: its weights (files are told apart by place, size and time), arithmetic, versions and processor."""
     files = sorted({info.file.resolve() for info in tensors.values()})
-    parts = [shape, quantization, str(GRAPH_VERSION), _processor()]
+    parts = [shape, quantization, str(GRAPH_VERSION), onnxruntime.__version__, _processor()]
     parts += [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     return f"{kind}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 

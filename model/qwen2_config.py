@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from model.fields import Fields
+
+# More than any network of this kind has; a value beyond is damage, and shapes are worked out for all layers.
+MAX_LAYERS, MAX_WIDTH, MAX_VOCABULARY, MAX_THETA = 1_000, 1_000_000, 10_000_000, 1e12
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -29,24 +34,27 @@ class Qwen2Config:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Qwen2Config:
-        """Read the keys of `config.json`, in the layout of transformers 4 or 5. Raises KeyError by name."""
-        heads = int(raw["num_attention_heads"])
+        """Read the keys of `config.json`, in the layout of transformers 4 or 5. Raises ValueError by name."""
+        fields = Fields(raw)
+        heads = fields.whole("num_attention_heads", 1, MAX_WIDTH)
         # transformers 5 moved the rope settings into one table.
-        rope = raw.get("rope_parameters") or {}
-        return cls(
-            vocab_size=int(raw["vocab_size"]),
-            hidden_size=int(raw["hidden_size"]),
-            intermediate_size=int(raw["intermediate_size"]),
-            num_hidden_layers=int(raw["num_hidden_layers"]),
+        rope = fields if fields.has("rope_theta") else fields.object("rope_parameters")
+        config = cls(
+            vocab_size=fields.whole("vocab_size", 1, MAX_VOCABULARY),
+            hidden_size=fields.whole("hidden_size", 1, MAX_WIDTH),
+            intermediate_size=fields.whole("intermediate_size", 1, MAX_WIDTH),
+            num_hidden_layers=fields.whole("num_hidden_layers", 1, MAX_LAYERS),
             num_attention_heads=heads,
-            num_key_value_heads=int(raw.get("num_key_value_heads") or heads),
-            head_dim=int(raw.get("head_dim") or raw["hidden_size"] // heads),
-            rope_theta=float(raw.get("rope_theta") or rope.get("rope_theta") or 10_000.0),
-            rms_norm_eps=float(raw.get("rms_norm_eps", 1e-6)),
-            max_position_embeddings=int(raw.get("max_position_embeddings", 2048)),
-            tie_word_embeddings=bool(raw.get("tie_word_embeddings", False)),
+            num_key_value_heads=fields.whole("num_key_value_heads", 1, heads, heads),
+            head_dim=_head_dim(fields, heads),
+            rope_theta=rope.number("rope_theta", 1.0, MAX_THETA, 10_000.0),
+            rms_norm_eps=fields.number("rms_norm_eps", 0.0, 0.1, 1e-6),
+            max_position_embeddings=fields.whole("max_position_embeddings", 64, 1 << 30, 2048),
+            tie_word_embeddings=fields.flag("tie_word_embeddings", False),
             attention_bias=raw.get("model_type", "qwen2") == "qwen2",
         )
+        check_heads(config.num_attention_heads, config.num_key_value_heads, config.head_dim)
+        return config
 
     @property
     def query_size(self) -> int:
@@ -55,6 +63,25 @@ class Qwen2Config:
     @property
     def kv_size(self) -> int:
         return self.num_key_value_heads * self.head_dim
+
+
+def check_heads(heads: int, kv_heads: int, head_dim: int) -> None:
+    """Raises ValueError when keys and values cannot be shared among the heads, or positions not be turned in pairs."""
+    if heads % kv_heads:
+        raise ValueError(f"{heads} heads cannot share {kv_heads} heads of keys and values")
+    if head_dim % 2:
+        raise ValueError(f"head_dim is {head_dim}, not even")
+
+
+def _head_dim(fields: Fields, heads: int) -> int:
+    if fields.has("head_dim"):
+        return fields.whole("head_dim", 2, MAX_WIDTH)
+    width = fields.whole("hidden_size", 1, MAX_WIDTH)
+    if width % heads:
+        raise ValueError(
+            f"hidden_size {width} is not a multiple of num_attention_heads {heads}, and there is no head_dim"
+        )
+    return width // heads
 
 
 def n_values(shapes: Shapes) -> int:

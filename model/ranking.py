@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from model.candidates import Candidate
 from model.cursor import Cursor
+from model.fields import Fields
 
 _NAME = re.compile(r"[^\W\d]\w*")
 _NEAR_CHARS = 3_000  # before the cursor, and half of it behind: where a line's names are looked for
@@ -60,8 +61,17 @@ class Forest:
     bias: float
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Forest:
-        return cls(np.array(raw["features"]), np.array(raw["thresholds"]), np.array(raw["values"]), float(raw["bias"]))
+    def from_json(cls, fields: Fields) -> Forest:
+        """Raises ValueError by name."""
+        features, thresholds, values = fields.array("features", "i"), fields.array("thresholds"), fields.array("values")
+        n_trees, n_inner = features.shape if features.ndim == 2 else (0, 0)
+        if not n_trees or n_inner & (n_inner + 1):
+            raise ValueError("features are not those of complete trees")
+        if (thresholds.shape, values.shape) != (features.shape, (n_trees, n_inner + 1)):
+            raise ValueError("features, thresholds and values are not those of the same trees")
+        if features.min() < 0 or features.max() >= len(FEATURES):
+            raise ValueError(f"features are not from 0 to {len(FEATURES) - 1}")
+        return cls(features, thresholds, values, fields.number("bias", -1e6, 1e6))
 
     def json(self) -> dict[str, Any]:
         rounded = {"thresholds": self.thresholds.round(5).tolist(), "values": self.values.round(5).tolist()}

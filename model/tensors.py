@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoint import TensorInfo, WeightsError
+from model.model_files import TensorInfo, WeightsError
 
 Read = Callable[[str], np.ndarray]  # name of a tensor -> float32
 
@@ -20,11 +20,11 @@ def reader(tensors: Mapping[str, TensorInfo]) -> Read:
 
 
 def stored(info: TensorInfo) -> np.ndarray:
-    """A tensor as it is in its file; bfloat16 comes as its bits, uint16. Raises WeightsError on other formats."""
-    if info.dtype not in _STORED:
-        raise WeightsError(f"{info.file.name} holds {info.dtype} tensors: only F32, F16 and BF16 are supported")
+    """A tensor as it is in its file; bfloat16 comes as its bits, uint16. Raises WeightsError on what is no number."""
     kind = _STORED[info.dtype]
     values = np.fromfile(info.file, kind, (info.offsets[1] - info.offsets[0]) // kind.itemsize, offset=info.offsets[0])
+    if not _finite(values):
+        raise WeightsError(f"{info.file.name} holds values that are no numbers, NaN or infinite; fetch it again")
     return values.reshape(info.shape)
 
 
@@ -35,3 +35,9 @@ def widened(values: np.ndarray) -> np.ndarray:
         bits <<= 16
         return bits.view(np.float32)
     return values.astype(np.float32, copy=False)
+
+
+def _finite(values: np.ndarray) -> bool:
+    if values.dtype == np.uint16:  # an exponent of ones
+        return bool((values & 0x7F80 < 0x7F80).all())
+    return bool(np.isfinite(values).all())

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from model.adapter import Nodes
 from model.adapter_config import AdapterConfig, fuser_tensors, projector_tensors
-from model.checkpoint import TensorInfo
 from model.fuser import Encoded, Fuser
+from model.model_files import TensorInfo, WeightsError
 from model.projector import Projector
 
 
@@ -79,7 +79,15 @@ def save_adapter(folder: Path, config: AdapterConfig, fuser: Fuser, projector: P
 
 def _fill(module: nn.Module, tensors: Mapping[str, TensorInfo]) -> None:
     files = sorted({info.file for info in tensors.values()})
-    module.load_state_dict({name: tensor for file in files for name, tensor in load_file(file).items()})
+    state = {name: numbers(tensor, file) for file in files for name, tensor in load_file(file).items()}
+    module.load_state_dict(state)
+
+
+def numbers(tensor: Tensor, file: Path) -> Tensor:
+    """`tensor`. Raises WeightsError where `file` has NaN or infinity in it."""
+    if not torch.isfinite(tensor).all():
+        raise WeightsError(f"{file.name} holds values that are no numbers, NaN or infinite; fetch it again")
+    return tensor
 
 
 def _nodes(encoded: Encoded) -> Nodes:

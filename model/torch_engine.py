@@ -16,7 +16,7 @@ from model.decoder import Decoder
 from model.machine import available_memory
 from model.qwen2 import Qwen2, Rotary
 from model.qwen2_config import Qwen2Config, coder_shapes
-from model.torch_adapter import TorchFuser, TorchPseudoTokens, load_fuser, load_projector
+from model.torch_adapter import TorchFuser, TorchPseudoTokens, load_fuser, load_projector, numbers
 from model.torch_decoder import TorchDecoder
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -106,5 +106,5 @@ def _read(
         with safe_open(file, framework="pt") as tensors:
             for name in tensors.keys() & wanted.keys():
                 # A tensor still mapped from the file would die with a file that is replaced: copy.
-                state[name] = tensors.get_tensor(name).to(device, dtype, copy=True)
+                state[name] = numbers(tensors.get_tensor(name), file).to(device, dtype, copy=True)
     return state

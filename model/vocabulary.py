@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -12,6 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
+
+from model.model_files import MAX_TOKENIZER_BYTES, WeightsError, read_json
+
+# What a tokenizer is tried with before it is trusted.
+_CODE = "def f(self, x):\n\treturn {'Größe': x[0] + 12.5}  # 漢字\n\n    if x != y:\n"
+_RUNS, _RUN_LENGTH = ("x", "X", " ", "\n", "\t", "0", "_", ".", "(", "é", "x1 "), 256
 
 
 class VocabularyError(ValueError):
@@ -84,7 +91,7 @@ class Vocabulary:
 
     def __init__(self, raw: dict[str, Any]) -> None:
         """`raw` is a parsed `tokenizer.json`. Raises VocabularyError if it has no end mark or is not byte-level."""
-        added = {str(token["content"]): int(token["id"]) for token in raw.get("added_tokens") or ()}
+        added = _added(raw)
         self.fim = _find_fim(added)
         self.control_ids = frozenset(added.values())
         if "ByteLevel" not in json.dumps(raw.get("decoder")):
@@ -98,6 +105,11 @@ class Vocabulary:
         self.tokenizer.encode_special_tokens = True
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
+        _check_alphabet(raw["model"]["vocab"].keys() - added.keys())
+        if any(self.tokenizer.token_to_id(token) != token_id for token, token_id in added.items()):
+            raise VocabularyError("its added tokens have other ids than it says")
+        self._largest = max(max(raw["model"]["vocab"].values()), max(added.values()))
+        self._check_text()
         # Whether the end of a line and the indentation of the next may be one token.
         self.joins_lines = len(self.encode("\n  x")) < len(self.encode("\n")) + len(self.encode("  x"))
 
@@ -105,26 +117,44 @@ class Vocabulary:
     def load(cls, file: Path) -> Vocabulary:
         """Read `tokenizer.json`. Raises VocabularyError when it is not one."""
         try:
-            return cls(json.loads(file.read_text(encoding="utf-8")))
+            return cls(read_json(file, MAX_TOKENIZER_BYTES))
         except VocabularyError:
             raise
+        except WeightsError as problem:
+            raise VocabularyError(str(problem)) from problem
         except Exception as problem:  # tokenizers raises bare Exception for anything it cannot parse.
             raise VocabularyError(f"{file.name} cannot be read ({problem})") from problem
 
+    def check_fits(self, n_rows: int) -> None:
+        """Raises VocabularyError when a token has no row among the embeddings; rows without a token are usual."""
+        if self._largest >= n_rows:
+            raise VocabularyError(f"its tokenizer has ids up to {self._largest}, and there are {n_rows} embeddings")
+
     def encode(self, text: str) -> list[int]:
+        """Raises VocabularyError when a pattern of the tokenizer gives up on the text."""
         # A batch of one is faster, and lets other threads run: `Tokenizer.encode` holds the interpreter.
-        ids: list[int] = self.tokenizer.encode_batch_fast([_whole(text)], add_special_tokens=False)[0].ids
+        with _panics_as_errors():
+            ids: list[int] = self.tokenizer.encode_batch_fast([_whole(text)], add_special_tokens=False)[0].ids
         return ids
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Ids and, of each, the offset in `text` where it starts."""
-        encoding = self.tokenizer.encode(_whole(text), add_special_tokens=False)
+        with _panics_as_errors():
+            encoding = self.tokenizer.encode(_whole(text), add_special_tokens=False)
         return encoding.ids, [start for start, _ in encoding.offsets]
 
     def token_bytes(self, token_id: int) -> bytes:
         """What a token adds to the text; nothing for control tokens and for ids without a token."""
         token = None if token_id in self.control_ids else self.tokenizer.id_to_token(token_id)
         return bytes(_BYTE_OF[c] for c in token) if token else b""
+
+    def _check_text(self) -> None:
+        """Raises VocabularyError when code does not survive, or a pattern is far from linear: a search that tried ten
+        million times gives up, after half a second."""
+        for run in _RUNS:
+            self.encode(run * _RUN_LENGTH)
+        if not b"".join(map(self.token_bytes, self.encode(_CODE))).endswith(_CODE.encode()):
+            raise VocabularyError("its tokenizer changes the text")
 
     def never(self, vocab_size: int) -> np.ndarray:
         """Ids that greedy decoding must not choose: control tokens that do not end the middle, and the rows with
@@ -158,6 +188,35 @@ class TextStream:
 def _whole(text: str) -> str:
     """Editors can send half of a surrogate pair, which no tokenizer takes: it becomes a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+@contextmanager
+def _panics_as_errors() -> Iterator[None]:
+    """Rust's panics are no Exceptions, and would end the thread; their text may hold what was to be encoded."""
+    try:
+        yield
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise VocabularyError("its tokenizer has a pattern that gives up on some text") from None
+
+
+def _added(raw: dict[str, Any]) -> dict[str, int]:
+    tokens = raw.get("added_tokens") or []
+    if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
+        raise VocabularyError("its added tokens are no list of tokens")
+    pairs = [(token.get("content"), token.get("id")) for token in tokens]
+    if not all(isinstance(content, str) and type(token_id) is int and token_id >= 0 for content, token_id in pairs):
+        raise VocabularyError("its added tokens are not texts with ids")
+    if len(set(pairs)) < len(pairs) or len(dict(pairs)) < len(pairs) or len({i for _, i in pairs}) < len(pairs):
+        raise VocabularyError("its added tokens are not all different")
+    return dict(pairs)
+
+
+def _check_alphabet(tokens: Set[str]) -> None:
+    """Raises VocabularyError unless every byte is a token, and every token is of bytes."""
+    if not set("".join(tokens)) <= _BYTE_OF.keys() or not _BYTE_OF.keys() <= tokens:
+        raise VocabularyError("its tokenizer is not byte-level BPE")
 
 
 def _find_fim(added: dict[str, int]) -> FimTokens:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +17,13 @@ from model.checkpoint import (
     WeightsError,
     check_tensors,
     open_checkpoint,
-    require_files,
     verify_checksums,
 )
 from model.confidence import Confidence
 from model.decoder import Decoder
 from model.engine import Engine, load_encoder
 from model.memory import MemoryWeights
+from model.model_files import require_files
 from model.prompt import FimOrder
 from model.qwen2_config import Qwen2Config, coder_shapes, n_values
 from model.settings import EMBEDDED, ModelSettings
@@ -87,8 +86,8 @@ def load_model(
 def load_from_settings(settings: ModelSettings) -> LoadedModel:
     """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError."""
     checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline)
-    vocabulary = _load_vocabulary(checkpoint, settings.name)
     config = _network_config(checkpoint)
+    vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes))
@@ -103,7 +102,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         decoder=engine.decoder(checkpoint, config, capacity, settings.recent_places),
         vocabulary=vocabulary,
         fim_order=fim_order(checkpoint, vocabulary),
-        stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
+        stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
         memory=_memory(checkpoint.folder),
@@ -158,9 +157,11 @@ def _has_cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _load_vocabulary(checkpoint: Checkpoint, name: str) -> Vocabulary:
+def _load_vocabulary(checkpoint: Checkpoint, config: Qwen2Config, name: str) -> Vocabulary:
     try:
-        return Vocabulary.load(checkpoint.folder / "tokenizer.json")
+        vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
+        vocabulary.check_fits(config.vocab_size)
+        return vocabulary
     except VocabularyError as problem:
         raise WeightsError(f"{name} cannot complete code: {problem}") from problem
 
@@ -176,8 +177,8 @@ def fim_order(checkpoint: Checkpoint, vocabulary: Vocabulary) -> FimOrder:
 def _network_config(checkpoint: Checkpoint) -> Qwen2Config:
     try:
         return Qwen2Config.from_json(checkpoint.config)
-    except (KeyError, TypeError, ValueError) as problem:
-        raise WeightsError(f"config.json in {checkpoint.folder} is incomplete: {problem}") from problem
+    except ValueError as problem:
+        raise WeightsError(f"config.json in {checkpoint.folder} is no network's: {problem}") from problem
 
 
 def _check_memory(engine: Engine, config: Qwen2Config, n_weights: int, n_positions: int) -> None:
@@ -224,7 +225,10 @@ def _memory(folder: Path) -> MemoryWeights | None:
     return embedded.for_another_coder() if embedded else None
 
 
-def _eos_ids(config: Mapping[str, object]) -> frozenset[int]:
-    """`eos_token_id` of a config: one id, a list, or absent."""
-    eos = config.get("eos_token_id")
-    return frozenset([eos] if isinstance(eos, int) else eos if isinstance(eos, list) else ())
+def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
+    """`eos_token_id` of config.json: one id, a list, or absent. Raises WeightsError on what are no ids."""
+    eos = checkpoint.config.get("eos_token_id")
+    ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    if not all(type(i) is int and 0 <= i < vocab_size for i in ids):
+        raise WeightsError(f"config.json in {checkpoint.folder} has eos_token_id {eos!r:.40}: ids of tokens are wanted")
+    return frozenset(ids)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoint import Checkpoint, read_json
+from model.checkpoint import Checkpoint
+from model.model_files import read_json
 from model.qwen2_config import Qwen2Config, coder_shapes
 from model.tensors import reader
 

@@ -18,8 +18,9 @@ from typing import Protocol
 
 import numpy as np
 
-from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint, read_headers, read_json, weight_files
+from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint, weight_files
 from model.decoder import Decoder
+from model.model_files import read_headers, read_json
 from model.onnx_engine import open_onnx_engine
 from model.qwen2_config import Qwen2Config, coder_shapes, n_values
 from model.vocabulary import Vocabulary

@@ -127,6 +127,21 @@ def test_onnx_runtime_computes_what_torch_computes(tiny_folder: Path, name: str,
     np.testing.assert_allclose(*projected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["onnx float32", "torch"])
+def test_twelve_levels_of_directories_are_the_same_for_both_engines_and_stay_finite(
+    tiny_folder: Path, name: str
+) -> None:
+    encoder = load_encoder(tiny_folder, read_config(tiny_folder), ENGINES[name])
+    other = load_encoder(tiny_folder, read_config(tiny_folder), ENGINES["torch"])
+    memories = encoder.embed(TEXTS).memories
+    for _ in range(12):
+        nodes, theirs = (e.fuse([memories[i:] for i in range(5)]) for e in (encoder, other))
+        memories = nodes.memories
+        assert np.isfinite(memories).all()
+        assert cosines(memories, theirs.memories).min() > 1 - 1e-4
+        assert np.abs(memories).max() < 60
+
+
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a.astype(np.float64), b.astype(np.float64)
     return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
@@ -183,5 +198,5 @@ def test_a_missing_file_is_named(folder: Path, name: str, engine: Engine) -> Non
 def test_a_truncated_file_is_named(folder: Path, engine: Engine) -> None:
     file = folder / "fuser.safetensors"
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(WeightsError, match=r"fuser\.safetensors is truncated"):
+    with pytest.raises(WeightsError, match=r"fuser\.safetensors is cut or damaged"):
         load(folder, engine)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
-from model.adapter_config import FuserConfig, fuser_shapes
-from model.fuser import Fuser
+from model import onnx_adapter
+from model.adapter_config import LONGEST_MEMORY, FuserConfig, fuser_shapes
+from model.fuser import Fuser, shortened
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 
@@ -109,3 +111,26 @@ def test_the_shape_survives_json() -> None:
 
 def test_the_shapes_of_a_fuser_are_those_of_its_module(fuser: Fuser) -> None:
     assert fuser_shapes(fuser.config) == {name: tuple(tensor.shape) for name, tensor in fuser.state_dict().items()}
+
+
+@torch.inference_mode()
+def test_memories_of_deep_directories_stay_as_long_as_those_of_shallow_ones(fuser: Fuser) -> None:
+    memory = fuser.encode_chunks(CHUNKS * 2).memory
+    table = fuser.encoder.embed_tokens.weight
+    longest = float(LONGEST_MEMORY * table.square().mean().sqrt())
+    lengths = []
+    for _ in range(24):
+        memory = fuser.fuse([memory] * 8).memory
+        lengths.append(float(memory[0].square().mean().sqrt()))
+    assert lengths[0] < longest, "the first levels are as they were"
+    assert max(lengths) <= longest * 1.001
+    assert lengths[-1] == pytest.approx(longest, rel=1e-3)
+
+
+def test_shortening_leaves_what_is_short_and_is_the_same_in_numpy() -> None:
+    memories = torch.randn(3, 2, 64) * torch.tensor([0.1, 1.0, 30.0])[:, None, None]
+    short = shortened(memories, torch.tensor(2.0))
+    torch.testing.assert_close(short[:2], memories[:2], rtol=0, atol=0)
+    assert short[2].square().mean().sqrt() == pytest.approx(2.0, rel=1e-5)
+    torch.testing.assert_close(short[2] / short[2].norm(), memories[2] / memories[2].norm())
+    np.testing.assert_allclose(onnx_adapter.shortened(memories.numpy(), 2.0), short.numpy(), rtol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.checkpoint import WeightsError, read_header
+from model.model_files import WeightsError, read_header
 from model.tensors import reader
 
 
@@ -23,5 +23,5 @@ def test_tensors_are_read_as_torch_reads_them(tmp_path: Path, dtype: torch.dtype
 
 def test_a_format_that_is_not_supported_is_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3, dtype=torch.int8)}, tmp_path / "x.safetensors")
-    with pytest.raises(WeightsError, match=r"x\.safetensors holds I8 tensors: only F32, F16 and BF16"):
+    with pytest.raises(WeightsError, match=r"x\.safetensors holds I8 tensors .a.: only F32, F16 and BF16"):
         reader(read_header(tmp_path / "x.safetensors"))("a")
