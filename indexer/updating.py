@@ -125,8 +125,7 @@ class Update:
 
     def _scopes(self, paths: Iterable[Path]) -> list[str]:
         """Repository paths to look at; a changed ignore file may concern everything beside and below it."""
-        found = {path for path in (relative_path(self._root, path) for path in paths) if path is not None}
-        found = {path for path in found if is_utf8(path)}  # no other can be in the store
+        found = {path for path in (_inside(self._root, path) for path in paths) if path is not None}
         found = {path.rpartition("/")[0] if PurePosixPath(path).name in _IGNORE_FILES else path for path in found}
         if ".git/info/exclude" in found:
             found.add("")
@@ -142,7 +141,7 @@ class Update:
         stale = [
             file
             for path, file in sorted(found.items())
-            if (stamp := before.get(path)) is None or (stamp.size, stamp.mtime_ns) != (file.size, file.mtime_ns)
+            if (stamp := before.get(path)) is None or not stamp.is_of(file)
         ]
         self._read_all(stale, before)
 
@@ -203,8 +202,9 @@ class Update:
         if isinstance(content, Skipped):
             self._skip(content)
             return None
-        mtime_ns = 0 if now - file.mtime_ns < _RACY_NS else file.mtime_ns
-        stamp = Stamp(file.size, mtime_ns, blake2b(content, digest_size=16).digest())
+        is_fresh = now - max(file.mtime_ns, file.ctime_ns) < _RACY_NS
+        digest = blake2b(content, digest_size=16).digest()
+        stamp = Stamp(file.size, 0 if is_fresh else file.mtime_ns, file.ctime_ns, file.inode, digest)
         if old is not None and old.content == stamp.content:
             return Entry(file.path, FILE, stamp, [])
         fingerprint = self._embedder.fingerprint if self._embedder else ""
@@ -290,6 +290,15 @@ class Update:
     def _check(self) -> None:
         if self._cancelled():
             raise StoppedError
+
+
+def _inside(root: Path, path: Path) -> str | None:
+    """A path below the root; None for any that cannot be in the store."""
+    try:
+        found = relative_path(root, path)
+    except (ValueError, OSError):  # a NUL in it, or more than the system takes
+        return None
+    return found if found is not None and is_utf8(found) else None
 
 
 def _above(path: str) -> list[str]:
