@@ -17,7 +17,8 @@ from pathlib import Path
 # The file may be sound, but cannot be used now.
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CLOSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
-_PASSING = _LOCKED | _CLOSED | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
+_FAILED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT})
+_PASSING = _LOCKED | _CLOSED | _FAILED
 _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SUM_BYTES = 4
 
@@ -84,6 +85,10 @@ def _cache_error(code: int, folder: Path) -> CacheError:
         return CacheError(f"There is no room left for the index {folder}.", step)
     step = "Make it readable and writable, or set HEF_CACHE_DIR to a folder that is."
     return CacheError(f"The index {folder} cannot be read or written.", step)
+
+
+def damaged_again(folder: Path) -> CacheError:
+    return CacheError(f"The index {folder} was rebuilt and is damaged again.", "Check the disk, or delete the folder.")
 
 
 def checksum(*values: object) -> int:

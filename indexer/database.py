@@ -110,6 +110,16 @@ class Database:
                 self.execute("ROLLBACK")
             raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One consistent view for everything read inside; nobody waits for it."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self.execute("ROLLBACK")
+
     def meta(self, name: str) -> object:
         row = self.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
@@ -277,7 +287,9 @@ def _create(connection: sqlite3.Connection) -> None:
         "store": uuid.uuid4().hex,
         "generation": 0,
         "tree_stale": 0,
-        "removed": 0,  # the generation that last deleted texts; what was done about their traces: see `tending`
+        "removed": 0,  # generation that last deleted texts; how far their traces are wiped: see `tending`
+        "wiped": 0,
+        "rewritten": 0,
         "recipe": "",
     }
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())

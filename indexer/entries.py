@@ -14,8 +14,9 @@ from indexer.splitting import Limits
 
 @dataclass(frozen=True)
 class Stamp:
-    """How a file looked when it was read: while it looks the same it need not be read again. A time can be set back, and
-    a file be replaced by another of the same size and time; its inode and the time of its last change cannot both lie.
+    """How a file looked when it was read: while it looks the same it need not be read again.
+
+    Size and time of modification are anybody's to set; inode and time of change are the file system's.
     """
 
     size: int

@@ -11,13 +11,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from indexer.caches import delete_unused
 from indexer.chunking import CHUNKER_VERSION, Chunk
-from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
+from indexer.damage import CacheError, damaged_again, is_damage, usable
+from indexer.database import Database, default_cache_dir, forget_damaged, set_aside, store_folder
 from indexer.dense import DenseKeys
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
@@ -28,9 +30,10 @@ from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules, relative_path
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.stats import IndexStats, bytes_in, report_of
+from indexer.stats import NOTHING, IndexStats, bytes_in, report_of
 from indexer.store import Store
 from indexer.suffix_index import SuffixIndex
+from indexer.tending import has_traces, seal_words, verify, wipe
 from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, StoppedError, Update, UpdateReport
 from indexer.vectors import VectorStore
@@ -81,7 +84,9 @@ class Index:
         self._overlay = NO_OVERLAY
         self._last_error = ""
         self._closed = False
-        self._open_store()
+        self._damage: Exception | None = None
+        with usable(folder):
+            self._open_store()
         self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars, on_packages)
 
     @classmethod
@@ -98,8 +103,8 @@ class Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
         Without an embedder there are words and names to search, and no vectors; without a tokenizer no `tokens`;
-        without `on_packages` no `packages`: it hears from another thread whether they are being read. Raises OSError
-        when the cache folder cannot be written, sqlite3.OperationalError when another process keeps it locked.
+        without `on_packages` no `packages`: it hears from another thread whether they are being read. Raises
+        CacheError when the cache cannot be written or another process keeps it locked.
         """
         fingerprint = embedder.fingerprint if embedder else ""
         folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
@@ -126,7 +131,9 @@ class Index:
             if self._closed:
                 return
             self._closed = True
-            self._dense.save()
+            with suppress(sqlite3.Error):  # what cannot be saved is made again
+                self._dense.save()
+                seal_words(self._db)
             self._db.close()
             self._reader.close()
             self._mirror.close()
@@ -143,17 +150,25 @@ class Index:
         """Bring files or directories (None: the whole repository) up to date with the disk; absent ones are dropped.
 
         Stops between two small commits when `cancelled`; the next run goes on from there. What the embedder raises
-        comes through, with everything before it kept.
+        comes through, with everything before it kept. A damaged store is rebuilt. Raises CacheError where it cannot be
+        written.
         """
         with self._updating:
             listed = None if paths is None else list(paths)
             try:
+                if self._damage or self._db.is_replaced():
+                    listed = None
+                    self._reopen()
                 return self._run(listed, progress, cancelled)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-                self._rebuild(error)
+                self._damage = error
+                self._reopen()
+            try:
                 return self._run(None, progress, cancelled)
+            except sqlite3.DatabaseError as error:
+                raise damaged_again(self._folder) if is_damage(error) else error from None
 
     def _run(
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
@@ -178,18 +193,21 @@ class Index:
         )
         stopped = False
         try:
-            update.run(paths)
+            with usable(self._folder):
+                update.run(paths)
             self._last_error = ""
         except StoppedError:
             stopped = True
         except Exception as error:
-            self._last_error = f"{type(error).__name__}: {error}"
+            self._last_error = _described(error)
             raise
         finally:
             self._dense.follow()
         self._dense.tidy(_looking_around(progress, cancelled, "arranging"))
         if paths is None:
             delete_unused(self._folder)
+            if not stopped:
+                forget_damaged(self._folder)
         return report_of(update, self._reader.totals(), stopped, time.perf_counter() - started)
 
     # -- open documents -----------------------------------------------------------------------------------------
@@ -227,7 +245,7 @@ class Index:
         places = entry_of(path, text, NO_STAMP, fingerprint, self._settings).places
         leaves = [(place.node.digest, place.chunk) for place in places if place.chunk]
         vectors = self._overlay.vectors()
-        vectors.update(self._reader.vectors({digest for digest, _ in leaves} - vectors.keys()))
+        vectors.update(self._stored_vectors({digest for digest, _ in leaves} - vectors.keys()))
         self._show(path, leaves, vectors)
         missing = {digest: leaf_text(chunk) for digest, chunk in leaves if digest not in vectors}
         if self._embedder is None or not missing:
@@ -235,6 +253,14 @@ class Index:
         vectors.update(self._embed(missing, self._embedder))
         self._show(path, leaves, vectors)
         return len(leaves), len(missing)
+
+    def _stored_vectors(self, digests: set[bytes]) -> Mapping[bytes, KeyAndMemory]:
+        reader = self._reader
+        try:
+            return reader.vectors(digests)
+        except sqlite3.DatabaseError as error:
+            self._note(error, reader)
+            return {}
 
     def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
         chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
@@ -254,36 +280,101 @@ class Index:
 
     def search(self, query: Query, k: int = 8, settings: RetrievalSettings | None = None) -> list[Hit]:
         """Up to k nodes that help at a cursor, best first; see `retrieval`. [] from a damaged store."""
+        if self._damage:
+            return []
+        reader = self._reader
         try:
             if query.key is not None:
                 self._dense.glance()
-            with self._reader.snapshot():
-                return Search(query, self._reader, self._dense, self._overlay, settings or self._retrieval).run(k)
+            with reader.snapshot():
+                return Search(query, reader, self._dense, self._overlay, settings or self._retrieval).run(k)
         except sqlite3.DatabaseError as error:
-            self._last_error = f"search: {error}"
-            _log.warning("search failed: %s", error)
+            self._note(error, reader)
             return []
 
     def stats(self) -> IndexStats:
-        """What the index holds now. Raises sqlite3.DatabaseError when the store is damaged."""
-        totals = self._reader.totals()
-        unfinished = bool(totals["pending"] and self._embedder) or bool(self._reader.meta("tree_stale"))
+        """What the index holds now; nothing when the store is damaged, as `last_error` says then."""
+        reader = self._reader
+        try:
+            return self._stats(reader)
+        except sqlite3.DatabaseError as error:
+            self._note(error, reader)
+            return IndexStats(**NOTHING, bytes=bytes_in(self._folder), last_error=self._last_error, folder=self._folder)
+
+    def _stats(self, reader: Reader) -> IndexStats:
+        totals = reader.totals()
+        unfinished = bool(totals["pending"] and self._embedder) or bool(reader.number("tree_stale"))
         busy = self._updating.locked()
         state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
         return IndexStats(
             **totals,
             bytes=bytes_in(self._folder),
-            generation=self._reader.generation(),
+            generation=reader.generation(),
             state=state,
             search=self._dense.kind,
-            skipped=self._reader.skipped(),
+            skipped=reader.skipped(),
             last_error=self._last_error,
             folder=self._folder,
         )
 
     # -- the store ----------------------------------------------------------------------------------------------
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the store was found damaged: it is rebuilt by the next `update`, whatever its paths."""
+        return self._damage is not None
+
+    def verify(self) -> bool:
+        """Read the whole store: whether all of it is what was written. Some seconds for a large one."""
+        with self._updating:
+            try:
+                with usable(self._folder):
+                    verify(self._db)
+            except sqlite3.DatabaseError as error:
+                self._note(error, self._reader)
+        return not self.is_damaged
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether text that was deleted may still be found in the cache's files."""
+        return self._mirror.has_traces or (not self.is_damaged and has_traces(self._db))
+
+    def wipe(self, *, whole: bool = False) -> None:
+        """Let nothing of deleted text be left in the cache's files, but vectors. `whole`: however long it takes.
+
+        Raises CacheError where that must wait.
+        """
+        with self._updating:
+            self._mirror.wipe()
+            try:
+                with usable(self._folder):
+                    wipe(self._db, whole=whole)
+                    seal_words(self._db)
+            except sqlite3.DatabaseError as error:
+                self._note(error, self._reader)
+
+    def _note(self, error: sqlite3.DatabaseError, reader: Reader) -> None:
+        """Remember what went wrong; damage is repaired by the next update, others pass."""
+        if reader is not self._reader:
+            return  # that store is already replaced
+        if is_damage(error):
+            self._damage = error
+        described = _described(error)
+        if described != self._last_error and not self._closed:  # keystrokes would repeat it
+            _log.warning("the index cannot be read: %s", described)
+        self._last_error = described
+
     def _open_store(self) -> None:
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._db.close()
+            set_aside(self._folder, error)
+            self._connect()
+
+    def _connect(self) -> None:
         self._db = Database(self._folder)
         self._store = Store(self._db)
         self._store.follow_recipe(
@@ -292,8 +383,20 @@ class Index:
         self._reader = Reader(self._folder)
         self._dense = DenseKeys(self._folder, self._reader, self._settings.exact_below)
 
-    def _rebuild(self, error: Exception) -> None:
+    def _reopen(self) -> None:
+        """Begin anew, or with what another process has begun."""
         self._db.close()
         self._reader.close()
-        set_aside(self._folder, error)
-        self._open_store()
+        if self._damage and not self._db.is_replaced():
+            set_aside(self._folder, self._damage)
+        with usable(self._folder):
+            self._open_store()
+        self._damage = None
+
+
+def _described(error: Exception) -> str:
+    """An error without what it may quote of stored texts."""
+    if isinstance(error, CacheError):
+        return str(error)
+    quotes = isinstance(error, (sqlite3.Error, UnicodeError, LookupError))
+    return type(error).__name__ if quotes else f"{type(error).__name__}: {error}"

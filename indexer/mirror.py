@@ -71,6 +71,16 @@ class Mirror:
                 self._cache.close()
 
     @property
+    def has_traces(self) -> bool:
+        """Whether tokens of deleted texts may still be found in the cache's file."""
+        return self._cache is not None and self._cache.has_traces
+
+    def wipe(self) -> None:
+        if self._cache:
+            with self._changing:
+                self._cache.wipe()
+
+    @property
     def has_followed(self) -> bool:
         return bool(self._digests)
 
@@ -96,7 +106,7 @@ class Mirror:
                 self._show(batch)
                 batch, n_chars, enough = {}, 0, min(4 * enough, _LAST_BATCH)
         self._show(batch)
-        if self._cache and stale:
+        if self._cache:
             self._cache.keep_only(digests.values())
         if self.packages:
             self.packages.follow(Counter(name for names in self._imports.values() for name in names))

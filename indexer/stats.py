@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from indexer.updating import Update, UpdateReport
 
@@ -26,6 +27,14 @@ class IndexStats:
     skipped: Mapping[str, tuple[str, ...]]
     last_error: str
     folder: Path
+
+
+NOTHING: Mapping[str, Any] = {
+    **dict.fromkeys(("files", "directories", "chunks", "nodes", "pending", "generation"), 0),
+    "state": "incomplete",
+    "search": "exact",
+    "skipped": {},
+}  # of a store that cannot be read
 
 
 def bytes_in(folder: Path) -> int:

@@ -163,7 +163,8 @@ class Store:
         what = (entry.path, entry.parent, entry.level, stamp.content, node)
         looks = (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
         cursor = self._db.execute(
-            "INSERT OR REPLACE INTO entries(id, path, parent, level, content, node, crc, size, mtime_ns, ctime_ns, inode) "
+            "INSERT OR REPLACE INTO entries"
+            "(id, path, parent, level, content, node, crc, size, mtime_ns, ctime_ns, inode) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (row[0] if row else None, *what, checksum(*what), *looks),
         )

@@ -139,9 +139,7 @@ class Update:
         found = self._find(scope)
         self._remove(before.keys() - found.keys())
         stale = [
-            file
-            for path, file in sorted(found.items())
-            if (stamp := before.get(path)) is None or not stamp.is_of(file)
+            file for path, file in sorted(found.items()) if (stamp := before.get(path)) is None or not stamp.is_of(file)
         ]
         self._read_all(stale, before)
 

@@ -68,11 +68,15 @@ class VectorStore:
         with self._db.transaction():
             self._check_widths({"d_key": keys.shape[1], "m": memories.shape[1], "d_memory": memories.shape[2]})
             generation = self._db.next_generation()
-            digests = dict(self._db.among("SELECT id, digest FROM nodes WHERE id IN", ids))
+            digests: dict[int, bytes] = dict(self._db.among("SELECT id, digest FROM nodes WHERE id IN", ids))
             for table, rows in (("keys", keys), ("memories", memories)):
                 self._db.executemany(
                     f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
-                    [(id, seal(row.tobytes(), digests[id])) for id, row in zip(ids, rows, strict=True) if id in digests],
+                    [
+                        (id, seal(row.tobytes(), digests[id]))
+                        for id, row in zip(ids, rows, strict=True)
+                        if id in digests
+                    ],
                 )
             self._db.executemany(
                 "UPDATE nodes SET embedded = 1, since = ? WHERE id = ?", [(generation, id) for id in ids]
@@ -98,10 +102,11 @@ class VectorStore:
             self._check_stored()
             raise ValueError(f"the embedder's vectors are {dict(widths)}, the store's {stored}: fingerprint not unique")
 
-
     def _check_stored(self) -> None:
         """Raises DamagedError where it is the stored widths that are wrong."""
-        query = "SELECT n.digest, k.key, m.memory FROM keys k JOIN nodes n ON n.id = k.id JOIN memories m ON m.id = k.id"
+        query = (
+            "SELECT n.digest, k.key, m.memory FROM keys k JOIN nodes n ON n.id = k.id JOIN memories m ON m.id = k.id"
+        )
         for digest, key, memory in self._db.execute(f"{query} LIMIT 1"):
             unsealed(key, digest, (self._db.number("d_key"),))
             unsealed(memory, digest, (self._db.number("m"), self._db.number("d_memory")))

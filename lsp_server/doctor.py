@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from indexer import IndexStats, default_cache_dir
+from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.commands import UserMustActError, loaded, open_index, repository_of
 from lsp_server.engine import Engine
 from lsp_server.settings import Settings
@@ -93,7 +93,10 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
         with loaded(settings) as (engine, thread):
             yield from _model(engine)
             with closing(open_index(root, settings, engine, thread)) as index:
+                index.verify()
                 yield from _index(root, index.stats())
+    except CacheError as error:
+        yield Finding("index", error.problem, error.step, blocking=True)
     except (UserMustActError, OSError) as error:
         yield Finding("model", " ".join(str(error).split()), "See the settings model.*.", blocking=True)
 
