@@ -200,9 +200,10 @@ class Reader:
     def entry_nodes(self, paths: Iterable[str]) -> dict[str, int]:
         """path of a file or directory -> id of its node."""
         query = "SELECT path, parent, level, content, node, crc FROM entries WHERE node IS NOT NULL AND path IN"
+        known = [path for path in paths if is_utf8(path)]  # an open document may have any name
         found = {}
         with self._reading():
-            for *entry, crc in self._among(query, filter(is_utf8, paths)):  # an open document may have any name
+            for *entry, crc in self._among(query, known):
                 check(crc, *entry)
                 found[entry[0]] = entry[4]
         return found
@@ -221,8 +222,8 @@ class Reader:
                 is_chunk = row[2] == CHUNK
                 if is_chunk:
                     check(row[10], *row[6:10])
-                texts = row[7:10] if is_chunk else ("", "", "")
-                found[row[0]] = Content(row[2], *texts, _memory(row[11], row[1], shape))
+                scope, text, signature = row[7:10] if is_chunk else ("", "", "")
+                found[row[0]] = Content(row[2], scope, text, signature, _memory(row[11], row[1], shape))
         return found
 
     def vectors(self, digests: Iterable[bytes]) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
