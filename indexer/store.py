@@ -37,7 +37,9 @@ class Store:
             f"WHERE level = ? {where}"
         )
         found = {}
-        for path, parent, level, content, node, crc, size, mtime_ns, ctime_ns, inode in self._db.execute(query, (FILE, *values)):
+        for path, parent, level, content, node, crc, size, mtime_ns, ctime_ns, inode in self._db.execute(
+            query, (FILE, *values)
+        ):
             check(crc, path, parent, level, content, node)
             found[path] = Stamp(size, mtime_ns, ctime_ns, inode, content)
         return found

@@ -109,6 +109,7 @@ class Workspace:
         self._index = self._open()
         if self._index is None:
             return
+        self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         stop_watching = self._start_watching()
         try:
             self.pending.rescan()
