@@ -6,23 +6,22 @@ Several processes may hold the same repository: they share the store and follow 
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from indexer.caches import delete_unused
 from indexer.chunking import CHUNKER_VERSION, Chunk
-from indexer.damage import CacheError, damaged_again, is_damage, usable
-from indexer.database import Database, default_cache_dir, forget_damaged, set_aside, store_folder
+from indexer.damage import damaged_again, is_damage, usable
+from indexer.database import default_cache_dir, forget_damaged, store_folder
 from indexer.dense import DenseKeys
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
+from indexer.keeping import KeptStore, described
 from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
@@ -31,14 +30,9 @@ from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules, relative_path
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
 from indexer.stats import NOTHING, IndexStats, bytes_in, report_of
-from indexer.store import Store
 from indexer.suffix_index import SuffixIndex
-from indexer.tending import has_traces, seal_words, verify, wipe
 from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, StoppedError, Update, UpdateReport
-from indexer.vectors import VectorStore
-
-_log = logging.getLogger(__name__)
 
 
 def _never() -> bool:
@@ -82,11 +76,9 @@ class Index:
         self._updating = threading.Lock()
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
-        self._last_error = ""
         self._closed = False
-        self._damage: Exception | None = None
-        with usable(folder):
-            self._open_store()
+        recipe = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
+        self._kept = KeptStore(folder, recipe, settings.exact_below)
         self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars, on_packages)
 
     @classmethod
@@ -131,11 +123,7 @@ class Index:
             if self._closed:
                 return
             self._closed = True
-            with suppress(sqlite3.Error):  # what cannot be saved is made again
-                self._dense.save()
-                seal_words(self._db)
-            self._db.close()
-            self._reader.close()
+            self._kept.close()
             self._mirror.close()
 
     # -- bringing up to date ------------------------------------------------------------------------------------
@@ -156,15 +144,15 @@ class Index:
         with self._updating:
             listed = None if paths is None else list(paths)
             try:
-                if self._damage or self._db.is_replaced():
+                if self._kept.must_reopen:
                     listed = None
-                    self._reopen()
+                    self._kept.reopen()
                 return self._run(listed, progress, cancelled)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-                self._damage = error
-                self._reopen()
+                self._kept.note(error, self._reader)
+                self._kept.reopen()
             try:
                 return self._run(None, progress, cancelled)
             except sqlite3.DatabaseError as error:
@@ -181,8 +169,8 @@ class Index:
             follow_files()  # what is known need not wait until all folders are looked at
         update = Update(
             self.root,
-            self._store,
-            VectorStore(self._db),
+            self._kept.store,
+            self._kept.vectors,
             self._embedder,
             self._settings,
             known=self._overlay.vectors(),
@@ -195,11 +183,11 @@ class Index:
         try:
             with usable(self._folder):
                 update.run(paths)
-            self._last_error = ""
+            self._kept.last_error = ""
         except StoppedError:
             stopped = True
         except Exception as error:
-            self._last_error = _described(error)
+            self._kept.last_error = described(error)
             raise
         finally:
             self._dense.follow()
@@ -259,7 +247,7 @@ class Index:
         try:
             return reader.vectors(digests)
         except sqlite3.DatabaseError as error:
-            self._note(error, reader)
+            self._kept.note(error, reader)
             return {}
 
     def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
@@ -280,7 +268,7 @@ class Index:
 
     def search(self, query: Query, k: int = 8, settings: RetrievalSettings | None = None) -> list[Hit]:
         """Up to k nodes that help at a cursor, best first; see `retrieval`. [] from a damaged store."""
-        if self._damage:
+        if self.is_damaged:
             return []
         reader = self._reader
         try:
@@ -289,7 +277,7 @@ class Index:
             with reader.snapshot():
                 return Search(query, reader, self._dense, self._overlay, settings or self._retrieval).run(k)
         except sqlite3.DatabaseError as error:
-            self._note(error, reader)
+            self._kept.note(error, reader)
             return []
 
     def stats(self) -> IndexStats:
@@ -298,8 +286,10 @@ class Index:
         try:
             return self._stats(reader)
         except sqlite3.DatabaseError as error:
-            self._note(error, reader)
-            return IndexStats(**NOTHING, bytes=bytes_in(self._folder), last_error=self._last_error, folder=self._folder)
+            self._kept.note(error, reader)
+            return IndexStats(
+                **NOTHING, bytes=bytes_in(self._folder), last_error=self._kept.last_error, folder=self._folder
+            )
 
     def _stats(self, reader: Reader) -> IndexStats:
         totals = reader.totals()
@@ -313,7 +303,7 @@ class Index:
             state=state,
             search=self._dense.kind,
             skipped=reader.skipped(),
-            last_error=self._last_error,
+            last_error=self._kept.last_error,
             folder=self._folder,
         )
 
@@ -322,22 +312,18 @@ class Index:
     @property
     def is_damaged(self) -> bool:
         """Whether the store was found damaged: it is rebuilt by the next `update`, whatever its paths."""
-        return self._damage is not None
+        return self._kept.damage is not None
 
     def verify(self) -> bool:
         """Read the whole store: whether all of it is what was written. Some seconds for a large one."""
         with self._updating:
-            try:
-                with usable(self._folder):
-                    verify(self._db)
-            except sqlite3.DatabaseError as error:
-                self._note(error, self._reader)
+            self._kept.verify()
         return not self.is_damaged
 
     @property
     def has_traces(self) -> bool:
         """Whether text that was deleted may still be found in the cache's files."""
-        return self._mirror.has_traces or (not self.is_damaged and has_traces(self._db))
+        return self._mirror.has_traces or self._kept.has_traces
 
     def wipe(self, *, whole: bool = False) -> None:
         """Let nothing of deleted text be left in the cache's files, but vectors. `whole`: however long it takes.
@@ -346,57 +332,12 @@ class Index:
         """
         with self._updating:
             self._mirror.wipe()
-            try:
-                with usable(self._folder):
-                    wipe(self._db, whole=whole)
-                    seal_words(self._db)
-            except sqlite3.DatabaseError as error:
-                self._note(error, self._reader)
+            self._kept.wipe(whole=whole)
 
-    def _note(self, error: sqlite3.DatabaseError, reader: Reader) -> None:
-        """Remember what went wrong; damage is repaired by the next update, others pass."""
-        if reader is not self._reader:
-            return  # that store is already replaced
-        if is_damage(error):
-            self._damage = error
-        described = _described(error)
-        if described != self._last_error and not self._closed:  # keystrokes would repeat it
-            _log.warning("the index cannot be read: %s", described)
-        self._last_error = described
+    @property
+    def _reader(self) -> Reader:
+        return self._kept.reader
 
-    def _open_store(self) -> None:
-        try:
-            self._connect()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            self._db.close()
-            set_aside(self._folder, error)
-            self._connect()
-
-    def _connect(self) -> None:
-        self._db = Database(self._folder)
-        self._store = Store(self._db)
-        self._store.follow_recipe(
-            f"{CHUNKER_VERSION} {self._settings.chunk_max_lines} {self._settings.chunk_max_chars}"
-        )
-        self._reader = Reader(self._folder)
-        self._dense = DenseKeys(self._folder, self._reader, self._settings.exact_below)
-
-    def _reopen(self) -> None:
-        """Begin anew, or with what another process has begun."""
-        self._db.close()
-        self._reader.close()
-        if self._damage and not self._db.is_replaced():
-            set_aside(self._folder, self._damage)
-        with usable(self._folder):
-            self._open_store()
-        self._damage = None
-
-
-def _described(error: Exception) -> str:
-    """An error without what it may quote of stored texts."""
-    if isinstance(error, CacheError):
-        return str(error)
-    quotes = isinstance(error, (sqlite3.Error, UnicodeError, LookupError))
-    return type(error).__name__ if quotes else f"{type(error).__name__}: {error}"
+    @property
+    def _dense(self) -> DenseKeys:
+        return self._kept.dense

@@ -18,7 +18,7 @@ from indexer.token_cache import TokenCache
 from tests.indexer.conftest import HashEmbedder
 from tests.indexer.test_index import digests, module
 
-N_FLIPS = int(os.environ.get("HEF_TEST_FLIPS", "24"))  # of each file; 300 of each were tried when this was written
+N_FLIPS = int(os.environ.get("HEF_TEST_FLIPS", "6"))  # of each file
 WORDS = ("place_order", "create_user", "slugify", "verify", "compute")
 CONTENTS = (
     "SELECT digest, level, height, children, alive, embedded FROM nodes ORDER BY digest",

@@ -49,14 +49,14 @@ def test_a_full_disk_keeps_what_was_there_and_goes_on_when_there_is_room(open_in
     write("a.py", "def alpha():\n    return beta\n")
     index = open_index()
     index.update()
-    index._db.execute(f"PRAGMA max_page_count = {index._db.size // 4096}")
+    index._kept._db.execute(f"PRAGMA max_page_count = {index._kept._db.size // 4096}")
     for number in range(50):
         write(f"m{number}.py", f"def function_{number}():\n    return {number}\n" * 40)
     with pytest.raises(CacheError, match=r"no room left .*HEF_CACHE_DIR"):
         index.update()
     assert not index.is_damaged
     assert index.search(Query("b.py", "alpha(", "", None))[0].path == "a.py"
-    index._db.execute("PRAGMA max_page_count = 1000000")
+    index._kept._db.execute("PRAGMA max_page_count = 1000000")
     assert index.update().files == 51
     assert index.verify()
 
@@ -71,13 +71,13 @@ def test_a_store_that_became_read_only_is_searched_still(open_index, write):
     write("a.py", "def alpha():\n    return beta\n")
     index = open_index()
     index.update()
-    index._db.execute("PRAGMA query_only = ON")
+    index._kept._db.execute("PRAGMA query_only = ON")
     write("b.py", "def other():\n    return 1\n")
     with pytest.raises(CacheError, match="cannot be read or written"):
         index.update()
     assert index.search(Query("b.py", "alpha(", "", None))[0].path == "a.py"
     assert not index.is_damaged
-    index._db.execute("PRAGMA query_only = OFF")
+    index._kept._db.execute("PRAGMA query_only = OFF")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners are told by number where there are such")
