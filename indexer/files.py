@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from indexer import lists
+from indexer.reading import NOT_A_FILE, SYMLINK, TOO_LARGE, UNREADABLE, ReadingError, read_inside
 from indexer.rules import SECRET, Rules
 from indexer.settings import IndexSettings
 
 # Why a file is not in the index. Ignored files are policy, not trouble: they are left out without a reason.
-TOO_LARGE = "too large"
+# More reasons stand in `reading`.
 BINARY = "binary"
 NOT_UTF8 = "not UTF-8"
 MINIFIED = "minified"
 GENERATED = "generated"
-SYMLINK = "symbolic link"
-UNREADABLE = "unreadable"
-VANISHED = "vanished while read"
-NOT_A_FILE = "not a regular file"
 
 _LARGEST_INTEGER = 2**63 - 1  # that SQLite stores
 
@@ -124,24 +121,15 @@ def read(root: Path, found: Found, settings: IndexSettings) -> bytes | Skipped:
     The file may have become anything since it was found: a link is not followed, a pipe does not block, and no more
     than the size limit is read of a file that grows.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(root / found.path, flags)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return Skipped(found.path, NOT_A_FILE)
-            content = file.read(settings.max_file_bytes + 1)
-    except FileNotFoundError:
-        return Skipped(found.path, VANISHED)
-    except OSError:
-        return Skipped(found.path, UNREADABLE)
+        content = read_inside(root, found.path, settings.max_file_bytes)
+    except ReadingError as error:
+        return Skipped(found.path, error.reason)
     reason = _unfit(content, settings)
     return Skipped(found.path, reason) if reason else content
 
 
 def _unfit(content: bytes, settings: IndexSettings) -> str | None:
-    if len(content) > settings.max_file_bytes:
-        return TOO_LARGE
     if b"\0" in content:
         return BINARY
     try:

@@ -19,6 +19,7 @@ from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.damage import damaged_again, is_damage, usable
 from indexer.database import default_cache_dir, forget_damaged, store_folder
 from indexer.dense import DenseKeys
+from indexer.documents import Documents
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.keeping import KeptStore, described
@@ -27,7 +28,7 @@ from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
-from indexer.rules import Rules, relative_path
+from indexer.rules import Rules
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
 from indexer.stats import NOTHING, IndexStats, bytes_in, report_of
 from indexer.suffix_index import SuffixIndex
@@ -76,10 +77,11 @@ class Index:
         self._updating = threading.Lock()
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
+        self._documents = Documents(root, settings)
         self._closed = False
         recipe = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
         self._kept = KeptStore(folder, recipe, settings.exact_below)
-        self._mirror = Mirror(root, folder, tokenizer, settings.mirror_chars, on_packages)
+        self._mirror = Mirror(root, folder, tokenizer, settings, on_packages)
 
     @classmethod
     def open(
@@ -161,12 +163,14 @@ class Index:
     def _run(
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
     ) -> UpdateReport:
-        def follow_files() -> None:
-            self._mirror.follow(self._reader.file_digests(), _looking_around(progress, cancelled, "reading"))
+        def follow_files(excludes: Callable[[str], bool] = lambda path: False) -> None:
+            goes_on = _looking_around(progress, cancelled, "reading")
+            self._mirror.follow(self._reader.file_digests(), goes_on, excludes)
 
         started = time.perf_counter()
         if not self._mirror.has_followed:
-            follow_files()  # what is known need not wait until all folders are looked at
+            # What is known need not wait until all folders are looked at; but the rules may be newer.
+            follow_files(Rules(self.root, self._settings).excludes)
         update = Update(
             self.root,
             self._kept.store,
@@ -204,25 +208,22 @@ class Index:
         """An open document's text beats the disk in this process, and is never written to the store; None: closed.
 
         Embeds only chunks known neither to the store nor to open documents. Files that the index leaves out (outside,
-        ignored, secret, too large) are left out here as well.
+        ignored, secret, too large) are left out here as well, and links to them; other links count as their file.
         """
         started = time.perf_counter()
-        relative = relative_path(self.root, path)
         with self._overlaying:
-            if text is None or relative is None or not self._may_overlay(relative, text):
-                self._overlay = self._overlay.without(relative or "")
-                if relative:
-                    self._mirror.show_document(relative, None)
+            name, gone = self._documents.put(path, text)
+            if gone is not None:
+                self._overlay = self._overlay.without(gone)
+                self._mirror.show_document(gone, None)
+            if text is None or name is None:
                 return UpdateReport(0, 0, 0, 0, time.perf_counter() - started)
             # a lone surrogate can be typed in an editor, but not stored or parsed
             clean = text.encode("utf-8", "replace").decode("utf-8")
-            self._mirror.show_document(relative, clean)
-            leaves, embedded = self._put_document(relative, clean)
+            self._mirror.show_document(name, clean)
+            leaves, embedded = self._put_document(name, clean)
         seconds = time.perf_counter() - started
         return UpdateReport(1, leaves, embedded, leaves - embedded, seconds)
-
-    def _may_overlay(self, relative: str, text: str) -> bool:
-        return len(text) <= self._settings.max_file_bytes and not Rules(self.root, self._settings).excludes(relative)
 
     def _put_document(self, path: str, text: str) -> tuple[int, int]:
         """Take a document in; how many chunks it has and how many were embedded.

@@ -1,7 +1,8 @@
 """The whole texts of the indexed files in memory, as tokens and as lines: what needs more than chunks reads them here.
 
 Follows the index: files as they were indexed, open documents as they are. Derived and bounded; the texts are read from
-the disk, and their tokens from a cache beside the store.
+the disk, and their tokens from a cache beside the store. What lies on the disk counts only while it is what was
+indexed: only of those bytes it is known that they may be shown.
 """
 
 from __future__ import annotations
@@ -16,14 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from indexer.database import cache_home
+from indexer.installed import imported
 from indexer.line_index import LineIndex
-from indexer.packages import PackageTokens, imported
+from indexer.package_cache import forget_gone
+from indexer.packages import PackageTokens
+from indexer.reading import ReadingError, read_inside
+from indexer.settings import IndexSettings
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import TokenCache, Tokenizer, content_digest
 
 # Characters that are read and tokenized before they are sorted, at first and at most. Batches grow fourfold, because
 # each one is sorted together with those before it that are not much larger.
 _FIRST_BATCH, _LAST_BATCH = 500_000, 8_000_000
+
+_Look = tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +51,7 @@ class Mirror:
         root: Path,
         folder: Path,
         tokenizer: Tokenizer | None,
-        max_chars: int,
+        settings: IndexSettings,
         on_packages: Callable[[bool], None] | None = None,
     ) -> None:
         """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines. With `on_packages`,
@@ -54,10 +61,11 @@ class Mirror:
         self.packages = PackageTokens(root, cache_home(), tokenizer, on_packages) if tokenizer and on_packages else None
         self._root = root
         self._tokenizer = tokenizer
-        self._max_chars = max_chars
+        self._settings = settings
         self._changing = threading.RLock()
         self._digests: Mapping[str, bytes] = {}  # of the files as they were indexed
         self._shown: dict[str, tuple[bytes, int]] = {}  # digest and length of what is here of each file
+        self._refused: dict[str, tuple[bytes, _Look]] = {}  # files that were not what was indexed, and how they looked
         self._n_chars = 0
         self._documents: set[str] = set()  # open ones, saved or not
         self._imports: dict[str, frozenset[str]] = {}
@@ -84,14 +92,21 @@ class Mirror:
     def has_followed(self) -> bool:
         return bool(self._digests)
 
-    def follow(self, digests: Mapping[str, bytes], goes_on: Callable[[int, int, str], bool]) -> None:
+    def follow(
+        self,
+        digests: Mapping[str, bytes],
+        goes_on: Callable[[int, int, str], bool],
+        excludes: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         """Bring all files but open documents to the contents with these digests, those beside open documents first.
 
-        `goes_on` is asked before each file with how many of how many are done, and may change documents meanwhile.
+        `goes_on` is asked before each file with how many of how many are done, and may change documents meanwhile;
+        what `excludes` names is left out, whatever is known of it.
         """
         if self._tokenizer is None:
             return
-        self._digests = digests
+        is_first, self._digests = not self.has_followed, digests
+        self._refused = {path: seen for path, seen in self._refused.items() if path in digests}
         near = {_folder(path) for path in self._documents}
         stale = sorted(path for path, digest in digests.items() if self._is_stale(path, digest))
         stale.sort(key=lambda path: _folder(path) not in near)
@@ -100,7 +115,8 @@ class Mirror:
         for n, path in enumerate(stale):
             if not goes_on(n, len(stale), path):
                 break
-            content = batch[path] = self._load(path, self._max_chars - self._n_chars - n_chars)
+            room = self._settings.mirror_chars - self._n_chars - n_chars
+            content = batch[path] = None if excludes(path) else self._load(path, room)
             n_chars += len(content.text) if content else 0
             if n_chars >= enough:
                 self._show(batch)
@@ -110,6 +126,8 @@ class Mirror:
             self._cache.keep_only(digests.values())
         if self.packages:
             self.packages.follow(Counter(name for names in self._imports.values() for name in names))
+        elif is_first:
+            forget_gone(cache_home())
 
     def show_document(self, path: str, text: str | None) -> None:
         """An open document's text counts instead of the disk's; None: it was closed."""
@@ -118,27 +136,39 @@ class Mirror:
         with self._changing:
             if text is None:
                 self._documents.discard(path)
-                self._show({path: self._load(path, self._max_chars) if path in self._digests else None})
+                self._show({path: self._load(path, self._settings.mirror_chars)})
             else:
                 self._documents.add(path)
-                fits = len(text) <= self._max_chars
+                fits = len(text) <= self._settings.mirror_chars
                 self._take({path: self._tokenized(text.replace("\r\n", "\n"), b"") if fits else None})
 
     def _is_stale(self, path: str, digest: bytes) -> bool:
-        return path not in self._documents and self._shown.get(path, (b"",))[0] != digest
+        if path in self._documents or self._shown.get(path, (b"",))[0] == digest:
+            return False
+        return path not in self._refused or self._refused[path] != (digest, _look(self._root / path))
 
     def _load(self, path: str, room: int) -> _Content | None:
-        """A file on disk, without its text where there is no room for it; None when it cannot be read."""
-        try:
-            content = (self._root / path).read_bytes()
-        except OSError:
+        """A file as it was indexed, without its text where there is no room for it; None when it is not that file."""
+        digest = self._digests.get(path)
+        if digest is None:
             return None
-        digest = content_digest(content)
+        seen = digest, _look(self._root / path)
+        content = self._read(path)
+        if content is None or content_digest(content) != digest:
+            self._refused[path] = seen  # not read again until the one or the other changes
+            return None
+        self._refused.pop(path, None)
         text = content.decode("utf-8", "replace").replace("\r\n", "\n")
         if len(text) > room:
             return _Content(digest, "", np.zeros(0, np.int32))
         known = self._cache.get([digest]) if self._cache else {}
         return _Content(digest, text, known[digest], True) if digest in known else self._tokenized(text, digest)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return read_inside(self._root, path, self._settings.max_file_bytes)
+        except ReadingError:
+            return None
 
     def _tokenized(self, text: str, digest: bytes) -> _Content:
         assert self._tokenizer is not None  # without one nothing is shown
@@ -165,6 +195,15 @@ class Mirror:
                     self._imports[path] = imported(content.text)
         self.tokens.update({path: content.ids if content else None for path, content in batch.items()})
         self.lines.update({path: content.text if content else None for path, content in batch.items()})
+
+
+def _look(file: Path) -> _Look:
+    """What changes with a file's bytes, None where there is none."""
+    try:
+        status = file.lstat()
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _folder(path: str) -> str:

@@ -52,6 +52,18 @@ class Segment:
         ends = np.append(self.starts[1:], len(self.tokens))
         return int((ends - self.starts)[self.alive].sum())
 
+    def is_sound(self) -> bool:
+        """Whether every position lies where a search may look: for arrays that come from a disk."""
+        marks = np.append(self.tokens[:MAX_CONTEXT], self.tokens[-1:])
+        return bool(
+            len(self.tokens) > MAX_CONTEXT + 1
+            and np.all(marks == _END)
+            and self.tokens.min() >= _END
+            and 0 < len(self.order) < len(self.tokens)
+            and self.order.min() >= MAX_CONTEXT
+            and self.order.max() < len(self.tokens) - 1
+        )
+
     def living(self) -> Iterator[tuple[str, np.ndarray]]:
         ends = np.append(self.starts[1:], len(self.tokens))
         for path, i in self.paths.items():

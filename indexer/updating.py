@@ -17,15 +17,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from indexer.entries import NO_STAMP, Entry, Place, Stamp, entry_of
-from indexer.files import VANISHED, Found, Skipped, is_utf8, look, read, walk
-from indexer.hierarchy import (
-    DIRECTORY,
-    FILE,
-    REPOSITORY,
-    Embedder,
-    Vectors,
-    directory_parents,
-)
+from indexer.files import Found, Skipped, is_utf8, look, read, walk
+from indexer.hierarchy import DIRECTORY, FILE, REPOSITORY, Embedder, Vectors, directory_parents
+from indexer.reading import VANISHED
 from indexer.rules import Rules, relative_path
 from indexer.settings import IndexSettings
 from indexer.store import Store

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from indexer import Index
-from indexer.packages import PackageTokens, imported
+from indexer.installed import imported
+from indexer.packages import PackageTokens
 from model.completer import Completer, Completion, Request
 from model.decoder import Decoder
 from model.drafter import Drafter, Parts

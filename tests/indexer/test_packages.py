@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from indexer.packages import Package, PackageTokens, imported, installed, load_or_build, site_packages
+from indexer import Index
+from indexer.installed import Package, imported, installed, site_packages
+from indexer.package_cache import load_or_build
+from indexer.packages import PackageTokens
 
 
 class Characters:
@@ -24,6 +30,20 @@ class Characters:
     def encode(self, text: str) -> list[int]:
         self.n_texts += 1
         return [ord(character) for character in text]
+
+
+class Waiting(Characters):
+    """One that a test holds up where it reads packages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.goes_on = threading.Event(), threading.Event()
+
+    def encode(self, text: str) -> list[int]:
+        if threading.current_thread().name == "hef-packages":
+            self.began.set()
+            assert self.goes_on.wait(30)
+        return super().encode(text)
 
 
 def install(root: Path, name: str, version: str, files: dict[str, str], tops: Sequence[str] = ()) -> Path:
@@ -63,7 +83,7 @@ def test_top_level_modules_are_read_from_import_statements(text: str, names: set
 def test_importable_names_lead_to_distributions(root: Path) -> None:
     found = installed(site_packages(root), ["web_things", "oddly", "single", "absent"])
     assert {name: (package.name, package.version, package.place.name) for name, package in found.items()} == {
-        "web_things": ("web-things.web_things", "1.0", "web_things"),
+        "web_things": ("web_things.web_things", "1.0", "web_things"),
         "oddly": ("Odd.oddly", "2.0", "oddly"),
         "single": ("Odd.single", "2.0", "single.py"),
     }
@@ -74,14 +94,16 @@ def followed(
     tokenizer: Characters,
     monkeypatch: pytest.MonkeyPatch,
     tell: Callable[[bool], None] = lambda reading: None,
+    imports: Sequence[str] = ("web_things", "oddly", "oddly"),
 ) -> PackageTokens:
     library = root / "library"
     library.mkdir(exist_ok=True)
     (library / "json.py").write_text("def dumps(value):\n")
     monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
     packages = PackageTokens(root, root / "cache", tokenizer, tell)
-    packages.follow(Counter(["web_things", "oddly", "oddly"]))
-    packages.wait(30)
+    packages.follow(Counter(imports))
+    if not isinstance(tokenizer, Waiting):
+        packages.wait(30)
     return packages
 
 
@@ -124,26 +146,90 @@ def test_another_version_is_another_package(root: Path, monkeypatch: pytest.Monk
     assert found(followed(root, Characters(), monkeypatch), "class ") == "Rename"
 
 
-def test_a_damaged_cache_costs_one_build(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    followed(root, Characters(), monkeypatch)
-    for file in (root / "cache").rglob("order.npy"):
-        file.write_bytes(file.read_bytes()[:100])
-    followed(root, Characters(), monkeypatch)
-    assert found(followed(root, Characters(), monkeypatch), "class ") == "WebApp"
-
-
 def test_a_build_can_be_stopped(root: Path) -> None:
     stopped = threading.Event()
     stopped.set()
     package = Package("web-things", "1.0", site_packages(root) / "web_things")
     assert load_or_build(package, root / "cache", Characters(), stopped.is_set) is None
-    assert not list(root.glob("cache/*/*.npy"))
+    assert not (root / "cache").exists()
 
 
 def test_a_package_is_cut_at_its_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.packages.MAX_CHARS", 30)
+    monkeypatch.setattr("indexer.package_cache.MAX_CHARS", 30)
     site = install(root, "big", "1", {"big/a.py": "a" * 20, "big/b.py": "b" * 20})
     segment = load_or_build(Package("big", "1", site / "big"), root / "cache", Characters(), lambda: False)
     assert segment is not None
     assert np.count_nonzero(segment.tokens == ord("a")) == 20
     assert ord("b") not in segment.tokens
+
+
+def test_the_newest_wish_is_not_lost_while_another_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    tokenizer = Waiting()
+    packages = followed(root, tokenizer, monkeypatch, told.append, imports=[])  # the first session: no file is read yet
+    assert tokenizer.began.wait(30)
+    packages.follow(Counter(["web_things"]))
+    packages.follow(Counter(["oddly"]))
+    tokenizer.goes_on.set()
+    packages.wait(30)
+    assert [found(packages, text) for text in ("def du", "def odd", "class ")] == ["mps(va", "_call(", ""]
+    assert told == [True, False]
+
+
+def test_a_wish_is_dropped_by_stopping(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = Waiting()
+    packages = followed(root, tokenizer, monkeypatch, imports=[])
+    assert tokenizer.began.wait(30)
+    packages.follow(Counter(["oddly"]))
+    packages.stop(0)
+    tokenizer.goes_on.set()
+    packages.wait(30)
+    packages.follow(Counter(["web_things"]))
+    packages.wait(30)
+    assert found(packages, "def odd") == found(packages, "class ") == ""
+
+
+def test_what_is_loaded_is_not_loaded_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def counted(package: Package, *arguments: Any) -> Any:
+        loaded.append(package.name)
+        return load_or_build(package, *arguments)
+
+    monkeypatch.setattr("indexer.packages.load_or_build", counted)
+    packages = followed(root, Characters(), monkeypatch, imports=["oddly"])
+    packages.wait(30)
+    packages.follow(Counter(["oddly", "web_things"]))
+    packages.wait(30)
+    assert loaded == ["python", "Odd.oddly", "web_things.web_things"]
+    assert found(packages, "class ") == "WebApp"
+
+
+def test_a_package_that_is_gone_is_forgotten_on_disk_as_well(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = followed(root, Characters(), monkeypatch)
+    word = "WebApp".encode("utf-32-le")
+    assert any(word in file.read_bytes() for file in (root / "cache").rglob("*.int32"))
+    shutil.rmtree(root / ".venv")
+    packages.follow(Counter(["web_things", "oddly", "oddly"]))
+    packages.wait(30)
+    assert found(packages, "class ") == ""
+    assert not any(word in file.read_bytes() for file in (root / "cache").rglob("*") if file.is_file())
+
+
+def test_the_first_session_reads_what_its_files_import(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, ended = root / "library", threading.Event()
+    library.mkdir()
+    (library / "json.py").write_text("def dumps(value):\n")
+    monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
+    monkeypatch.setenv("HEF_CACHE_DIR", str(root / "cache"))
+    (root / "project").mkdir()
+    (root / ".venv").rename(root / "project" / ".venv")
+    (root / "project" / "main.py").write_text("import web_things\n")
+    tokenizer = Waiting()
+    arguments = {"tokenizer": tokenizer, "on_packages": lambda reading: None if reading else ended.set()}
+    with closing(Index.open(root / "project", None, **arguments)) as index:
+        index.update()
+        tokenizer.goes_on.set()
+        assert ended.wait(30)
+        assert index.packages is not None
+        assert index.packages.find([ord(character) for character in "class "], shortest=6).length == 6

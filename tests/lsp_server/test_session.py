@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.packages import Package
+from indexer.installed import Package
 from lsp_server.engine import Engine
 from lsp_server.offers import Offer
 from lsp_server.presentation import Suggestion
