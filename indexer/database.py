@@ -154,7 +154,6 @@ class Database:
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
         return self._path.stat().st_size
 
     def among(self, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
@@ -287,9 +286,7 @@ def _create(connection: sqlite3.Connection) -> None:
         "store": uuid.uuid4().hex,
         "generation": 0,
         "tree_stale": 0,
-        "removed": 0,  # generation that last deleted texts; how far their traces are wiped: see `tending`
-        "wiped": 0,
-        "rewritten": 0,
+        **dict.fromkeys(("removed", "wiped", "rewritten"), 0),  # generations: see `tending`
         "recipe": "",
     }
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())

@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from indexer.caches import delete_unused
 from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.damage import damaged_again, is_damage, usable
@@ -25,12 +23,12 @@ from indexer.hierarchy import Embedder, leaf_text
 from indexer.keeping import KeptStore, described
 from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
-from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
+from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.stats import NOTHING, IndexStats, bytes_in, report_of
+from indexer.stats import IndexStats, report_of
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, StoppedError, Update, UpdateReport
@@ -221,9 +219,9 @@ class Index:
             # a lone surrogate can be typed in an editor, but not stored or parsed
             clean = text.encode("utf-8", "replace").decode("utf-8")
             self._mirror.show_document(name, clean)
-            leaves, embedded = self._put_document(name, clean)
+            leaves, new = self._put_document(name, clean)
         seconds = time.perf_counter() - started
-        return UpdateReport(1, leaves, embedded, leaves - embedded, seconds)
+        return UpdateReport(1, leaves, new, leaves - new, seconds)
 
     def _put_document(self, path: str, text: str) -> tuple[int, int]:
         """Take a document in; how many chunks it has and how many were embedded.
@@ -239,7 +237,7 @@ class Index:
         missing = {digest: leaf_text(chunk) for digest, chunk in leaves if digest not in vectors}
         if self._embedder is None or not missing:
             return len(leaves), 0
-        vectors.update(self._embed(missing, self._embedder))
+        vectors.update(embedded(missing, self._embedder, self._settings.batch_texts))
         self._show(path, leaves, vectors)
         return len(leaves), len(missing)
 
@@ -254,16 +252,6 @@ class Index:
     def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
         chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
         self._overlay = self._overlay.with_document(path, chunks)
-
-    def _embed(self, texts: Mapping[bytes, str], embedder: Embedder) -> dict[bytes, KeyAndMemory]:
-        made: dict[bytes, KeyAndMemory] = {}
-        waiting = list(texts)
-        for start in range(0, len(waiting), self._settings.batch_texts):
-            batch = waiting[start : start + self._settings.batch_texts]
-            vectors = embedder.embed([texts[digest] for digest in batch])
-            keys, memories = vectors.keys.astype(np.float16), vectors.memories.astype(np.float16)
-            made.update(zip(batch, zip(keys, memories, strict=True), strict=True))
-        return made
 
     # -- searching ----------------------------------------------------------------------------------------------
 
@@ -283,30 +271,7 @@ class Index:
 
     def stats(self) -> IndexStats:
         """What the index holds now; nothing when the store is damaged, as `last_error` says then."""
-        reader = self._reader
-        try:
-            return self._stats(reader)
-        except sqlite3.DatabaseError as error:
-            self._kept.note(error, reader)
-            return IndexStats(
-                **NOTHING, bytes=bytes_in(self._folder), last_error=self._kept.last_error, folder=self._folder
-            )
-
-    def _stats(self, reader: Reader) -> IndexStats:
-        totals = reader.totals()
-        unfinished = bool(totals["pending"] and self._embedder) or bool(reader.number("tree_stale"))
-        busy = self._updating.locked()
-        state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
-        return IndexStats(
-            **totals,
-            bytes=bytes_in(self._folder),
-            generation=reader.generation(),
-            state=state,
-            search=self._dense.kind,
-            skipped=reader.skipped(),
-            last_error=self._kept.last_error,
-            folder=self._folder,
-        )
+        return self._kept.stats(self._updating.locked(), self._embedder is not None)
 
     # -- the store ----------------------------------------------------------------------------------------------
 

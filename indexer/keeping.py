@@ -11,6 +11,7 @@ from indexer.damage import CacheError, is_damage, usable
 from indexer.database import Database, set_aside
 from indexer.dense import DenseKeys
 from indexer.reader import Reader
+from indexer.stats import NOTHING, IndexStats, bytes_in
 from indexer.store import Store
 from indexer.tending import has_traces, seal_words, verify, wipe
 from indexer.vectors import VectorStore
@@ -63,6 +64,29 @@ class KeptStore:
                 verify(self._db)
         except sqlite3.DatabaseError as error:
             self.note(error, self.reader)
+
+    def stats(self, busy: bool, embeds: bool) -> IndexStats:
+        reader = self.reader
+        try:
+            return self._stats(reader, busy, embeds)
+        except sqlite3.DatabaseError as error:
+            self.note(error, reader)
+            return IndexStats(**NOTHING, bytes=bytes_in(self._folder), last_error=self.last_error, folder=self._folder)
+
+    def _stats(self, reader: Reader, busy: bool, embeds: bool) -> IndexStats:
+        totals = reader.totals()
+        unfinished = bool(totals["pending"] and embeds) or bool(reader.number("tree_stale"))
+        state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
+        return IndexStats(
+            **totals,
+            bytes=bytes_in(self._folder),
+            generation=reader.generation(),
+            state=state,
+            search=self.dense.kind,
+            skipped=reader.skipped(),
+            last_error=self.last_error,
+            folder=self._folder,
+        )
 
     @property
     def has_traces(self) -> bool:

@@ -288,9 +288,9 @@ def _inside(root: Path, path: Path) -> str | None:
     """A path below the root; None for any that cannot be in the store."""
     try:
         found = relative_path(root, path)
+        return found if found is not None and is_utf8(found) else None
     except (ValueError, OSError):  # a NUL in it, or more than the system takes
         return None
-    return found if found is not None and is_utf8(found) else None
 
 
 def _above(path: str) -> list[str]:
