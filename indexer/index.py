@@ -28,7 +28,7 @@ from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.stats import IndexStats, report_of
+from indexer.stats import IndexStats, looking_around, report_of
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, StoppedError, Update, UpdateReport
@@ -40,18 +40,6 @@ def _never() -> bool:
 
 def _ignore(progress: Progress) -> None:
     pass
-
-
-def _looking_around(
-    progress: Callable[[Progress], None], cancelled: Callable[[], bool], stage: str
-) -> Callable[[int, int, str], bool]:
-    """What long work is to ask in between whether it goes on: open documents are taken in meanwhile."""
-
-    def goes_on(done: int, total: int, path: str) -> bool:
-        progress(Progress(done, total, path, stage))
-        return not cancelled()
-
-    return goes_on
 
 
 class Index:
@@ -162,7 +150,7 @@ class Index:
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
     ) -> UpdateReport:
         def follow_files(excludes: Callable[[str], bool] = lambda path: False) -> None:
-            goes_on = _looking_around(progress, cancelled, "reading")
+            goes_on = looking_around(progress, cancelled, "reading")
             self._mirror.follow(self._reader.file_digests(), goes_on, excludes)
 
         started = time.perf_counter()
@@ -193,7 +181,7 @@ class Index:
             raise
         finally:
             self._dense.follow()
-        self._dense.tidy(_looking_around(progress, cancelled, "arranging"))
+        self._dense.tidy(looking_around(progress, cancelled, "arranging"))
         if paths is None:
             delete_unused(self._folder)
             if not stopped:

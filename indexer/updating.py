@@ -119,7 +119,7 @@ class Update:
 
     def _scopes(self, paths: Iterable[Path]) -> list[str]:
         """Repository paths to look at; a changed ignore file may concern everything beside and below it."""
-        found = {path for path in (_inside(self._root, path) for path in paths) if path is not None}
+        found = {inside for path in paths if (inside := _inside(self._root, path)) is not None}
         found = {path.rpartition("/")[0] if PurePosixPath(path).name in _IGNORE_FILES else path for path in found}
         if ".git/info/exclude" in found:
             found.add("")
@@ -194,9 +194,8 @@ class Update:
         if isinstance(content, Skipped):
             self._skip(content)
             return None
-        is_fresh = now - max(file.mtime_ns, file.ctime_ns) < _RACY_NS
-        digest = blake2b(content, digest_size=16).digest()
-        stamp = Stamp(file.size, 0 if is_fresh else file.mtime_ns, file.ctime_ns, file.inode, digest)
+        mtime_ns = 0 if now - max(file.mtime_ns, file.ctime_ns) < _RACY_NS else file.mtime_ns
+        stamp = Stamp(file.size, mtime_ns, file.ctime_ns, file.inode, blake2b(content, digest_size=16).digest())
         if old is not None and old.content == stamp.content:
             return Entry(file.path, FILE, stamp, [])
         fingerprint = self._embedder.fingerprint if self._embedder else ""
