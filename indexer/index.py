@@ -153,7 +153,7 @@ class Index:
             goes_on = looking_around(progress, cancelled, "reading")
             self._mirror.follow(self._reader.file_digests(), goes_on, excludes)
 
-        started = time.perf_counter()
+        started, stopped = time.perf_counter(), False
         if not self._mirror.has_followed:
             # What is known need not wait until all folders are looked at; but the rules may be newer.
             follow_files(Rules(self.root, self._settings).excludes)
@@ -169,7 +169,6 @@ class Index:
             committed=self._dense.follow_sometimes,
             settled=follow_files,
         )
-        stopped = False
         try:
             with usable(self._folder):
                 update.run(paths)
