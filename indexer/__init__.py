@@ -5,6 +5,7 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 
 from indexer.blocks import Block, block_at
 from indexer.chunking import language_of
+from indexer.damage import CacheError
 from indexer.database import default_cache_dir
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
@@ -24,6 +25,7 @@ __all__ = [
     "LOOKS_SECRET",
     "SECRET",
     "Block",
+    "CacheError",
     "Embedder",
     "Gate",
     "Hit",

@@ -114,14 +114,18 @@ class HnswKeys:
             "ids": self._ids[: self._used].tolist(),
         }
         _put_in_place(temporary, path)
-        temporary.write_text(json.dumps(header), "utf-8")
+        told = json.dumps(header)
+        temporary.write_text(f"{zlib.crc32(told.encode())} {told}", "utf-8")
         os.chmod(temporary, 0o600)
         _put_in_place(temporary, _sidecar(path))
 
     @classmethod
     def load(cls, hnswlib: Any, path: Path, store: str, width: int) -> HnswKeys:
         """Raises ValueError or OSError where the file is not exactly what was saved for this store."""
-        header = json.loads(_sidecar(path).read_text("utf-8"))
+        checksum, _, told = _sidecar(path).read_text("utf-8").partition(" ")
+        if checksum != str(zlib.crc32(told.encode())):
+            raise ValueError("the checksum of its description is wrong")
+        header = json.loads(told)
         if header.get("store") != store or header.get("width") != width:
             raise ValueError("it belongs to another store")
         if header.get("checksum") != _checksum(path):

@@ -13,37 +13,45 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from indexer.damage import CacheError, DamagedError, cache_error, is_damage, is_locked, number
+
 _log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BUSY_SECONDS = 30.0
+_FOLD_MS = 500  # that readers are waited for
 _MANY = 500  # parameters of one statement
 
 # nodes    one row per digest; kept for a while after nothing uses it (alive = 0), so that going back is free.
 #          `since`: generation at which alive or embedded last changed, for processes that follow.
+# texts    what living chunks say. With their symbols and words it goes as soon as nothing uses them; vectors stay.
 # places   which nodes a file or directory consists of: chunks, groups, and last its own node.
 # words    one document of distinct identifier terms per living chunk; contentless, so deletes repeat the terms.
+# crc      sum over the row's other columns but those that are updated in place; keys and memories carry theirs inside.
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE nodes(
     id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, level TEXT NOT NULL, height INTEGER NOT NULL,
     children BLOB NOT NULL, alive INTEGER NOT NULL DEFAULT 0, embedded INTEGER NOT NULL DEFAULT 0,
-    since INTEGER NOT NULL DEFAULT 0, scope TEXT NOT NULL, text TEXT NOT NULL, signature TEXT NOT NULL);
+    since INTEGER NOT NULL DEFAULT 0, crc INTEGER NOT NULL);
 CREATE INDEX nodes_since ON nodes(since);
 CREATE INDEX nodes_pending ON nodes(height, id) WHERE alive = 1 AND embedded = 0;
 CREATE INDEX nodes_living ON nodes(level, id) WHERE alive = 1;
 CREATE INDEX nodes_dead ON nodes(since) WHERE alive = 0;
+CREATE TABLE texts(
+    id INTEGER PRIMARY KEY, scope TEXT NOT NULL, text TEXT NOT NULL, signature TEXT NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE keys(id INTEGER PRIMARY KEY, key BLOB NOT NULL);
 CREATE TABLE memories(id INTEGER PRIMARY KEY, memory BLOB NOT NULL);
 CREATE TABLE entries(
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, parent TEXT, level TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, content BLOB NOT NULL, node INTEGER);
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, parent TEXT, level TEXT NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, content BLOB NOT NULL, node INTEGER,
+    crc INTEGER NOT NULL);
 CREATE INDEX entries_parent ON entries(parent);
 CREATE TABLE places(
-    entry INTEGER NOT NULL, ordinal INTEGER NOT NULL, node INTEGER NOT NULL,
-    first_line INTEGER NOT NULL, last_line INTEGER NOT NULL, PRIMARY KEY(entry, ordinal)) WITHOUT ROWID;
+    entry INTEGER NOT NULL, ordinal INTEGER NOT NULL, node INTEGER NOT NULL, first_line INTEGER NOT NULL,
+    last_line INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY(entry, ordinal)) WITHOUT ROWID;
 CREATE INDEX places_node ON places(node);
-CREATE TABLE symbols(node INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL);
+CREATE TABLE symbols(node INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, crc INTEGER NOT NULL);
 CREATE INDEX symbols_name ON symbols(name, node);
 CREATE INDEX symbols_node ON symbols(node);
 CREATE TABLE skipped(path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
@@ -81,7 +89,9 @@ class Database:
     """A connection for writing, with what every transaction needs. One thread at a time."""
 
     def __init__(self, folder: Path) -> None:
+        self._path = database_path(folder)
         self._connection = open_database(folder)
+        self._inode = self._path.stat().st_ino
         self.execute = self._connection.execute
         self.executemany = self._connection.executemany
 
@@ -94,21 +104,57 @@ class Database:
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.execute("COMMIT")
         except BaseException:
-            self.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk has ended it already
+                self.execute("ROLLBACK")
             raise
-        self.execute("COMMIT")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One consistent view for everything read inside; nobody waits for it."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self.execute("ROLLBACK")
 
     def meta(self, name: str) -> object:
         row = self.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
+    def number(self, name: str) -> int:
+        return number(self.meta(name))
+
     def set_meta(self, values: Mapping[str, object]) -> None:
         self.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def next_generation(self) -> int:
-        row = self.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value").fetchone()
-        return int(row[0])
+        generation = self.number("generation") + 1
+        self.set_meta({"generation": generation})
+        return generation
+
+    def fold_log(self) -> bool:
+        """Move what was written into the file itself and empty the log, which keeps what was overwritten. Whether that
+        went: somebody who reads may be in the way."""
+        self.execute(f"PRAGMA busy_timeout = {_FOLD_MS}")
+        try:
+            busy, _, _ = self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {int(1_000 * _BUSY_SECONDS)}")
+
+    def is_replaced(self) -> bool:
+        """Whether the file was deleted or set aside by somebody else since it was opened."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+
+    @property
+    def size(self) -> int:
+        return self._path.stat().st_size
 
     def among(self, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
         return among(self._connection, query, values)
@@ -122,20 +168,48 @@ def among(connection: sqlite3.Connection, query: str, values: Iterable[object]) 
         yield from connection.execute(f"{query} ({','.join('?' * len(part))})", part).fetchall()
 
 
+def make_private(folder: Path) -> None:
+    """Create a folder and those above it that are missing, all for this user alone whatever the umask.
+
+    Raises CacheError when it cannot be written or belongs to another user, who could read or replace what is in it.
+    """
+    home = cache_home() if "HEF_CACHE_DIR" not in os.environ else folder  # a folder that the user named stays as it is
+    missing = [level for level in (folder, *folder.parents) if not level.exists()]
+    try:
+        for level in reversed(missing):
+            with suppress(FileExistsError):  # another process was faster
+                level.mkdir(0o700)
+            level.chmod(0o700)
+        for level in (folder, *folder.parents):
+            if hasattr(os, "geteuid") and level.stat().st_uid != os.geteuid():
+                raise _of_another(level)
+            level.chmod(0o700)
+            if level == home or not level.is_relative_to(home):
+                break
+    except OSError as error:
+        raise error if isinstance(error, CacheError) else cache_error(error, folder) from None
+
+
+def _of_another(folder: Path) -> CacheError:
+    step = "Give it to yourself or delete it, or set HEF_CACHE_DIR to a folder of your own."
+    return CacheError(f"The cache folder {folder} belongs to another user.", step)
+
+
 def open_database(folder: Path) -> sqlite3.Connection:
     """Open the store's file for writing, created if absent; one that cannot be read is set aside and begun anew.
 
-    Raises OSError when the folder cannot be written.
+    Raises CacheError when the folder cannot be written.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    make_private(folder)
     try:
         return _open(folder)
     except sqlite3.DatabaseError as error:
-        if "locked" in str(error) or "unable to open" in str(error):
+        if not is_damage(error):
             raise
         set_aside(folder, error)
         return _open(folder)
+    except OSError as error:
+        raise cache_error(error, folder) from None
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -147,31 +221,38 @@ def connect(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether an error says that the file itself is broken; busy, full or misused raise subclasses."""
-    return type(error) is sqlite3.DatabaseError
-
-
 def database_path(folder: Path) -> Path:
     return folder / "store.sqlite"
 
 
 def set_aside(folder: Path, error: Exception) -> None:
-    """Move a damaged store out of the way; one is kept for a look, an older one is overwritten."""
+    """Move a damaged store out of the way until another one is built."""
     path = database_path(folder)
-    _log.warning("index store %s is damaged (%s): set aside as %s.damaged and rebuilt", path.name, error, path.name)
+    name = type(error).__name__  # and no more: the message may quote what is stored
+    _log.warning("index store %s is damaged (%s): set aside as %s and rebuilt", path.name, name, _aside(path).name)
     with suppress(FileNotFoundError):
-        path.replace(path.with_suffix(".sqlite.damaged"))
+        path.replace(_aside(path))
     for tail in ("-wal", "-shm"):
         path.with_name(path.name + tail).unlink(missing_ok=True)
 
 
+def forget_damaged(folder: Path) -> None:
+    """Delete what was set aside: it holds texts."""
+    _aside(database_path(folder)).unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_suffix(".sqlite.damaged")
+
+
 def _open(folder: Path) -> sqlite3.Connection:
     path = database_path(folder)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the mode of this file
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)  # whatever the umask; SQLite gives -wal and -shm the mode of this file
     os.utime(path)  # see `caches`: stores that nobody opens are deleted after a while
     connection = connect(folder)
     try:
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         _use_wal(connection)
         connection.execute("BEGIN IMMEDIATE")
         if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
@@ -192,7 +273,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
+            if not is_locked(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
@@ -205,6 +286,7 @@ def _create(connection: sqlite3.Connection) -> None:
         "store": uuid.uuid4().hex,
         "generation": 0,
         "tree_stale": 0,
+        **dict.fromkeys(("removed", "wiped", "rewritten"), 0),  # generations: see `tending`
         "recipe": "",
     }
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
@@ -213,6 +295,6 @@ def _create(connection: sqlite3.Connection) -> None:
 def _check(connection: sqlite3.Connection) -> None:
     row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
     if row is None or row[0] != FORMAT_VERSION:
-        raise sqlite3.DatabaseError("not a store of this version")
+        raise DamagedError("not a store of this version")
     connection.execute("SELECT count(*) FROM (SELECT 1 FROM nodes LIMIT 1)").fetchone()
     connection.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchone()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexer.chunking import Chunk, chunk, language_of
+from indexer.files import Found
 from indexer.hierarchy import FILE, Node, leaf, parents
 from indexer.settings import IndexSettings
 from indexer.splitting import Limits
@@ -13,14 +14,23 @@ from indexer.splitting import Limits
 
 @dataclass(frozen=True)
 class Stamp:
-    """How a file looked when it was read: an equal size and time mean that it need not be read again."""
+    """How a file looked when it was read: while it looks the same it need not be read again.
+
+    Size and time of modification are anybody's to set; inode and time of change are the file system's.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
     content: bytes
 
+    def is_of(self, file: Found) -> bool:
+        seen = (file.size, file.mtime_ns, file.ctime_ns, file.inode)
+        return (self.size, self.mtime_ns, self.ctime_ns, self.inode) == seen
 
-NO_STAMP = Stamp(0, 0, b"")
+
+NO_STAMP = Stamp(0, 0, 0, 0, b"")
 
 
 @dataclass(frozen=True)

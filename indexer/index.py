@@ -6,38 +6,33 @@ Several processes may hold the same repository: they share the store and follow 
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from indexer.caches import delete_unused, remember_project
 from indexer.chunking import CHUNKER_VERSION, Chunk
-from indexer.database import Database, default_cache_dir, is_damage, set_aside, store_folder
+from indexer.damage import damaged_again, is_damage, usable
+from indexer.database import default_cache_dir, forget_damaged, store_folder
 from indexer.dense import DenseKeys
 from indexer.documents import Documents
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
+from indexer.keeping import KeptStore, described
 from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
-from indexer.overlay import NO_OVERLAY, KeyAndMemory, overlay_chunk
+from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules
 from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.stats import IndexStats, bytes_in, report_of
-from indexer.store import Store
+from indexer.stats import IndexStats, looking_around, report_of
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
 from indexer.updating import Progress, StoppedError, Update, UpdateReport
-from indexer.vectors import VectorStore
-
-_log = logging.getLogger(__name__)
 
 
 def _never() -> bool:
@@ -46,18 +41,6 @@ def _never() -> bool:
 
 def _ignore(progress: Progress) -> None:
     pass
-
-
-def _looking_around(
-    progress: Callable[[Progress], None], cancelled: Callable[[], bool], stage: str
-) -> Callable[[int, int, str], bool]:
-    """What long work is to ask in between whether it goes on: open documents are taken in meanwhile."""
-
-    def goes_on(done: int, total: int, path: str) -> bool:
-        progress(Progress(done, total, path, stage))
-        return not cancelled()
-
-    return goes_on
 
 
 class Index:
@@ -81,9 +64,10 @@ class Index:
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
         self._documents = Documents(root, settings)
-        self._last_error = ""
         self._closed = False
-        self._open_store()
+        cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
+        recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
+        self._kept = KeptStore(folder, recipe, settings.exact_below)
         remember_project(folder.parent, root)
         self._mirror = Mirror(root, folder, tokenizer, settings, on_packages)
 
@@ -101,8 +85,8 @@ class Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
         Without an embedder there are words and names to search, and no vectors; without a tokenizer no `tokens`;
-        without `on_packages` no `packages`: it hears from another thread whether they are being read. Raises OSError
-        when the cache folder cannot be written, sqlite3.OperationalError when another process keeps it locked.
+        without `on_packages` no `packages`: it hears from another thread whether they are being read. Raises
+        CacheError when the cache cannot be written or another process keeps it locked.
         """
         fingerprint = embedder.fingerprint if embedder else ""
         folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
@@ -129,9 +113,7 @@ class Index:
             if self._closed:
                 return
             self._closed = True
-            self._dense.save()
-            self._db.close()
-            self._reader.close()
+            self._kept.close()
             self._mirror.close()
 
     # -- bringing up to date ------------------------------------------------------------------------------------
@@ -146,33 +128,41 @@ class Index:
         """Bring files or directories (None: the whole repository) up to date with the disk; absent ones are dropped.
 
         Stops between two small commits when `cancelled`; the next run goes on from there. What the embedder raises
-        comes through, with everything before it kept.
+        comes through, with everything before it kept. A damaged store is rebuilt. Raises CacheError where it cannot be
+        written.
         """
         with self._updating:
             listed = None if paths is None else list(paths)
             try:
+                if self._kept.must_reopen:
+                    listed = None
+                    self._kept.reopen()
                 return self._run(listed, progress, cancelled)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-                self._rebuild(error)
+                self._kept.note(error, self._reader)
+                self._kept.reopen()
+            try:
                 return self._run(None, progress, cancelled)
+            except sqlite3.DatabaseError as error:
+                raise damaged_again(self._folder) if is_damage(error) else error from None
 
     def _run(
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
     ) -> UpdateReport:
         def follow_files(excludes: Callable[[str], bool] = lambda path: False) -> None:
-            goes_on = _looking_around(progress, cancelled, "reading")
+            goes_on = looking_around(progress, cancelled, "reading")
             self._mirror.follow(self._reader.file_digests(), goes_on, excludes)
 
-        started = time.perf_counter()
+        started, stopped = time.perf_counter(), False
         if not self._mirror.has_followed:
             # What is known need not wait until all folders are looked at; but the rules may be newer.
             follow_files(Rules(self.root, self._settings).excludes)
         update = Update(
             self.root,
-            self._store,
-            VectorStore(self._db),
+            self._kept.store,
+            self._kept.vectors,
             self._embedder,
             self._settings,
             known=self._overlay.vectors(),
@@ -181,20 +171,22 @@ class Index:
             committed=self._dense.follow_sometimes,
             settled=follow_files,
         )
-        stopped = False
         try:
-            update.run(paths)
-            self._last_error = ""
+            with usable(self._folder):
+                update.run(paths)
+            self._kept.last_error = ""
         except StoppedError:
             stopped = True
         except Exception as error:
-            self._last_error = f"{type(error).__name__}: {error}"
+            self._kept.last_error = described(error)
             raise
         finally:
             self._dense.follow()
-        self._dense.tidy(_looking_around(progress, cancelled, "arranging"))
+        self._dense.tidy(looking_around(progress, cancelled, "arranging"))
         if paths is None:
             delete_unused(self._folder, self._settings.keep_caches_days)
+            if not stopped:
+                forget_damaged(self._folder)
         return report_of(update, self._reader.totals(), stopped, time.perf_counter() - started)
 
     # -- open documents -----------------------------------------------------------------------------------------
@@ -216,9 +208,9 @@ class Index:
             # a lone surrogate can be typed in an editor, but not stored or parsed
             clean = text.encode("utf-8", "replace").decode("utf-8")
             self._mirror.show_document(name, clean)
-            leaves, embedded = self._put_document(name, clean)
+            leaves, new = self._put_document(name, clean)
         seconds = time.perf_counter() - started
-        return UpdateReport(1, leaves, embedded, leaves - embedded, seconds)
+        return UpdateReport(1, leaves, new, leaves - new, seconds)
 
     def _put_document(self, path: str, text: str) -> tuple[int, int]:
         """Take a document in; how many chunks it has and how many were embedded.
@@ -229,72 +221,78 @@ class Index:
         places = entry_of(path, text, NO_STAMP, fingerprint, self._settings).places
         leaves = [(place.node.digest, place.chunk) for place in places if place.chunk]
         vectors = self._overlay.vectors()
-        vectors.update(self._reader.vectors({digest for digest, _ in leaves} - vectors.keys()))
+        vectors.update(self._stored_vectors({digest for digest, _ in leaves} - vectors.keys()))
         self._show(path, leaves, vectors)
         missing = {digest: leaf_text(chunk) for digest, chunk in leaves if digest not in vectors}
         if self._embedder is None or not missing:
             return len(leaves), 0
-        vectors.update(self._embed(missing, self._embedder))
+        vectors.update(embedded(missing, self._embedder, self._settings.batch_texts))
         self._show(path, leaves, vectors)
         return len(leaves), len(missing)
+
+    def _stored_vectors(self, digests: set[bytes]) -> Mapping[bytes, KeyAndMemory]:
+        reader = self._reader
+        try:
+            return reader.vectors(digests)
+        except sqlite3.DatabaseError as error:
+            self._kept.note(error, reader)
+            return {}
 
     def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
         chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
         self._overlay = self._overlay.with_document(path, chunks)
 
-    def _embed(self, texts: Mapping[bytes, str], embedder: Embedder) -> dict[bytes, KeyAndMemory]:
-        made: dict[bytes, KeyAndMemory] = {}
-        waiting = list(texts)
-        for start in range(0, len(waiting), self._settings.batch_texts):
-            batch = waiting[start : start + self._settings.batch_texts]
-            vectors = embedder.embed([texts[digest] for digest in batch])
-            keys, memories = vectors.keys.astype(np.float16), vectors.memories.astype(np.float16)
-            made.update(zip(batch, zip(keys, memories, strict=True), strict=True))
-        return made
-
     # -- searching ----------------------------------------------------------------------------------------------
 
     def search(self, query: Query, k: int = 8, settings: RetrievalSettings | None = None) -> list[Hit]:
         """Up to k nodes that help at a cursor, best first; see `retrieval`. [] from a damaged store."""
+        if self.is_damaged:
+            return []
+        reader = self._reader
         try:
             if query.key is not None:
                 self._dense.glance()
-            with self._reader.snapshot():
-                return Search(query, self._reader, self._dense, self._overlay, settings or self._retrieval).run(k)
+            with reader.snapshot():
+                return Search(query, reader, self._dense, self._overlay, settings or self._retrieval).run(k)
         except sqlite3.DatabaseError as error:
-            self._last_error = f"search: {error}"
-            _log.warning("search failed: %s", error)
+            self._kept.note(error, reader)
             return []
 
     def stats(self) -> IndexStats:
-        """What the index holds now. Raises sqlite3.DatabaseError when the store is damaged."""
-        totals = self._reader.totals()
-        unfinished = bool(totals["pending"] and self._embedder) or bool(self._reader.meta("tree_stale"))
-        busy = self._updating.locked()
-        state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
-        return IndexStats(
-            **totals,
-            bytes=bytes_in(self._folder),
-            generation=self._reader.generation(),
-            state=state,
-            search=self._dense.kind,
-            skipped=self._reader.skipped(),
-            last_error=self._last_error,
-            folder=self._folder,
-        )
+        """What the index holds now; nothing when the store is damaged, as `last_error` says then."""
+        return self._kept.stats(self._updating.locked(), self._embedder is not None)
 
     # -- the store ----------------------------------------------------------------------------------------------
 
-    def _open_store(self) -> None:
-        self._db = Database(self._folder)
-        self._store = Store(self._db)
-        cut = f"{CHUNKER_VERSION} {self._settings.chunk_max_lines} {self._settings.chunk_max_chars}"
-        self._store.follow_recipe(f"{cut} {SECRETS_VERSION} {' '.join(self._settings.not_secret)}".rstrip())
-        self._reader = Reader(self._folder)
-        self._dense = DenseKeys(self._folder, self._reader, self._settings.exact_below)
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the store was found damaged: it is rebuilt by the next `update`, whatever its paths."""
+        return self._kept.damage is not None
 
-    def _rebuild(self, error: Exception) -> None:
-        self._db.close()
-        self._reader.close()
-        set_aside(self._folder, error)
-        self._open_store()
+    def verify(self) -> bool:
+        """Read the whole store: whether all of it is what was written. Some seconds for a large one."""
+        with self._updating:
+            self._kept.verify()
+        return not self.is_damaged
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether text that was deleted may still be found in the cache's files."""
+        return self._mirror.has_traces or self._kept.has_traces
+
+    def wipe(self, *, whole: bool = False) -> None:
+        """Let nothing of deleted text be left in the cache's files, but vectors. `whole`: however long it takes.
+
+        Raises CacheError where that must wait.
+        """
+        with self._updating:
+            self._mirror.wipe()
+            self._kept.wipe(whole=whole)
+
+    @property
+    def _reader(self) -> Reader:
+        return self._kept.reader
+
+    @property
+    def _dense(self) -> DenseKeys:
+        return self._kept.dense

@@ -79,6 +79,16 @@ class Mirror:
                 self._cache.close()
 
     @property
+    def has_traces(self) -> bool:
+        """Whether tokens of deleted texts may still be found in the cache's file."""
+        return self._cache is not None and self._cache.has_traces
+
+    def wipe(self) -> None:
+        if self._cache:
+            with self._changing:
+                self._cache.wipe()
+
+    @property
     def has_followed(self) -> bool:
         return bool(self._digests)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.chunking import Chunk
-from indexer.hierarchy import leaf_text
+from indexer.hierarchy import Embedder, leaf_text
 from indexer.identifiers import terms
 
 KeyAndMemory = tuple[np.ndarray, np.ndarray]  # float16 [d_key], float16 [m, d_memory]
@@ -75,3 +75,15 @@ NO_OVERLAY = Overlay({})
 def overlay_chunk(path: str, chunk: Chunk, digest: bytes, vectors: KeyAndMemory | None) -> OverlayChunk:
     key, memory = vectors if vectors else (None, None)
     return OverlayChunk(path, chunk, digest, key, memory, frozenset(terms(leaf_text(chunk))))
+
+
+def embedded(texts: Mapping[bytes, str], embedder: Embedder, batch_texts: int) -> dict[bytes, KeyAndMemory]:
+    """Vectors of leaves by digest, so many at a time that a completion never waits for long."""
+    made: dict[bytes, KeyAndMemory] = {}
+    waiting = list(texts)
+    for start in range(0, len(waiting), batch_texts):
+        batch = waiting[start : start + batch_texts]
+        vectors = embedder.embed([texts[digest] for digest in batch])
+        keys, memories = vectors.keys.astype(np.float16), vectors.memories.astype(np.float16)
+        made.update(zip(batch, zip(keys, memories, strict=True), strict=True))
+    return made

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from indexer.damage import check, number, reading
 from indexer.database import among, connect
+from indexer.files import is_utf8
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
+from indexer.vectors import unsealed
 
 _MANY_COUNTS = 50_000
 _ALL = ""  # no term is empty
@@ -49,8 +52,11 @@ class Content:
 
 
 class Reader:
+    """Every row is checked by its sum before it is used: what was altered on disk raises DamagedError."""
+
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
+        self._db.execute("PRAGMA query_only = ON")
         self._lock = threading.RLock()
         self._counts: dict[str, int] = {}  # counting a common term takes a millisecond, and keystrokes repeat them
         self._counted_at = -1  # generation
@@ -67,7 +73,13 @@ class Reader:
             try:
                 yield
             finally:
-                self._db.execute("COMMIT")
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, reading():
+            yield
 
     # -- following the writer -----------------------------------------------------------------------------------
 
@@ -77,51 +89,62 @@ class Reader:
         return row[0] if row else None
 
     def generation(self) -> int:
-        return int(str(self.meta("generation")))
+        return self.number("generation")
+
+    def number(self, name: str) -> int:
+        return number(self.meta(name))
 
     def changes(self, since: int, limit: int) -> list[Change]:
         """Nodes that changed after a generation, oldest first; a generation whole or not at all; about `limit`."""
-        with self._lock:
+        with self._reading():
             rows = self._db.execute(
-                "SELECT n.id, n.level, n.since, iif(n.alive, k.key, NULL) FROM nodes n LEFT JOIN keys k ON k.id = n.id "
+                "SELECT n.id, n.digest, n.level, n.since, iif(n.alive, k.key, NULL) FROM nodes n "
+                "LEFT JOIN keys k ON k.id = n.id "
                 "WHERE n.since > ? AND n.since <= (SELECT max(since) FROM "
                 "(SELECT since FROM nodes WHERE since > ? ORDER BY since LIMIT ?)) ORDER BY n.since",
                 (since, since, limit),
             ).fetchall()
-        return [
-            Change(id, level, at, None if key is None else np.frombuffer(key, np.float16))
-            for id, level, at, key in rows
-        ]
+            shape = self._key_shape()
+            return [
+                Change(id, level, number(at), None if key is None else unsealed(key, digest, shape))
+                for id, digest, level, at, key in rows
+            ]
 
     def living(self, level: str) -> np.ndarray:
         """int64 ids of searchable nodes of a level, ascending."""
-        with self._lock:
+        with self._reading():
             rows = self._db.execute(
                 "SELECT n.id FROM nodes n JOIN keys k ON k.id = n.id WHERE n.alive = 1 AND n.level = ? ORDER BY n.id",
                 (level,),
             ).fetchall()
-        return np.fromiter((id for (id,) in rows), np.int64, len(rows))
+            return np.fromiter((id for (id,) in rows), np.int64, len(rows))
 
     def keys(self, ids: Sequence[int]) -> np.ndarray:
         """float16 [n, d_key] of ids that have keys, in their order."""
-        with self._lock:
-            found: dict[int, bytes] = dict(self._among("SELECT id, key FROM keys WHERE id IN", ids))
-        return np.frombuffer(b"".join(found[id] for id in ids), np.float16).reshape(len(ids), -1)
+        query = "SELECT k.id, n.digest, k.key FROM keys k JOIN nodes n ON n.id = k.id WHERE k.id IN"
+        with self._reading():
+            shape = self._key_shape()
+            found = {id: unsealed(key, digest, shape) for id, digest, key in self._among(query, ids)}
+            return np.stack([found[id] for id in ids])
+
+    def _key_shape(self) -> tuple[int, ...]:
+        width = self.meta("d_key")
+        return () if width is None else (number(width),)
 
     # -- finding ------------------------------------------------------------------------------------------------
 
     def document_counts(self, terms: Collection[str]) -> dict[str, int]:
         """In how many living chunks each term occurs; 0 for absent ones. Remembered until the store changes."""
-        with self._lock:
+        with self._reading():
             counts = self._remembered()
             unknown = [term for term in terms if term not in counts]
-            counts.update(dict.fromkeys(unknown, 0))
-            counts.update(dict(self._among("SELECT term, doc FROM words_count WHERE term IN", unknown)))
+            found = dict(self._among("SELECT term, doc FROM words_count WHERE term IN", unknown))
+            counts.update((term, number(found.get(term, 0))) for term in unknown)
             return {term: counts[term] for term in terms}
 
     def count_chunks(self) -> int:
         """How many living chunks there are, equal ones counted once."""
-        with self._lock:
+        with self._reading():
             counts = self._remembered()
             if _ALL not in counts:
                 query = "SELECT count(*) FROM nodes WHERE alive = 1 AND level = ?"
@@ -136,8 +159,8 @@ class Reader:
 
     def lexical(self, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
         """Chunks with any of the terms by BM25: (id, score), higher is better."""
-        wanted = " OR ".join(f'"{term}"' for term in terms)
-        with self._lock:
+        wanted = " OR ".join(f'"{term}"' for term in terms)  # of letters, digits and "_" only: see `identifiers`
+        with self._reading():
             rows = self._db.execute(
                 "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?",
                 (wanted, limit),
@@ -147,47 +170,61 @@ class Reader:
     def definitions(self, names: Iterable[str], limit: int) -> list[tuple[str, int]]:
         """(name, id of a living chunk that defines it); names defined more than `limit` times are left out."""
         found: list[tuple[str, int]] = []
-        with self._lock:
+        with self._reading():
             for name in names:
                 rows = self._db.execute(
-                    "SELECT s.name, s.node FROM symbols s JOIN nodes n ON n.id = s.node "
+                    "SELECT n.id FROM symbols s JOIN nodes n ON n.id = s.node "
                     "WHERE s.name = ? AND n.alive = 1 ORDER BY s.node LIMIT ?",
                     (name, limit + 1),
                 ).fetchall()
-                found += rows if len(rows) <= limit else []
+                found += [(name, id) for (id,) in rows] if len(rows) <= limit else []
         return found
 
     def locations(self, ids: Iterable[int]) -> dict[int, list[Location]]:
         """Where nodes lie, in order of path."""
         query = (
-            "SELECT p.node, e.path, p.first_line, p.last_line FROM places p JOIN entries e ON e.id = p.entry "
+            "SELECT p.entry, p.ordinal, p.node, p.first_line, p.last_line, p.crc, "
+            "e.path, e.parent, e.level, e.content, e.node, e.crc FROM places p JOIN entries e ON e.id = p.entry "
             "WHERE p.node IN"
         )
         found: dict[int, list[Location]] = {}
-        with self._lock:
-            for node, path, first_line, last_line in self._among(query, ids):
-                found.setdefault(node, []).append(Location(path, first_line, last_line))
+        with self._reading():
+            for row in self._among(query, ids):
+                check(row[5], *row[:5])
+                check(row[11], *row[6:11])
+                found.setdefault(row[2], []).append(Location(row[6], row[3], row[4]))
         for places in found.values():
             places.sort(key=lambda place: (place.path, place.first_line))
         return found
 
     def entry_nodes(self, paths: Iterable[str]) -> dict[str, int]:
         """path of a file or directory -> id of its node."""
-        with self._lock:
-            return dict(self._among("SELECT path, node FROM entries WHERE node IS NOT NULL AND path IN", paths))
+        query = "SELECT path, parent, level, content, node, crc FROM entries WHERE node IS NOT NULL AND path IN"
+        known = [path for path in paths if is_utf8(path)]  # an open document may have any name
+        found = {}
+        with self._reading():
+            for *entry, crc in self._among(query, known):
+                check(crc, *entry)
+                found[entry[0]] = entry[4]
+        return found
 
     def contents(self, ids: Iterable[int]) -> dict[int, Content]:
-        width = int(str(self.meta("d_memory") or 0))
         query = (
-            "SELECT n.id, n.level, n.scope, n.text, n.signature, m.memory FROM nodes n "
-            "LEFT JOIN memories m ON m.id = n.id WHERE n.id IN"
+            "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, "
+            "t.id, t.scope, t.text, t.signature, t.crc, m.memory FROM nodes n "
+            "LEFT JOIN texts t ON t.id = n.id LEFT JOIN memories m ON m.id = n.id WHERE n.id IN"
         )
-        with self._lock:
-            rows = list(self._among(query, ids))
-        return {
-            id: Content(level, scope, text, signature, _memory(memory, width))
-            for id, level, scope, text, signature, memory in rows
-        }
+        found = {}
+        with self._reading():
+            shape = self._memory_shape()
+            for row in self._among(query, ids):
+                check(row[5], *row[1:5])
+                is_chunk = row[2] == CHUNK
+                if is_chunk:
+                    check(row[10], *row[6:10])
+                scope, text, signature = row[7:10] if is_chunk else ("", "", "")
+                found[row[0]] = Content(row[2], scope, text, signature, _memory(row[11], row[1], shape))
+        return found
 
     def vectors(self, digests: Iterable[bytes]) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
         """digest -> (key float16 [d_key], memory float16 [m, d_memory]), of those that have them."""
@@ -195,15 +232,26 @@ class Reader:
             "SELECT n.digest, k.key, m.memory FROM nodes n JOIN keys k ON k.id = n.id JOIN memories m ON m.id = n.id "
             "WHERE n.digest IN"
         )
-        with self._lock:
-            width = int(str(self.meta("d_memory") or 0))
-            rows = list(self._among(query, digests))
-        return {digest: (np.frombuffer(key, np.float16), _memory(memory, width)) for digest, key, memory in rows}
+        with self._reading():
+            shapes = self._key_shape(), self._memory_shape()
+            return {
+                digest: (unsealed(key, digest, shapes[0]), unsealed(memory, digest, shapes[1]))
+                for digest, key, memory in self._among(query, digests)
+            }
+
+    def _memory_shape(self) -> tuple[int, int]:
+        m, width = self.meta("m"), self.meta("d_memory")
+        return (0, 0) if m is None or width is None else (number(m), number(width))
 
     def file_digests(self) -> dict[str, bytes]:
         """path -> digest of its bytes when it was read, of every file."""
-        with self._lock:
-            return dict(self._db.execute("SELECT path, content FROM entries WHERE level = ?", (FILE,)))
+        query = "SELECT path, parent, level, content, node, crc FROM entries WHERE level = ?"
+        found = {}
+        with self._reading():
+            for *entry, crc in self._db.execute(query, (FILE,)):
+                check(crc, *entry)
+                found[entry[0]] = entry[3]
+        return found
 
     # -- counting -----------------------------------------------------------------------------------------------
 
@@ -217,13 +265,13 @@ class Reader:
             "nodes": (count + "nodes WHERE alive = 1", ()),
             "pending": (count + "nodes WHERE alive = 1 AND embedded = 0", ()),
         }
-        with self._lock:
-            return {name: int(self._db.execute(*query).fetchone()[0]) for name, query in queries.items()}
+        with self._reading():
+            return {name: number(self._db.execute(*query).fetchone()[0]) for name, query in queries.items()}
 
     def skipped(self) -> dict[str, tuple[str, ...]]:
         """reason -> paths left out, as of the last look at them."""
         found: dict[str, list[str]] = {}
-        with self._lock:
+        with self._reading():
             for path, reason in self._db.execute("SELECT path, reason FROM skipped ORDER BY reason, path"):
                 found.setdefault(reason, []).append(path)
         return {reason: tuple(paths) for reason, paths in found.items()}
@@ -232,7 +280,5 @@ class Reader:
         return among(self._db, query, values)
 
 
-def _memory(blob: bytes | None, width: int) -> np.ndarray:
-    if blob is None or width == 0:
-        return np.zeros((0, 0), np.float16)
-    return np.frombuffer(blob, np.float16).reshape(-1, width)
+def _memory(blob: object, digest: bytes, shape: tuple[int, int]) -> np.ndarray:
+    return np.zeros((0, 0), np.float16) if blob is None else unsealed(blob, digest, shape)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from indexer.updating import Update, UpdateReport
+from indexer.updating import Progress, Update, UpdateReport
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,14 @@ class IndexStats:
     skipped: Mapping[str, tuple[str, ...]]
     last_error: str
     folder: Path
+
+
+NOTHING: Mapping[str, Any] = {
+    **dict.fromkeys(("files", "directories", "chunks", "nodes", "pending", "generation"), 0),
+    "state": "incomplete",
+    "search": "exact",
+    "skipped": {},
+}  # of a store that cannot be read
 
 
 def bytes_in(folder: Path) -> int:
@@ -54,3 +63,15 @@ def report_of(update: Update, totals: Mapping[str, int], cancelled: bool, second
         cancelled=cancelled,
         skipped={reason: tuple(paths) for reason, paths in skipped.items()},
     )
+
+
+def looking_around(
+    progress: Callable[[Progress], None], cancelled: Callable[[], bool], stage: str
+) -> Callable[[int, int, str], bool]:
+    """What long work is to ask in between whether it goes on: open documents are taken in meanwhile."""
+
+    def goes_on(done: int, total: int, path: str) -> bool:
+        progress(Progress(done, total, path, stage))
+        return not cancelled()
+
+    return goes_on

@@ -121,8 +121,7 @@ class Update:
 
     def _scopes(self, paths: Iterable[Path]) -> list[str]:
         """Repository paths to look at; a changed ignore file may concern everything beside and below it."""
-        found = {path for path in (relative_path(self._root, path) for path in paths) if path is not None}
-        found = {path for path in found if is_utf8(path)}  # no other can be in the store
+        found = {inside for path in paths if (inside := _inside(self._root, path)) is not None}
         found = {path.rpartition("/")[0] if PurePosixPath(path).name in _IGNORE_FILES else path for path in found}
         if ".git/info/exclude" in found:
             found.add("")
@@ -136,9 +135,7 @@ class Update:
         found = self._find(scope)
         self._remove(before.keys() - found.keys())
         stale = [
-            file
-            for path, file in sorted(found.items())
-            if (stamp := before.get(path)) is None or (stamp.size, stamp.mtime_ns) != (file.size, file.mtime_ns)
+            file for path, file in sorted(found.items()) if (stamp := before.get(path)) is None or not stamp.is_of(file)
         ]
         self._read_all(stale, before)
 
@@ -199,8 +196,8 @@ class Update:
         if isinstance(content, Skipped):
             self._skip(content)
             return None
-        mtime_ns = 0 if now - file.mtime_ns < _RACY_NS else file.mtime_ns
-        stamp = Stamp(file.size, mtime_ns, blake2b(content, digest_size=16).digest())
+        mtime_ns = 0 if now - max(file.mtime_ns, file.ctime_ns) < _RACY_NS else file.mtime_ns
+        stamp = Stamp(file.size, mtime_ns, file.ctime_ns, file.inode, blake2b(content, digest_size=16).digest())
         if old is not None and old.content == stamp.content:
             return Entry(file.path, FILE, stamp, [])
         fingerprint = self._embedder.fingerprint if self._embedder else ""
@@ -286,6 +283,15 @@ class Update:
     def _check(self) -> None:
         if self._cancelled():
             raise StoppedError
+
+
+def _inside(root: Path, path: Path) -> str | None:
+    """A path below the root; None for any that cannot be in the store."""
+    try:
+        found = relative_path(root, path)
+        return found if found is not None and is_utf8(found) else None
+    except (ValueError, OSError):  # a NUL in it, or more than the system takes
+        return None
 
 
 def _above(path: str) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from indexer.damage import check, reading, seal, unseal
 from indexer.database import Database
-from indexer.hierarchy import DIGEST_BYTES, Vectors
+from indexer.hierarchy import CHUNK, DIGEST_BYTES, Vectors
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,12 @@ class VectorStore:
     def pending(self, height: int, after: int, limit: int) -> list[Pending]:
         """Living nodes of one height without vectors and with an id above `after`, in order of id."""
         rows = self._db.execute(
-            "SELECT id, digest, scope, text, children FROM nodes "
-            "WHERE alive = 1 AND embedded = 0 AND height = ? AND id > ? ORDER BY id LIMIT ?",
+            "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, t.id, t.scope, t.text, t.signature, t.crc "
+            "FROM nodes n LEFT JOIN texts t ON t.id = n.id "
+            "WHERE n.alive = 1 AND n.embedded = 0 AND n.height = ? AND n.id > ? ORDER BY n.id LIMIT ?",
             (height, after, limit),
         )
-        return [
-            Pending(id, digest, f"{scope}\n{text}" if scope else text, _split_digests(children))
-            for id, digest, scope, text, children in rows
-        ]
+        return [_pending(row[0], row[1:6], row[6:]) for row in rows]
 
     def pending_range(self, height: int) -> tuple[int, int]:
         """Smallest and largest id that `pending` would give; (0, 0) for none."""
@@ -52,12 +53,11 @@ class VectorStore:
 
     def memories(self, digests: Iterable[bytes]) -> dict[bytes, np.ndarray]:
         """digest -> float16 [m, d_memory], of those that have one."""
-        shape = (-1, int(str(self._db.meta("d_memory") or 1)))
         query = "SELECT n.digest, m.memory FROM nodes n JOIN memories m ON m.id = n.id WHERE n.digest IN"
-        return {
-            digest: np.frombuffer(memory, np.float16).reshape(shape)
-            for digest, memory in self._db.among(query, digests)
-        }
+        with reading():
+            rows = list(self._db.among(query, digests))
+            shape = (self._db.number("m"), self._db.number("d_memory")) if rows else (0, 0)
+            return {digest: unsealed(memory, digest, shape) for digest, memory in rows}
 
     def set_vectors(self, ids: Sequence[int], vectors: Vectors) -> None:
         """Vectors of nodes. Raises ValueError when their widths differ from those stored."""
@@ -68,14 +68,16 @@ class VectorStore:
         with self._db.transaction():
             self._check_widths({"d_key": keys.shape[1], "m": memories.shape[1], "d_memory": memories.shape[2]})
             generation = self._db.next_generation()
-            self._db.executemany(
-                "INSERT OR REPLACE INTO keys VALUES (?, ?)",
-                zip(ids, map(np.ndarray.tobytes, keys), strict=True),
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO memories VALUES (?, ?)",
-                zip(ids, map(np.ndarray.tobytes, memories), strict=True),
-            )
+            digests: dict[int, bytes] = dict(self._db.among("SELECT id, digest FROM nodes WHERE id IN", ids))
+            for table, rows in (("keys", keys), ("memories", memories)):
+                self._db.executemany(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
+                    [
+                        (id, seal(row.tobytes(), digests[id]))
+                        for id, row in zip(ids, rows, strict=True)
+                        if id in digests
+                    ],
+                )
             self._db.executemany(
                 "UPDATE nodes SET embedded = 1, since = ? WHERE id = ?", [(generation, id) for id in ids]
             )
@@ -88,7 +90,7 @@ class VectorStore:
         with self._db.transaction():
             oldest = "SELECT id FROM nodes WHERE alive = 0 ORDER BY since LIMIT ?"
             ids = [(id,) for (id,) in self._db.execute(oldest, (min(dead - keep, 5_000),))]
-            for table, column in (("keys", "id"), ("memories", "id"), ("symbols", "node"), ("nodes", "id")):
+            for table, column in (("keys", "id"), ("memories", "id"), ("nodes", "id")):
                 self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", ids)
         return len(ids)
 
@@ -97,8 +99,33 @@ class VectorStore:
             self._db.set_meta(widths)
         stored = {name: self._db.meta(name) for name in widths}
         if stored != widths:
+            self._check_stored()
             raise ValueError(f"the embedder's vectors are {dict(widths)}, the store's {stored}: fingerprint not unique")
+
+    def _check_stored(self) -> None:
+        """Raises DamagedError where it is the stored widths that are wrong."""
+        query = (
+            "SELECT n.digest, k.key, m.memory FROM keys k JOIN nodes n ON n.id = k.id JOIN memories m ON m.id = k.id"
+        )
+        for digest, key, memory in self._db.execute(f"{query} LIMIT 1"):
+            unsealed(key, digest, (self._db.number("d_key"),))
+            unsealed(memory, digest, (self._db.number("m"), self._db.number("d_memory")))
+
+
+def _pending(id: int, node: Sequence[Any], text: Sequence[Any]) -> Pending:
+    *told, crc = node
+    check(crc, *told)
+    if told[1] != CHUNK:
+        return Pending(id, told[0], "", _split_digests(told[3]))
+    *said, crc = text
+    check(crc, *said)
+    return Pending(id, told[0], f"{said[1]}\n{said[2]}" if said[1] else said[2], ())
 
 
 def _split_digests(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[start : start + DIGEST_BYTES] for start in range(0, len(joined), DIGEST_BYTES))
+
+
+def unsealed(blob: object, digest: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """float16 of this shape. Raises DamagedError where the blob is not what was stored for the digest."""
+    return np.frombuffer(unseal(blob, digest, 2 * math.prod(shape)), np.float16).reshape(shape)

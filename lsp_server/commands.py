@@ -41,7 +41,9 @@ def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
         raise UserMustActError(visible(f"{directory} is not a folder."))
     root = directory.resolve()
     with loaded(settings) as (engine, thread), closing(open_index(root, settings, engine, thread)) as index:
+        index.verify()
         report = _update(index, root)
+        index.wipe(whole=True)
     skipped = {reason: len(paths) for reason, paths in report.skipped.items()}
     figures = {
         "files": report.files,

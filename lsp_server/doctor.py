@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from indexer import IndexStats, default_cache_dir
+from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.commands import loaded, open_index, repository_of, write_line
 from lsp_server.engine import Engine
 from lsp_server.model_thread import ModelThread
@@ -106,7 +106,10 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
 def _opened_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Iterator[Finding]:
     try:
         with closing(open_index(root, settings, engine, thread)) as index:
+            index.verify()
             yield from _index(root, index.stats())
+    except CacheError as error:
+        yield Finding("index", error.problem, error.step, blocking=True)
     except (OSError, sqlite3.Error) as error:
         problem, _, step = explain(error).partition(". ")
         yield Finding("index", problem, step or "See what the cache folder allows.", blocking=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -87,15 +88,27 @@ class Pending:
             wait = self._seconds_to_quiet()
             return bool(self._paths) and wait is not None and wait <= 0
 
-    def take(self) -> Work | None:
-        """Wait for changes to go quiet and take them; None when stopped. Costs nothing while there are none."""
+    def take(self, until: float = math.inf) -> Work | None:
+        """Wait for changes to go quiet and take them; None when stopped. Costs nothing while there are none.
+
+        No work, when it is `until` (seconds of the clock) and nothing was to be done.
+        """
         with self._condition:
             while not self._stopped:
-                wait = self._seconds_to_quiet()
-                if wait is not None and wait <= 0:
+                quiet, left = self._seconds_to_quiet(), until - self._clock()
+                if quiet is not None and quiet <= 0:
                     return self._taken()
-                self._condition.wait(wait)
+                if left <= 0 and not self._paused:
+                    return Work()
+                waits = [seconds for seconds in (quiet, left) if seconds not in (None, math.inf)]
+                self._condition.wait(min(waits, default=None))
         return None
+
+    def wait_until(self, until: float) -> None:
+        """Let changes gather until it is `until`, or it is stopped."""
+        with self._condition:
+            while not self._stopped and (left := until - self._clock()) > 0:
+                self._condition.wait(left)
 
     def take_overlays(self) -> dict[Path, str | None]:
         """The open documents that changed, when they have gone quiet; never waits."""

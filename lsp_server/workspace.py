@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer import Hit, Index, IndexStats, LineIndex, Progress, Query, SuffixIndex, Watcher
+from indexer import CacheError, Hit, Index, IndexStats, LineIndex, Progress, Query, SuffixIndex, Watcher
 from lsp_server.pending import Pending, Work
 from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
+
+WIPE_SECONDS = 30.0  # after text was deleted from the index, what is left of it in the files goes; see `Index.wipe`
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 30.0, 1_800.0  # after an update failed; twice as long each time
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,10 @@ class Workspace:
         self._index: Index | None = None
         self._embedding = False  # all files are read: the update that runs may be broken off for changed ones
         self._unfinished = False  # the last update was broken off
+        self._is_verified = False
+        self._wipe_at = math.inf
+        self._retry_at = math.inf  # an update failed: all is looked at again
+        self._retry_seconds = FIRST_RETRY_SECONDS
         self._n_changes = 0
         self._n_own_changes: dict[Path, int] = {}  # of open documents
         self._thread = threading.Thread(target=self._run, name=f"hef-index {root.name}", daemon=True)
@@ -66,7 +75,13 @@ class Workspace:
 
     def search(self, query: Query) -> list[Hit]:
         """Hits so far, [] before the index is open: a completion never waits for it."""
-        return self._index.search(query) if self._index else []
+        index = self._index  # the index thread takes it away when it ends
+        if index is None:
+            return []
+        hits = index.search(query)
+        if index.is_damaged:
+            self.pending.rescan()
+        return hits
 
     @property
     def tokens(self) -> SuffixIndex | None:
@@ -92,22 +107,32 @@ class Workspace:
         return self._n_changes - (self._n_own_changes.get(path, 0) if path else 0)
 
     def _run(self) -> None:
-        try:
-            self._index = self._open_index(self.root)
-        except Exception as error:
-            self._fail(error)
+        self._index = self._open()
+        if self._index is None:
             return
+        self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         stop_watching = self._start_watching()
         try:
             self.pending.rescan()
-            while (work := self.pending.take()) is not None:
+            while (work := self.pending.take(min(self._wipe_at, self._retry_at))) is not None:
                 self._do(work)
+                self._tend()
         except CancelledError:
             pass  # the model thread has stopped: so does this one
         finally:
             stop_watching()
             index, self._index = self._index, None
             index.close()
+
+    def _open(self) -> Index | None:
+        """The index; None when stopped before it can be opened: a cache that is locked or full may be free later."""
+        while not self.pending.stopped:
+            try:
+                return self._open_index(self.root)
+            except Exception as error:
+                self._fail(error)
+            self.pending.wait_until(self._retry_at)
+        return None
 
     def _start_watching(self) -> Callable[[], object]:
         """Watch before the first scan, so that no change falls between the two."""
@@ -118,25 +143,44 @@ class Workspace:
             return lambda: None
 
     def _do(self, work: Work) -> None:
+        self._overlay(work.overlays)
+        rescan = work.rescan or self._opened.is_damaged or time.monotonic() >= self._retry_at
         try:
-            self._overlay(work.overlays)
             near = {path.parent for path in work.overlays} - {self.root}
-            if work.rescan and near and not self._opened.stats().files:
+            if rescan and near and not self._opened.stats().files:
                 self._update(near)  # a first index begins where the user is
-            if work.rescan or work.paths:
-                self._update(None if work.rescan else work.paths)
+            if rescan or work.paths:
+                self._update(None if rescan else work.paths)
                 self._tell()
         except CancelledError:
             raise
         except Exception as error:
-            # One bad file or a full disk must not end indexing; the next change tries again.
+            # One bad file or a full disk must not end indexing: everything is looked at again, later.
             self._fail(error)
+
+    def _tend(self) -> None:
+        """What the index needs when nothing else is to be done at once."""
+        try:
+            if not self._is_verified and not self._unfinished and self._retry_at == math.inf:
+                self._is_verified = True
+                if not self._opened.verify():
+                    self.pending.rescan()
+            now = time.monotonic()
+            if now >= self._wipe_at:
+                self._wipe_at = math.inf
+                self._opened.wipe()
+            if self._wipe_at == math.inf and self._opened.has_traces:
+                self._wipe_at = now + WIPE_SECONDS
+        except CacheError as error:
+            log.warning("The index of %s is not tidied up now: %s", self.root.name, error)
+            self._wipe_at = time.monotonic() + WIPE_SECONDS
 
     def _update(self, paths: Collection[Path] | None) -> None:
         shown = paths is None or self._unfinished  # a change of a few files shows no progress
         self._embedding = False
         report = self._opened.update(paths, progress=self._progress if shown else _ignore, cancelled=self._interrupted)
         self._unfinished = report.cancelled
+        self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         self._count(paths)
         self.error = None
 
@@ -149,7 +193,12 @@ class Workspace:
 
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
         for path, text in texts.items():
-            self.pending.rest(self._opened.overlay(path, text).seconds)
+            try:
+                self.pending.rest(self._opened.overlay(path, text).seconds)
+            except CancelledError:
+                raise
+            except Exception as error:  # of one document; neither the others nor the files wait for it
+                log.error("Taking in an open document failed: %s", described(error))
             if text is None:
                 self._n_own_changes.pop(path, None)
             else:
@@ -169,7 +218,9 @@ class Workspace:
         return self._index
 
     def _interrupted(self) -> bool:
-        return self.pending.stopped or self.pending.paused or (self._embedding and self.pending.files_wait)
+        if self._embedding and (self.pending.files_wait or time.monotonic() >= self._wipe_at):
+            return True
+        return self.pending.stopped or self.pending.paused
 
     def _progress(self, progress: Progress) -> None:
         self._overlay(self.pending.take_overlays())  # a long scan must not make open documents wait
@@ -179,6 +230,8 @@ class Workspace:
     def _fail(self, error: Exception) -> None:
         log.error("Indexing %s failed: %s", self.root, described(error))
         self.error = error
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._retry_seconds = min(2 * self._retry_seconds, LAST_RETRY_SECONDS)
         self._events.failed(self.root, error)
 
 

@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
-from indexer import Index, IndexStats, Progress, UpdateReport
-from lsp_server.pending import LIMIT_SECONDS, QUIET_SECONDS, REST, REST_SECONDS, Pending
+from indexer import CacheError, Hit, Index, IndexStats, Progress, Query, UpdateReport
+from lsp_server.pending import LIMIT_SECONDS, QUIET_SECONDS, REST, REST_SECONDS, Pending, Work
 from lsp_server.workspace import Events, Workspace, outermost
 
 A, B = Path("a.py"), Path("b.py")
@@ -141,6 +141,11 @@ class SlowIndex:
     def stats(self) -> IndexStats:
         return cast(IndexStats, SimpleNamespace(files=0))
 
+    is_damaged = has_traces = False
+
+    def verify(self) -> bool:
+        return True
+
     def close(self) -> None:
         pass
 
@@ -189,3 +194,137 @@ def test_a_first_index_begins_beside_open_documents_and_is_ready_when_all_is_don
     assert index.embeds.wait(10)
     assert index.asked == [{Path("/folder/deep")}, None]
     assert told == []
+
+
+class Troubled:
+    """An index whose calls fail as they are told to; what it was asked for is in `asked`."""
+
+    def __init__(self) -> None:
+        self.asked: list[Collection[Path] | None] = []
+        self.shown: list[Path] = []
+        self.failures: list[Exception] = []
+        self.is_damaged = self.has_traces = False
+        self.is_sound = True
+
+    def update(self, paths: Collection[Path] | None, **_: object) -> UpdateReport:
+        self.asked.append(paths)
+        if self.failures:
+            raise self.failures.pop()
+        self.is_damaged = False
+        return UpdateReport(0, 0, 0, 0, 0.0)
+
+    def overlay(self, path: Path, text: str | None) -> UpdateReport:
+        if "\0" in str(path) or "\udcff" in str(path):
+            raise ValueError("embedded null byte")
+        self.shown.append(path)
+        return UpdateReport(1, 1, 0, 0, 0.0)
+
+    def search(self, query: Query) -> list[Hit]:
+        self.is_damaged = True
+        return []
+
+    def verify(self) -> bool:
+        self.is_damaged = not self.is_sound
+        return self.is_sound
+
+    def stats(self) -> IndexStats:
+        return cast(IndexStats, SimpleNamespace(files=1))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def troubled() -> Iterator[tuple[Workspace, Troubled]]:
+    index = Troubled()
+    workspace = Workspace(Path("/folder"), lambda _: cast(Index, index), None, Events(*(lambda *_: None,) * 4))
+    yield workspace, index
+    workspace.stop()
+
+
+def test_a_document_that_cannot_be_taken_in_costs_neither_the_others_nor_the_first_scan(
+    troubled: tuple[Workspace, Troubled],
+) -> None:
+    workspace, index = troubled
+    for name in ("nul\0.py", "surrogate\udcff.py", "good.py"):
+        workspace.pending.edited(Path("/folder") / name, "x = 1\n")
+    workspace.start()
+    wait_until(lambda: bool(index.asked))
+    assert index.asked == [None]
+    assert index.shown == [Path("/folder/good.py")]
+    assert workspace.error is None
+
+
+def test_a_scan_that_fails_is_made_again(troubled: tuple[Workspace, Troubled], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsp_server.workspace.FIRST_RETRY_SECONDS", 0.1)
+    workspace, index = troubled
+    index.failures = [OSError("no room"), RuntimeError("odd")]
+    workspace.start()
+    wait_until(lambda: len(index.asked) == 3)
+    assert index.asked == [None, None, None]
+    wait_until(lambda: workspace.error is None)
+    time.sleep(0.5)
+    assert len(index.asked) == 3  # and no more once it went
+
+
+def test_damage_that_a_search_meets_is_rebuilt_without_a_change_on_disk(troubled: tuple[Workspace, Troubled]) -> None:
+    workspace, index = troubled
+    workspace.start()
+    wait_until(lambda: len(index.asked) == 1)
+    assert workspace.search(cast(Query, None)) == []
+    wait_until(lambda: len(index.asked) == 2)
+    assert index.asked == [None, None]
+    assert not index.is_damaged
+
+
+def test_damage_that_is_found_once_all_is_read_is_rebuilt(troubled: tuple[Workspace, Troubled]) -> None:
+    workspace, index = troubled
+    index.is_sound = False
+    workspace.start()
+    wait_until(lambda: len(index.asked) == 2)
+    time.sleep(0.5)
+    assert index.asked == [None, None]
+
+
+def test_a_cache_that_cannot_be_opened_is_tried_again_with_the_open_documents_kept() -> None:
+    index, failures, failed = Troubled(), [CacheError("It is locked.", "Wait.")] * 2, []
+
+    def open_index(_: Path) -> Index:
+        if failures:
+            raise failures.pop()
+        return cast(Index, index)
+
+    events = Events(*(lambda *_: None,) * 4)
+    workspace = Workspace(
+        Path("/folder"), open_index, None, replace(events, failed=lambda _, error: failed.append(str(error)))
+    )
+    workspace._retry_seconds = 0.1
+    workspace.pending.edited(Path("/folder/a.py"), "x = 1\n")
+    workspace.start()
+    wait_until(lambda: bool(index.asked))
+    assert failed == ["It is locked. Wait."] * 2
+    assert index.shown == [Path("/folder/a.py")]
+    workspace.stop()
+
+
+def test_waiting_for_room_ends_at_once_when_the_session_does() -> None:
+    def full(_: Path) -> Index:
+        raise OSError("no room")
+
+    workspace = Workspace(Path("/folder"), full, None, Events(*(lambda *_: None,) * 4))
+    workspace.start()
+    wait_until(lambda: workspace.error is not None)
+    began = time.monotonic()
+    workspace.stop()
+    assert time.monotonic() - began < 3
+
+
+def test_no_work_is_handed_over_when_it_is_time_for_something_else() -> None:
+    clock = Clock()
+    pending = Pending(clock)
+    assert pending.take(clock.now) == Work()
+    pending.changed([A])
+    clock.now += QUIET_SECONDS
+    work = pending.take(clock.now - 1)
+    assert work is not None
+    assert work.paths == {A}
