@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.torture import damage, files
+from tests.torture import damage, files, kill, two
 
-KINDS = {kind.name: kind for kind in (files.KIND, damage.KIND)}
+KINDS = {kind.name: kind for kind in (files.KIND, kill.KIND, damage.KIND, two.KIND)}
