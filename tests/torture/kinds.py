@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.torture import damage, files, kill, two
+from tests.torture import damage, disk, files, kill, protocol, two
 
-KINDS = {kind.name: kind for kind in (files.KIND, kill.KIND, damage.KIND, two.KIND)}
+KINDS = {kind.name: kind for kind in (files.KIND, protocol.KIND, kill.KIND, damage.KIND, two.KIND, disk.KIND)}
