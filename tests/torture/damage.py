@@ -16,7 +16,7 @@ from indexer import Index, Query
 from indexer.packages import Package, load_or_build
 from model.graph_cache import graph_folder
 from tests.indexer.conftest import HashEmbedder
-from tests.torture.indexes import CANARY, differences, edit, opened, texts_of, vocabulary, write_repository
+from tests.torture.indexes import CANARY, differences, edit, opened, vocabulary, write_repository
 from tests.torture.processes import command_line
 from tests.torture.runner import Form, Kind, Outcome
 

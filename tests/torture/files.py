@@ -65,7 +65,7 @@ def _rules(rng: random.Random, content: bytes, text: str, root: Path) -> list[st
         secret = any(rules.is_secret(part) for part in name.split("/"))
         if secret != (rules.why_not(name) == "secret"):
             failures.append(f"{name!r} is a secret by its parts: {secret}, and not so as a path")
-        if (place := relative_path(root, root / name)) is None or "\\" in place and "\\" not in name:
+        if (place := relative_path(root, root / name)) is None or ("\\" in place and "\\" not in name):
             failures.append(f"{name!r} lies at {place!r}")
     return failures
 

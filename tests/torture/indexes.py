@@ -97,7 +97,9 @@ def answers(index: Index) -> list[Any]:
     for n, words in enumerate(("ledger_total = balance(", "customer_0 = inserted", "invoice period report")):
         key = HashEmbedder().embed([words]).keys[0].astype(np.float32)
         for query in (Query("new.py", words, "", key), Query(f"m{n}.py", words, "", None)):
-            found += [(h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text) for h in index.search(query)]
+            found += [
+                (h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text) for h in index.search(query)
+            ]
     return [*found, index.tokens.n_tokens, index.lines.n_lines]
 
 

@@ -17,7 +17,7 @@ from tests.torture.processes import begin, command_line
 from tests.torture.runner import Form, Kind, Outcome
 
 N_FILES = 200
-FEW_FILES, FEW_KILLS = 30, 5  # of the short form
+FEW_FILES, FEW_KILLS = 20, 5  # of the short form
 SLOWEST_KILL = 6.0  # seconds after the start
 
 
@@ -108,4 +108,4 @@ def _found(completion: dict[str, object]) -> object:
     return completion.get("context")
 
 
-KIND = Kind("kill", case, short=Form(1, 4), full=Form(50, 20), limit_seconds=lambda size: 180 + 60 * size)
+KIND = Kind("kill", case, short=Form(1, 3), full=Form(50, 20), limit_seconds=lambda size: 180 + 60 * size)

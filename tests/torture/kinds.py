@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from tests.torture import damage, disk, files, kill, protocol, two
+from tests.torture import checkpoints, damage, disk, files, hostile, kill, protocol, two, typed
 
-KINDS = {kind.name: kind for kind in (files.KIND, protocol.KIND, kill.KIND, damage.KIND, two.KIND, disk.KIND)}
+KINDS = {
+    module.KIND.name: module.KIND for module in (files, protocol, kill, damage, hostile, checkpoints, two, disk, typed)
+}

@@ -122,8 +122,8 @@ def hell_lines(rng: random.Random, content: bytes) -> bytes:
 
 
 MUTATIONS: Sequence[Mutation] = (
-    flip_bytes, cut, double_block, remove_block, strange_characters, random_unicode, long_line, mixed_newlines, unclosed,
-    deep, hell_lines,
+    flip_bytes, cut, double_block, remove_block, strange_characters, random_unicode, long_line, mixed_newlines,
+    unclosed, deep, hell_lines,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -16,6 +17,8 @@ from tests.torture.runner import ROOT
 
 LIMIT_SECONDS = 60.0
 MAX_BYTES = 12 << 30  # of address space; ONNX Runtime maps much that it never touches
+PR_CAPBSET_DROP = 24  # prctl(2)
+PAST_MODES = (1, 2, 3)  # capabilities(7): DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
 COMMAND = (sys.executable, "-m", "lsp_server.cli")
 
 
@@ -52,12 +55,12 @@ def environment(cache: Path) -> dict[str, str]:
     return {**os.environ, "HEF_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
 
 
-def command_line(cache: Path, *arguments: str, cwd: Path = ROOT, user: int | None = None) -> Ended:
-    """Run `hef-lsp` to its end, or for as long as it may take."""
+def command_line(cache: Path, *arguments: str, cwd: Path = ROOT, bound: bool = False) -> Ended:
+    """Run `hef-lsp` to its end, or for as long as it may take. `bound`: by files' modes, also as root."""
     try:
         ended = subprocess.run(
             [*COMMAND, *arguments], env=environment(cache), cwd=cwd, capture_output=True, timeout=LIMIT_SECONDS,
-            preexec_fn=partial(_limit, MAX_BYTES), user=user, check=False, stdin=subprocess.DEVNULL,
+            preexec_fn=partial(_limit, bound), check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired as late:
         return Ended(arguments, None, _text(late.stdout), _text(late.stderr))
@@ -72,8 +75,11 @@ def begin(cache: Path, *arguments: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def _limit(max_bytes: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
+def _limit(bound: bool) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    if bound and os.geteuid() == 0:
+        for capability in PAST_MODES:
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 def _text(output: bytes | None) -> str:

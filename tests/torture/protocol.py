@@ -22,7 +22,21 @@ ENCODINGS = ("utf-16", "utf-8", "utf-32")
 REAL_MODEL_EVERY = 25  # cases of which one has the embedded model
 CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 LINE_END = re.compile(r"\r\n|\n|\r")
-PIECES = ("x", "value = ", "\n", "\r\n", "\r", "\x0c", "\u2028", "\U0001f600", "e\u0301", "def f(a):\n    ", "\t", "é" * 9, "")
+PIECES = (
+    "x",
+    "value = ",
+    "\n",
+    "\r\n",
+    "\r",
+    "\x0c",
+    "\u2028",
+    "\U0001f600",
+    "e\u0301",
+    "def f(a):\n    ",
+    "\t",
+    "é" * 9,
+    "",
+)
 BROKEN: tuple[bytes, ...] = (
     b"{", b"null", b"[]", b"\xff\xfe", b'"text"', b'{"jsonrpc": "2.0"}', b'{"jsonrpc": "2.0", "method": 7}', b"{}",
     b'{"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {}}', b"[" * 2_000, b"123",
@@ -101,7 +115,9 @@ class Session:
 
     def strange(self) -> None:
         """A request that nobody knows, or with parameters that nobody can read."""
-        method = self.rng.choice(("unknown/request", "textDocument/hover", "textDocument/inlineCompletion", "initialize"))
+        method = self.rng.choice(
+            ("unknown/request", "textDocument/hover", "textDocument/inlineCompletion", "initialize")
+        )
         params = self.rng.choice((None, {}, [], {"textDocument": {"uri": 7}}, {"textDocument": {"uri": "x:y"}}))
         self.asked.append(self.client.request(method, params))
 
@@ -169,4 +185,3 @@ def _end(session: Session, root: Path) -> list[str]:
 
 
 KIND = Kind("protocol", case, short=Form(3, 100), full=Form(100, 100), limit_seconds=lambda size: 90 + size)
-

@@ -19,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,9 @@ class Kind:
     full: Form
     limit_seconds: Callable[[int], float]
     max_bytes: int | None = None  # of a worker's address space
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -115,10 +119,8 @@ class Worker:
     def _end(self) -> None:
         if self._process is None:
             return
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # with whatever the case has started
-        except ProcessLookupError:
-            pass
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 pipe.close()
@@ -156,7 +158,9 @@ def run_here(kind: Kind, seed: int, size: int, scratch: Path) -> Outcome:
     return Outcome(kept, {**outcome.figures, "peak_mb": round(peak)}, outcome.skipped)
 
 
-def run(kind: Kind, form: Form, seeds: Iterable[int], told: Callable[[Record], None] = lambda record: None) -> list[Record]:
+def run(
+    kind: Kind, form: Form, seeds: Iterable[int], told: Callable[[Record], None] = lambda record: None
+) -> list[Record]:
     """Run the cases of these seeds. `told` hears of each as it ends."""
     worker, commit, records = Worker(kind, form.size), current_commit(), []
     try:
