@@ -1,4 +1,4 @@
-"""Damaged bytes in every kind of cache file: afterward all is as in a fresh index, and never was anything wrong said."""
+"""Damaged bytes in every kind of cache file: afterward all is as in a fresh index, and nothing wrong was ever said."""
 
 from __future__ import annotations
 

@@ -149,11 +149,9 @@ def _place(name: str, cache: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(cache)], check=False)
 
 
-def _another(root: Path, user: int | None) -> None:
+def _another(root: Path) -> None:
     """Something to be done: a file has changed."""
-    file = edit(random.Random(len(list(root.rglob("*")))), root)
-    if user is not None and file.exists():
-        os.chown(file, user, user)
+    edit(random.Random(len(list(root.rglob("*")))), root)
 
 
 def _store(cache: Path) -> Path:

@@ -103,7 +103,7 @@ def _told(index: Index) -> list[str]:
     hits = index.search(Query("new.py", f"password_of_customer = {SECRET}", "", key), 20)
     failures = [f"{hit.path} tells the secret" for hit in hits if SECRET in hit.text]
     ids = vocabulary().encode(SECRET)
-    if index.tokens.find(ids[1:5], 4):
+    if index.tokens.find(ids[1:5], shortest=4).length:
         failures.append("drafts tell the secret")
     return failures
 

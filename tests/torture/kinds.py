@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from tests.torture import checkpoints, damage, disk, files, hostile, kill, protocol, two, typed
 
-KINDS = {
-    module.KIND.name: module.KIND for module in (files, protocol, kill, damage, hostile, checkpoints, two, disk, typed)
-}
+MODULES = (files, protocol, kill, damage, hostile, checkpoints, two, disk, typed)
+KINDS = {module.KIND.name: module.KIND for module in MODULES}

@@ -32,9 +32,8 @@ def test_what_a_case_raises_is_a_failure_with_its_place(tmp_path) -> None:
 
 
 def test_a_case_cleans_up_behind_it_and_says_what_memory_it_took(tmp_path) -> None:
-    kind = Kind(
-        "writes", lambda seed, size, scratch: Outcome(figures={"n": seed}), Form(1, 1), Form(1, 1), lambda size: 1
-    )
+    form = Form(1, 1)
+    kind = Kind("writes", lambda seed, size, scratch: Outcome(figures={"n": seed}), form, form, lambda size: 1)
     outcome = run_here(kind, 7, 1, tmp_path / "scratch")
     assert outcome.figures["n"] == 7
     assert outcome.figures["peak_mb"] > 1
