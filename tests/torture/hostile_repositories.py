@@ -261,6 +261,6 @@ def strange_uris(root: Path, outside: Path, rng: random.Random) -> Later:
 REPOSITORIES = (
     links, link_loops, link_to_a_device, file_becomes_a_link, folder_becomes_a_link, file_becomes_a_pipe, file_grows,
     pipes, sockets, rules_are_a_pipe, rules_are_a_link, rules_from_hell, rules_without_end, git_is_a_pipe,
-    git_points_out, git_configuration, strange_names, deep_folders, secret_names, secret_content, flipping_file, huge_file,
-    unclosed_brackets, packages, strange_uris, many_files,
+    git_points_out, git_configuration, strange_names, deep_folders, secret_names, secret_content, flipping_file,
+    huge_file, unclosed_brackets, packages, strange_uris, many_files,
 )  # fmt: skip
