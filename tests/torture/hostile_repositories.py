@@ -167,7 +167,13 @@ def strange_names(root: Path, outside: Path, rng: random.Random) -> Later:
 
 
 def deep_folders(root: Path, outside: Path, rng: random.Random) -> Later:
-    place = os.open(root, os.O_RDONLY)
+    _dig(root)
+    return None
+
+
+def _dig(folder: Path) -> None:
+    """A thousand folders in each other, and a file in the last: longer than a path may be, deeper than Python calls."""
+    place = os.open(folder, os.O_RDONLY)
     for _ in range(1_000):
         os.mkdir("d", dir_fd=place)
         place, above = os.open("d", os.O_RDONLY, dir_fd=place), place
@@ -175,7 +181,6 @@ def deep_folders(root: Path, outside: Path, rng: random.Random) -> Later:
     with os.fdopen(os.open("deep.py", os.O_CREAT | os.O_WRONLY, dir_fd=place), "w") as file:
         file.write("value = 1\n")
     os.close(place)
-    return None
 
 
 def secret_names(root: Path, outside: Path, rng: random.Random) -> Later:
@@ -247,6 +252,7 @@ def packages(root: Path, outside: Path, rng: random.Random) -> Later:
     (site / "evil").mkdir()
     (site / "evil" / "__init__.py").write_text("def evil(value):\n    return value\n" * 9)
     (site / "evil" / "secret.py").symlink_to(outside / "secret.py")
+    _dig(site / "evil")
     (site / "linked_out").symlink_to(outside, target_is_directory=True)
     os.mkfifo(site / "piped.py")
     (site / "ledger.py").symlink_to(outside / "secret.py")

@@ -26,7 +26,8 @@ LIVING = {
     "entries": "SELECT e.path, e.level, e.size, e.content, n.digest FROM entries e LEFT JOIN nodes n ON n.id = e.node",
     "places": "SELECT e.path, p.ordinal, n.digest, p.first_line, p.last_line FROM places p "
     "JOIN entries e ON e.id = p.entry JOIN nodes n ON n.id = p.node",
-    "nodes": "SELECT digest, level, height, children, embedded, scope, text, signature FROM nodes WHERE alive = 1",
+    "nodes": "SELECT digest, level, height, children, embedded FROM nodes WHERE alive = 1",
+    "texts": "SELECT n.digest, t.scope, t.text, t.signature FROM nodes n JOIN {texts} t ON t.id = n.id WHERE n.alive = 1",
     "keys": "SELECT n.digest, k.key FROM keys k JOIN nodes n ON n.id = k.id WHERE n.alive = 1",
     "memories": "SELECT n.digest, m.memory FROM memories m JOIN nodes n ON n.id = m.id WHERE n.alive = 1",
     "symbols": "SELECT n.digest, s.name, s.kind FROM symbols s JOIN nodes n ON n.id = s.node WHERE n.alive = 1",
@@ -89,7 +90,9 @@ def opened(root: Path, cache: Path, **settings: Any) -> Iterator[Index]:
 def living(store: Path) -> dict[str, list[Any]]:
     """What a store holds of the living, in an order of its own."""
     with closing(sqlite3.connect(store)) as db:
-        return {name: sorted(db.execute(query).fetchall(), key=repr) for name, query in LIVING.items()}
+        has_texts = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone()
+        queries = {name: query.format(texts="texts" if has_texts else "nodes") for name, query in LIVING.items()}
+        return {name: sorted(db.execute(query).fetchall(), key=repr) for name, query in queries.items()}
 
 
 def answers(index: Index) -> list[Any]:
