@@ -19,12 +19,13 @@ from indexer.chunking import chunk, language_of
 from indexer.rules import Rules, relative_path
 from indexer.splitting import DEFAULT_LIMITS
 from lsp_server.presentation import inserted, present, stop_rule
-from lsp_server.snapshot import LINE_END, Buffer, Snapshot, offset_at, take, unix
+from lsp_server.snapshot import Buffer, Snapshot, offset_at, take, unix
 from tests.torture.material import decoded, model_text, mutated, names_in, piece
 from tests.torture.runner import Form, Kind, Outcome
 
 MAX_SECONDS = 2.0  # of processor time, for one step of one file
 MAX_RULE_BYTES = 3_000
+LINE_END = re.compile(r"\r\n|\n|\r")
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
 # What an editor must not be given: controls other than tab and line ends, overrides of direction, invisible ones.
 UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]")

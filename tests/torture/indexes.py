@@ -27,7 +27,8 @@ LIVING = {
     "places": "SELECT e.path, p.ordinal, n.digest, p.first_line, p.last_line FROM places p "
     "JOIN entries e ON e.id = p.entry JOIN nodes n ON n.id = p.node",
     "nodes": "SELECT digest, level, height, children, embedded FROM nodes WHERE alive = 1",
-    "texts": "SELECT n.digest, t.scope, t.text, t.signature FROM nodes n JOIN {texts} t ON t.id = n.id WHERE n.alive = 1",
+    "texts": "SELECT n.digest, t.scope, t.text, t.signature FROM nodes n JOIN {texts} t ON t.id = n.id "
+    "WHERE n.alive = 1",
     "keys": "SELECT n.digest, k.key FROM keys k JOIN nodes n ON n.id = k.id WHERE n.alive = 1",
     "memories": "SELECT n.digest, m.memory FROM memories m JOIN nodes n ON n.id = m.id WHERE n.alive = 1",
     "symbols": "SELECT n.digest, s.name, s.kind FROM symbols s JOIN nodes n ON n.id = s.node WHERE n.alive = 1",
