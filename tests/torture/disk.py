@@ -111,8 +111,7 @@ def _tried(name: str, root: Path, cache: Path, size: int) -> list[str]:
 
 def _no_sentence(name: str, ended: Ended) -> list[str]:
     """An exit code of 1 has to say why; doctor has to see what the other commands stumble over."""
-    said = ended.errors.strip() if ended.arguments[0] != "--doctor" else ended.output
-    if ended.code == 1 and not said:
+    if ended.code == 1 and not (ended.output + ended.errors).strip():
         return [f"{name}: {ended.arguments[0]} ends with 1 and says nothing"]
     if ended.arguments[0] == "--doctor" and ended.code == 0:
         return [f"{name}: doctor says that all is well"]
