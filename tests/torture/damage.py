@@ -62,7 +62,7 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     """`size`: files of the repository."""
     rng = random.Random(seed)
     kinds = [_store, _store, _package, _graph]
-    kind = partial(_process, seed) if seed % COMMAND_LINE_EVERY == 7 else rng.choice(kinds)
+    kind = partial(_process, seed) if seed % COMMAND_LINE_EVERY == COMMAND_LINE_EVERY - 1 else rng.choice(kinds)
     errors, log = io.StringIO(), io.StringIO()
     handler = logging.StreamHandler(log)
     logging.getLogger().addHandler(handler)
@@ -187,4 +187,4 @@ def _process(seed: int, rng: random.Random, size: int, scratch: Path) -> list[st
     return [f"{done}: {failure}" for failure in failures]
 
 
-KIND = Kind("damage", case, short=Form(25, 12), full=Form(1_000, 12), limit_seconds=lambda size: 120)
+KIND = Kind("damage", case, short=Form(16, 12), full=Form(1_000, 12), limit_seconds=lambda size: 120)

@@ -108,4 +108,4 @@ def _found(completion: dict[str, object]) -> object:
     return completion.get("context")
 
 
-KIND = Kind("kill", case, short=Form(1, 3), full=Form(50, 20), limit_seconds=lambda size: 180 + 60 * size)
+KIND = Kind("kill", case, short=Form(1, 2), full=Form(50, 20), limit_seconds=lambda size: 180 + 60 * size)

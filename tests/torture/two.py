@@ -77,4 +77,4 @@ def _store(cache: Path) -> Path:
     return next(path for path in cache.glob("root-*/v*/store.sqlite"))
 
 
-KIND = Kind("two", case, short=Form(1, 20), full=Form(1, 500), limit_seconds=lambda size: 240 + 3 * size)
+KIND = Kind("two", case, short=Form(1, 10), full=Form(1, 500), limit_seconds=lambda size: 240 + 3 * size)
