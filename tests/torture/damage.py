@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer import Index, Query
-from indexer.packages import Package, load_or_build
+from indexer.installed import Package
+from indexer.package_cache import load_or_build
 from model.graph_cache import graph_folder
 from tests.indexer.conftest import HashEmbedder
 from tests.torture.indexes import CANARY, differences, edit, opened, vocabulary, write_repository

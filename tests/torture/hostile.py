@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer import Gate, Index, Query
-from indexer.packages import installed, load_or_build, site_packages
+from indexer.installed import installed, site_packages
+from indexer.package_cache import load_or_build
 from tests.indexer.conftest import HashEmbedder
 from tests.torture.client import Client
 from tests.torture.hostile_repositories import (
@@ -93,7 +94,8 @@ def _open_all(index: Index, root: Path) -> None:
     """Editors open what is clicked on, through links and secret or not, and send its text."""
     for path in sorted(root.iterdir()):
         if path.is_symlink() or path.name.startswith("."):
-            text = SECRET_LINE if path.name in SECRET_NAMES or path.is_symlink() else "value = 1\n"
+            leads_out = not Path(os.path.realpath(path)).is_relative_to(root)
+            text = SECRET_LINE if leads_out or path.name in SECRET_NAMES else "value = 1\n"
             index.overlay(path, text)
 
 
