@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-editors lint types format bench clean
+.PHONY: install demo test test-editors lint types format bench torture clean
 
 install: $(STAMP)
 
@@ -44,5 +44,9 @@ format: install
 bench: install
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+# Hours; what was interrupted goes on. KINDS='damage kill' for some kinds, CASES=100 and SIZE=60 for other numbers.
+torture: install
+	$(BIN)/python -m tests.torture $(KINDS) $(if $(CASES),--cases $(CASES)) $(if $(SIZE),--size $(SIZE)) $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .torture
