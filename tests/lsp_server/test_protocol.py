@@ -81,11 +81,11 @@ async def test_nothing_is_kept_of_what_was_handled() -> None:
         say(server, "workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": []}})  # and one in this
         say(server, "workspace/executeCommand", {"command": "hef-lsp.status"}, id=f"status {number}")
         say(server, "textDocument/didClose", {"textDocument": {"uri": uri}})
-    assert len(screen.answers) == 21
     for _ in range(100):
         await asyncio.sleep(0.01)
         if not server.protocol._request_futures:
             break
+    assert len(screen.answers) == 21
     assert not server.protocol._request_futures
     assert not server.protocol._result_types
     assert not server.session._texts
