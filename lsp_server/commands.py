@@ -20,7 +20,7 @@ from lsp_server.presentation import inserted, present, stop_rule
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 from lsp_server.status import FolderStatus, progress_line, seconds_left
-from model.checkpoint import WeightsError
+from model.checkpoint.opening import WeightsError
 from model.completer import Completion, Request
 
 BAR_WIDTH = 24

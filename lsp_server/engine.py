@@ -13,7 +13,7 @@ from lsp_server.settings import Settings
 from model.completer import Completion, Request, RetrievalQuery, Retrieve
 
 if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is waiting for its first answer.
-    from model.weights import LoadedModel
+    from model.loading import LoadedModel
 
 
 class Completes(Protocol):
@@ -48,8 +48,8 @@ class Engine:
 def load_engine(settings: Settings) -> Engine:
     """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do."""
     from model.completer import Completer
-    from model.memory import remembering
-    from model.weights import load_from_settings
+    from model.loading import load_from_settings
+    from model.recall.mixer import remembering
 
     model = load_from_settings(settings.model)
     return Engine(

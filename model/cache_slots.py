@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.decoder import Decoder, Rows
+from model.engines.decoder import Decoder, Rows
 
 # A position's content: a token id, or the bytes of a pseudo-token's vector.
 Cell = int | bytes

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from model.confidence import written_lines
-from model.cursor import LineStore
-from model.drafter import Drafter
+from model.drafts.drafter import Drafter
+from model.drafts.stores import Tokens
 from model.generator import Clock, Generation, Generator, Limits, Mixer, Stopped, never, never_finished
 from model.prompt import (
     PSEUDO,
@@ -29,14 +29,14 @@ from model.prompt import (
     fit_documents,
     worst_first,
 )
+from model.recall.cursor import LineStore
 from model.settings import CONTEXT_MODES, DraftSettings, ModelSettings
 from model.sticky import Place, drifted
-from model.token_stores import Tokens
 
 _LEARNED_CHARS = 200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
 
 if TYPE_CHECKING:  # The server builds requests before torch is imported.
-    from model.weights import LoadedModel
+    from model.loading import LoadedModel
 
 
 class ContextItem(Protocol):

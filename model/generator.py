@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from model.cache_slots import CacheSlots, Cell
-from model.decoder import Decoder
-from model.drafting import NO_DRAFT, Draft, accepted, tree_behind
+from model.drafts.tree import NO_DRAFT, Draft, accepted, tree_behind
+from model.engines.decoder import Decoder
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import TextStream, Vocabulary
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from model.checkpoint import WeightsError
+from model.checkpoint.opening import WeightsError
 from model.evaluation.metrics import MAX_TOKENS
 from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PLAIN, PRODUCT, Mode
 from model.evaluation.options import Options, override
@@ -22,7 +22,7 @@ from model.evaluation.repository import extract
 from model.evaluation.run import Folders, Progress, contestants, evaluate
 from model.evaluation.summary import summarize, table
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
-from model.weights import LoadedModel, load_from_settings
+from model.loading import LoadedModel, load_from_settings
 
 DONE, USER_MUST_ACT, WRONG_USAGE = 0, 1, 2
 

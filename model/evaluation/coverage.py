@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.retrieval import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
-from model.checkpoint import WeightsError
+from model.checkpoint.opening import WeightsError
 from model.completer import ContextItem, Request, RetrievalQuery
 from model.evaluation.baselines import bm25, definitions, jaccard
 from model.evaluation.metrics import identifiers
@@ -31,9 +31,9 @@ from model.evaluation.run import Contestant, Folders, contestants, punched, requ
 from model.evaluation.sampling import interval
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
+from model.loading import load_from_settings
 from model.prompt import fit_documents
 from model.vocabulary import Vocabulary
-from model.weights import load_from_settings
 
 _N_HITS = 16
 _NAME = re.compile(r"[^\W\d]\w*")

@@ -17,8 +17,8 @@ from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, System, predict
 from model.evaluation.repository import FuserEmbedder, Repository, View
 from model.evaluation.tasks import EvaluationError, Task
-from model.memory import remembering
-from model.weights import LoadedModel
+from model.loading import LoadedModel
+from model.recall.mixer import remembering
 
 
 @dataclass(frozen=True)

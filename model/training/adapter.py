@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.adapter_config import AdapterConfig as ServedAdapter
-from model.adapter_config import read_config
-from model.checkpoint import open_checkpoint, write_checksums
-from model.fuser import Fuser
-from model.projector import Projector
-from model.qwen2 import Qwen2
-from model.torch_adapter import load_fuser, load_projector, save_adapter
+from model.checkpoint.adapter import AdapterConfig as ServedAdapter
+from model.checkpoint.adapter import read_config
+from model.checkpoint.opening import open_checkpoint, write_checksums
+from model.engines.torch.adapter import load_fuser, load_projector, save_adapter
+from model.engines.torch.fuser import Fuser
+from model.engines.torch.projector import Projector
+from model.engines.torch.qwen2 import Qwen2
+from model.loading import fim_order
 from model.training import losses
 from model.training.batches import AdapterBatch, Batcher, Utilities
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
@@ -37,7 +38,6 @@ from model.training.reinforce import Sampling, self_critical
 from model.training.samples import read_samples
 from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
-from model.weights import fim_order
 
 
 @dataclass(frozen=True)

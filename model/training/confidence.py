@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from indexer import LineIndex, SuffixIndex
-from model.checkpoint import CHECKSUMS, write_checksums
+from model.checkpoint.opening import CHECKSUMS, write_checksums
 from model.completer import Completer, Request
 from model.confidence import FEATURES, Confidence, WrittenLine, features
-from model.memory import remembering
+from model.loading import LoadedModel, load_model
+from model.recall.mixer import remembering
 from model.settings import MemorySettings
 from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at
 from model.training.memory_samples import read_repository
-from model.weights import LoadedModel, load_model
 
 _KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
 _INDENTED = 0.7  # share of the cursors at lines that stand behind the indentation, where an editor puts them

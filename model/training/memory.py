@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from model.cache_model import shares
-from model.checkpoint import CHECKSUMS, write_checksums
-from model.memory import MemoryWeights
-from model.ranking import Forest
+from model.checkpoint.opening import CHECKSUMS, write_checksums
+from model.loading import load_model
+from model.recall.evidence import shares
+from model.recall.mixer import MemoryWeights
+from model.recall.ranking import Forest
 from model.training.boosting import fit_forest
 from model.training.memory_samples import Collector, MemorySample, cursors, load_samples, read_repository, save_samples
-from model.weights import load_model
 
 _FOLDS = 4
 _GATE_STEPS, _GATE_RATE, _GATE_DECAY = 300, 0.5, 1e-3

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from indexer import LineIndex, SuffixIndex
-from model.cache_model import gate_features, probabilities
 from model.completer import Request
-from model.memory import Memory, MemoryWeights, Remembering
+from model.loading import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
-from model.ranking import FEATURES, Forest
+from model.recall.evidence import gate_features, probabilities
+from model.recall.mixer import Memory, MemoryWeights, Remembering
+from model.recall.ranking import FEATURES, Forest
 from model.training.fim import Cut, cut_at
-from model.weights import LoadedModel
 
 _COMPARED = 16  # of the coder's tokens, with all that the memory has
 _MAX_CHARS = 200_000  # of a file

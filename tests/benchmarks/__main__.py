@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from model.evaluation.repository import FuserEmbedder
-from model.weights import LoadedModel, WeightsError, load_model
+from model.loading import LoadedModel, WeightsError, load_model
 from tests.benchmarks import cancelling, completion, drafting, engines, indexing, remembering, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine

@@ -12,8 +12,8 @@ import numpy as np
 
 from indexer import Embedder, Index, Query
 from model.completer import Completer, Completion, Request, RetrievalQuery
+from model.loading import LoadedModel
 from model.settings import CONTEXT_MODES
-from model.weights import LoadedModel
 from tests.benchmarks.indexing import opened
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject

@@ -20,10 +20,10 @@ import numpy as np
 from indexer import Index
 from indexer.packages import PackageTokens, imported
 from model.completer import Completer, Completion, Request
-from model.decoder import Decoder
-from model.drafter import Drafter, Parts
+from model.drafts.drafter import Drafter, Parts
+from model.engines.decoder import Decoder
+from model.loading import LoadedModel
 from model.settings import DraftSettings
-from model.weights import LoadedModel
 from tests.benchmarks.completion import cursors
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoint import Checkpoint, read_json
-from model.qwen2_config import Qwen2Config, coder_shapes
-from model.tensors import reader
+from model.checkpoint.coder import Qwen2Config, coder_shapes
+from model.checkpoint.opening import Checkpoint, read_json
+from model.checkpoint.tensors import reader
 
 
 class Transformers:

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from model.drafting import NO_DRAFT, Draft
+from model.drafts.tree import NO_DRAFT, Draft
 from model.generator import Generation, Generator, Limits
 from model.prompt import Prompt
 from tests.benchmarks.gpu_subjects import Prompts, Subject, in_turns, share_equal

@@ -20,7 +20,7 @@ from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
 from model.evaluation.run import Contestant, Folders, contestants, evaluate
 from model.evaluation.tasks import KINDS, Task, read_tasks, select
-from model.weights import load_from_settings
+from model.loading import load_from_settings
 from tests.benchmarks.measurement import percentiles
 
 ON, OFF = "drafts.enabled=true", "drafts.enabled=false"

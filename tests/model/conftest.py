@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from model.loading import LoadedModel, load_model
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from indexer import SuffixIndex
 from model.completer import Completer, ContextItem, Request, RetrievalQuery
+from model.loading import LoadedModel, load_model
 from model.settings import DraftSettings, ModelSettings
-from model.weights import LoadedModel, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 REQUEST = Request("a.py", "class A:\n    def add(self, fi", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000)

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.model.test_memory import LINE, PREFIX, SUFFIX, stores, weights
 
 from model.completer import Completer, Completion, Request
 from model.confidence import FEATURES, Confidence, WrittenLine, features, written_lines
 from model.generator import Generator, Limits
-from model.memory import MemoryWeights, remembering
+from model.loading import LoadedModel
+from model.recall.mixer import MemoryWeights, remembering
 from model.settings import DraftSettings, MemorySettings
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel
 from tests.model.test_generator import LONG, prompt_of
-from tests.model.test_memory import LINE, PREFIX, SUFFIX, stores, weights
 
 
 def confidence(**named: float) -> Confidence:

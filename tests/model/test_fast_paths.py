@@ -13,9 +13,9 @@ import pytest
 
 from indexer import SuffixIndex
 from model.completer import Completer, Completion, Request
-from model.drafter import Drafter
+from model.drafts.drafter import Drafter
+from model.loading import LoadedModel, load_model
 from model.settings import DraftSettings
-from model.weights import LoadedModel, load_model
 
 HERE = Path(__file__).parent
 FILES = [HERE / name for name in ("test_generator.py", "test_prompt.py", "test_sticky.py")]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from model.decoder import PREFILL_PIECE
+from model.engines.decoder import PREFILL_PIECE
 from model.generator import Generation, Generator, Limits
+from model.loading import LoadedModel
 from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel
 from tests.model.scripted_decoder import ScriptedDecoder, after
 
 PROMPT = Prompt((1, 2, 3, 4, 5), np.zeros((0, 2), np.float32))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from model.decoder import PREFILL_PIECE
-from model.drafting import NO_DRAFT, Draft, weighted_trie
+from model.drafts.tree import NO_DRAFT, Draft, weighted_trie
+from model.engines.decoder import PREFILL_PIECE
 from model.generator import Generation, Generator, Limits
+from model.loading import LoadedModel
 from model.prompt import Prompt
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel
 from tests.model.scripted_decoder import ScriptedDecoder, after
 from tests.model.test_generator import LONG, prompt_of
 

@@ -23,7 +23,7 @@ import numpy as np
 from lsp_server import cli, server
 from lsp_server.engine import Engine
 from lsp_server.settings import Settings
-from model.checkpoint import WeightsError
+from model.checkpoint.opening import WeightsError
 from model.completer import Completion, Request, RetrievalQuery, Retrieve
 
 TOKEN_CHARACTERS = 4

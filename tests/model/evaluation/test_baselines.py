@@ -10,7 +10,7 @@ from model.completer import Completer, Request
 from model.evaluation.baselines import bm25, copy_match, copy_window, definitions, jaccard, repocoder
 from model.evaluation.run import request_for
 from model.evaluation.sources import Sources
-from model.weights import LoadedModel
+from model.loading import LoadedModel
 from tests.model.evaluation.holes import a_task
 
 SECRET = "zebra_quagga_okapi"

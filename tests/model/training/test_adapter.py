@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import open_checkpoint
+from model.checkpoint.opening import open_checkpoint
 from model.completer import Completer, Request
+from model.loading import fim_order, load_model
 from model.prompt import PSEUDO
 from model.training.adapter import AdapterConfig, AdapterTraining, first_adapter
 from model.training.batches import AdapterBatch, Batcher
@@ -21,7 +22,6 @@ from model.training.losses import mean_pairwise_cosine
 from model.training.network import load_coder
 from model.training.samples import RepositorySamples
 from model.vocabulary import Vocabulary
-from model.weights import fim_order, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 SHAPE = RowShape(length=192, suffix=40, middle=24, snippets=64, hybrid_text=32, signatures=24, recite=16)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.model.test_memory import weights
 
-from model.checkpoint import write_checksums
+from model.checkpoint.opening import write_checksums
 from model.confidence import FEATURES, FILE, Confidence, WrittenLine, features
+from model.loading import load_model
 from model.training.confidence import Answer, ConfidenceConfig, fit, left_out, report, run
 from model.training.config import ConfigError
-from model.weights import load_model
-from tests.model.test_memory import weights
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
@@ -90,7 +90,7 @@ def test_the_stage_writes_a_file_and_says_what_it_is_worth(
 def test_a_coder_without_a_memory_is_refused(
     config: ConfidenceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.weights.EMBEDDED_FOLDER", tmp_path / "absent")
+    monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", tmp_path / "absent")
     bare = write_tiny_checkpoint(tmp_path / "bare")
 
     with pytest.raises(ConfigError, match="run stage memory first"):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.memory import FILE, MemoryWeights
+from model.loading import load_model
+from model.recall.mixer import FILE, MemoryWeights
 from model.training.boosting import BoostingConfig, fit_forest
 from model.training.memory import MemoryConfig, Outcome, run
-from model.weights import load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
