@@ -21,7 +21,7 @@ from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 from lsp_server.status import FolderStatus, progress_line, seconds_left
 from model.checkpoint.opening import WeightsError
-from model.completer import Completion, Request
+from model.request import Completion, Request
 
 BAR_WIDTH = 24
 # One completion of a fresh process pays for everything that a server has warm.

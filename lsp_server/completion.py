@@ -27,7 +27,7 @@ from lsp_server.job import Job, Run
 from lsp_server.offers import Offer, Tally, typed_since
 from lsp_server.presentation import present
 from lsp_server.snapshot import Snapshot, on_next_line
-from model.completer import Completion
+from model.request import Completion
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from indexer import Embedder, Hit, Query, Tokenizer
 from lsp_server.model_thread import Encoder, ModelThread, ThreadEmbedder
 from lsp_server.settings import Settings
-from model.completer import Completion, Request, RetrievalQuery, Retrieve
+from model.repository import RetrievalQuery, Retrieve
+from model.request import Completion, Request
 
 if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is waiting for its first answer.
-    from model.loading import LoadedModel
+    from model.loaded import LoadedModel
 
 
 class Completes(Protocol):

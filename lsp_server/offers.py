@@ -14,7 +14,8 @@ from typing import Protocol
 from lsp_server.closers import is_only_closers, overwritten
 from lsp_server.presentation import Suggestion, is_worth_showing
 from lsp_server.snapshot import Snapshot
-from model.completer import Completion, ContextItem
+from model.repository import ContextItem
+from model.request import Completion
 
 NAME = re.compile(r"[^\W\d]\w{2,}")
 # Words in these are not names. What stands between the braces of an f-string is missed, which costs nothing.

@@ -24,7 +24,7 @@ from lsp_server.snapshot import Snapshot, unix
 from lsp_server.status import SLOW, FolderStatus, Status, status_of
 from lsp_server.switches import Document, Refusal, Switches
 from lsp_server.workspace import Workspace, outermost, watch
-from model.completer import Completion, Request
+from model.request import Completion, Request
 from model.settings import ModelSettings
 
 LoadEngine = Callable[[Settings], Engine]

@@ -11,12 +11,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from model.checkpoint.adapter import FuserConfig
 from model.checkpoint.opening import weight_files
+from model.engines.engine import Fusing, Nodes
 from model.vocabulary import Vocabulary
 
 # A batch of chunks is padded to its longest; this bounds the waste and the time that a completion waits for it.
@@ -24,33 +25,6 @@ _BATCH_TOKENS = 4096
 _CHARS_PER_TOKEN = 8
 
 _Row = TypeVar("_Row", list[int], np.ndarray)
-
-
-class Nodes(NamedTuple):
-    """`keys` [n, d_key], unit length; `memories` [n, m, d_memory]. float16 where they leave this module."""
-
-    keys: np.ndarray
-    memories: np.ndarray
-
-
-class Fusing(Protocol):
-    """A fuser as an engine computes it (`fuser.Fuser` says what). Arrays are float32, or float16 going in."""
-
-    def encode_chunks(self, chunks: Sequence[Sequence[int]]) -> Nodes:
-        """Token ids of chunks, none longer than `max_tokens`."""
-
-    def encode_query(self, before: Sequence[int], after: Sequence[int], mark: int) -> Nodes:
-        """Token ids around a cursor, as many as `query_before` and `query_after`; `mark` stands between them."""
-
-    def fuse(self, groups: Sequence[np.ndarray]) -> Nodes:
-        """Children's memories, each [n_children * m, d_memory]."""
-
-
-class PseudoTokens(Protocol):
-    """A projector as an engine computes it."""
-
-    def project(self, memories: np.ndarray) -> np.ndarray:
-        """float16 [n, m, d_memory] -> float32 [n * m, hidden]. Raises ValueError on another width."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
-from model.checkpoint.adapter import read_config
+from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.opening import (
     EMBEDDED_FOLDER,
@@ -22,42 +18,18 @@ from model.checkpoint.opening import (
     verify_checksums,
 )
 from model.confidence import Confidence
-from model.encoder import Encoder, PseudoTokens
-from model.engines.decoder import Decoder
-from model.engines.engine import Engine, load_encoder
+from model.encoder import Encoder, adapter_fingerprint
+from model.engines.engine import Engine, PseudoTokens
+from model.engines.torch.presence import has_cuda, has_torch
+from model.loaded import LoadedModel
 from model.prompt import FimOrder
-from model.recall.mixer import MemoryWeights
+from model.recall.weights import MemoryWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
 
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
-_CUDA_DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """Everything that a `Completer` needs. `notes` are sentences for the user."""
-
-    name: str
-    decoder: Decoder
-    vocabulary: Vocabulary
-    fim_order: FimOrder
-    stop_ids: frozenset[int]
-    encoder: Encoder | None  # None: retrieval by words and symbols only
-    pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
-    memory: MemoryWeights | None  # None: neither beside the checkpoint nor beside the embedded model
-    confidence: Confidence | None  # None: nothing was fitted to this coder
-    default_context: str
-    fingerprint: str  # of the checkpoint
-    revision: str
-    engine: str  # the library that computes, with its version
-    device: str
-    dtype: str
-    threads: int  # of the CPU; 0 where it does not compute
-    n_parameters: int
-    notes: tuple[str, ...]
 
 
 def load_model(
@@ -124,7 +96,7 @@ def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
     """torch on CUDA, ONNX Runtime on the CPU, unless the settings say otherwise. Raises WeightsError."""
     on_torch = settings.engine == "torch" or (settings.engine == "auto" and _wants_torch(settings))
     if on_torch:
-        if find_spec("torch") is None:
+        if not has_torch():
             raise WeightsError(
                 "torch is not installed, which model.engine, model.device or model.dtype asks for: "
                 "pip install 'hef-lsp[cuda]', or set them to auto"
@@ -142,20 +114,7 @@ def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
 def _wants_torch(settings: ModelSettings) -> bool:
     if settings.device == "cuda" or settings.dtype in _ON_TORCH:
         return True
-    return settings.device == "auto" and settings.dtype != "int8" and _has_cuda()
-
-
-def _has_cuda() -> bool:
-    """Whether torch finds a GPU; torch is not imported where there is no driver for one."""
-    if find_spec("torch") is None:
-        return False
-    try:
-        ctypes.CDLL(_CUDA_DRIVER)
-    except OSError:
-        return False
-    import torch
-
-    return bool(torch.cuda.is_available())
+    return settings.device == "auto" and settings.dtype != "int8" and has_cuda()
 
 
 def _load_vocabulary(checkpoint: Checkpoint, name: str) -> Vocabulary:
@@ -228,3 +187,14 @@ def _eos_ids(config: Mapping[str, object]) -> frozenset[int]:
     """`eos_token_id` of a config: one id, a list, or absent."""
     eos = config.get("eos_token_id")
     return frozenset([eos] if isinstance(eos, int) else eos if isinstance(eos, list) else ())
+
+
+def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder:
+    """The fuser of an adapter's folder with its tokenizer. Raises WeightsError naming the file that is wrong."""
+    require_files(folder, ("tokenizer.json",))
+    try:
+        vocabulary = Vocabulary.load(folder / "tokenizer.json")
+    except VocabularyError as problem:
+        raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
+    fuser = engine.fuser(folder, config)
+    return Encoder(fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic))

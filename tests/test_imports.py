@@ -25,12 +25,12 @@ ALLOWED = {
 }
 # outside package -> where alone it may be imported
 CONFINED = {
-    "torch": ("model/",),
-    "onnx": ("model/onnx_",),
-    "onnxruntime": ("model/onnx_",),
-    "transformers": ("model/",),
-    "tokenizers": ("model/",),
-    "safetensors": ("model/",),
+    "torch": ("model/engines/torch/", "model/training/", "model/evaluation/"),
+    "onnx": ("model/engines/onnx/",),
+    "onnxruntime": ("model/engines/onnx/",),
+    "transformers": ("model/training/", "model/evaluation/"),
+    "tokenizers": ("model/vocabulary.py", "model/training/"),
+    "safetensors": ("model/checkpoint/", "model/engines/torch/", "model/training/"),
     "hnswlib": ("indexer/ann.py",),
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": ("indexer/chunking.py",),

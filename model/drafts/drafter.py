@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.drafts.odds import Odds, PassCost, SearchWorth, Source
-from model.drafts.stores import LIMIT, LONGEST, WIDTH, DocumentTokens, SessionTokens, TokenMatch, Tokens
+from model.drafts.stores import LIMIT, LONGEST, WIDTH, DocumentTokens, SessionTokens
 from model.drafts.tree import NO_DRAFT, Draft, n_worthwhile, weighted_trie
 from model.prompt import Prompt
+from model.repository import TokenMatch, Tokens
 from model.settings import DraftSettings
 from model.vocabulary import Vocabulary
 

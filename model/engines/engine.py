@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from model.checkpoint.adapter import AdapterConfig
 from model.checkpoint.coder import Qwen2Config
-from model.checkpoint.opening import Checkpoint, WeightsError, require_files
-from model.encoder import Encoder, Fusing, PseudoTokens, adapter_fingerprint
+from model.checkpoint.opening import Checkpoint
 from model.engines.decoder import Decoder
-from model.vocabulary import Vocabulary, VocabularyError
+
+
+class Nodes(NamedTuple):
+    """`keys` [n, d_key], unit length; `memories` [n, m, d_memory]. float16 where they leave this module."""
+
+    keys: np.ndarray
+    memories: np.ndarray
+
+
+class Fusing(Protocol):
+    """A fuser as an engine computes it (`fuser.Fuser` says what). Arrays are float32, or float16 going in."""
+
+    def encode_chunks(self, chunks: Sequence[Sequence[int]]) -> Nodes:
+        """Token ids of chunks, none longer than `max_tokens`."""
+
+    def encode_query(self, before: Sequence[int], after: Sequence[int], mark: int) -> Nodes:
+        """Token ids around a cursor, as many as `query_before` and `query_after`; `mark` stands between them."""
+
+    def fuse(self, groups: Sequence[np.ndarray]) -> Nodes:
+        """Children's memories, each [n_children * m, d_memory]."""
+
+
+class PseudoTokens(Protocol):
+    """A projector as an engine computes it."""
+
+    def project(self, memories: np.ndarray) -> np.ndarray:
+        """float16 [n, m, d_memory] -> float32 [n * m, hidden]. Raises ValueError on another width."""
 
 
 class Engine(Protocol):
@@ -46,14 +74,3 @@ class Engine(Protocol):
     def fuser(self, folder: Path, config: AdapterConfig) -> Fusing: ...
 
     def projector(self, folder: Path, config: AdapterConfig) -> PseudoTokens: ...
-
-
-def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder:
-    """The fuser of an adapter's folder with its tokenizer. Raises WeightsError naming the file that is wrong."""
-    require_files(folder, ("tokenizer.json",))
-    try:
-        vocabulary = Vocabulary.load(folder / "tokenizer.json")
-    except VocabularyError as problem:
-        raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
-    fuser = engine.fuser(folder, config)
-    return Encoder(fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic))

@@ -22,7 +22,8 @@ from model.evaluation.repository import extract
 from model.evaluation.run import Folders, Progress, contestants, evaluate
 from model.evaluation.summary import summarize, table
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
-from model.loading import LoadedModel, load_from_settings
+from model.loaded import LoadedModel
+from model.loading import load_from_settings
 
 DONE, USER_MUST_ACT, WRONG_USAGE = 0, 1, 2
 

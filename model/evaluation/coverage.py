@@ -21,7 +21,6 @@ import numpy as np
 
 from indexer.retrieval import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
 from model.checkpoint.opening import WeightsError
-from model.completer import ContextItem, Request, RetrievalQuery
 from model.evaluation.baselines import bm25, definitions, jaccard
 from model.evaluation.metrics import identifiers
 from model.evaluation.modes import BASELINES, Mode, plain
@@ -33,6 +32,8 @@ from model.evaluation.sources import Sources
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
 from model.loading import load_from_settings
 from model.prompt import fit_documents
+from model.repository import ContextItem, RetrievalQuery
+from model.request import Request
 from model.vocabulary import Vocabulary
 
 _N_HITS = 16

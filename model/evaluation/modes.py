@@ -13,7 +13,7 @@ from typing import Any
 
 from indexer import Hit
 from indexer.retrieval import RANKINGS
-from model.completer import Completer, Completion, Request, RetrievalQuery
+from model.completer import Completer
 from model.evaluation.baselines import (
     bm25,
     copy_match,
@@ -27,6 +27,8 @@ from model.evaluation.baselines import (
 from model.evaluation.disturbance import VECTORS, Disturb, replaced, seeded
 from model.evaluation.repository import N_HITS, View
 from model.evaluation.sources import Sources
+from model.repository import RetrievalQuery
+from model.request import Completion, Request
 from model.settings import CONTEXT_MODES
 
 WITHOUT_MEMORY = ("memory.enabled=false",)

@@ -14,9 +14,9 @@ import numpy as np
 from indexer import Hit, Index, Query, RetrievalSettings, Vectors
 from indexer.retrieval import RANKINGS
 from indexer.settings import DEFAULT_RETRIEVAL
-from model.completer import RetrievalQuery
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError, Task
+from model.repository import RetrievalQuery
 
 N_HITS = 8  # what the server asks for
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
-from model.completer import Completer, Request
+from model.completer import Completer
 from model.evaluation.embedding import with_embedder
 from model.evaluation.metrics import MAX_TOKENS, answer_end
 from model.evaluation.modes import Mode
@@ -17,8 +17,9 @@ from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, System, predict
 from model.evaluation.repository import FuserEmbedder, Repository, View
 from model.evaluation.tasks import EvaluationError, Task
-from model.loading import LoadedModel
+from model.loaded import LoadedModel
 from model.recall.mixer import remembering
+from model.request import Request
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from model.recall.cursor import Cursor, LinePlace, Lines
+from model.recall.cursor import Cursor
 from model.recall.renaming import renaming
+from model.repository import LinePlace, Lines
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _COMPARED = 64  # neighboring lines that are compared for equality

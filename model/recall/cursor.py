@@ -4,41 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-
-class Lines(Protocol):
-    """The lines of a text that are not blank, with column and number (0-based) of each; `indexer.Lines` is one."""
-
-    @property
-    def texts(self) -> Sequence[str]:
-        """Stripped."""
-
-    @property
-    def columns(self) -> Sequence[int]: ...
-    @property
-    def numbers(self) -> Sequence[int]: ...
-
-
-class LinePlace(Protocol):
-    """The line `lines.texts[row]` of a file; `indexer.LinePlace` is one."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def lines(self) -> Lines: ...
-    @property
-    def row(self) -> int: ...
-
-
-class LineStore(Protocol):
-    """The lines of a repository; `indexer.LineIndex` is one."""
-
-    def between(
-        self, before: Sequence[str], after: Sequence[str], *, limit: int = ..., without: str = ...
-    ) -> Sequence[LinePlace]:
-        """Lines behind the last of `before` or in front of the first of `after`, at most `limit` each; none of the
-        path `without`."""
 
 
 @dataclass(frozen=True)

@@ -8,67 +8,25 @@ through the generator's `Mixer`, as functions of the context, so that drafts are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from model.completer import Mixing, Request, unmixed
+from model.loaded import LoadedModel
 from model.prompt import Prompt, at_token_boundary
 from model.recall.cursor import Cursor
 from model.recall.evidence import Evidence, evidence, gate_features, matches_within, mixed, probabilities, shares
 from model.recall.proposals import LineRequest, Proposals, Remembered
-from model.recall.ranking import Forest
+from model.recall.weights import LIKELY, MemoryWeights
+from model.request import Mixing, Request, unmixed
 from model.settings import MemorySettings
 from model.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from model.loading import LoadedModel
-
-FILE = "memory.json"  # beside the weights
 _CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
 _CONTEXT = 16  # tokens that a look-up compares
 _IMPOSSIBLE = -1e9
-_LIKELY = 0.5  # so much a line needs to be written without asking the coder
 _LEAST = 1e-12  # probability, where a logarithm is taken
-
-
-@dataclass(frozen=True, eq=False)
-class MemoryWeights:
-    """Fitted by `python -m model.training memory`. `gate`: float [3, n] over `gate_features`. A line is written when
-    `forest` finds it at least `sure` likely; `sure_inside` is the bound behind the beginning of a line."""
-
-    gate: np.ndarray
-    forest: Forest
-    sure: float
-    sure_inside: float
-
-    @classmethod
-    def beside(cls, folder: Path) -> MemoryWeights | None:
-        """Those of the coder in `folder`; None when there are none."""
-        file = folder / FILE
-        if not file.exists():
-            return None
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return cls(
-            np.array(raw["gate"]), Forest.from_json(raw["forest"]), float(raw["sure"]), float(raw["sure_inside"])
-        )
-
-    def for_another_coder(self) -> MemoryWeights:
-        """For a coder that they were not fitted to and that may be a better one: a line must be likelier than not."""
-        return replace(self, sure=max(self.sure, _LIKELY), sure_inside=max(self.sure_inside, _LIKELY))
-
-    def save(self, folder: Path) -> None:
-        raw = {
-            "gate": self.gate.round(5).tolist(),
-            "forest": self.forest.json(),
-            "sure": self.sure,
-            "sure_inside": self.sure_inside,
-        }
-        (folder / FILE).write_text(json.dumps(raw) + "\n", encoding="utf-8")
 
 
 class Memory:
@@ -157,7 +115,7 @@ class Remembering:
         if written not in self._ranked:
             self._ranked[written] = self._best(self.propose(context, written))
         best = self._ranked[written]
-        return best.ids if best.chance >= (max(best.sure, _LIKELY) if certain else best.sure) else ()
+        return best.ids if best.chance >= (max(best.sure, LIKELY) if certain else best.sure) else ()
 
     def _best(self, proposals: Proposals | None) -> _Ranked:
         if proposals is None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.drafts.stores import Tokens
 from model.recall.candidates import candidates
-from model.recall.cursor import Cursor, LinePlace, LineStore, TextLines
+from model.recall.cursor import Cursor, TextLines
 from model.recall.ranking import features
+from model.repository import LinePlace, LineStore, Tokens
 from model.vocabulary import Vocabulary
 
 _CANDIDATES = 24

@@ -20,10 +20,12 @@ import numpy as np
 
 from indexer import LineIndex, SuffixIndex
 from model.checkpoint.opening import CHECKSUMS, write_checksums
-from model.completer import Completer, Request
+from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features
-from model.loading import LoadedModel, load_model
+from model.loaded import LoadedModel
+from model.loading import load_model
 from model.recall.mixer import remembering
+from model.request import Request
 from model.settings import MemorySettings
 from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at

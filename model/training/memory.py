@@ -18,8 +18,8 @@ import numpy as np
 from model.checkpoint.opening import CHECKSUMS, write_checksums
 from model.loading import load_model
 from model.recall.evidence import shares
-from model.recall.mixer import MemoryWeights
 from model.recall.ranking import Forest
+from model.recall.weights import MemoryWeights
 from model.training.boosting import fit_forest
 from model.training.memory_samples import Collector, MemorySample, cursors, load_samples, read_repository, save_samples
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from indexer import LineIndex, SuffixIndex
-from model.completer import Request
-from model.loading import LoadedModel
+from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.recall.evidence import gate_features, probabilities
-from model.recall.mixer import Memory, MemoryWeights, Remembering
+from model.recall.mixer import Memory, Remembering
 from model.recall.ranking import FEATURES, Forest
+from model.recall.weights import MemoryWeights
+from model.request import Request
 from model.training.fim import Cut, cut_at
 
 _COMPARED = 16  # of the coder's tokens, with all that the memory has

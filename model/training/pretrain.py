@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from model.engines.torch.qwen2 import Qwen2, Qwen2Config
+from model.checkpoint.coder import Qwen2Config
+from model.engines.torch.qwen2 import Qwen2
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
 from model.training.config import from_table
 from model.training.export import write_coder

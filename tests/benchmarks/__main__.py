@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from model.checkpoint.opening import WeightsError
 from model.evaluation.repository import FuserEmbedder
-from model.loading import LoadedModel, WeightsError, load_model
+from model.loaded import LoadedModel
+from model.loading import load_model
 from tests.benchmarks import cancelling, completion, drafting, engines, indexing, remembering, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine

@@ -19,10 +19,11 @@ import numpy as np
 
 from indexer import Index
 from indexer.packages import PackageTokens, imported
-from model.completer import Completer, Completion, Request
+from model.completer import Completer
 from model.drafts.drafter import Drafter, Parts
 from model.engines.decoder import Decoder
-from model.loading import LoadedModel
+from model.loaded import LoadedModel
+from model.request import Completion, Request
 from model.settings import DraftSettings
 from tests.benchmarks.completion import cursors
 from tests.benchmarks.measurement import Measurement, percentiles

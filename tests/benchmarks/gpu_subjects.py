@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from model.engines.torch.qwen2 import Qwen2, Qwen2Config, Rotary
+from model.checkpoint.coder import Qwen2Config
+from model.engines.torch.qwen2 import Qwen2, Rotary
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import Vocabulary
 from tests.benchmarks.measurement import Measurement

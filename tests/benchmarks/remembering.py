@@ -12,12 +12,13 @@ from contextlib import closing
 import numpy as np
 
 from indexer import Index
-from model.completer import Request
-from model.loading import LoadedModel
+from model.loaded import LoadedModel
 from model.prompt import Budget, at_token_boundary, build_prompt, empty_head
 from model.recall.evidence import NOTHING, gate_features
-from model.recall.mixer import Memory, MemoryWeights, Remembering
+from model.recall.mixer import Memory, Remembering
 from model.recall.ranking import FEATURES, Forest
+from model.recall.weights import MemoryWeights
+from model.request import Request
 from tests.benchmarks.completion import Cursor, cursors
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model.loading import LoadedModel, load_model
+from model.loaded import LoadedModel
+from model.loading import load_model
 from model.vocabulary import Vocabulary
 from tests.tiny_checkpoint import write_tiny_checkpoint
 

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from indexer import SuffixIndex
-from model.completer import Completer, ContextItem, Request, RetrievalQuery
-from model.loading import LoadedModel, load_model
+from model.completer import Completer
+from model.loaded import LoadedModel
+from model.loading import load_model
+from model.repository import ContextItem, RetrievalQuery
+from model.request import Request
 from model.settings import DraftSettings, ModelSettings
 from tests.tiny_checkpoint import write_tiny_checkpoint
 

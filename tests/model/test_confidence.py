@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.model.test_memory import LINE, PREFIX, SUFFIX, stores, weights
 
-from model.completer import Completer, Completion, Request
+from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features, written_lines
 from model.generator import Generator, Limits
-from model.loading import LoadedModel
-from model.recall.mixer import MemoryWeights, remembering
+from model.loaded import LoadedModel
+from model.recall.mixer import remembering
+from model.recall.weights import MemoryWeights
+from model.request import Completion, Request
 from model.settings import DraftSettings, MemorySettings
 from model.vocabulary import Vocabulary
+from tests.model.recall.test_mixer import LINE, PREFIX, SUFFIX, stores, weights
 from tests.model.test_generator import LONG, prompt_of
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.model.test_torch_decoder import greedy
 
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
@@ -19,6 +18,7 @@ from model.engines.onnx.session import open_session
 from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_network import fuse
 from model.engines.torch.decoder import TorchDecoder
+from tests.model.engines.test_torch_decoder import greedy
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 IDS = [(7 * i + i // 40) % 300 for i in range(120)]

@@ -12,10 +12,11 @@ import torch
 
 from model.checkpoint.adapter import read_config
 from model.checkpoint.opening import WeightsError
-from model.encoder import Encoder, Nodes, PseudoTokens
-from model.engines.engine import Engine, load_encoder
+from model.encoder import Encoder
+from model.engines.engine import Engine, Nodes, PseudoTokens
 from model.engines.onnx.engine import OnnxEngine
 from model.engines.torch.engine import TorchEngine
+from model.loading import load_encoder
 
 ENGINES = {
     "torch": TorchEngine(torch.device("cpu"), torch.float32),

@@ -10,7 +10,7 @@ import pytest
 
 from model.engines.decoder import PREFILL_PIECE
 from model.generator import Generation, Generator, Limits
-from model.loading import LoadedModel
+from model.loaded import LoadedModel
 from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head
 from model.vocabulary import Vocabulary
 from tests.model.scripted_decoder import ScriptedDecoder, after

@@ -11,7 +11,7 @@ import pytest
 from model.drafts.tree import NO_DRAFT, Draft, weighted_trie
 from model.engines.decoder import PREFILL_PIECE
 from model.generator import Generation, Generator, Limits
-from model.loading import LoadedModel
+from model.loaded import LoadedModel
 from model.prompt import Prompt
 from model.vocabulary import Vocabulary
 from tests.model.scripted_decoder import ScriptedDecoder, after

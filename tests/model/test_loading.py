@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint.opening import CHECKSUMS, EMBEDDED_FOLDER, WeightsError, write_checksums
-from model.completer import Completer, Request
+from model.completer import Completer
 from model.engines.onnx.engine import OnnxEngine
 from model.engines.torch.engine import TorchEngine, open_torch_engine
-from model.loading import LoadedModel, choose_engine, load_from_settings, load_model
-from model.recall.mixer import MemoryWeights
+from model.loaded import LoadedModel
+from model.loading import choose_engine, load_from_settings, load_model
 from model.recall.ranking import Forest
+from model.recall.weights import MemoryWeights
+from model.request import Request
 from model.settings import ModelSettings
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -128,7 +130,7 @@ def test_a_checkpoint_whose_texts_have_no_end_is_refused(tmp_path: Path) -> None
 
 def test_a_model_that_does_not_fit_in_memory_is_refused(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for engine in ("onnx", "torch"):
-        monkeypatch.setattr(f"model.{engine}_engine.available_memory", lambda: 100_000)
+        monkeypatch.setattr(f"model.engines.{engine}.engine.available_memory", lambda: 100_000)
         with pytest.raises(WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"):
             load_model(str(tiny_folder), engine=engine)
 
@@ -188,7 +190,7 @@ ON_CPU = {
 def test_without_a_gpu_onnx_runtime_computes(
     changes: dict[str, str], kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.loading._has_cuda", lambda: False)
+    monkeypatch.setattr("model.loading.has_cuda", lambda: False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert isinstance(choose_engine(ModelSettings(**changes), 1000), kind)
 
@@ -199,7 +201,7 @@ def test_without_a_gpu_onnx_runtime_computes(
 def test_with_a_gpu_torch_computes_unless_the_cpu_is_asked_for(
     changes: dict[str, str], kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.loading._has_cuda", lambda: True)
+    monkeypatch.setattr("model.loading.has_cuda", lambda: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert isinstance(choose_engine(ModelSettings(**changes), 1000), kind)
 
@@ -214,7 +216,7 @@ def test_what_onnx_runtime_does_not_do_here_is_refused(changes: dict[str, str]) 
 def test_who_asks_for_torch_where_it_is_missing_is_told(
     changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("model.loading.has_torch", lambda: False)
     with pytest.raises(WeightsError, match=r"torch is not installed.*pip install 'hef-lsp\[cuda\]'"):
         choose_engine(ModelSettings(**changes), 1000)
 

@@ -24,7 +24,8 @@ from lsp_server import cli, server
 from lsp_server.engine import Engine
 from lsp_server.settings import Settings
 from model.checkpoint.opening import WeightsError
-from model.completer import Completion, Request, RetrievalQuery, Retrieve
+from model.repository import RetrievalQuery, Retrieve
+from model.request import Completion, Request
 
 TOKEN_CHARACTERS = 4
 

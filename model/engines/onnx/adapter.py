@@ -9,7 +9,7 @@ import onnxruntime
 
 from model.checkpoint.adapter import FuserConfig
 from model.checkpoint.tensors import Read
-from model.encoder import Nodes
+from model.engines.engine import Nodes
 from model.engines.onnx.decoder import rotary_table
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model.checkpoint.adapter import AdapterConfig, fuser_tensors, projector_tensors
 from model.checkpoint.opening import TensorInfo
-from model.encoder import Nodes
+from model.engines.engine import Nodes
 from model.engines.torch.fuser import Encoded, Fuser
 from model.engines.torch.projector import Projector
 

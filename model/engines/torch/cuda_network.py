@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.engines.torch.qwen2 import Layer, Qwen2, Qwen2Config, Rotary
+from model.checkpoint.coder import Qwen2Config
+from model.engines.torch.qwen2 import Layer, Qwen2, Rotary
 
 # From so many rows on, scores are not written out. Fewer rows over 2 to 4 key/value heads are too few blocks to fill a
 # GPU with one fused kernel, while plain products also spread over the positions. Reasoned, not measured: what decides

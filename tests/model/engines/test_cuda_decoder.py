@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.model.test_torch_decoder import greedy, reference, reference_logits
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from model.engines.decoder import Decoder
@@ -20,6 +19,7 @@ from model.engines.torch.cuda_network import FUSED_ATTENTION_ROWS, Shape, fuse
 from model.engines.torch.decoder import TorchDecoder
 from model.engines.torch.qwen2 import Qwen2
 from model.loading import load_model
+from tests.model.engines.test_torch_decoder import greedy, reference, reference_logits
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 IDS = [(7 * i + i // 40) % 300 for i in range(700)]

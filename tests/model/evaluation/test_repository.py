@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from indexer import Index, Query
-from model.completer import RetrievalQuery
 from model.evaluation.repository import Repository, View, extract
 from model.evaluation.tasks import EvaluationError, Task
+from model.repository import RetrievalQuery
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.model.evaluation.holes import a_task, write_archive
 

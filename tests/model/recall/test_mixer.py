@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from indexer import LineIndex, SuffixIndex
-from model.completer import Completer, Completion, Request
-from model.loading import LoadedModel
+from model.completer import Completer
+from model.loaded import LoadedModel
 from model.recall.evidence import NOTHING, gate_features
-from model.recall.mixer import MemoryWeights, remembering
+from model.recall.mixer import remembering
 from model.recall.ranking import FEATURES, Forest
+from model.recall.weights import MemoryWeights
+from model.request import Completion, Request
 from model.settings import DraftSettings, MemorySettings
 
 # A repository in which the line stands between the lines that stand around the cursor.

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from model.checkpoint.opening import open_checkpoint
-from model.completer import Completer, Request
+from model.completer import Completer
 from model.loading import fim_order, load_model
 from model.prompt import PSEUDO
+from model.request import Request
 from model.training.adapter import AdapterConfig, AdapterTraining, first_adapter
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.model.test_memory import weights
 
 from model.checkpoint.opening import write_checksums
 from model.confidence import FEATURES, FILE, Confidence, WrittenLine, features
 from model.loading import load_model
 from model.training.confidence import Answer, ConfidenceConfig, fit, left_out, report, run
 from model.training.config import ConfigError
+from tests.model.recall.test_mixer import weights
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 

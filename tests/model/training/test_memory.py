@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.loading import load_model
-from model.recall.mixer import FILE, MemoryWeights
+from model.recall.weights import FILE, MemoryWeights
 from model.training.boosting import BoostingConfig, fit_forest
 from model.training.memory import MemoryConfig, Outcome, run
 from tests.tiny_checkpoint import write_tiny_checkpoint

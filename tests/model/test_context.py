@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from model.sticky import STICKY_CHARS, Place, drifted
+from model.context import STICKY_CHARS, Place, drifted
 
 BODY = "".join(f"line_{i} = {i}\n" for i in range(100))
 HELD = Place("a.py", BODY + "self.", "\n" + BODY, "pseudo", 1)
