@@ -31,21 +31,30 @@ def scan(tokens: np.ndarray, context: Sequence[int]) -> Scanned:
 
     A copy that reaches the end of `tokens` goes on with what it has copied, as in LZ77: loops are foreseen in full.
     """
-    places = np.flatnonzero((tokens[:-1] == context[-1]) & (tokens[1:] != _END))
-    length = 0
-    for n in range(1, min(LONGEST, len(context)) + 1):
-        if not len(places):
-            break
-        length, found = n, places
-        if n < len(context):
-            places = places[places >= n]
-            places = places[tokens[places - n] == context[-1 - n]]
-    if not length:
+    nested = suffix_places(tokens, context)
+    if not nested:
         return Scanned(0, np.zeros((0, WIDTH), np.int32))
-    found = found[-LIMIT:, None]
+    found = nested[-1][-LIMIT:, None]
     rows = tokens[found + 1 + np.arange(WIDTH) % (len(tokens) - 1 - found)]
     rows[np.logical_or.accumulate(rows == _END, axis=1)] = _END
-    return Scanned(length, rows)
+    return Scanned(len(nested), rows)
+
+
+def suffix_places(tokens: np.ndarray, context: Sequence[int]) -> list[np.ndarray]:
+    """Where the last 1, 2, ... tokens of `context` end in `tokens` (int [n], -1 between sequences) with a token behind
+    them, ascending; as far as there are any, and at most LONGEST."""
+    if not len(context):
+        return []
+    places = np.flatnonzero((tokens[:-1] == context[-1]) & (tokens[1:] != _END))
+    nested: list[np.ndarray] = []
+    while len(places):
+        nested.append(places)
+        n = len(nested)
+        if n == min(LONGEST, len(context)):
+            break
+        places = places[places >= n]
+        places = places[tokens[places - n] == context[-1 - n]]
+    return nested
 
 
 class DocumentTokens:

@@ -71,4 +71,31 @@ class Decoder(Protocol):
         """Of the rows appended at `start`, keep these (one root-to-leaf path) and forget the rest."""
 
     def rewind(self, length: int) -> None:
-        """Forget everything from position `length` on."""
+        """Forget everything from position `length` on. Raises ValueError when it lies behind what is filled."""
+
+
+def tree_mask(parents: Sequence[int], width: int = 0) -> np.ndarray:
+    """Which rows of a tree each row sees, bool [n, n]: its ancestors and itself. Up to `width` rows follow that are
+    padding, which see themselves."""
+    sees = np.eye(max(len(parents), width), dtype=bool)
+    for row, parent in enumerate(parents):
+        if parent >= 0:
+            sees[row] |= sees[parent]
+    return sees
+
+
+def check_room(length: int, n: int, capacity: int) -> None:
+    """Raises ValueError when `n` rows do not fit behind `length` of a cache's `capacity`."""
+    if length + n > capacity:
+        raise ValueError(f"{length} + {n} positions do not fit a cache of {capacity}")
+
+
+def check_rewind(length: int, wanted: int) -> None:
+    """Raises ValueError when a cache of `length` rows has none at `wanted`."""
+    if not 0 <= wanted <= length:
+        raise ValueError(f"cannot rewind from {length} to {wanted}")
+
+
+def must_move(rows: Sequence[int]) -> bool:
+    """Whether rows that are kept do not lie where they belong already, one behind the other from the first on."""
+    return list(rows) != list(range(len(rows)))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LONGEST = 16  # tokens of context that are compared
+from model.drafts.stores import suffix_places
+
 _SHORTEST = 2
 _PLACES = 64  # of each length that are counted
 _ENOUGH = 0.05  # what still escapes to shorter contexts is not worth a look
@@ -64,17 +65,7 @@ def evidence(matches: Iterable[tuple[int, np.ndarray]]) -> Evidence:
 
 def matches_within(ids: np.ndarray, context: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """`evidence`'s matches of the end of `context` in one sequence, int [n], that is not in an index; -1 is a gap."""
-    if not len(context):
-        return
-    ends = np.flatnonzero((ids[:-1] == context[-1]) & (ids[1:] >= 0))
-    nested = []
-    for length in range(1, min(LONGEST, len(context)) + 1):
-        if length > 1:
-            ends = ends[ends >= length - 1]
-            ends = ends[ids[ends - (length - 1)] == context[-length]]
-        if not len(ends):
-            break
-        nested.append(ends)
+    nested = suffix_places(ids, context)
     n_before = 0
     for length in range(len(nested), _SHORTEST - 1, -1):
         if len(nested[length - 1]) > n_before:

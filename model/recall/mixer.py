@@ -2,7 +2,7 @@
 
 Two things, neither of which trains the coder: where a line or the rest of one is to be written, lines that stand in
 similar places are ranked, and the best is written if it is likely enough, without a pass if it is likelier than not;
-everywhere else the coder's expectation is mixed with what followed the same tokens before (`cache_model`). Both act
+everywhere else the coder's expectation is mixed with what followed the same tokens before (`evidence`). Both act
 through the generator's `Mixer`, as functions of the context, so that drafts are verified against the same choices.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.drafts.stores import LONGEST
 from model.loaded import LoadedModel
 from model.prompt import Prompt, at_token_boundary
 from model.recall.cursor import Cursor
@@ -24,7 +25,6 @@ from model.settings import MemorySettings
 from model.vocabulary import Vocabulary
 
 _CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
-_CONTEXT = 16  # tokens that a look-up compares
 _IMPOSSIBLE = -1e9
 _LEAST = 1e-12  # probability, where a logarithm is taken
 
@@ -130,15 +130,15 @@ class Remembering:
         text = b"".join(self._vocabulary.token_bytes(token) for token in written).decode("utf-8", "ignore")
         prefix = self._prefix + text if written else self._request.prefix
         cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
-        return self._stores.propose(LineRequest(cursor, context[-_CONTEXT:], "" if written else self._begin))
+        return self._stores.propose(LineRequest(cursor, context[-LONGEST:], "" if written else self._begin))
 
     def evidence(self, context: Sequence[int]) -> tuple[Evidence, Evidence]:
         """What followed the end of `context` in the document, and elsewhere in the repository."""
         written = np.array(context[self._n_before :], np.int64)
-        own = evidence(matches_within(np.concatenate([self._own_ids(), written]), context[-_CONTEXT:]))
+        own = evidence(matches_within(np.concatenate([self._own_ids(), written]), context[-LONGEST:]))
         if self._request.tokens is None:
             return own, evidence(())
-        found = self._request.tokens.matches(context[-_CONTEXT:], limit=64, width=1, without=self._request.path)
+        found = self._request.tokens.matches(context[-LONGEST:], limit=64, width=1, without=self._request.path)
         return own, evidence((match.length, match.continuations[:, 0]) for match in found)
 
     def _own_ids(self) -> np.ndarray:

@@ -10,7 +10,7 @@ import onnxruntime
 
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.tensors import widened
-from model.engines.decoder import PREFILL_PIECE
+from model.engines.decoder import PREFILL_PIECE, check_rewind, check_room, must_move, tree_mask
 
 _HIDDEN = np.float32(-1e9)  # a score that softmax turns into nothing
 
@@ -23,7 +23,7 @@ class _Cache:
     length: int = 0
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
-        if list(rows) != list(range(len(rows))):
+        if must_move(rows):
             source = [start + row for row in rows]
             for array in self.arrays.values():
                 array[start : start + len(rows)] = array[source]
@@ -81,8 +81,7 @@ class OnnxDecoder:
         self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
     ) -> np.ndarray:
         n, past = len(vectors), self.length
-        if past + n > self.capacity:
-            raise ValueError(f"{past} + {n} positions do not fit a cache of {self.capacity}")
+        check_room(past, n, self.capacity)
         sees = np.tri(n, dtype=bool) if parents is None else tree_mask(parents)
         positions = past + sees.sum(axis=1) - 1
         every = all_rows or parents is not None
@@ -106,8 +105,7 @@ class OnnxDecoder:
         self._cache.keep(start, rows)
 
     def rewind(self, length: int) -> None:
-        if not 0 <= length <= self.length:
-            raise ValueError(f"cannot rewind from {self.length} to {length}")
+        check_rewind(self.length, length)
         self._cache.length = length
 
     def _new_cache(self) -> _Cache:
@@ -120,15 +118,6 @@ def kv_names(config: Qwen2Config) -> list[tuple[str, str]]:
     """What the graph calls its cached keys and values, one pair for each layer and kv head."""
     heads = [f"{i}_{j}" for i in range(config.num_hidden_layers) for j in range(config.num_key_value_heads)]
     return [(f"key_{name}", f"value_{name}") for name in heads]
-
-
-def tree_mask(parents: Sequence[int]) -> np.ndarray:
-    """Which rows of a tree each row sees, bool [n, n]: its ancestors and itself."""
-    sees = np.eye(len(parents), dtype=bool)
-    for row, parent in enumerate(parents):
-        if parent >= 0:
-            sees[row] |= sees[parent]
-    return sees
 
 
 def rotary_table(head_dim: int, theta: float, n: int) -> tuple[np.ndarray, np.ndarray]:

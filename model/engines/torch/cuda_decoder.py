@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.engines.decoder import Rows
+from model.engines.decoder import Rows, check_rewind, check_room, must_move, tree_mask
 from model.engines.torch.cuda_graphs import GRID, Capture, CudaCapture, Graphs, Grid
 from model.engines.torch.cuda_network import FusedWeights, allocate, forward, visibility
 
@@ -96,8 +96,7 @@ class CudaDecoder:
 
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> Rows:
         n = len(vectors)
-        if self._length + n > self._capacity:
-            raise ValueError(f"{self._length} + {n} positions do not fit a cache of {self._capacity}")
+        check_room(self._length, n, self._capacity)
         if parents is not None:
             return self._tree(vectors, parents)
         if not all_rows:
@@ -107,15 +106,14 @@ class CudaDecoder:
         return np.concatenate([self._read(self._tree(piece, range(-1, len(piece) - 1)).logits) for piece in pieces])
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
-        if list(rows) != list(range(len(rows))):
+        if must_move(rows):
             cache = self._static.cache
             with torch.inference_mode(), torch.cuda.stream(self._stream):
                 cache[:, :, start : start + len(rows)] = cache[:, :, self._sent([start + row for row in rows])]
         self._length = start + len(rows)
 
     def rewind(self, length: int) -> None:
-        if not 0 <= length <= self._length:
-            raise ValueError(f"cannot rewind from {self._length} to {length}")
+        check_rewind(self._length, length)
         self._length = length
 
     def warm_up(self) -> None:
@@ -137,7 +135,7 @@ class CudaDecoder:
         if n > self._grid.widest_tree:
             raise ValueError(f"a tree of {n} rows is wider than {self._grid.widest_tree}")
         width = self._grid.width(n, tree=True)
-        sees = ancestors(parents, width)
+        sees = tree_mask(parents, width)
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._static.tree[:width, : width + 2] = visibility(torch.from_numpy(sees))
         logits = self._pass(vectors, sees[:n].sum(axis=1) - 1, tree=True)
@@ -180,15 +178,6 @@ class _TreeRows:
 
     def __getitem__(self, row: int, /) -> np.ndarray:
         return self.read(self.logits[row])
-
-
-def ancestors(parents: Sequence[int], width: int) -> np.ndarray:
-    """Bool [width, width]: a row sees its ancestors and itself; padding, the rows without a parent, only itself."""
-    sees = np.eye(width, dtype=bool)
-    for row, parent in enumerate(parents):
-        if parent >= 0:
-            sees[row] |= sees[parent]
-    return sees
 
 
 def _stream_of(device: torch.device) -> torch.cuda.Stream | None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.engines.decoder import PREFILL_PIECE
+from model.engines.decoder import PREFILL_PIECE, check_rewind, check_room, tree_mask
 from model.engines.torch.kv_cache import KVCache
 from model.engines.torch.qwen2 import Qwen2
 
@@ -65,8 +65,7 @@ class TorchDecoder:
         parents: Sequence[int] | None = None,
     ) -> np.ndarray:
         n, past = len(vectors), self.length
-        if past + n > self.capacity:
-            raise ValueError(f"{past} + {n} positions do not fit a cache of {self.capacity}")
+        check_room(past, n, self.capacity)
         x = torch.from_numpy(vectors).to(self._device, self._dtype)[None]
         positions, mask = (None, None) if parents is None else self._tree(parents, past)
         hidden = self.network(x, positions, mask, self._cache)[0]
@@ -76,21 +75,14 @@ class TorchDecoder:
 
     def _tree(self, parents: Sequence[int], past: int) -> tuple[Tensor, Tensor]:
         """Positions [1, n] and mask [n, past + n] of a draft tree behind `past` positions."""
-        n = len(parents)
-        sees = np.zeros((n, past + n), dtype=bool)
-        sees[:, :past] = True
-        for row, parent in enumerate(parents):
-            if parent >= 0:
-                sees[row, past:] = sees[parent, past:]
-            sees[row, past + row] = True
-        depth = sees[:, past:].sum(axis=1) - 1
-        positions = torch.from_numpy(past + depth).to(self._device)[None]
-        return positions, torch.from_numpy(sees).to(self._device)
+        sees = tree_mask(parents)
+        positions = torch.from_numpy(past + sees.sum(axis=1) - 1).to(self._device)[None]
+        seen = np.concatenate([np.ones((len(parents), past), dtype=bool), sees], axis=1)
+        return positions, torch.from_numpy(seen).to(self._device)
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
         self._cache.keep(start, rows)
 
     def rewind(self, length: int) -> None:
-        if not 0 <= length <= self.length:
-            raise ValueError(f"cannot rewind from {self.length} to {length}")
+        check_rewind(self.length, length)
         self._cache.length = length

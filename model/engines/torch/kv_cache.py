@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from model.engines.decoder import must_move
+
 
 class KVCache:
     """Per layer one [1, kv heads, capacity, head_dim] tensor of keys and one of values; `length` rows are filled."""
@@ -31,7 +33,7 @@ class KVCache:
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
         """Move the given rows (offsets from `start`) down to `start` and forget what lies behind them."""
-        if list(rows) != list(range(len(rows))):
+        if must_move(rows):
             source = torch.tensor([start + row for row in rows], device=self.keys[0].device)
             for cached in (*self.keys, *self.values):
                 cached[:, :, start : start + len(rows)] = cached[:, :, source]

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from model.engines.decoder import Decoder
-from model.engines.torch.cuda_decoder import CudaDecoder, ancestors
+from model.engines.decoder import Decoder, tree_mask
+from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_graphs import GRID, Capture, Graphs, Grid, Run
 from model.engines.torch.cuda_network import FUSED_ATTENTION_ROWS, Shape, fuse
 from model.engines.torch.decoder import TorchDecoder
@@ -94,7 +94,7 @@ def test_any_tree_anywhere_gives_the_rows_of_the_plain_decoder(network: Qwen2, s
     rows, expected = ours.extend(tree, parents=parents), plain.extend(tree, parents=parents)
     for row in range(n):
         assert_close(rows[row], expected[row])
-    path = [row for row in range(n) if ancestors(parents, n)[n - 1, row]]
+    path = [row for row in range(n) if tree_mask(parents)[n - 1, row]]
     ours.keep(past, path)
     plain.keep(past, path)
     assert ours.length == past + len(path)
