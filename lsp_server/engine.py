@@ -50,11 +50,11 @@ def load_engine(settings: Settings) -> Engine:
     """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do."""
     from model.completer import Completer
     from model.loading import load_from_settings
-    from model.recall.mixer import remembering
+    from model.recall.mixer import recalling
 
     model = load_from_settings(settings.model)
     return Engine(
-        completer=Completer(model, settings.model, mixing=remembering(model, settings.memory), drafts=settings.drafts),
+        completer=Completer(model, settings.model, mixing=recalling(model, settings.recall), drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,

@@ -277,7 +277,7 @@ def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request."""
     each = ModelSettings()
     model = replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
-    return model, settings.drafts, settings.memory
+    return model, settings.drafts, settings.recall
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:

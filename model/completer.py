@@ -84,7 +84,7 @@ class Completer:
         return generation
 
     def _confidence(self, prompt: Prompt, done: Generation, mixer: Mixer | None) -> tuple[float, ...]:
-        """Unknown without the memory: it was fitted to the mixture of both."""
+        """Unknown without recall: it was fitted to the mixture of both."""
         if self.model.confidence is None or mixer is None:
             return ()
 

@@ -9,7 +9,7 @@ from model.encoder import Encoder
 from model.engines.decoder import Decoder
 from model.engines.engine import PseudoTokens
 from model.prompt import FimOrder
-from model.recall.weights import MemoryWeights
+from model.recall.weights import RecallWeights
 from model.vocabulary import Vocabulary
 
 
@@ -24,7 +24,7 @@ class LoadedModel:
     stop_ids: frozenset[int]
     encoder: Encoder | None  # None: retrieval by words and symbols only
     pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
-    memory: MemoryWeights | None  # None: neither beside the checkpoint nor beside the embedded model
+    recall: RecallWeights | None  # None: neither beside the checkpoint nor beside the embedded model
     confidence: Confidence | None  # None: nothing was fitted to this coder
     default_context: str
     fingerprint: str  # of the checkpoint

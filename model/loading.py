@@ -23,7 +23,7 @@ from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
 from model.loaded import LoadedModel
 from model.prompt import FimOrder
-from model.recall.weights import MemoryWeights
+from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
@@ -65,7 +65,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes))
     capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
-    _check_memory(engine, config, n_values(shapes), capacity * settings.recent_places)
+    _check_free_bytes(engine, config, n_values(shapes), capacity * settings.recent_places)
     fingerprint = checkpoint.fingerprint()
     encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine)
     if not vocabulary.fim.fills:
@@ -78,7 +78,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint.config),
         encoder=encoder,
         pseudo=pseudo,
-        memory=_memory(checkpoint.folder),
+        recall=_recall(checkpoint.folder),
         confidence=Confidence.beside(checkpoint.folder),
         default_context=default_context,
         fingerprint=fingerprint,
@@ -139,9 +139,9 @@ def _network_config(checkpoint: Checkpoint) -> Qwen2Config:
         raise WeightsError(f"config.json in {checkpoint.folder} is incomplete: {problem}") from problem
 
 
-def _check_memory(engine: Engine, config: Qwen2Config, n_weights: int, n_positions: int) -> None:
+def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_positions: int) -> None:
     n_cached = 2 * config.num_hidden_layers * config.kv_size * n_positions
-    needed, available = engine.needed_memory(n_weights, n_cached), engine.available_memory()
+    needed, available = engine.needed_bytes(n_weights, n_cached), engine.free_bytes()
     if available is not None and needed > available:
         raise WeightsError(
             f"the model needs {needed / 1e9:.1f} GB on {engine.device} and {available / 1e9:.1f} GB are free: "
@@ -175,11 +175,11 @@ def _embedded_encoder(engine: Engine) -> Encoder | None:
     return load_encoder(EMBEDDED_FOLDER, read_config(EMBEDDED_FOLDER), engine)
 
 
-def _memory(folder: Path) -> MemoryWeights | None:
+def _recall(folder: Path) -> RecallWeights | None:
     """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
-    if fitted := MemoryWeights.beside(folder):
+    if fitted := RecallWeights.beside(folder):
         return fitted
-    embedded = MemoryWeights.beside(EMBEDDED_FOLDER)
+    embedded = RecallWeights.beside(EMBEDDED_FOLDER)
     return embedded.for_another_coder() if embedded else None
 
 

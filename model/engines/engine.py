@@ -63,10 +63,10 @@ class Engine(Protocol):
     def arithmetic(self) -> str:
         """What of this engine decides a node's vectors, empty for floating point (`adapter_fingerprint`)."""
 
-    def available_memory(self) -> int | None:
+    def free_bytes(self) -> int | None:
         """Free bytes where the weights go, or None where the system does not say."""
 
-    def needed_memory(self, n_weights: int, n_cached: int) -> int:
+    def needed_bytes(self, n_weights: int, n_cached: int) -> int:
         """Bytes that so many weights and so many values of keys and values take."""
 
     def decoder(self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int) -> Decoder: ...

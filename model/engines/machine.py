@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def available_memory() -> int | None:
+def free_bytes() -> int | None:
     """Free bytes, or None where the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():

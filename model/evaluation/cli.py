@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "--context",
         metavar="MODE,...",
         help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
-        f"{', '.join(PLAIN)} (without memory), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
+        f"{', '.join(PLAIN)} (without recall), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
     )
     parser.add_argument("--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}")
     parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")

@@ -18,7 +18,7 @@ from model.evaluation.predictions import Prediction, System, predict
 from model.evaluation.repository import FuserEmbedder, Repository, View
 from model.evaluation.tasks import EvaluationError, Task
 from model.loaded import LoadedModel
-from model.recall.mixer import remembering
+from model.recall.mixer import recalling
 from model.request import Request
 
 
@@ -68,9 +68,9 @@ def contestants(
 
 
 def _name(model: LoadedModel, options: Options) -> str:
-    remembers = model.memory is not None and options.memory.enabled
+    recalls = model.recall is not None and options.recall.enabled
     parts = [model.name, model.fingerprint[:12], model.device, model.dtype]
-    return " ".join([*parts, "with memory"] if remembers else parts)
+    return " ".join([*parts, "with recall"] if recalls else parts)
 
 
 def evaluate(
@@ -150,7 +150,7 @@ def _elsewhere(folders: Folders, name: str, field: Sequence[Contestant], stack: 
 
 def _answer(one: Contestant, task: Task, view: View) -> Prediction:
     # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
-    mixing = remembering(one.model, one.options.memory)
+    mixing = recalling(one.model, one.options.recall)
     completer = Completer(one.model, one.options.model, mixing=mixing, drafts=one.options.drafts)
     request = request_for(task)
     if view.index:

@@ -1,4 +1,4 @@
-"""The repository's own text as a memory beside the weights: exact names, whole lines.
+"""Recall: what the repository's own text proposes at a cursor, exact names and whole lines.
 
 Two things, neither of which trains the coder: where a line or the rest of one is to be written, lines that stand in
 similar places are ranked, and the best is written if it is likely enough, without a pass if it is likelier than not;
@@ -18,10 +18,10 @@ from model.loaded import LoadedModel
 from model.prompt import Prompt, at_token_boundary
 from model.recall.cursor import Cursor
 from model.recall.evidence import Evidence, evidence, gate_features, matches_within, mixed, probabilities, shares
-from model.recall.proposals import LineRequest, Proposals, Remembered
-from model.recall.weights import LIKELY, MemoryWeights
+from model.recall.proposals import LineRequest, Proposals, RecallStores
+from model.recall.weights import LIKELY, RecallWeights
 from model.request import Mixing, Request, unmixed
-from model.settings import MemorySettings
+from model.settings import RecallSettings
 from model.vocabulary import Vocabulary
 
 _CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
@@ -29,22 +29,16 @@ _IMPOSSIBLE = -1e9
 _LEAST = 1e-12  # probability, where a logarithm is taken
 
 
-class Memory:
-    """Remembers for one model; `mixer` is the completer's `Mixing`."""
-
-    def __init__(self, weights: MemoryWeights, vocabulary: Vocabulary) -> None:
-        self._weights = weights
-        self._vocabulary = vocabulary
-
-    def mixer(self, request: Request, prompt: Prompt) -> Remembering:
-        return Remembering(request, prompt, self._vocabulary, self._weights)
-
-
-def remembering(model: LoadedModel, settings: MemorySettings) -> Mixing:
-    """The completer's `Mixing` for a model, which does nothing where memory is off or there is none."""
-    if model.memory is None or not settings.enabled:
+def recalling(model: LoadedModel, settings: RecallSettings) -> Mixing:
+    """The completer's `Mixing` for a model, which does nothing where recall is off or nothing was fitted."""
+    weights = model.recall
+    if weights is None or not settings.enabled:
         return unmixed
-    return Memory(model.memory, model.vocabulary).mixer
+
+    def mixer(request: Request, prompt: Prompt) -> RecallMixer:
+        return RecallMixer(request, prompt, model.vocabulary, weights)
+
+    return mixer
 
 
 @dataclass(frozen=True)
@@ -56,16 +50,16 @@ class _Ranked:
     sure: float
 
 
-class Remembering:
+class RecallMixer:
     """`Mixer` of one request."""
 
-    def __init__(self, request: Request, prompt: Prompt, vocabulary: Vocabulary, weights: MemoryWeights) -> None:
+    def __init__(self, request: Request, prompt: Prompt, vocabulary: Vocabulary, weights: RecallWeights) -> None:
         self._request = request
         self._vocabulary = vocabulary
         self._weights = weights
         self._n_before = len(prompt.before)
         self._prefix, self._begin = at_token_boundary(vocabulary, request.prefix)
-        self._stores = Remembered(request.lines, request.tokens, vocabulary)
+        self._stores = RecallStores(request.lines, request.tokens, vocabulary)
         self._document: np.ndarray | None = None
         # By the ids written up to a line: the best line there is, and the ids of the one that was decided on.
         self._ranked: dict[tuple[int, ...], _Ranked] = {}

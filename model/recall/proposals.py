@@ -39,7 +39,7 @@ class Proposals:
 
 
 @dataclass(frozen=True)
-class Remembered:
+class RecallStores:
     """What there is to look up in: either store may be missing."""
 
     lines: LineStore | None

@@ -11,13 +11,14 @@ import numpy as np
 
 from model.recall.ranking import Forest
 
-FILE = "memory.json"  # beside the weights
+FILE = "recall.json"  # beside the weights
+_OLD_FILE = "memory.json"  # what 0.1 called it
 LIKELY = 0.5  # so much a line needs to be written without asking the coder
 
 
 @dataclass(frozen=True, eq=False)
-class MemoryWeights:
-    """Fitted by `python -m model.training memory`. `gate`: float [3, n] over `gate_features`. A line is written when
+class RecallWeights:
+    """Fitted by `python -m model.training recall`. `gate`: float [3, n] over `gate_features`. A line is written when
     `forest` finds it at least `sure` likely; `sure_inside` is the bound behind the beginning of a line."""
 
     gate: np.ndarray
@@ -26,17 +27,17 @@ class MemoryWeights:
     sure_inside: float
 
     @classmethod
-    def beside(cls, folder: Path) -> MemoryWeights | None:
+    def beside(cls, folder: Path) -> RecallWeights | None:
         """Those of the coder in `folder`; None when there are none."""
-        file = folder / FILE
-        if not file.exists():
+        file = next((folder / name for name in (FILE, _OLD_FILE) if (folder / name).exists()), None)
+        if file is None:
             return None
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return cls(
             np.array(raw["gate"]), Forest.from_json(raw["forest"]), float(raw["sure"]), float(raw["sure_inside"])
         )
 
-    def for_another_coder(self) -> MemoryWeights:
+    def for_another_coder(self) -> RecallWeights:
         """For a coder that they were not fitted to and that may be a better one: a line must be likelier than not."""
         return replace(self, sure=max(self.sure, LIKELY), sure_inside=max(self.sure_inside, LIKELY))
 

@@ -17,7 +17,7 @@ _STAGES = {
     "adapter": ("model.training.adapter", "AdapterConfig"),
     "ablate": ("model.training.ablate", "AblateConfig"),
     "validate": ("model.training.validate", "ValidateConfig"),
-    "memory": ("model.training.memory", "MemoryConfig"),
+    "recall": ("model.training.recall", "RecallConfig"),
     "confidence": ("model.training.confidence", "ConfidenceConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }

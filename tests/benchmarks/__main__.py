@@ -13,7 +13,7 @@ from model.checkpoint.opening import WeightsError
 from model.evaluation.repository import FuserEmbedder
 from model.loaded import LoadedModel
 from model.loading import load_model
-from tests.benchmarks import cancelling, completion, drafting, engines, indexing, remembering, serving, typing_replay
+from tests.benchmarks import cancelling, completion, drafting, engines, indexing, recalling, serving, typing_replay
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of, default_folders
@@ -24,7 +24,7 @@ TOPICS = (
     "reopen",
     "retrieval",
     "completion",
-    "memory",
+    "recall",
     "drafts",
     "typing",
     "cancel",
@@ -115,8 +115,8 @@ def _on(subject: Subject, topics: set[str], model: LoadedModel | None) -> Iterat
     if "completion" in topics and model:
         yield from completion.cold(subject, model, free)
         yield from completion.typed(subject, model, free)
-    if "memory" in topics and model:
-        yield from remembering.looked_up(subject, model)
+    if "recall" in topics and model:
+        yield from recalling.looked_up(subject, model)
     if "edit" in topics:
         yield from indexing.one_edit(subject, free, None)
         if real:

@@ -108,3 +108,13 @@ def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
     assert "hef-lsp.completion.removed" not in properties
     assert properties["hef-lsp.completion.maxLines"]["maximum"] == 100
     assert "| `completion.maxLines` | `12` |" in readme.read_text(encoding="utf-8")
+
+
+def test_a_setting_keeps_its_old_name(caplog: pytest.LogCaptureFixture) -> None:
+    by_editor, problems = parse({"memory": {"enabled": False}})
+    by_command = override(Settings(), ["memory.enabled=false"])
+
+    assert not problems
+    assert not by_editor.recall.enabled
+    assert not by_command.recall.enabled
+    assert "memory.enabled is called recall.enabled now" in caplog.text

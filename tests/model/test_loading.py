@@ -20,7 +20,7 @@ from model.engines.torch.engine import TorchEngine, open_torch_engine
 from model.loaded import LoadedModel
 from model.loading import choose_engine, load_from_settings, load_model
 from model.recall.ranking import Forest
-from model.recall.weights import MemoryWeights
+from model.recall.weights import RecallWeights
 from model.request import Request
 from model.settings import ModelSettings
 from tests.tiny_checkpoint import write_tiny_checkpoint
@@ -130,7 +130,7 @@ def test_a_checkpoint_whose_texts_have_no_end_is_refused(tmp_path: Path) -> None
 
 def test_a_model_that_does_not_fit_in_memory_is_refused(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for engine in ("onnx", "torch"):
-        monkeypatch.setattr(f"model.engines.{engine}.engine.available_memory", lambda: 100_000)
+        monkeypatch.setattr(f"model.engines.{engine}.engine.free_bytes", lambda: 100_000)
         with pytest.raises(WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"):
             load_model(str(tiny_folder), engine=engine)
 
@@ -266,20 +266,20 @@ def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:
         load_model(str(folder))
 
 
-def test_a_checkpoint_of_its_own_brings_its_own_memory_or_takes_the_embedded_one(
+def test_a_checkpoint_of_its_own_brings_its_own_recall_or_takes_the_embedded_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, other = (write_tiny_checkpoint(tmp_path / name, adapter=False) for name in ("bare", "embedded"))
     monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", other)
-    assert load_model(str(folder)).memory is None
+    assert load_model(str(folder)).recall is None
     forest = Forest(np.zeros((1, 1), np.int64), np.zeros((1, 1)), np.zeros((1, 2)), 0.0)
-    MemoryWeights(np.zeros((3, 2)), forest, sure=0.1, sure_inside=0.2).save(other)
-    taken = load_model(str(folder)).memory
+    RecallWeights(np.zeros((3, 2)), forest, sure=0.1, sure_inside=0.2).save(other)
+    taken = load_model(str(folder)).recall
     assert taken is not None
     assert (taken.sure, taken.sure_inside) == (0.5, 0.5)
-    MemoryWeights(np.zeros((3, 2)), forest, sure=0.3, sure_inside=0.4).save(folder)
+    RecallWeights(np.zeros((3, 2)), forest, sure=0.3, sure_inside=0.4).save(folder)
     write_checksums(folder)
-    fitted = load_model(str(folder)).memory
+    fitted = load_model(str(folder)).recall
     assert fitted is not None
     assert (fitted.sure, fitted.sure_inside) == (0.3, 0.4)
 

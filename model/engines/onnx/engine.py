@@ -16,7 +16,7 @@ from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.opening import Checkpoint, TensorInfo
 from model.checkpoint.tensors import reader, stored
 from model.engines.decoder import PREFILL_PIECE
-from model.engines.machine import available_memory, processors
+from model.engines.machine import free_bytes, processors
 from model.engines.onnx.adapter import OnnxFuser, OnnxPseudoTokens
 from model.engines.onnx.decoder import OnnxDecoder
 from model.engines.onnx.graph_cache import graph_folder
@@ -54,10 +54,10 @@ class OnnxEngine:
     def arithmetic(self) -> str:
         return f"int8 rows {GRAPH_VERSION}" if self.dtype == "int8" else ""
 
-    def available_memory(self) -> int | None:
-        return available_memory()
+    def free_bytes(self) -> int | None:
+        return free_bytes()
 
-    def needed_memory(self, n_weights: int, n_cached: int) -> int:
+    def needed_bytes(self, n_weights: int, n_cached: int) -> int:
         """Kernels pack weights beside the mapped file; of what is cached, keys are float32 and values float64."""
         return (2 if self.dtype == "int8" else 8) * n_weights + 6 * n_cached
 

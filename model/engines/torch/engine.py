@@ -12,7 +12,7 @@ from model.checkpoint.adapter import AdapterConfig
 from model.checkpoint.coder import Qwen2Config, coder_shapes
 from model.checkpoint.opening import Checkpoint, WeightsError, check_tensors
 from model.engines.decoder import Decoder
-from model.engines.machine import available_memory
+from model.engines.machine import free_bytes
 from model.engines.torch.adapter import TorchFuser, TorchPseudoTokens, load_fuser, load_projector
 from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_network import fuse
@@ -51,12 +51,12 @@ class TorchEngine:
     def arithmetic(self) -> str:
         return ""
 
-    def available_memory(self) -> int | None:
+    def free_bytes(self) -> int | None:
         if self.place.type == "cuda":
             return int(torch.cuda.mem_get_info(self.place)[0])
-        return available_memory()
+        return free_bytes()
 
-    def needed_memory(self, n_weights: int, n_cached: int) -> int:
+    def needed_bytes(self, n_weights: int, n_cached: int) -> int:
         return int((n_weights + n_cached) * self.number.itemsize * _MEMORY_SLACK)
 
     def decoder(self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int) -> Decoder:

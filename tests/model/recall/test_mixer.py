@@ -1,4 +1,4 @@
-"""Memory in whole completions: it writes what the repository has where it is sure, and is nothing where it is off."""
+"""Recall in whole completions: it writes what the repository has where it is sure, and is nothing where it is off."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from indexer import LineIndex, SuffixIndex
 from model.completer import Completer
 from model.loaded import LoadedModel
 from model.recall.evidence import NOTHING, gate_features
-from model.recall.mixer import remembering
+from model.recall.mixer import recalling
 from model.recall.ranking import FEATURES, Forest
-from model.recall.weights import MemoryWeights
+from model.recall.weights import RecallWeights
 from model.request import Completion, Request
-from model.settings import DraftSettings, MemorySettings
+from model.settings import DraftSettings, RecallSettings
 
 # A repository in which the line stands between the lines that stand around the cursor.
 OTHER = "def first(self):\n    os.add(second)\n    return self.first + second\nimport os\n"
@@ -26,13 +26,13 @@ LINE = "        return self.first + second"
 N_GATE = len(gate_features(NOTHING, NOTHING, np.ones(3) / 3, first=True))
 
 
-def weights(sure: float = 0.5, *, chance: float = 0.999, coder: float = 50.0) -> MemoryWeights:
+def weights(sure: float = 0.5, *, chance: float = 0.999, coder: float = 50.0) -> RecallWeights:
     """Lines behind the same line have this chance; `coder`: how much its share outweighs the others, in logits."""
     values = np.array([[-9.0, np.log(chance / (1 - chance))]])
     behind_same = Forest(np.array([[FEATURES.index("same_before")]]), np.array([[0.5]]), values, 0.0)
     gate = np.zeros((3, N_GATE))
     gate[0, 0] = coder
-    return MemoryWeights(gate, behind_same, sure, sure)
+    return RecallWeights(gate, behind_same, sure, sure)
 
 
 def stores(model: LoadedModel, text: str = OTHER) -> tuple[LineIndex, SuffixIndex]:
@@ -43,11 +43,11 @@ def stores(model: LoadedModel, text: str = OTHER) -> tuple[LineIndex, SuffixInde
 
 
 def complete(
-    model: LoadedModel, memory: MemoryWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 1
+    model: LoadedModel, recall: RecallWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 1
 ) -> Completion:
     line_index, tokens = stores(model)
-    model = replace(model, memory=memory)
-    completer = Completer(model, mixing=remembering(model, MemorySettings()), drafts=DraftSettings(enabled=drafts))
+    model = replace(model, recall=recall)
+    completer = Completer(model, mixing=recalling(model, RecallSettings()), drafts=DraftSettings(enabled=drafts))
     request = Request(
         "here.py",
         prefix,
@@ -91,17 +91,17 @@ def test_lines_are_written_one_after_the_other(tiny_model: LoadedModel) -> None:
     assert complete(tiny_model, weights(), prefix, lines=2).text == f"        os.add(second)\n{LINE}\n"
 
 
-@pytest.mark.parametrize("memory", [None, weights(sure=1.1)], ids=["no weights", "never sure"])
+@pytest.mark.parametrize("recall", [None, weights(sure=1.1)], ids=["no weights", "never sure"])
 def test_without_memory_or_where_it_is_not_sure_the_coder_writes(
-    tiny_model: LoadedModel, memory: MemoryWeights | None
+    tiny_model: LoadedModel, recall: RecallWeights | None
 ) -> None:
-    assert complete(tiny_model, memory).text == complete(tiny_model, None).text
+    assert complete(tiny_model, recall).text == complete(tiny_model, None).text
 
 
 def test_switched_off_it_is_nothing(tiny_model: LoadedModel) -> None:
-    model = replace(tiny_model, memory=weights())
+    model = replace(tiny_model, recall=weights())
     request = Request("here.py", PREFIX, SUFFIX, max_tokens=8, lines=stores(model)[0])
-    off = Completer(model, mixing=remembering(model, MemorySettings(enabled=False)))
+    off = Completer(model, mixing=recalling(model, RecallSettings(enabled=False)))
 
     assert off.complete(request, None).text == Completer(tiny_model).complete(request, None).text
 
@@ -110,24 +110,24 @@ def test_switched_off_it_is_nothing(tiny_model: LoadedModel) -> None:
 @pytest.mark.parametrize(("sure", "chance"), [(0.5, 0.999), (0.3, 0.4), (1.1, 0.999)])
 @pytest.mark.parametrize("prefix", [PREFIX, f"{PREFIX}        return self.f"])
 def test_drafts_change_nothing(tiny_model: LoadedModel, coder: float, sure: float, chance: float, prefix: str) -> None:
-    memory = weights(sure, chance=chance, coder=coder)
-    plain = complete(tiny_model, memory, prefix, drafts=False, lines=4)
+    recall = weights(sure, chance=chance, coder=coder)
+    plain = complete(tiny_model, recall, prefix, drafts=False, lines=4)
 
-    assert complete(tiny_model, memory, prefix, lines=4).text == plain.text
-    assert complete(tiny_model, memory, prefix, drafts=False, lines=4).text == plain.text
+    assert complete(tiny_model, recall, prefix, lines=4).text == plain.text
+    assert complete(tiny_model, recall, prefix, drafts=False, lines=4).text == plain.text
 
 
 def test_code_behind_the_cursor_keeps_lines_out(tiny_model: LoadedModel) -> None:
-    model = replace(tiny_model, memory=weights())
-    completer = Completer(model, mixing=remembering(model, MemorySettings()))
+    model = replace(tiny_model, recall=weights())
+    completer = Completer(model, mixing=recalling(model, RecallSettings()))
     request = Request("here.py", PREFIX, "and_more()" + SUFFIX, max_tokens=8, lines=stores(model)[0])
 
     assert completer.complete(request, None).text == Completer(tiny_model).complete(request, None).text
 
 
 def test_the_document_itself_is_not_looked_up_in_the_repository(tiny_model: LoadedModel) -> None:
-    model = replace(tiny_model, memory=weights())
-    completer = Completer(model, mixing=remembering(model, MemorySettings()))
+    model = replace(tiny_model, recall=weights())
+    completer = Completer(model, mixing=recalling(model, RecallSettings()))
     request = Request("other.py", PREFIX, SUFFIX, max_tokens=40, lines=stores(model)[0], tokens=stores(model)[1])
 
     assert LINE.strip() not in completer.complete(request, None).text
@@ -139,9 +139,9 @@ def test_a_coder_that_they_were_not_fitted_to_is_overruled_only_by_likely_lines(
 
 
 def test_weights_survive_their_file(tmp_path: Path) -> None:
-    assert MemoryWeights.beside(tmp_path) is None
+    assert RecallWeights.beside(tmp_path) is None
     weights(0.25).save(tmp_path)
-    loaded = MemoryWeights.beside(tmp_path)
+    loaded = RecallWeights.beside(tmp_path)
 
     assert loaded is not None
     assert (loaded.sure, loaded.gate.tolist()) == (0.25, weights().gate.tolist())

@@ -1,4 +1,4 @@
-"""Stage `memory`: the few numbers by which the repository's text is weighed against the coder (`model.memory`).
+"""Stage `recall`: the few numbers by which the repository's text is weighed against the coder (`model.recall`).
 
 Fitted on repositories that the coder was not trained on: the gate of the cache model by expectation maximization of the
 mixture's likelihood, the ranker of lines by boosting, and how sure it must be by what then is right most often. What
@@ -19,9 +19,9 @@ from model.checkpoint.opening import CHECKSUMS, write_checksums
 from model.loading import load_model
 from model.recall.evidence import shares
 from model.recall.ranking import Forest
-from model.recall.weights import MemoryWeights
+from model.recall.weights import RecallWeights
 from model.training.boosting import fit_forest
-from model.training.memory_samples import Collector, MemorySample, cursors, load_samples, read_repository, save_samples
+from model.training.recall_samples import Collector, RecallSample, cursors, load_samples, read_repository, save_samples
 
 _FOLDS = 4
 _GATE_STEPS, _GATE_RATE, _GATE_DECAY = 300, 0.5, 1e-3
@@ -29,9 +29,9 @@ _SURE = np.arange(0.0, 1.01, 0.02)
 
 
 @dataclass(frozen=True)
-class MemoryConfig:
+class RecallConfig:
     """Settings of the stage. `repositories`: a folder of folders; `coder`: as `model.name`; `samples`: what is worked
-    out for each repository lies here and is not worked out again; `out`: a folder that gets `memory.json`."""
+    out for each repository lies here and is not worked out again; `out`: a folder that gets `recall.json`."""
 
     repositories: Path
     samples: Path
@@ -51,16 +51,16 @@ class Outcome:
     line: np.ndarray
     chance: np.ndarray
 
-    def with_memory(self, sure: float | np.ndarray) -> np.ndarray:
+    def with_recall(self, sure: float | np.ndarray) -> np.ndarray:
         """Whether the line is right where the ranker is as sure, and the mixture elsewhere."""
         return np.where(self.chance >= sure, self.line, self.mixture)
 
     def bound(self, chosen: np.ndarray) -> float:
         """How sure the ranker must be to be right most often in these samples."""
-        return float(max(_SURE, key=lambda sure: self.with_memory(sure)[chosen].sum()))
+        return float(max(_SURE, key=lambda sure: self.with_recall(sure)[chosen].sum()))
 
 
-def run(config: MemoryConfig) -> None:
+def run(config: RecallConfig) -> None:
     samples = collect(config)
     folds = [sample.repository for sample in samples]
     names = sorted(set(folds))
@@ -68,16 +68,16 @@ def run(config: MemoryConfig) -> None:
     inside = np.array([sample.inside for sample in samples])
     sure, sure_inside = outcome.bound(~inside), outcome.bound(inside)
     config.out.mkdir(parents=True, exist_ok=True)
-    MemoryWeights(fit_gate(samples), fit_ranker(samples), sure, sure_inside).save(config.out)
+    RecallWeights(fit_gate(samples), fit_ranker(samples), sure, sure_inside).save(config.out)
     if (config.out / CHECKSUMS).exists():
         write_checksums(config.out)
     print(report(samples, outcome, np.where(inside, sure_inside, sure)))
 
 
-def collect(config: MemoryConfig) -> list[MemorySample]:
+def collect(config: RecallConfig) -> list[RecallSample]:
     """Samples of every repository; those that are there already are read."""
     model = None
-    found: list[MemorySample] = []
+    found: list[RecallSample] = []
     for folder in sorted(path for path in config.repositories.iterdir() if path.is_dir()):
         file = config.samples / f"{folder.name}.npz"
         if not file.exists():
@@ -93,7 +93,7 @@ def collect(config: MemoryConfig) -> list[MemorySample]:
     return found
 
 
-def left_out(samples: Sequence[MemorySample], folds: Sequence[int]) -> Outcome:
+def left_out(samples: Sequence[RecallSample], folds: Sequence[int]) -> Outcome:
     """What numbers fitted on the other folds give for each sample."""
     rows = np.zeros((4, len(samples)))
     for fold in range(_FOLDS):
@@ -105,7 +105,7 @@ def left_out(samples: Sequence[MemorySample], folds: Sequence[int]) -> Outcome:
     return Outcome(*rows)
 
 
-def fit_gate(samples: Sequence[MemorySample]) -> np.ndarray:
+def fit_gate(samples: Sequence[RecallSample]) -> np.ndarray:
     """float [3, features]: softmax regression on the shares that explain each token best (Jordan and Jacobs, 1994)."""
     steps = [step for sample in samples for step in sample.steps]
     features = np.stack([step.features for step in steps])
@@ -122,21 +122,21 @@ def fit_gate(samples: Sequence[MemorySample]) -> np.ndarray:
     return gate
 
 
-def fit_ranker(samples: Sequence[MemorySample]) -> Forest:
+def fit_ranker(samples: Sequence[RecallSample]) -> Forest:
     return fit_forest(
         np.concatenate([sample.table for sample in samples]),
         np.concatenate([sample.right for sample in samples]).astype(np.float64),
     )
 
 
-def greedy_right(sample: MemorySample, gate: np.ndarray) -> tuple[bool, bool]:
+def greedy_right(sample: RecallSample, gate: np.ndarray) -> tuple[bool, bool]:
     """Whether the coder alone, and the mixture, write the line: each of its tokens is the likeliest in turn."""
     alone = all(step.chances[:, 0].argmax() == 0 for step in sample.steps)
     weights = (shares(gate, step.features, *(step.chances[:, 1:].sum(axis=0) > 0)) for step in sample.steps)
     return alone, all((step.chances @ w).argmax() == 0 for step, w in zip(sample.steps, weights, strict=True))
 
 
-def best_line(sample: MemorySample, forest: Forest) -> tuple[bool, float]:
+def best_line(sample: RecallSample, forest: Forest) -> tuple[bool, float]:
     """Whether the ranker's first line is right, and how sure the ranker is."""
     if not len(sample.table):
         return False, -1.0
@@ -144,14 +144,14 @@ def best_line(sample: MemorySample, forest: Forest) -> tuple[bool, float]:
     return bool(sample.right[chances.argmax()]), float(chances.max())
 
 
-def report(samples: Sequence[MemorySample], outcome: Outcome, sure: np.ndarray) -> str:
+def report(samples: Sequence[RecallSample], outcome: Outcome, sure: np.ndarray) -> str:
     """Exact match of a line in %, on repositories that the numbers were not fitted to."""
     there = np.array([sample.right.any() for sample in samples])
     columns = {
         "coder": outcome.coder,
         "coder + cache model": outcome.mixture,
         "lines alone": outcome.line,
-        "all": outcome.with_memory(sure),
+        "all": outcome.with_recall(sure),
         "line is a candidate": there,
     }
     inside = np.array([sample.inside for sample in samples])

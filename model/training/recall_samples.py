@@ -1,4 +1,4 @@
-"""Cursors in repositories that the coder has not seen, with everything that the memory's numbers are fitted to.
+"""Cursors in repositories that the coder has not seen, with everything that recall's numbers are fitted to.
 
 What is written down does not depend on those numbers: they are fitted in seconds, and anew without the coder.
 """
@@ -16,16 +16,16 @@ from indexer import LineIndex, SuffixIndex
 from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.recall.evidence import gate_features, probabilities
-from model.recall.mixer import Memory, Remembering
+from model.recall.mixer import RecallMixer
 from model.recall.ranking import FEATURES, Forest
-from model.recall.weights import MemoryWeights
+from model.recall.weights import RecallWeights
 from model.request import Request
 from model.training.fim import Cut, cut_at
 
-_COMPARED = 16  # of the coder's tokens, with all that the memory has
+_COMPARED = 16  # of the coder's tokens, with all that recall has
 _MAX_CHARS = 200_000  # of a file
 _INSIDE = 0.3  # share of cursors inside a line
-_UNFITTED = MemoryWeights(
+_UNFITTED = RecallWeights(
     np.zeros((3, 0)), Forest(np.zeros((0, 1), int), np.zeros((0, 1)), np.zeros((0, 2)), 0.0), sure=1.0, sure_inside=1.0
 )
 
@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class MemorySample:
+class RecallSample:
     """`table`: float [candidates, FEATURES]; `right`: which of them are the line. `steps`: the line's tokens."""
 
     repository: str
@@ -80,29 +80,28 @@ class Collector:
 
     def __init__(self, texts: Mapping[str, str], model: LoadedModel) -> None:
         self._model = model
-        self._memory = Memory(_UNFITTED, model.vocabulary)
         self._lines, self._tokens = LineIndex(), SuffixIndex()
         self._lines.update(texts)
         self._line_ends = _line_ends(model)
         encode = model.vocabulary.encode
         self._tokens.update({path: np.array(encode(text), np.int32) for path, text in texts.items()})
 
-    def sample(self, name: str, path: str, cut: Cut) -> MemorySample:
+    def sample(self, name: str, path: str, cut: Cut) -> RecallSample:
         request = Request(path, cut.prefix, cut.suffix, tokens=self._tokens, lines=self._lines)
         prefix, begin = at_token_boundary(self._model.vocabulary, cut.prefix)
         line = cut.middle.partition("\n")[0]
         target = self._model.vocabulary.encode(f"{begin}{line}\n")
         prompt, logits = self._logits(prefix, cut.suffix, target)
-        remembering = self._memory.mixer(request, prompt)
-        proposals = remembering.propose(prompt.before, ())
+        mixer = RecallMixer(request, prompt, self._model.vocabulary, _UNFITTED)
+        proposals = mixer.propose(prompt.before, ())
         table = np.zeros((0, len(FEATURES))) if proposals is None else proposals.table
         texts = () if proposals is None else proposals.texts
         right = np.array([text.strip() == line.strip() for text in texts], bool)
         steps = tuple(
-            _step(remembering, [*prompt.before, *target[:n]], logits[n], self._right_tokens(token), first=n == 0)
+            _step(mixer, [*prompt.before, *target[:n]], logits[n], self._right_tokens(token), first=n == 0)
             for n, token in enumerate(target)
         )
-        return MemorySample(name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
+        return RecallSample(name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
 
     def _right_tokens(self, token: int) -> list[int]:
         """Those that write the same; blank lines behind a line's end may differ."""
@@ -130,11 +129,9 @@ def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
     return found
 
 
-def _step(
-    remembering: Remembering, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool
-) -> Step:
+def _step(mixer: RecallMixer, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool) -> Step:
     coder = probabilities(logits)
-    own, other = remembering.evidence(context)
+    own, other = mixer.evidence(context)
     likely = np.argpartition(-coder, _COMPARED)[:_COMPARED]
     others = list({*likely.tolist(), *own.tokens.tolist(), *other.tokens.tolist()}.difference(right))
     tokens = [*right, *others]
@@ -143,7 +140,7 @@ def _step(
     return Step(gate_features(own, other, coder, first=first), summed.astype(np.float32))
 
 
-def save_samples(samples: Sequence[MemorySample], file: Path) -> None:
+def save_samples(samples: Sequence[RecallSample], file: Path) -> None:
     """One array per field, one behind the other, and how long each piece is."""
     steps = [step for sample in samples for step in sample.steps]
     np.savez_compressed(
@@ -159,7 +156,7 @@ def save_samples(samples: Sequence[MemorySample], file: Path) -> None:
     )
 
 
-def load_samples(repository: str, file: Path) -> list[MemorySample]:
+def load_samples(repository: str, file: Path) -> list[RecallSample]:
     with np.load(file) as raw:
         tables = _pieces(raw["table"], raw["n_candidates"])
         rights = _pieces(raw["right"], raw["n_candidates"])
@@ -167,7 +164,7 @@ def load_samples(repository: str, file: Path) -> list[MemorySample]:
         ends = np.cumsum(raw["n_steps"]).tolist()
         groups = [tuple(steps[end - n : end]) for end, n in zip(ends, raw["n_steps"].tolist(), strict=True)]
         parts = zip(raw["inside"].tolist(), tables, rights, groups, strict=True)
-        return [MemorySample(repository, *part) for part in parts]
+        return [RecallSample(repository, *part) for part in parts]
 
 
 def _pieces(values: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
