@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from model.confidence import written_lines
 from model.context import Contexts
 from model.drafts.drafter import Drafter
-from model.generator import Clock, Generation, Generator, Limits
+from model.generator import Clock, Generation, Generator, StopLimits
 from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt
 from model.repository import ContextItem, Retrieve
@@ -57,7 +57,7 @@ class Completer:
         budget = Budget(total, self._settings.suffix_tokens)
         prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
         prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
-        limits = Limits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
+        limits = StopLimits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
         confidence = self._confidence(prompt, generation, mixer)
@@ -75,7 +75,7 @@ class Completer:
             context = self.model.vocabulary.encode(prefix[-_LEARNED_CHARS:])
             self._drafter.learn(context, self.model.vocabulary.encode(text))
 
-    def _generate(self, request: Request, prompt: Prompt, limits: Limits, mixer: Mixer | None) -> Generation:
+    def _generate(self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None) -> Generation:
         if self._drafter is None:
             return self._generator.generate(prompt, limits, mixer=mixer)
         place = self._drafter.at(prompt, limits.max_tokens, request.path, request.tokens, request.packages)

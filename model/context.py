@@ -23,7 +23,7 @@ STICKY_LINES = 2
 
 
 @dataclass(frozen=True)
-class Place:
+class CursorPlace:
     """A cursor and everything else that retrieval depends on."""
 
     path: str
@@ -37,7 +37,7 @@ class Place:
 class Context:
     """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from."""
 
-    place: Place
+    place: CursorPlace
     head: Head
     items: tuple[ContextItem, ...] = ()
     found: frozenset[tuple[str, str, bytes]] = frozenset()
@@ -57,7 +57,7 @@ class Contexts:
         Byte-identical pseudo-tokens keep the cache, and skip the query: a keystroke costs its own tokens only. Several
         are held, as are the keys and values behind them: coming back to a document costs no prefill.
         """
-        place = Place(request.path, request.prefix, request.suffix, mode, request.generation)
+        place = CursorPlace(request.path, request.prefix, request.suffix, mode, request.generation)
         if retrieve is None or mode == "none":
             return Context(place, empty_head(self._model.decoder.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
@@ -68,7 +68,7 @@ class Contexts:
         self._held = [held, *others][: self._settings.recent_places]
         return held
 
-    def _retrieve(self, place: Place, retrieve: Retrieve) -> Context:
+    def _retrieve(self, place: CursorPlace, retrieve: Retrieve) -> Context:
         """A new context; where the same was found as for a held one, in whatever order, that one's bytes."""
         encoder = self._model.encoder
         key = encoder.query(place.prefix, place.suffix) if encoder else None
@@ -81,14 +81,14 @@ class Contexts:
         context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
         return replace(context, found=found)
 
-    def _snippets(self, place: Place, found: Sequence[ContextItem]) -> Context:
+    def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         budget = self._head_budget(self._settings.snippet_tokens)
         items = tuple(item for item in found if item.text)
         documents = fit_documents(self._model.vocabulary, [(item.path, item.text) for item in items], budget)
         no_pseudo = empty_head(self._model.decoder.hidden_size).pseudo
         return Context(place, Head(worst_first(documents), no_pseudo), items[: len(documents)])
 
-    def _pseudo(self, place: Place, found: Sequence[ContextItem]) -> Context:
+    def _pseudo(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         """Pseudo-tokens of the best items and, in hybrid mode, exact text: a vector cannot spell a name."""
         assert self._model.pseudo is not None  # `mode` saw to it
         embedded = [item for item in found if item.memory.size]  # an index in the making knows some by their words only
@@ -114,7 +114,7 @@ class Contexts:
         return min(wanted, self._settings.context_tokens // 2, self._model.decoder.capacity * 3 // 8)
 
 
-def drifted(held: Place, now: Place) -> bool:
+def drifted(held: CursorPlace, now: CursorPlace) -> bool:
     """Whether a context retrieved at `held` must be retrieved again at `now`.
 
     It holds while the same document has changed only within STICKY_CHARS of the cursor and the cursor is at most

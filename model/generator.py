@@ -41,7 +41,7 @@ class Drafting(Protocol):
 
 
 @dataclass(frozen=True)
-class Limits:
+class StopLimits:
     """When to stop, and how to begin. `deadline` is a time of the generator's clock, seconds.
 
     `begin` is a character that was taken off the prompt: the first token must begin with it, and it is no part of
@@ -99,7 +99,7 @@ class Generator:
         self._weighs = weighs
 
     def generate(
-        self, prompt: Prompt, limits: Limits, drafter: Drafting | None = None, mixer: Mixer | None = None
+        self, prompt: Prompt, limits: StopLimits, drafter: Drafting | None = None, mixer: Mixer | None = None
     ) -> Generation:
         """Complete a prompt greedily. Raises ValueError when prompt and completion do not fit the cache."""
         if len(prompt) + limits.max_tokens > self._decoder.capacity:
@@ -221,7 +221,7 @@ class Generator:
 class _Run:
     """Where one call stands. `context`: ids of the document before the cursor and of what was written."""
 
-    limits: Limits
+    limits: StopLimits
     drafter: Drafting | None
     mixer: Mixer | None
     stream: TextStream

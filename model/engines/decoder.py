@@ -15,7 +15,7 @@ import numpy as np
 PREFILL_PIECE = 128
 
 
-class Rows(Protocol):
+class LogitRows(Protocol):
     """Logits of a tree's rows, of which few are looked at; to be read before the decoder is used again."""
 
     def __getitem__(self, row: int, /) -> np.ndarray:
@@ -57,9 +57,9 @@ class Decoder(Protocol):
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: None = None) -> np.ndarray: ...
 
     @overload
-    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> Rows: ...
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> LogitRows: ...
 
-    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> Rows:
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> LogitRows:
         """Append float32 [n, hidden] to the cache and return logits, float32 [vocab] of the last row or [n, vocab].
 
         With `parents` the rows are a tree (tree attention, FastCoder 3.3): row i sees the filled cache, itself and

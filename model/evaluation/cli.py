@@ -19,7 +19,7 @@ from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PLAIN, PRODUCT, 
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
-from model.evaluation.run import Folders, Progress, contestants, evaluate
+from model.evaluation.run import RunProgress, TaskFolders, contestants, evaluate
 from model.evaluation.summary import summarize, table
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
 from model.loaded import LoadedModel
@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
     asked = _modes(arguments.context, arguments.ablate)
     with ExitStack() as stack:
         cache = arguments.cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hef-evaluation-")))
-        folders = Folders(cache / "snapshots", cache / "indexes")
+        folders = TaskFolders(cache / "snapshots", cache / "indexes")
         extract(arguments.repos, {task.repo for task in tasks}, folders.snapshots)
         before = _resumed(arguments)
         predictions = stack.enter_context(_opened(arguments.predictions, arguments.resume))
@@ -156,7 +156,7 @@ def _written(answers: Iterable[Prediction], file: TextIO) -> Iterator[Prediction
         yield one
 
 
-def _show_progress(progress: Progress) -> None:
+def _show_progress(progress: RunProgress) -> None:
     if sys.stderr.isatty():
         line = f"{progress.done}/{progress.total}  {progress.repository}"
         print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ _STAGES = {
     "corpus": ("model.training.corpus", "CorpusConfig"),
     "pretrain": ("model.training.pretrain", "PretrainConfig"),
     "samples": ("model.training.samples", "SamplesConfig"),
-    "adapter": ("model.training.adapter", "AdapterConfig"),
+    "adapter": ("model.training.adapter", "AdapterStage"),
     "ablate": ("model.training.ablate", "AblateConfig"),
     "validate": ("model.training.validate", "ValidateConfig"),
     "recall": ("model.training.recall", "RecallConfig"),

@@ -11,7 +11,7 @@ import pytest
 
 from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features, written_lines
-from model.generator import Generator, Limits
+from model.generator import Generator, StopLimits
 from model.loaded import LoadedModel
 from model.recall.mixer import recalling
 from model.recall.weights import RecallWeights
@@ -81,7 +81,7 @@ def test_without_a_fit_it_is_unknown(tiny_model: LoadedModel) -> None:
 def test_chances_are_those_of_the_choices_among_what_could_be_chosen(tiny_model: LoadedModel, begin: str) -> None:
     prompt = prompt_of(tiny_model, LONG)
     generator = Generator(tiny_model.decoder, tiny_model.vocabulary, frozenset(), weighs=True)
-    done = generator.generate(prompt, Limits(8, begin=begin))
+    done = generator.generate(prompt, StopLimits(8, begin=begin))
     tiny_model.decoder.rewind(0)
     logits = tiny_model.decoder.extend(tiny_model.decoder.embed([*prompt.ids, *done.token_ids[:-1]]), all_rows=True)[
         -8:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from model.context import STICKY_CHARS, Place, drifted
+from model.context import STICKY_CHARS, CursorPlace, drifted
 
 BODY = "".join(f"line_{i} = {i}\n" for i in range(100))
-HELD = Place("a.py", BODY + "self.", "\n" + BODY, "pseudo", 1)
+HELD = CursorPlace("a.py", BODY + "self.", "\n" + BODY, "pseudo", 1)
 
 
-def moved(prefix: str | None = None, suffix: str | None = None, **changes: object) -> Place:
+def moved(prefix: str | None = None, suffix: str | None = None, **changes: object) -> CursorPlace:
     return replace(HELD, prefix=prefix or HELD.prefix, suffix=suffix or HELD.suffix, **changes)
 
 
@@ -38,16 +38,16 @@ DRIFTS = {
 
 
 @pytest.mark.parametrize("now", HOLDS.values(), ids=HOLDS)
-def test_context_holds(now: Place) -> None:
+def test_context_holds(now: CursorPlace) -> None:
     assert not drifted(HELD, now)
 
 
 @pytest.mark.parametrize("now", DRIFTS.values(), ids=DRIFTS)
-def test_context_is_retrieved_again(now: Place) -> None:
+def test_context_is_retrieved_again(now: CursorPlace) -> None:
     assert drifted(HELD, now)
 
 
 def test_in_a_short_file_everything_is_near() -> None:
-    held = Place("a.py", "x", "", "pseudo", 0)
+    held = CursorPlace("a.py", "x", "", "pseudo", 0)
     assert not drifted(held, replace(held, prefix="import os"))
     assert drifted(held, replace(held, prefix="x" * 200))

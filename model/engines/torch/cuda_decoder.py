@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.engines.decoder import Rows, check_rewind, check_room, must_move, tree_mask
+from model.engines.decoder import LogitRows, check_rewind, check_room, must_move, tree_mask
 from model.engines.torch.cuda_graphs import GRID, Capture, CudaCapture, Graphs, Grid
 from model.engines.torch.cuda_network import FusedWeights, allocate, forward, visibility
 
@@ -92,9 +92,9 @@ class CudaDecoder:
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: None = None) -> np.ndarray: ...
 
     @overload
-    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> Rows: ...
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> LogitRows: ...
 
-    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> Rows:
+    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> LogitRows:
         n = len(vectors)
         check_room(self._length, n, self._capacity)
         if parents is not None:

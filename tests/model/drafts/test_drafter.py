@@ -12,7 +12,7 @@ from indexer import SuffixIndex
 from model.drafts.drafter import Drafter, Parts, SearchedTokens
 from model.drafts.odds import Odds, PassCost, SearchWorth, Source
 from model.drafts.tree import Draft
-from model.generator import Generator, Limits
+from model.generator import Generator, StopLimits
 from model.prompt import Prompt
 from model.settings import DraftSettings
 from model.vocabulary import Vocabulary
@@ -220,12 +220,12 @@ def test_the_generator_writes_the_same_with_it(vocabulary: Vocabulary, nodes: in
         decoder = ScriptedDecoder(after(len(prompt), answer), vocab_size=320)
         return Generator(decoder, vocabulary, vocabulary.fim.stops)
 
-    plain = generator().generate(prompt, Limits(100))
+    plain = generator().generate(prompt, StopLimits(100))
     drafter = Drafter(vocabulary, DraftSettings(nodes=nodes))
     passes = []
     for _ in range(2):
         place = drafter.at(prompt, 100, "here", repository(other=answer[5:-1]), None)
-        result = generator().generate(prompt, Limits(100), place)
+        result = generator().generate(prompt, StopLimits(100), place)
         drafter.learn(prompt.before, result.token_ids)
         assert (result.token_ids, result.stopped) == (plain.token_ids, plain.stopped)
         passes.append(result.forward_passes)
