@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-editors lint types format bench clean
+.PHONY: install demo test test-editors lint format bench release clean
 
 install: $(STAMP)
 
@@ -43,6 +43,10 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# What is published, each part used once in a fresh environment.
+release: install
+	$(BIN)/python -m tests.release
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
