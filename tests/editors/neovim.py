@@ -156,7 +156,7 @@ class Neovim:
         return version_of(self._program)
 
     def kill_server(self) -> None:
-        """As a machine without recall does."""
+        """As a machine without memory does."""
         processes = [self.terminal.process.pid]
         for process in processes:
             for children in Path(f"/proc/{process}/task").glob("*/children"):
