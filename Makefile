@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-editors lint types format bench torture clean
+.PHONY: install demo test test-editors lint format bench torture release clean
 
 install: $(STAMP)
 
@@ -47,6 +47,10 @@ bench: install
 # Hours; what was interrupted goes on. KINDS='damage kill' for some kinds, CASES=100 and SIZE=60 for other numbers.
 torture: install
 	$(BIN)/python -m tests.torture $(KINDS) $(if $(CASES),--cases $(CASES)) $(if $(SIZE),--size $(SIZE)) $(ARGS)
+
+# What is published, each part used once in a fresh environment.
+release: install
+	$(BIN)/python -m tests.release
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .torture

@@ -10,6 +10,7 @@ from indexer.database import default_cache_dir
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
+from indexer.progress import Progress, UpdateReport
 from indexer.retrieval import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
 from indexer.secret_contents import LOOKS_SECRET, looks_secret
@@ -17,7 +18,6 @@ from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.stats import IndexStats
 from indexer.suffix_index import Match, SuffixIndex
 from indexer.token_cache import Tokenizer
-from indexer.updating import Progress, UpdateReport
 from indexer.watcher import Watcher
 
 __all__ = [

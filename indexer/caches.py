@@ -64,7 +64,8 @@ def remember_project(cache_dir: Path, root: Path) -> None:
     if _project_of(cache_dir) == str(root):
         return
     with suppress(OSError):
-        descriptor, draft = tempfile.mkstemp(prefix=f".{_PROJECT}-", dir=cache_dir)  # mode 0600
+        descriptor, draft = tempfile.mkstemp(prefix=f".{_PROJECT}-", dir=cache_dir)
+        os.chmod(draft, 0o600)  # whatever the umask
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             json.dump({"project": str(root)}, file)
         os.replace(draft, cache_dir / _PROJECT)

@@ -18,29 +18,23 @@ from indexer.damage import damaged_again, is_damage, usable
 from indexer.database import default_cache_dir, forget_damaged, store_folder
 from indexer.dense import DenseKeys
 from indexer.documents import Documents
+from indexer.embedding import Embedding
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.keeping import KeptStore, described
 from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
+from indexer.progress import Listener, Progress, StoppedError, UpdateReport, never, nobody
 from indexer.reader import Reader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules
 from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
-from indexer.stats import IndexStats, looking_around, report_of
+from indexer.stats import IndexStats, report_of
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
-from indexer.updating import Progress, StoppedError, Update, UpdateReport
-
-
-def _never() -> bool:
-    return False
-
-
-def _ignore(progress: Progress) -> None:
-    pass
+from indexer.updating import Update
 
 
 class Index:
@@ -122,8 +116,8 @@ class Index:
         self,
         paths: Iterable[Path] | None = None,
         *,
-        progress: Callable[[Progress], None] = _ignore,
-        cancelled: Callable[[], bool] = _never,
+        progress: Callable[[Progress], None] = nobody,
+        cancelled: Callable[[], bool] = never,
     ) -> UpdateReport:
         """Bring files or directories (None: the whole repository) up to date with the disk; absent ones are dropped.
 
@@ -151,29 +145,21 @@ class Index:
     def _run(
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
     ) -> UpdateReport:
-        def follow_files(excludes: Callable[[str], bool] = lambda path: False) -> None:
-            goes_on = looking_around(progress, cancelled, "reading")
-            self._mirror.follow(self._reader.file_digests(), goes_on, excludes)
-
+        listener = Listener(progress, cancelled, self._dense.follow_sometimes)
         started, stopped = time.perf_counter(), False
         if not self._mirror.has_followed:
             # What is known need not wait until all folders are looked at; but the rules may be newer.
-            follow_files(Rules(self.root, self._settings).excludes)
-        update = Update(
-            self.root,
-            self._kept.store,
-            self._kept.vectors,
-            self._embedder,
-            self._settings,
-            known=self._overlay.vectors(),
-            progress=progress,
-            cancelled=cancelled,
-            committed=self._dense.follow_sometimes,
-            settled=follow_files,
-        )
+            self._follow_files(listener, Rules(self.root, self._settings).excludes)
+        update = Update(self.root, self._kept.store, self._fingerprint, self._settings, listener)
+        embedding = self._embedding(listener)
         try:
             with usable(self._folder):
                 update.run(paths)
+                self._follow_files(listener)
+                listener.check()
+                if embedding:
+                    embedding.run()
+                self._kept.vectors.collect_garbage(self._settings.keep_vanished)
             self._kept.last_error = ""
         except StoppedError:
             stopped = True
@@ -182,12 +168,26 @@ class Index:
             raise
         finally:
             self._dense.follow()
-        self._dense.tidy(looking_around(progress, cancelled, "arranging"))
+        self._dense.tidy(listener.goes_on("arranging"))
         if paths is None:
             delete_unused(self._folder, self._settings.keep_caches_days)
             if not stopped:
                 forget_damaged(self._folder)
-        return report_of(update, self._reader.totals(), stopped, time.perf_counter() - started)
+        return report_of(update, embedding, self._reader.totals(), stopped, time.perf_counter() - started)
+
+    def _follow_files(self, listener: Listener, excludes: Callable[[str], bool] = lambda path: False) -> None:
+        self._mirror.follow(self._reader.file_digests(), listener.goes_on("reading"), excludes)
+
+    def _embedding(self, listener: Listener) -> Embedding | None:
+        if self._embedder is None:
+            return None
+        return Embedding(
+            self._kept.vectors, self._embedder, self._settings.batch_texts, self._overlay.vectors(), listener
+        )
+
+    @property
+    def _fingerprint(self) -> str:
+        return self._embedder.fingerprint if self._embedder else ""
 
     # -- open documents -----------------------------------------------------------------------------------------
 
@@ -217,8 +217,7 @@ class Index:
 
         Its words and names count at once, and so do vectors that are known; the embedder may take its time.
         """
-        fingerprint = self._embedder.fingerprint if self._embedder else ""
-        places = entry_of(path, text, NO_STAMP, fingerprint, self._settings).places
+        places = entry_of(path, text, NO_STAMP, self._fingerprint, self._settings).places
         leaves = [(place.node.digest, place.chunk) for place in places if place.chunk]
         vectors = self._overlay.vectors()
         vectors.update(self._stored_vectors({digest for digest, _ in leaves} - vectors.keys()))

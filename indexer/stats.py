@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.updating import Progress, Update, UpdateReport
+from indexer.embedding import Embedding
+from indexer.progress import UpdateReport
+from indexer.updating import Update
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ def bytes_in(folder: Path) -> int:
     return total
 
 
-def report_of(update: Update, totals: Mapping[str, int], cancelled: bool, seconds: float) -> UpdateReport:
+def report_of(
+    update: Update, embedding: Embedding | None, totals: Mapping[str, int], cancelled: bool, seconds: float
+) -> UpdateReport:
     """What a run did. `totals`: of the whole index behind it."""
     skipped: dict[str, list[str]] = {}
     for path, reason in sorted(update.skipped.items()):
@@ -54,24 +58,12 @@ def report_of(update: Update, totals: Mapping[str, int], cancelled: bool, second
     return UpdateReport(
         files=totals["files"],
         chunks=totals["chunks"],
-        embedded=update.embedded,
+        embedded=embedding.embedded if embedding else 0,
         reused=update.reused,
         seconds=seconds,
         changed=len(update.changed),
         removed=len(update.removed),
-        fused=update.fused,
+        fused=embedding.fused if embedding else 0,
         cancelled=cancelled,
         skipped={reason: tuple(paths) for reason, paths in skipped.items()},
     )
-
-
-def looking_around(
-    progress: Callable[[Progress], None], cancelled: Callable[[], bool], stage: str
-) -> Callable[[int, int, str], bool]:
-    """What long work is to ask in between whether it goes on: open documents are taken in meanwhile."""
-
-    def goes_on(done: int, total: int, path: str) -> bool:
-        progress(Progress(done, total, path, stage))
-        return not cancelled()
-
-    return goes_on

@@ -89,16 +89,16 @@ class Store:
                 [(new.size, new.mtime_ns, new.ctime_ns, new.inode, path) for path, new in stamps.items()],
             )
 
-    def put(self, entries: Sequence[Entry], *, tree_stale: bool) -> int:
+    def put(self, entries: Sequence[Entry]) -> int:
         """Insert or replace files or directories; how many of their chunks were known.
 
-        `tree_stale`: the directories above do not match them yet.
+        The directories above do not match them until `settle_tree`.
         """
         if not entries:
             return 0
         places = [place for entry in entries for place in entry.places]
         with reading(), self._db.transaction():
-            generation = self._begin(tree_stale)
+            generation = self._begin()
             ids, inserted = self._node_ids(places)
             touched = set(ids.values())
             for entry in entries:
@@ -107,13 +107,13 @@ class Store:
             self._settle(touched, chunks, generation)
         return sum(place.chunk is not None for place in places) - inserted
 
-    def remove(self, paths: Iterable[str], *, tree_stale: bool) -> None:
+    def remove(self, paths: Iterable[str]) -> None:
         """Drop files or directories; their vectors stay for a while."""
         paths = list(paths)
         if not paths:
             return
         with reading(), self._db.transaction():
-            generation = self._begin(tree_stale)
+            generation = self._begin()
             touched: set[int] = set()
             for (entry,) in self._db.among("SELECT id FROM entries WHERE path IN", paths):
                 touched |= self._clear_places(entry)
@@ -136,9 +136,8 @@ class Store:
 
     # -- inside a transaction -----------------------------------------------------------------------------------
 
-    def _begin(self, tree_stale: bool) -> int:
-        if tree_stale:
-            self._db.set_meta({"tree_stale": 1})
+    def _begin(self) -> int:
+        self._db.set_meta({"tree_stale": 1})
         return self._db.next_generation()
 
     def _node_ids(self, places: Sequence[Place]) -> tuple[dict[bytes, int], int]:

@@ -1,4 +1,4 @@
-"""One run that brings the store up to date with the disk: find, read, chunk, store; then fill in vectors.
+"""The first half of an update, which brings the store's text up to date with the disk: find, read, chunk, store.
 
 Text first, vectors second: words and names can be searched seconds after the start, and what is left to embed is a
 query on the store, so a killed run continues where it stopped. The same run serves the first index, one changed
@@ -7,103 +7,43 @@ file, and `--reindex`.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from indexer.entries import NO_STAMP, Entry, Place, Stamp, entry_of
 from indexer.files import Found, Skipped, is_utf8, look, read, walk
-from indexer.hierarchy import DIRECTORY, FILE, REPOSITORY, Embedder, Vectors, directory_parents
+from indexer.hierarchy import DIRECTORY, FILE, REPOSITORY, directory_parents
+from indexer.progress import Listener, Progress
 from indexer.reading import VANISHED
 from indexer.rules import Rules, relative_path
 from indexer.settings import IndexSettings
 from indexer.store import Store
-from indexer.vectors import Pending, VectorStore
 
 _BATCH_CHUNKS = 400  # stored per transaction: some 100 ms, the longest that another process waits
 _RACY_NS = 2_000_000_000  # a file changed so shortly before it was read may change again within the clock's tick
-_SHARED_NODES = 1_000
 _IGNORE_FILES = frozenset({".gitignore", ".hefignore"})
 
 
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` in one stage: "reading" files, "embedding" nodes, "arranging" very many of them for search.
-
-    `path` is "" but in the first.
-    """
-
-    done: int
-    total: int
-    path: str
-    stage: str = "reading"
-
-
-@dataclass(frozen=True)
-class UpdateReport:
-    """What a run did. `files` and `chunks` count the whole index; `embedded` leaves, `fused` parents, this run.
-
-    `reused`: chunks of the files read in this run whose text was known. `cancelled`: it stopped early; run it again.
-    """
-
-    files: int
-    chunks: int
-    embedded: int
-    reused: int
-    seconds: float
-    changed: int = 0
-    removed: int = 0
-    fused: int = 0
-    cancelled: bool = False
-    skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-class StoppedError(Exception):
-    """The caller asked to stop; everything committed stays."""
-
-
 class Update:
-    """One run; make a new one for the next. `known`: vectors by digest that need not be computed (open documents')."""
+    """One run; make a new one for the next."""
 
-    def __init__(
-        self,
-        root: Path,
-        store: Store,
-        vectors: VectorStore,
-        embedder: Embedder | None,
-        settings: IndexSettings,
-        *,
-        known: Mapping[bytes, tuple[np.ndarray, np.ndarray]],
-        progress: Callable[[Progress], None],
-        cancelled: Callable[[], bool],
-        committed: Callable[[], None],
-        settled: Callable[[], None],
-    ) -> None:
+    def __init__(self, root: Path, store: Store, fingerprint: str, settings: IndexSettings, listener: Listener) -> None:
+        """`fingerprint`: of the embedder, "" for none."""
         self._root = root
         self._store = store
-        self._vectors = vectors
-        self._embedder = embedder
+        self._fingerprint = fingerprint
         self._settings = settings
-        self._known = known
-        self._progress = progress
-        self._cancelled = cancelled
-        self._committed = committed
-        self._settled = settled  # all files are read, none is embedded
+        self._listener = listener
         self._rules = Rules(root, settings)
         self.changed: list[str] = []
         self.removed: list[str] = []
         self.skipped: dict[str, str] = {}
         self.reused = 0
-        self.embedded = 0
-        self.fused = 0
 
     def run(self, paths: Iterable[Path] | None) -> None:
-        """Bring `paths` (None: everything) up to date. Raises StoppedError, or what the embedder raises."""
+        """Bring `paths` (None: everything) up to date. Raises StoppedError."""
         was_stale = self._store.tree_stale
         scopes = [""] if paths is None else self._scopes(paths)
         for scope in scopes:
@@ -112,10 +52,6 @@ class Update:
             self._skip(Skipped(place, reason))
         self._store.set_skipped(self.skipped, scopes)
         self._grow_tree(None if was_stale else {*self.changed, *self.removed})
-        self._settled()
-        self._check()
-        self._fill()
-        self._vectors.collect_garbage(self._settings.keep_vanished)
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -149,7 +85,7 @@ class Update:
             seen = [look(self._root, scope, self._rules, self._settings)]
         found = {}
         for item in seen:
-            self._check()
+            self._listener.check()
             if isinstance(item, Found):
                 found[item.path] = item
             elif item is not None:
@@ -162,17 +98,17 @@ class Update:
     def _remove(self, paths: Iterable[str]) -> None:
         listed = sorted(paths)
         if listed:
-            self._store.remove(listed, tree_stale=True)
+            self._store.remove(listed)
             self.removed += listed
-            self._committed()
+            self._listener.committed()
 
     def _read_all(self, files: list[Found], before: Mapping[str, Stamp]) -> None:
         """Read, chunk and store files, in batches small enough to lose and to wait for."""
         waiting: list[Entry] = []
         touched: dict[str, Stamp] = {}
         for number, file in enumerate(files):
-            self._check()
-            self._progress(Progress(number, len(files), file.path))
+            self._listener.check()
+            self._listener.progress(Progress(number, len(files), file.path))
             old = before.get(file.path)
             entry = self._read(file, old)
             if entry is None:
@@ -200,13 +136,12 @@ class Update:
         stamp = Stamp(file.size, mtime_ns, file.ctime_ns, file.inode, blake2b(content, digest_size=16).digest())
         if old is not None and old.content == stamp.content:
             return Entry(file.path, FILE, stamp, [])
-        fingerprint = self._embedder.fingerprint if self._embedder else ""
-        return entry_of(file.path, content.decode("utf-8"), stamp, fingerprint, self._settings)
+        return entry_of(file.path, content.decode("utf-8"), stamp, self._fingerprint, self._settings)
 
     def _put(self, entries: list[Entry]) -> None:
         if entries:
-            self.reused += self._store.put(entries, tree_stale=True)
-            self._committed()
+            self.reused += self._store.put(entries)
+            self._listener.committed()
 
     # -- directories --------------------------------------------------------------------------------------------
 
@@ -223,66 +158,14 @@ class Update:
             by_depth.setdefault(_depth(directory), []).append(directory)
         for depth in sorted(by_depth, reverse=True):
             grown = [self._grow(directory) for directory in sorted(by_depth[depth])]
-            self._store.put([entry for entry in grown if entry.places], tree_stale=True)
-            self._store.remove([entry.path for entry in grown if not entry.places], tree_stale=True)
+            self._store.put([entry for entry in grown if entry.places])
+            self._store.remove([entry.path for entry in grown if not entry.places])
         self._store.settle_tree()
-        self._committed()
+        self._listener.committed()
 
     def _grow(self, directory: str) -> Entry:
         nodes = directory_parents(DIRECTORY if directory else REPOSITORY, self._store.children(directory))
         return Entry(directory, DIRECTORY if directory else REPOSITORY, NO_STAMP, [Place(node) for node in nodes])
-
-    # -- vectors ------------------------------------------------------------------------------------------------
-
-    def _fill(self) -> None:
-        """Compute the vectors that are missing, children before parents, each call's result committed at once."""
-        if self._embedder is None:
-            return
-        total, done = self._vectors.count_pending(), 0
-        for height in self._vectors.pending_heights():
-            for batch in self._pending(height):
-                self._check()
-                self._progress(Progress(done, max(total, done), "", "embedding"))
-                if height == 0:
-                    self._embed(batch, self._embedder)
-                else:
-                    self._fuse(batch, self._embedder)
-                done += len(batch)
-                self._committed()
-
-    def _pending(self, height: int) -> Iterator[list[Pending]]:
-        """Batches of what is left. Long lists are begun at a place that differs by process, and wrapped around: two
-        processes on one store then share the work and do not follow each other text for text."""
-        first, last = self._vectors.pending_range(height)
-        far = first + (last - first) * (os.getpid() % 7) // 7 if last - first > _SHARED_NODES else 0
-        for after in {far: None, 0: None}:
-            while batch := self._vectors.pending(height, after, self._settings.batch_texts):
-                after = batch[-1].id
-                yield batch
-
-    def _embed(self, batch: list[Pending], embedder: Embedder) -> None:
-        known = [node for node in batch if node.digest in self._known]
-        if known:
-            keys, memories = zip(*(self._known[node.digest] for node in known), strict=True)
-            self._vectors.set_vectors([node.id for node in known], Vectors(np.stack(keys), np.stack(memories)))
-        missing = [node for node in batch if node.digest not in self._known]
-        if missing:
-            vectors = embedder.embed([node.text for node in missing])
-            self._vectors.set_vectors([node.id for node in missing], vectors)
-            self.embedded += len(missing)
-
-    def _fuse(self, batch: list[Pending], embedder: Embedder) -> None:
-        memories = self._vectors.memories({digest for node in batch for digest in node.children})
-        # Another process may have added a parent whose children it is still embedding: that one is its to do.
-        ready = [node for node in batch if all(digest in memories for digest in node.children)]
-        if ready:
-            groups = [np.stack([memories[digest] for digest in node.children]) for node in ready]
-            self._vectors.set_vectors([node.id for node in ready], embedder.fuse(groups))
-            self.fused += len(ready)
-
-    def _check(self) -> None:
-        if self._cancelled():
-            raise StoppedError
 
 
 def _inside(root: Path, path: Path) -> str | None:

@@ -24,8 +24,8 @@ from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 from lsp_server.status import FolderStatus, progress_line, seconds_left
 from lsp_server.visible import visible
-from model.checkpoint import WeightsError
-from model.completer import Completion, Request
+from model.checkpoint.files import WeightsError
+from model.request import Completion, Request
 
 BAR_WIDTH = 24
 MAX_DOCUMENT_BYTES = 50_000_000  # as many as index.maxFileBytes allows

@@ -28,7 +28,7 @@ from lsp_server.offers import Offer, Tally, typed_since
 from lsp_server.presentation import present
 from lsp_server.snapshot import Snapshot, on_next_line
 from lsp_server.trouble import described
-from model.completer import Completion
+from model.request import Completion
 
 log = logging.getLogger(__name__)
 

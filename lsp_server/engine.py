@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from indexer import Embedder, Hit, Query, Tokenizer
 from lsp_server.model_thread import Encoder, ModelThread, ThreadEmbedder
 from lsp_server.settings import Settings
-from model.completer import Completion, Request, RetrievalQuery, Retrieve
+from model.repository import RetrievalQuery, Retrieve
+from model.request import Completion, Request
 
 if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is waiting for its first answer.
-    from model.weights import LoadedModel
+    from model.loaded import LoadedModel
 
 
 class Completes(Protocol):
@@ -48,12 +49,12 @@ class Engine:
 def load_engine(settings: Settings) -> Engine:
     """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do."""
     from model.completer import Completer
-    from model.memory import remembering
-    from model.weights import load_from_settings
+    from model.loading import load_from_settings
+    from model.recall.mixer import recalling
 
     model = load_from_settings(settings.model)
     return Engine(
-        completer=Completer(model, settings.model, mixing=remembering(model, settings.memory), drafts=settings.drafts),
+        completer=Completer(model, settings.model, mixing=recalling(model, settings.recall), drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,

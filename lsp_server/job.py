@@ -14,7 +14,7 @@ from lsp_server.closers import is_only_closers
 from lsp_server.offers import typed_since
 from lsp_server.presentation import ONE_LINE, StopRule
 from lsp_server.snapshot import Snapshot
-from model.completer import Completion
+from model.request import Completion
 
 
 class Run(Protocol):

@@ -46,7 +46,7 @@ class _Job:
 
 
 class Encoder(Protocol):
-    """The part of a loaded model that indexing needs (`model.adapter.Encoder`)."""
+    """The part of a loaded model that indexing needs (`model.encoder.Encoder`)."""
 
     @property
     def fingerprint(self) -> str: ...

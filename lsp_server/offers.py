@@ -15,7 +15,8 @@ from typing import Protocol
 from lsp_server.closers import is_only_closers, overwritten
 from lsp_server.presentation import Suggestion, is_worth_showing
 from lsp_server.snapshot import Snapshot
-from model.completer import Completion, ContextItem
+from model.repository import ContextItem
+from model.request import Completion
 
 N_KNOWN = 1_000  # offers that are not counted twice
 NAME = re.compile(r"[^\W\d]\w{2,}")

@@ -33,7 +33,7 @@ from lsp_server.framing import parse
 from lsp_server.snapshot import offset_at
 
 SERVER_NOT_INITIALIZED = -32002
-LONGEST_METHOD = 128  # characters; pygls remembers names of methods
+LONGEST_METHOD = 128  # characters; pygls recalls names of methods
 
 
 class Reader(LanguageServer):

@@ -25,7 +25,7 @@ from lsp_server.snapshot import Snapshot, unix
 from lsp_server.status import SLOW, FolderStatus, Status, status_of
 from lsp_server.switches import Document, Refusal, Switches
 from lsp_server.workspace import Workspace, outermost, watch
-from model.completer import Completion, Request
+from model.request import Completion, Request
 from model.settings import ModelSettings
 
 STOP_SECONDS = 5.0
@@ -292,7 +292,7 @@ def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request."""
     each = ModelSettings()
     model = replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
-    return model, settings.drafts, settings.memory
+    return model, settings.drafts, settings.recall
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:

@@ -7,15 +7,19 @@ is `options`, where all may be absent or wrong; `Settings` is resolved and alway
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
-from model.settings import DraftSettings, MemorySettings, ModelSettings
+from model.settings import DraftSettings, ModelSettings, RecallSettings
 
 SECTION = "hef-lsp"
+_RENAMED = {"memory.enabled": "recall.enabled"}  # by 0.2; still accepted
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Settings:
     index: IndexSettings = field(default_factory=IndexSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     drafts: DraftSettings = field(default_factory=DraftSettings)
-    memory: MemorySettings = field(default_factory=MemorySettings)
+    recall: RecallSettings = field(default_factory=RecallSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 
@@ -138,7 +142,7 @@ def parse(options: Mapping[str, Any] | None, base: Settings = Settings()) -> tup
     """
     known = {setting.name: setting for setting in all_settings()}
     settings, problems = base, []
-    for name, value in _flat(options or {}):
+    for name, value in ((_current(name), value) for name, value in _flat(options or {})):
         if name not in known:
             problems.append(f"Unknown setting {name!r}{_nearest(name, known)}.")
         elif value is not None:  # editors send null for what the user left alone
@@ -156,6 +160,7 @@ def override(settings: Settings, assignments: Sequence[str]) -> Settings:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"--set wants NAME=VALUE, not {assignment!r}.")
+        name = _current(name)
         if name not in known:
             raise ValueError(f"Unknown setting {name!r}{_nearest(name, known)}.")
         try:
@@ -178,6 +183,13 @@ def _setting(group: str, item: Field[Any]) -> Setting:
         maximum=item.metadata.get("max"),
         choices=tuple(item.metadata.get("choices", ())),
     )
+
+
+def _current(name: str) -> str:
+    """The name that a setting has now."""
+    if name in _RENAMED:
+        log.warning("The setting %s is called %s now; the old name still works.", name, _RENAMED[name])
+    return _RENAMED.get(name, name)
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

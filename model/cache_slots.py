@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.decoder import Decoder, Rows
+from model.engines.decoder import Decoder, LogitRows
 
 # A position's content: a token id, or the bytes of a pseudo-token's vector.
 Cell = int | bytes
@@ -53,7 +53,7 @@ class CacheSlots:
         self._cells.extend(cells)
         return logits
 
-    def try_tree(self, vectors: np.ndarray, parents: Sequence[int]) -> Rows:
+    def try_tree(self, vectors: np.ndarray, parents: Sequence[int]) -> LogitRows:
         """Logits behind each row of a tree. `keep` must follow."""
         return self._decoder.extend(vectors, parents=parents)
 

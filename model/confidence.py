@@ -1,6 +1,6 @@
 """How likely what was written is to be right, line by line: what an editor needs to know to be quiet when unsure.
 
-A logistic function of what a completion knows anyway, so that it costs no pass: the chance of a line that the memory
+A logistic function of what a completion knows anyway, so that it costs no pass: the chance of a line that recall
 planned, else how likely the line's tokens were among those that they were chosen from. Tokens and scores are the same
 with drafts, with a cache that is reused, and for an answer that was worked out ahead, and so is this.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.fields import Fields
-from model.model_files import WeightsError, read_json
+from model.checkpoint.fields import Fields
+from model.checkpoint.files import WeightsError, read_json
 from model.vocabulary import Vocabulary
 
 FILE = "confidence.json"  # beside the weights
@@ -27,7 +27,7 @@ _LARGEST = 100.0  # weight; those that were fitted are around 1
 
 @dataclass(frozen=True)
 class WrittenLine:
-    """A line of an answer. `log_chances`: of its tokens, with the line's end; `planned`: the memory's chance of the
+    """A line of an answer. `log_chances`: of its tokens, with the line's end; `planned`: recall's chance of the
     whole line, None where it was written token by token; `first`: it is the answer's first."""
 
     log_chances: tuple[float, ...]
@@ -83,7 +83,7 @@ def written_lines(
 ) -> Iterator[WrittenLine]:
     """The lines of an answer, as its text splits at "\\n". A token belongs to the line in which it begins.
 
-    `log_chances`: one for each id, and one for the end where it was chosen; `planned(n)`: the memory's chance of a line
+    `log_chances`: one for each id, and one for the end where it was chosen; `planned(n)`: recall's chance of a line
     that it planned behind the first n ids.
     """
     rows = list(accumulate((vocabulary.token_bytes(token).count(b"\n") for token in ids), initial=0))

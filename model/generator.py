@@ -9,24 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from model.cache_slots import CacheSlots, Cell
-from model.decoder import Decoder
-from model.drafting import NO_DRAFT, Draft, accepted, tree_behind
+from model.drafts.tree import NO_DRAFT, Draft, accepted, tree_behind
+from model.engines.decoder import Decoder
 from model.prompt import PSEUDO, Prompt
+from model.request import Mixer, Stopped, never, never_finished
 from model.vocabulary import TextStream, Vocabulary
 
-Stopped = Literal["end", "finished", "length", "deadline", "cancelled"]
 Clock = Callable[[], float]  # seconds, monotonic
 
 # Of a prompt at most so many positions go through a pass together with a draft, which wants logits of every row.
 DRAFT_CHAIN = 8
 
 
-class Drafter(Protocol):
+class Drafting(Protocol):
     """Proposes what may come next, and hears how it went."""
 
     def draft(self, context: Sequence[int], n_chain: int, banned: np.ndarray | None) -> Draft:
@@ -40,32 +40,8 @@ class Drafter(Protocol):
         """A pass that gave logits of `n_rows` rows took so long, with the drafting before it."""
 
 
-class Mixer(Protocol):
-    """Changes what greedy decoding chooses by; drafts are verified against the same choice."""
-
-    def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
-        """Scores float32 [vocab], in place of a row of logits, for what follows `context` (as in `Drafter.draft`).
-
-        They must depend on nothing else: a row may be asked for once or never, with other drafts.
-        """
-
-    def planned(self, context: Sequence[int]) -> Sequence[int]:
-        """What `mix` lets follow `context` whatever the model says, which needs no pass; () where that is open."""
-
-    def chance(self, context: Sequence[int]) -> float | None:
-        """How likely the line that was planned right behind `context` is to be right; None where none was."""
-
-
-def never() -> bool:
-    return False
-
-
-def never_finished(text: str) -> bool:
-    return False
-
-
 @dataclass(frozen=True)
-class Limits:
+class StopLimits:
     """When to stop, and how to begin. `deadline` is a time of the generator's clock, seconds.
 
     `begin` is a character that was taken off the prompt: the first token must begin with it, and it is no part of
@@ -123,7 +99,7 @@ class Generator:
         self._weighs = weighs
 
     def generate(
-        self, prompt: Prompt, limits: Limits, drafter: Drafter | None = None, mixer: Mixer | None = None
+        self, prompt: Prompt, limits: StopLimits, drafter: Drafting | None = None, mixer: Mixer | None = None
     ) -> Generation:
         """Complete a prompt greedily. Raises ValueError when prompt and completion do not fit the cache."""
         if len(prompt) + limits.max_tokens > self._decoder.capacity:
@@ -245,8 +221,8 @@ class Generator:
 class _Run:
     """Where one call stands. `context`: ids of the document before the cursor and of what was written."""
 
-    limits: Limits
-    drafter: Drafter | None
+    limits: StopLimits
+    drafter: Drafting | None
     mixer: Mixer | None
     stream: TextStream
     context: list[int]

@@ -33,7 +33,7 @@ def keep_library_files() -> None:
 
     Called before they are imported. A folder that the user named is the user's.
     """
-    from model.graph_cache import cache_home  # which needs numpy, and this module comes first of all
+    from model.engines.onnx.graph_cache import cache_home  # which needs numpy, and this module comes first of all
 
     home = cache_home().absolute() / LIBRARIES
     os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))

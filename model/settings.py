@@ -150,7 +150,7 @@ class DraftSettings:
 
 
 @dataclass(frozen=True)
-class MemorySettings:
+class RecallSettings:
     """The repository's own text beside the weights."""
 
     enabled: bool = field(
@@ -158,6 +158,6 @@ class MemorySettings:
         metadata={
             "help": "Take exact names and whole lines from the document and the repository where that is likelier to "
             "be right than what the model would write. For another model than the embedded one, "
-            "`python -m model.training memory` fits it."
+            "`python -m model.training recall` fits it."
         },
     )

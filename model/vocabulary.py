@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
-from model.model_files import MAX_TOKENIZER_BYTES, WeightsError, read_json
+from model.checkpoint.files import MAX_TOKENIZER_BYTES, WeightsError, read_json
 
 # What a tokenizer is tried with before it is trusted.
 _CODE = "def f(self, x):\n\treturn {'Größe': x[0] + 12.5}  # 漢字\n\n    if x != y:\n"

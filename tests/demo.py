@@ -60,7 +60,7 @@ class Shown:
 
 # The first that the model has something to say about is shown.
 SCENES = (
-    Scene("model/torch_decoder.py", "    def rewind(self, length: int) -> None:\n        ", 3),
+    Scene("model/engines/torch/decoder.py", "    def rewind(self, length: int) -> None:\n        ", 3),
     Scene("lsp_server/commands.py", "    rule = stop_rule("),
     Scene("model/evaluation/cli.py", "        model = load_from"),
     Scene("model/generator.py", "        run.reused = done = self."),

@@ -17,8 +17,8 @@ from lsp_server.job import Job
 from lsp_server.menu import menu_item
 from lsp_server.presentation import StopRule, Suggestion, present, stop_rule, without_loop
 from lsp_server.snapshot import Buffer, Snapshot, offset_at, take
-from model.candidates import candidates
-from model.cursor import Cursor
+from model.recall.candidates import candidates
+from model.recall.cursor import Cursor
 from tests.freezing import place_of
 from tests.hostile_documents import NAMES, Hostile, hostile
 

@@ -25,14 +25,14 @@ ALLOWED = {
 }
 # outside package -> where alone it may be imported
 CONFINED = {
-    "torch": ("model/",),
-    "onnx": ("model/onnx_",),
-    "onnxruntime": ("model/onnx_",),
-    "transformers": ("model/",),
-    "tokenizers": ("model/",),
-    "safetensors": ("model/",),
-    "huggingface_hub": ("model/",),
-    "matplotlib": ("model/",),
+    "torch": ("model/engines/torch/", "model/training/", "model/evaluation/"),
+    "onnx": ("model/engines/onnx/",),
+    "onnxruntime": ("model/engines/onnx/",),
+    "transformers": ("model/training/", "model/evaluation/"),
+    "tokenizers": ("model/vocabulary.py", "model/training/"),
+    "safetensors": ("model/checkpoint/", "model/engines/torch/", "model/training/"),
+    "huggingface_hub": ("model/checkpoint/",),
+    "matplotlib": ("model/training/", "model/evaluation/"),
     "hnswlib": ("indexer/ann.py",),
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": ("indexer/chunking.py",),
@@ -53,13 +53,17 @@ def name_of(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-def imported(file: Path) -> Iterator[str]:
-    """Full names of what a file imports, also inside functions; imports for type checkers do not count."""
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(file: Path, *, also_types: bool = False) -> Iterator[str]:
+    """Full names of what a file imports, also inside functions; for type checkers only where `also_types`."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     skipped = {
         node
         for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING" and not also_types
         for statement in branch.body
         for node in ast.walk(statement)
     }
@@ -70,8 +74,15 @@ def imported(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name_of(file)}: relative import"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from names
+            if not all(is_module(name) for name in names):
+                yield node.module or ""
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
 
 
 def home_of(module: str) -> str:
@@ -83,10 +94,23 @@ def home_of(module: str) -> str:
 
 @pytest.mark.parametrize("file", sources(), ids=name_of)
 def test_imports_run_one_way(file: Path) -> None:
-    here = home_of(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    here = home_of(module_of(file))
     foreign = {module for module in imported(file) if home_of(module) and home_of(module) not in ALLOWED[here]}
 
     assert not foreign, f"{here} must not import {sorted(foreign)}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and for type checkers count: a circle that only a checker sees is one for readers."""
+    modules = {module_of(file): file for file in sources()}
+    imports = {
+        name: {found for found in imported(file, also_types=True) if found in modules and found != name}
+        for name, file in modules.items()
+    }
+    while leaves := {name for name, found in imports.items() if not found & imports.keys()}:
+        imports = {name: found for name, found in imports.items() if name not in leaves}
+
+    assert not imports, "these import each other: " + ", ".join(sorted(imports))
 
 
 @pytest.mark.parametrize("file", sources(), ids=name_of)

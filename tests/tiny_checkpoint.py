@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from model.adapter_config import AdapterConfig
-from model.checkpoint import open_checkpoint, write_checksums
-from model.fuser import Fuser
-from model.projector import Projector
-from model.qwen2 import Qwen2, Qwen2Config
-from model.torch_adapter import save_adapter
+from model.checkpoint.adapter import AdapterConfig
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import open_checkpoint, write_checksums
+from model.engines.torch.adapter import save_adapter
+from model.engines.torch.fuser import Fuser
+from model.engines.torch.projector import Projector
+from model.engines.torch.qwen2 import Qwen2
 from model.training.bpe import CONTROL_TOKENS, QWEN2_SPLIT
 
 _SAMPLE = "def add(self, first, second):\n    return self.first + self.second\n\nimport os\nclass A:\n"

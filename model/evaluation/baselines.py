@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from indexer.retrieval import SHOWN_BEFORE
-from model.completer import Completer, Completion, Request
+from model.completer import Completer
 from model.evaluation.matching import continuation
 from model.evaluation.scope import imported_definitions
 from model.evaluation.sources import COPY_LINES, WINDOW_LINES, WINDOW_STEP, Snippet, Sources
 from model.evaluation.windows import Window, Windows
+from model.request import Completion, Request
 
 _MOST_SNIPPETS = 10  # RepoCoder's max_examples; the token budget usually ends them sooner
 _COPIED_LINES = 64

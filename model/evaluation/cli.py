@@ -13,16 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from model.checkpoint import WeightsError
+from model.checkpoint.files import WeightsError
 from model.evaluation.metrics import MAX_TOKENS
 from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PLAIN, PRODUCT, Mode
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
-from model.evaluation.run import Folders, Progress, contestants, evaluate
+from model.evaluation.run import RunProgress, TaskFolders, contestants, evaluate
 from model.evaluation.summary import summarize, table
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
-from model.weights import LoadedModel, load_from_settings
+from model.loaded import LoadedModel
+from model.loading import load_from_settings
 
 DONE, USER_MUST_ACT, WRONG_USAGE = 0, 1, 2
 
@@ -49,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
     asked = _modes(arguments.context, arguments.ablate)
     with ExitStack() as stack:
         cache = arguments.cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hef-evaluation-")))
-        folders = Folders(cache / "snapshots", cache / "indexes")
+        folders = TaskFolders(cache / "snapshots", cache / "indexes")
         extract(arguments.repos, {task.repo for task in tasks}, folders.snapshots)
         before = _resumed(arguments)
         predictions = stack.enter_context(_opened(arguments.predictions, arguments.resume))
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "--context",
         metavar="MODE,...",
         help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
-        f"{', '.join(PLAIN)} (without memory), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
+        f"{', '.join(PLAIN)} (without recall), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
     )
     parser.add_argument("--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}")
     parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")
@@ -155,7 +156,7 @@ def _written(answers: Iterable[Prediction], file: TextIO) -> Iterator[Prediction
         yield one
 
 
-def _show_progress(progress: Progress) -> None:
+def _show_progress(progress: RunProgress) -> None:
     if sys.stderr.isatty():
         line = f"{progress.done}/{progress.total}  {progress.repository}"
         print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)

@@ -20,20 +20,21 @@ from pathlib import Path
 import numpy as np
 
 from indexer.retrieval import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
-from model.checkpoint import WeightsError
-from model.completer import ContextItem, Request, RetrievalQuery
+from model.checkpoint.files import WeightsError
 from model.evaluation.baselines import bm25, definitions, jaccard
 from model.evaluation.metrics import identifiers
 from model.evaluation.modes import BASELINES, Mode, plain
 from model.evaluation.options import Options, override
 from model.evaluation.repository import View, extract
-from model.evaluation.run import Contestant, Folders, contestants, punched, request_for
+from model.evaluation.run import Contestant, TaskFolders, contestants, punched, request_for
 from model.evaluation.sampling import interval
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
+from model.loading import load_from_settings
 from model.prompt import fit_documents
+from model.repository import ContextItem, RetrievalQuery
+from model.request import Request
 from model.vocabulary import Vocabulary
-from model.weights import load_from_settings
 
 _N_HITS = 16
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -101,7 +102,7 @@ def covered(vocabulary: Vocabulary, items: Sequence[ContextItem], names: set[str
 
 
 def measure(
-    tasks: Sequence[Task], folders: Folders, finders: Mapping[str, Finder], options: Options
+    tasks: Sequence[Task], folders: TaskFolders, finders: Mapping[str, Finder], options: Options
 ) -> Iterator[Coverage]:
     """One line per finder and task that wants a name. Raises WeightsError without a usable model."""
     model = load_from_settings(options.model)
@@ -173,7 +174,7 @@ def _report(arguments: argparse.Namespace) -> str:
     names = arguments.finder or [name for name in FINDERS if name != "dense-minilm"]
     with tempfile.TemporaryDirectory(prefix="hef-coverage-") as scratch:
         cache = arguments.cache or Path(scratch)
-        folders = Folders(cache / "snapshots", cache / "indexes")
+        folders = TaskFolders(cache / "snapshots", cache / "indexes")
         extract(arguments.repos, {task.repo for task in tasks}, folders.snapshots)
         finders = {name: FINDERS[name] for name in names}
         return table(list(measure(tasks, folders, finders, override(Options(), arguments.set))))

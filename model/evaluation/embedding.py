@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from model.evaluation.tasks import EvaluationError
-from model.weights import LoadedModel
+from model.loaded import LoadedModel
 
 _MINILM_TOKENS = 256  # its own limit
 _QUERY_CHARS = 1_500  # before the cursor: what 256 of its tokens hold, and more

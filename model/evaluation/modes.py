@@ -13,7 +13,7 @@ from typing import Any
 
 from indexer import Hit
 from indexer.retrieval import RANKINGS
-from model.completer import Completer, Completion, Request, RetrievalQuery
+from model.completer import Completer
 from model.evaluation.baselines import (
     bm25,
     copy_match,
@@ -27,9 +27,11 @@ from model.evaluation.baselines import (
 from model.evaluation.disturbance import VECTORS, Disturb, replaced, seeded
 from model.evaluation.repository import N_HITS, View
 from model.evaluation.sources import Sources
+from model.repository import RetrievalQuery
+from model.request import Completion, Request
 from model.settings import CONTEXT_MODES
 
-WITHOUT_MEMORY = ("memory.enabled=false",)
+WITHOUT_RECALL = ("recall.enabled=false",)
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ def product(
 
 
 def plain(context: str, *settings: str, **changes: Any) -> Mode:
-    """The same without memory: the coder and what it reads, as in the papers."""
-    return product(context, *WITHOUT_MEMORY, *settings, **changes)
+    """The same without recall: the coder and what it reads, as in the papers."""
+    return product(context, *WITHOUT_RECALL, *settings, **changes)
 
 
 def disturbed(context: str, disturb: Disturb) -> Mode:
-    """The product without memory, with its hits made worse."""
+    """The product without recall, with its hits made worse."""
 
     def complete(completer: Completer, request: Request, view: View) -> Completion:
         def retrieve(query: RetrievalQuery) -> list[Hit]:
@@ -85,7 +87,7 @@ def disturbed(context: str, disturb: Disturb) -> Mode:
 
         return completer.complete(replace(request, context=context), retrieve)
 
-    return Mode(complete, needs_adapter=context != "snippets", needs_foreign=True, settings=WITHOUT_MEMORY)
+    return Mode(complete, needs_adapter=context != "snippets", needs_foreign=True, settings=WITHOUT_RECALL)
 
 
 def baseline(complete: Callable[[Completer, Request, Sources], Completion], prepared: str) -> Mode:
@@ -93,12 +95,12 @@ def baseline(complete: Callable[[Completer, Request, Sources], Completion], prep
     return Mode(
         lambda completer, request, view: complete(completer, request, view.sources),
         reads_index=False,
-        settings=WITHOUT_MEMORY,
+        settings=WITHOUT_RECALL,
         prepare=attrgetter(prepared),
     )
 
 
-# As shipped; and the same without memory, which is what other systems are like.
+# As shipped; and the same without recall, which is what other systems are like.
 PRODUCT: Mapping[str, Mode] = {context: product(context) for context in CONTEXT_MODES}
 PLAIN: Mapping[str, Mode] = {f"plain-{context}": plain(context) for context in CONTEXT_MODES if context != "auto"}
 

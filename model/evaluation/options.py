@@ -12,7 +12,7 @@ from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
 from model.evaluation.tasks import EvaluationError
-from model.settings import DraftSettings, MemorySettings, ModelSettings
+from model.settings import DraftSettings, ModelSettings, RecallSettings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Options:
     index: IndexSettings = field(default_factory=IndexSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     drafts: DraftSettings = field(default_factory=DraftSettings)
-    memory: MemorySettings = field(default_factory=MemorySettings)
+    recall: RecallSettings = field(default_factory=RecallSettings)
 
 
 def override(options: Options, assignments: Sequence[str]) -> Options:

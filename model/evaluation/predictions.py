@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model.completer import Completion
 from model.evaluation.metrics import METRICS, answer
 from model.evaluation.tasks import KINDS, EvaluationError, Task
+from model.request import Completion
 
 STAGES = ("retrieve", "prefill", "decode", "total")
 

@@ -7,27 +7,18 @@ import tarfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import numpy as np
 
 from indexer import Hit, Index, Query, RetrievalSettings, Vectors
 from indexer.retrieval import RANKINGS
 from indexer.settings import DEFAULT_RETRIEVAL
-from model.completer import RetrievalQuery
+from model.encoder import Encoder
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError, Task
+from model.repository import RetrievalQuery
 
 N_HITS = 8  # what the server asks for
-
-
-class Encoder(Protocol):
-    """The part of a loaded model that indexing needs."""
-
-    @property
-    def fingerprint(self) -> str: ...
-    def embed(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
-    def fuse(self, groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class FuserEmbedder:
@@ -64,7 +55,7 @@ class View:
         return self.elsewhere.search(asked, N_HITS, self.settings) if self.elsewhere else []
 
 
-class Repository:
+class TaskRepository:
     """One snapshot under `root` (changed in place) with its indexes, reused over the tasks of the repository.
 
     The hole is made on disk before anything is indexed, so nothing that reads the files can see the answer; `sources`

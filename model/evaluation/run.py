@@ -9,20 +9,21 @@ from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
-from model.completer import Completer, Request
+from model.completer import Completer
 from model.evaluation.embedding import with_embedder
 from model.evaluation.metrics import MAX_TOKENS, answer_end
 from model.evaluation.modes import Mode
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, System, predict
-from model.evaluation.repository import FuserEmbedder, Repository, View
+from model.evaluation.repository import FuserEmbedder, TaskRepository, View
 from model.evaluation.tasks import EvaluationError, Task
-from model.memory import remembering
-from model.weights import LoadedModel
+from model.loaded import LoadedModel
+from model.recall.mixer import recalling
+from model.request import Request
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """Before each task."""
 
     done: int
@@ -31,7 +32,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Folders:
+class TaskFolders:
     """Where repositories lie as they are in the archive, and where their indexes are kept."""
 
     snapshots: Path
@@ -67,17 +68,17 @@ def contestants(
 
 
 def _name(model: LoadedModel, options: Options) -> str:
-    remembers = model.memory is not None and options.memory.enabled
+    recalls = model.recall is not None and options.recall.enabled
     parts = [model.name, model.fingerprint[:12], model.device, model.dtype]
-    return " ".join([*parts, "with memory"] if remembers else parts)
+    return " ".join([*parts, "with recall"] if recalls else parts)
 
 
 def evaluate(
     tasks: Sequence[Task],
-    folders: Folders,
+    folders: TaskFolders,
     field: Sequence[Contestant],
     done: Collection[tuple[str, System]] = (),
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[RunProgress], None] = lambda _: None,
 ) -> Iterator[Prediction]:
     """Answers as they come: all modes of a task, one after the other, see the same machine in the same state.
 
@@ -90,7 +91,7 @@ def evaluate(
     waiting = [task for task in tasks if _left(task, field, done)]
     n_done = len(tasks) - len(waiting)
     for task, repository, elsewhere in punched(waiting, repositories, folders, field):
-        progress(Progress(n_done, len(tasks), task.repo))
+        progress(RunProgress(n_done, len(tasks), task.repo))
         for one in _left(task, field, done):
             one.mode.prepare(repository.sources)
             index = repository.indexes.get(one.mode.embedder)
@@ -99,8 +100,8 @@ def evaluate(
 
 
 def punched(
-    tasks: Sequence[Task], repositories: Sequence[str], folders: Folders, field: Sequence[Contestant]
-) -> Iterator[tuple[Task, Repository, Index | None]]:
+    tasks: Sequence[Task], repositories: Sequence[str], folders: TaskFolders, field: Sequence[Contestant]
+) -> Iterator[tuple[Task, TaskRepository, Index | None]]:
     """Each task with its repository, the hole made and indexed for the embedders of `field`, and the index of the
     repository before it among `repositories` where a mode wants hits of another."""
     for name, group in groupby(tasks, key=lambda task: task.repo):
@@ -110,7 +111,7 @@ def punched(
                 for embedder, one in _readers(field).items()
             }
             elsewhere = _elsewhere(folders, repositories[repositories.index(name) - 1], field, stack)
-            repository = Repository(folders.snapshots / name, indexes)
+            repository = TaskRepository(folders.snapshots / name, indexes)
             for task in group:
                 repository.punch(task)
                 yield task, repository, elsewhere
@@ -125,7 +126,7 @@ def _readers(field: Sequence[Contestant]) -> dict[str, Contestant]:
     return {one.mode.embedder: one for one in sorted(field, key=lambda one: one.mode.reads_index)}
 
 
-def _open_index(folders: Folders, name: str, one: Contestant) -> Index:
+def _open_index(folders: TaskFolders, name: str, one: Contestant) -> Index:
     embedder = FuserEmbedder(one.model.encoder) if one.model.encoder else None
     return Index.open(
         folders.snapshots / name,
@@ -137,7 +138,7 @@ def _open_index(folders: Folders, name: str, one: Contestant) -> Index:
     )
 
 
-def _elsewhere(folders: Folders, name: str, field: Sequence[Contestant], stack: ExitStack) -> Index | None:
+def _elsewhere(folders: TaskFolders, name: str, field: Sequence[Contestant], stack: ExitStack) -> Index | None:
     """The index of another repository, where a mode wants hits of one."""
     for one in field:
         if one.mode.needs_foreign:
@@ -149,7 +150,7 @@ def _elsewhere(folders: Folders, name: str, field: Sequence[Contestant], stack: 
 
 def _answer(one: Contestant, task: Task, view: View) -> Prediction:
     # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
-    mixing = remembering(one.model, one.options.memory)
+    mixing = recalling(one.model, one.options.recall)
     completer = Completer(one.model, one.options.model, mixing=mixing, drafts=one.options.drafts)
     request = request_for(task)
     if view.index:

@@ -15,10 +15,10 @@ _STAGES = {
     "corpus": ("model.training.corpus", "CorpusConfig"),
     "pretrain": ("model.training.pretrain", "PretrainConfig"),
     "samples": ("model.training.samples", "SamplesConfig"),
-    "adapter": ("model.training.adapter", "AdapterConfig"),
+    "adapter": ("model.training.adapter", "AdapterStage"),
     "ablate": ("model.training.ablate", "AblateConfig"),
     "validate": ("model.training.validate", "ValidateConfig"),
-    "memory": ("model.training.memory", "MemoryConfig"),
+    "recall": ("model.training.recall", "RecallConfig"),
     "confidence": ("model.training.confidence", "ConfidenceConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.training import adapter, validate
-from model.training.adapter import AdapterConfig
+from model.training.adapter import AdapterStage
 from model.training.checkpoint import read_journal
 from model.training.config import from_table, read_config
 from model.training.validate import ModeLoss, ValidateConfig
@@ -25,12 +25,12 @@ class AblateConfig:
     validate: Path  # configuration of stage `validate`
     out: Path  # a folder
     steps: int = 60
-    variants: dict[str, Any] = field(default_factory=dict)  # name -> fields of AdapterConfig that are other
+    variants: dict[str, Any] = field(default_factory=dict)  # name -> fields of AdapterStage that are other
 
 
 def run(config: AblateConfig) -> None:
     """Train and measure what is not measured yet; write `config.out / "table.md"` after each variant."""
-    base, measure = read_config(AdapterConfig, config.adapter), read_config(ValidateConfig, config.validate)
+    base, measure = read_config(AdapterStage, config.adapter), read_config(ValidateConfig, config.validate)
     done: dict[str, Sequence[ModeLoss]] = {}
     for name, changes in {"all": {}, **config.variants}.items():
         folder = config.out / name.replace(" ", "_")
@@ -43,12 +43,12 @@ def run(config: AblateConfig) -> None:
         (config.out / "table.md").write_text(table(done), encoding="utf-8")
 
 
-def variant(base: AdapterConfig, changes: dict[str, Any], folder: Path, steps: int) -> AdapterConfig:
+def variant(base: AdapterStage, changes: dict[str, Any], folder: Path, steps: int) -> AdapterStage:
     """`base` with `changes` (tables are laid over those of `base`), for `steps` steps into `folder`."""
     merged = {
         name: {**getattr(base, name), **value} if isinstance(value, dict) else value for name, value in changes.items()
     }
-    known = from_table(AdapterConfig, {"coder": "", "samples": "", "out": "", **merged})
+    known = from_table(AdapterStage, {"coder": "", "samples": "", "out": "", **merged})
     return replace(base, **{name: getattr(known, name) for name in merged}, out=folder, steps=steps, seconds=1e9)
 
 

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.adapter_config import AdapterConfig as ServedAdapter
-from model.adapter_config import read_config
-from model.checkpoint import open_checkpoint, write_checksums
-from model.fuser import Fuser
-from model.projector import Projector
-from model.qwen2 import Qwen2
-from model.torch_adapter import load_fuser, load_projector, save_adapter
+from model.checkpoint.adapter import AdapterConfig, read_config
+from model.checkpoint.opening import open_checkpoint, write_checksums
+from model.engines.torch.adapter import load_fuser, load_projector, save_adapter
+from model.engines.torch.fuser import Fuser
+from model.engines.torch.projector import Projector
+from model.engines.torch.qwen2 import Qwen2
+from model.loading import fim_order
 from model.training import losses
 from model.training.batches import AdapterBatch, Batcher, Utilities
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
@@ -37,11 +37,10 @@ from model.training.reinforce import Sampling, self_critical
 from model.training.samples import read_samples
 from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
-from model.weights import fim_order
 
 
 @dataclass(frozen=True)
-class AdapterConfig:
+class AdapterStage:
     """Settings of the stage."""
 
     coder: Path  # folder of a checkpoint
@@ -79,12 +78,12 @@ class AdapterConfig:
     modes: dict[str, Any] = field(default_factory=dict)  # fields of contexts.ModeMix
 
 
-def run(config: AdapterConfig) -> None:
+def run(config: AdapterStage) -> None:
     """Train until the budget is spent, then export coder and adapter to `config.out / "export"`."""
     run_workers(config.workers, train, config)
 
 
-def train(workers: Workers, config: AdapterConfig) -> None:
+def train(workers: Workers, config: AdapterStage) -> None:
     """One worker's part of the stage."""
     torch.set_num_threads(max(1, config.threads // workers.count))
     torch.manual_seed(config.seed)
@@ -102,7 +101,7 @@ def train(workers: Workers, config: AdapterConfig) -> None:
         training.export()
 
 
-def first_adapter(config: AdapterConfig, coder: Qwen2) -> tuple[Fuser, Projector]:
+def first_adapter(config: AdapterStage, coder: Qwen2) -> tuple[Fuser, Projector]:
     """Fuser and projector before the first step: those of `config.start`, else new ones for the coder.
 
     Raises ValueError when those of `config.start` are for a coder of another width or have other read-outs.
@@ -121,7 +120,7 @@ def first_adapter(config: AdapterConfig, coder: Qwen2) -> tuple[Fuser, Projector
 class AdapterTraining:
     """One run: owns the network, its optimizers and the position in the samples."""
 
-    def __init__(self, config: AdapterConfig, coder: Qwen2, vocabulary: Vocabulary, workers: Workers = ALONE) -> None:
+    def __init__(self, config: AdapterStage, coder: Qwen2, vocabulary: Vocabulary, workers: Workers = ALONE) -> None:
         self._config, self._vocabulary, self._workers = config, vocabulary, workers
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = Network(coder, *first_adapter(config, coder), config.compile)
@@ -262,7 +261,7 @@ class AdapterTraining:
             out.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._config.coder / "tokenizer.json", out / "tokenizer.json")
             base = open_checkpoint(str(self._config.coder)).fingerprint()
-        served = ServedAdapter(
+        served = AdapterConfig(
             base, coder.config.hidden_size, fuser.config, projector.n_layers, self._config.default_context
         )
         save_adapter(out, served, fuser.to(torch.bfloat16), projector.to(torch.bfloat16))

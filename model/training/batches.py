@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from model.training.contexts import ModeMix, Row, RowBuilder
+from model.training.contexts import ContextRow, ModeMix, RowBuilder
 from model.training.losses import is_harmful, utility_weights
 from model.training.samples import Passage, RepositorySamples, Sample
 from model.vocabulary import Vocabulary
@@ -131,7 +131,9 @@ class Batcher:
             gains[i] = gain
         return gains
 
-    def _row(self, repository: RepositorySamples, sample: Sample, mode: str, nodes: _Nodes, rng: random.Random) -> Row:
+    def _row(
+        self, repository: RepositorySamples, sample: Sample, mode: str, nodes: _Nodes, rng: random.Random
+    ) -> ContextRow:
         hits, share = _hits(repository, sample), self._rows.share(rng)
         if mode == "none":
             return self._rows.none(sample, share)
@@ -144,7 +146,7 @@ class Batcher:
             return self._rows.pseudo(sample, used, share)
         return self._rows.hybrid(sample, used, hits, share)
 
-    def _recited(self, hits: Sequence[Passage], nodes: _Nodes, rng: random.Random) -> Row:
+    def _recited(self, hits: Sequence[Passage], nodes: _Nodes, rng: random.Random) -> ContextRow:
         told = rng.sample(hits, rng.randint(1, min(len(hits), self._modes.max_nodes)))
         row = self._rows.recite(told, rng)
         foreign, noise = self._mislead(rng)
@@ -201,7 +203,7 @@ class Batcher:
         nodes.group_queries.append(query)
         return -len(nodes.groups)
 
-    def _padded(self, rows: Sequence[Row], modes: Sequence[str]) -> AdapterBatch:
+    def _padded(self, rows: Sequence[ContextRow], modes: Sequence[str]) -> AdapterBatch:
         """Rows of one length, padded behind with weight 0."""
         ids = torch.full((len(rows), self._length + 1), self._end, dtype=torch.long)
         weights = torch.zeros(len(rows), self._length)
@@ -214,7 +216,7 @@ class Batcher:
         return AdapterBatch(ids, weights, middles, tuple(modes))
 
 
-def _weighted(row: Row, weight: float) -> Row:
+def _weighted(row: ContextRow, weight: float) -> ContextRow:
     """The row with its middle weighing so many times more."""
     return replace(row, weights=row.weights[: row.middle] + [w * weight for w in row.weights[row.middle :]])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.ranking import Forest
+from model.recall.ranking import Forest
 
 _BINS = 48
 

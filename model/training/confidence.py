@@ -1,9 +1,9 @@
 """Stage `confidence`: how sure a coder's answers are (`model.confidence`), by answers that are known right or wrong.
 
-Cursors in repositories that the coder was not trained on are answered as in an editor, with the memory and without
+Cursors in repositories that the coder was not trained on are answered as in an editor, with recall and without
 retrieved context; a line counts where those before it are right. The report is measured on repositories that were left
-out of the fit, one after the other. The memory's own numbers may have been fitted to the same repositories, at other
-cursors: run this stage behind `memory`.
+out of the fit, one after the other. Recall's own numbers may have been fitted to the same repositories, at other
+cursors: run this stage behind `recall`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from indexer import LineIndex, SuffixIndex
-from model.checkpoint import CHECKSUMS, write_checksums
-from model.completer import Completer, Request
+from model.checkpoint.opening import CHECKSUMS, write_checksums
+from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features
-from model.memory import remembering
-from model.settings import MemorySettings
+from model.loaded import LoadedModel
+from model.loading import load_model
+from model.recall.mixer import recalling
+from model.request import Request
+from model.settings import RecallSettings
 from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at
-from model.training.memory_samples import read_repository
-from model.weights import LoadedModel, load_model
+from model.training.recall_samples import read_repository
 
 _KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
 _INDENTED = 0.7  # share of the cursors at lines that stand behind the indentation, where an editor puts them
@@ -120,15 +122,15 @@ class _Heard(Confidence):
 
 
 class Asker:
-    """Asks a coder in one repository. Raises ConfigError when it has no memory."""
+    """Asks a coder in one repository. Raises ConfigError when it has no recall."""
 
     def __init__(self, name: str, texts: Mapping[str, str], model: LoadedModel) -> None:
-        if model.memory is None:
-            raise ConfigError(f"{model.name} has no memory, which its confidence counts on: run stage memory first")
+        if model.recall is None:
+            raise ConfigError(f"{model.name} has no recall, which its confidence counts on: run stage recall first")
         self._name = name
         self._heard = _Heard(np.zeros(len(FEATURES)))
         model = replace(model, confidence=self._heard)
-        self._completer = Completer(model, mixing=remembering(model, MemorySettings()))
+        self._completer = Completer(model, mixing=recalling(model, RecallSettings()))
         self._lines, self._tokens = LineIndex(), SuffixIndex()
         self._lines.update(texts)
         encode = model.vocabulary.encode

@@ -44,7 +44,7 @@ class RowShape:
 
 
 @dataclass(frozen=True)
-class Row:
+class ContextRow:
     """`ids` [n] with PSEUDO in the slots, `weights` [n] of predicting each id, `middle`: where the middle begins."""
 
     ids: list[int]
@@ -58,19 +58,19 @@ class RowBuilder:
     def __init__(self, vocabulary: Vocabulary, order: FimOrder, shape: RowShape, m: int) -> None:
         self._vocabulary, self._order, self._shape, self._m = vocabulary, order, shape, m
 
-    def none(self, sample: Sample, share: float = 1.0) -> Row:
+    def none(self, sample: Sample, share: float = 1.0) -> ContextRow:
         """`share` of the length is the row's, here and below."""
         return self._row(sample, [], share)
 
-    def snippets(self, sample: Sample, hits: Sequence[Passage]) -> Row:
+    def snippets(self, sample: Sample, hits: Sequence[Passage]) -> ContextRow:
         """`hits` best first, as everywhere."""
         documents = [(p.path, p.text) for p in hits]
         return self._row(sample, self._documents(documents, self._shape.snippets), 1.0)
 
-    def pseudo(self, sample: Sample, n_nodes: int, share: float = 1.0) -> Row:
+    def pseudo(self, sample: Sample, n_nodes: int, share: float = 1.0) -> ContextRow:
         return self._row(sample, [PSEUDO] * (n_nodes * self._m), share)
 
-    def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage], share: float = 1.0) -> Row:
+    def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
         told = [(p.path, p.text, p.signature) for p in hits]
         ids = exact_text(self._vocabulary, told, self._shape.hybrid_text, self._shape.signatures)
         return self._row(sample, [*[PSEUDO] * (n_nodes * self._m), *ids], share)
@@ -79,13 +79,13 @@ class RowBuilder:
         """How much of the length the next row gets."""
         return rng.uniform(self._shape.shortest, 1.0)
 
-    def recite(self, passages: Sequence[Passage], rng: random.Random) -> Row:
+    def recite(self, passages: Sequence[Passage], rng: random.Random) -> ContextRow:
         """The memories of chunks, then a stretch of each in another order: where what was just written stands in one
         of them, that one says what follows (the first lesson, after REFRAG, arXiv 2509.01092)."""
         slots = [PSEUDO] * (len(passages) * self._m)
         stretches = [self._stretch(p, rng) for p in rng.sample(passages, len(passages))]
         text = [token for stretch in stretches for token in stretch][: max(0, self._shape.length - len(slots))]
-        return Row(slots + text, [0.0] * (len(slots) + 1) + [1.0] * (len(text) - 1), len(slots))
+        return ContextRow(slots + text, [0.0] * (len(slots) + 1) + [1.0] * (len(text) - 1), len(slots))
 
     def _stretch(self, passage: Passage, rng: random.Random) -> list[int]:
         """Some lines of a chunk, from its beginning in a part of the cases."""
@@ -104,7 +104,7 @@ class RowBuilder:
     def _documents(self, documents: Sequence[tuple[str, str]], budget: int) -> list[int]:
         return list(worst_first(fit_documents(self._vocabulary, documents, budget)))
 
-    def _row(self, sample: Sample, head: list[int], share: float) -> Row:
+    def _row(self, sample: Sample, head: list[int], share: float) -> ContextRow:
         shape = self._shape
         # Left to right, more text follows the middle: its end is nothing to learn.
         end = [] if self._order == "ltr" else [self._vocabulary.fim.end]
@@ -116,7 +116,7 @@ class RowBuilder:
             self._vocabulary, self._order, Head(tuple(head), slots), sample.prefix, sample.suffix, budget
         )
         given = [0.0 if token == PSEUDO else shape.text_weight for token in prompt.ids]
-        return Row([*prompt.ids, *middle], given + [1.0] * len(middle), len(prompt.ids))
+        return ContextRow([*prompt.ids, *middle], given + [1.0] * len(middle), len(prompt.ids))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from model.training.filters import (
     why_not,
     without_license_header,
 )
-from model.training.sources import Repository, SourceFile, read_checkouts, read_library, read_wheels
+from model.training.sources import SourceFile, SourceRepository, read_checkouts, read_library, read_wheels
 from model.training.tokens import TokenWriter
 
 
@@ -68,7 +68,7 @@ class ManifestEntry:
 class Selection:
     """What was taken, and how much was left out for which reason."""
 
-    repositories: list[Repository] = field(default_factory=list)
+    repositories: list[SourceRepository] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -114,7 +114,7 @@ def task_texts(files: Iterable[Path]) -> Iterator[str]:
 
 
 def select(
-    repositories: Iterable[tuple[Repository, int]], excluded: set[str], overlap: Overlap, config: CorpusConfig
+    repositories: Iterable[tuple[SourceRepository, int]], excluded: set[str], overlap: Overlap, config: CorpusConfig
 ) -> Selection:
     """Filter the repositories, each with its byte budget; the order of the input decides which copy stays."""
     chosen, copies, rng = Selection(), NearDuplicates(), random.Random(config.seed)
@@ -170,7 +170,7 @@ def _within_budget(
     return tuple(sorted(kept, key=lambda f: f.path))
 
 
-def _repositories(config: CorpusConfig) -> Iterator[tuple[Repository, int]]:
+def _repositories(config: CorpusConfig) -> Iterator[tuple[SourceRepository, int]]:
     for folder in config.checkouts:
         yield from ((r, config.checkout_bytes) for r in read_checkouts(folder))
     if config.with_library:
@@ -192,7 +192,7 @@ def _sample(texts: list[str], n_bytes: int, rng: random.Random) -> list[str]:
     return kept
 
 
-def _entry(repository: Repository) -> ManifestEntry:
+def _entry(repository: SourceRepository) -> ManifestEntry:
     size = sum(len(f.text.encode()) for f in repository.files)
     return ManifestEntry(repository.name, repository.version, repository.license or "", len(repository.files), size)
 

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from model.qwen2 import Qwen2, Qwen2Config
+from model.checkpoint.coder import Qwen2Config
+from model.engines.torch.qwen2 import Qwen2
 
 _SHARD_BYTES = 15 * 2**20
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from model.training.sources import Repository
+from model.training.sources import SourceRepository
 
 _VENDORED = {
     "vendor",
@@ -140,7 +140,7 @@ class NearDuplicates:
         return True
 
 
-def may_use(repository: Repository, excluded: set[str]) -> str | None:
+def may_use(repository: SourceRepository, excluded: set[str]) -> str | None:
     """The reason for which a whole repository is left out; None when it is used."""
     if is_excluded(repository.name, excluded):
         return "excluded"

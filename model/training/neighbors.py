@@ -17,7 +17,7 @@ _QUERY_TOKENS = 48  # rarest distinct tokens of a query that are looked up
 
 
 @dataclass(frozen=True)
-class Window:
+class NeighborWindow:
     """Tokens [start, end) of the token file, which belong to file `file` of its repository."""
 
     file: int
@@ -31,9 +31,9 @@ class Neighbors:
     def __init__(self, corpus: TokenFile, ends_line: np.ndarray, vocab_size: int, size: int = 128) -> None:
         """`ends_line` bool [vocab]: whether a token's text ends with a newline."""
         self._corpus = corpus
-        self._windows: list[list[Window]] = []
+        self._windows: list[list[NeighborWindow]] = []
         for repository in corpus.repositories:
-            windows: list[Window] = []
+            windows: list[NeighborWindow] = []
             for i, span in enumerate(repository.files):
                 breaks = np.flatnonzero(ends_line[corpus.tokens[span.start : span.end]]) + 1
                 windows += _cut(i, span.start, span.end, breaks, size)
@@ -45,7 +45,7 @@ class Neighbors:
         n_windows = sum(map(len, self._windows))
         self._weight = np.log((1 + n_windows) / (1 + seen)).astype(np.float32)
 
-    def _presence(self, windows: Sequence[Window], vocab_size: int) -> np.ndarray:
+    def _presence(self, windows: Sequence[NeighborWindow], vocab_size: int) -> np.ndarray:
         """uint8 [n, vocab / 8]: bit t of row i says whether window i holds token t."""
         packed = np.zeros((len(windows), -(-vocab_size // 8)), np.uint8)
         row = np.zeros(vocab_size, np.uint8)
@@ -56,7 +56,7 @@ class Neighbors:
             row[tokens] = 0
         return packed
 
-    def similar(self, repository: int, query: np.ndarray, hidden: tuple[int, int], k: int) -> list[Window]:
+    def similar(self, repository: int, query: np.ndarray, hidden: tuple[int, int], k: int) -> list[NeighborWindow]:
         """The k windows that share most with `query` (token ids), best first; none that touches `hidden`."""
         ids = np.unique(query)
         ids = ids[np.argsort(-self._weight[ids])][:_QUERY_TOKENS]
@@ -66,20 +66,20 @@ class Neighbors:
         found = (windows[i] for i in order[: 4 * k])
         return [w for w in found if w.end <= hidden[0] or w.start >= hidden[1]][:k]
 
-    def any(self, repository: int, rng: np.random.Generator, hidden: tuple[int, int], k: int) -> list[Window]:
+    def any(self, repository: int, rng: np.random.Generator, hidden: tuple[int, int], k: int) -> list[NeighborWindow]:
         """Windows at random: what a useless retrieval looks like."""
         windows = self._windows[repository]
         found = (windows[i] for i in rng.integers(len(windows), size=k))
         return [w for w in found if w.end <= hidden[0] or w.start >= hidden[1]]
 
 
-def _cut(file: int, start: int, end: int, breaks: np.ndarray, size: int) -> list[Window]:
+def _cut(file: int, start: int, end: int, breaks: np.ndarray, size: int) -> list[NeighborWindow]:
     windows, at = [], 0
     length = end - start
     while at < length:
         # The last line end within `size` tokens; a longer line is cut anywhere.
         i = int(np.searchsorted(breaks, at + size, side="right")) - 1
         to = int(breaks[i]) if i >= 0 and breaks[i] > at else min(at + size, length)
-        windows.append(Window(file, start + at, start + to))
+        windows.append(NeighborWindow(file, start + at, start + to))
         at = to
     return windows

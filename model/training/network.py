@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import open_checkpoint
-from model.fuser import Encoded, Fuser
-from model.projector import Projector
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import open_checkpoint
+from model.engines.torch.engine import load_network
+from model.engines.torch.fuser import Encoded, Fuser
+from model.engines.torch.projector import Projector
+from model.engines.torch.qwen2 import Qwen2
 from model.prompt import PSEUDO
-from model.qwen2 import Qwen2
-from model.qwen2_config import Qwen2Config
-from model.torch_engine import load_network
 from model.training import losses
 from model.training.batches import AdapterBatch
 

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from model.qwen2 import Qwen2, Qwen2Config
+from model.checkpoint.coder import Qwen2Config
+from model.engines.torch.qwen2 import Qwen2
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
 from model.training.config import from_table
 from model.training.export import write_coder
@@ -70,7 +71,7 @@ class PretrainConfig:
     mix: dict[str, Any] = field(default_factory=dict)  # fields of sequences.Mix
 
 
-class Rows(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+class RowStream(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
     """Row number -> ids, documents and weights."""
 
     def __init__(self, sequences: Sequences) -> None:
@@ -86,7 +87,7 @@ class Batches:
 
     def __init__(self, sequences: Sequences, batch: int, workers: Workers = ALONE, loaders: int = 0) -> None:
         """`batch` rows per step. `loaders`: processes that make rows ahead of a GPU (one makes about 300 a second)."""
-        self._rows, self._batch, self._workers, self._loaders = Rows(sequences), batch, workers, loaders
+        self._rows, self._batch, self._workers, self._loaders = RowStream(sequences), batch, workers, loaders
 
     def starting_at(self, row: int) -> Iterator[Batch]:
         mine = self._batch // self._workers.count

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.engines.torch.kv_cache import KVCache
+from model.engines.torch.qwen2 import Qwen2
 from model.evaluation.metrics import edit_similarity, exact_match
-from model.kv_cache import KVCache
-from model.qwen2 import Qwen2
 from model.training.batches import AdapterBatch
 from model.training.losses import self_critical_loss
 from model.vocabulary import Vocabulary

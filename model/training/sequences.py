@@ -37,7 +37,7 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainingRow:
     """`ids` int64 [length + 1]; of ids[:-1], `documents` int64 [length]: the number of each token's document in the
     row; of predicting ids[1:], `weights` float32 [length]: none where a document begins."""
 
@@ -59,7 +59,7 @@ class Sequences:
         self._n_places = max(1, len(corpus.tokens) // _SPACING)
         self._epoch, self._places = -1, np.zeros(0, np.int64)
 
-    def row(self, number: int) -> Row:
+    def row(self, number: int) -> TrainingRow:
         """Row `number`; epochs visit the places of the corpus in different orders."""
         epoch, turn = divmod(number, self._n_places)
         place = int(self._order(epoch)[turn])
@@ -79,7 +79,9 @@ class Sequences:
         ids += [self._vocabulary.fim.end] * padding
         documents += [len(ids)] * padding
         weights += [0.0] * padding
-        return Row(np.array(ids, np.int64), np.array(documents[:-1], np.int64), np.array(weights[1:], np.float32))
+        return TrainingRow(
+            np.array(ids, np.int64), np.array(documents[:-1], np.int64), np.array(weights[1:], np.float32)
+        )
 
     def _order(self, epoch: int) -> np.ndarray:
         """The places in the order in which an epoch visits them. Kept: a large corpus has millions."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from model.checkpoint import write_checksums
+from model.checkpoint.opening import write_checksums
 from model.training.checkpoint import read_journal
 
 _SMOOTH = 50  # steps that one point of a curve averages

@@ -1,4 +1,4 @@
-"""Repositories as they lie on disk (checkouts, wheels, a library folder) -> `Repository`."""
+"""Repositories as they lie on disk (checkouts, wheels, a library folder) -> `SourceRepository`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Repository:
+class SourceRepository:
     """`license` None: not permissive or not known."""
 
     name: str
@@ -29,7 +29,7 @@ class Repository:
     files: tuple[SourceFile, ...]
 
 
-def read_checkouts(folder: Path) -> Iterator[Repository]:
+def read_checkouts(folder: Path) -> Iterator[SourceRepository]:
     """Each subfolder `owner+name` is a repository; its commit stands in a file `.commit`.
 
     A subfolder with a license file of its own that is not permissive (vendored code) is left out.
@@ -42,7 +42,7 @@ def read_checkouts(folder: Path) -> Iterator[Repository]:
         files = (p for p in sorted(root.rglob("*.py")) if p.is_file() and not p.is_symlink())
         kept = [(p.relative_to(root).as_posix(), p.read_bytes()) for p in files if not _below(p, foreign)]
         commit = root / ".commit"
-        yield Repository(
+        yield SourceRepository(
             name=root.name.replace("+", "/", 1),
             version=commit.read_text().strip() if commit.exists() else "",
             license=license_of_texts(texts),
@@ -54,7 +54,7 @@ def _below(path: Path, folders: list[Path]) -> bool:
     return any(folder in path.parents for folder in folders)
 
 
-def read_wheels(folder: Path) -> Iterator[Repository]:
+def read_wheels(folder: Path) -> Iterator[SourceRepository]:
     """Every `name-version-*.whl` in `folder` is a repository."""
     for file in sorted(folder.glob("*.whl")):
         name, version = file.name.split("-")[:2]
@@ -69,14 +69,14 @@ def read_wheels(folder: Path) -> Iterator[Repository]:
                 if ".dist-info/" in n and _LICENSE_FILE.fullmatch(PurePosixPath(n).name)
             ]
         license_name = license_of_metadata(declared or "") or license_of_texts(texts)
-        yield Repository(name.replace("_", "-").lower(), version, license_name, _source_files(contents))
+        yield SourceRepository(name.replace("_", "-").lower(), version, license_name, _source_files(contents))
 
 
-def read_library(folder: Path, name: str, version: str, license_name: str) -> Repository:
+def read_library(folder: Path, name: str, version: str, license_name: str) -> SourceRepository:
     """A folder of Python files under one known license: the standard library. Installed packages are left out."""
     files = (p for p in sorted(folder.rglob("*.py")) if "site-packages" not in p.parts)
     contents = [(p.relative_to(folder).as_posix(), p.read_bytes()) for p in files if p.is_file()]
-    return Repository(name, version, license_name, _source_files(contents))
+    return SourceRepository(name, version, license_name, _source_files(contents))
 
 
 def _source_files(contents: list[tuple[str, bytes]]) -> tuple[SourceFile, ...]:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.adapter_config import read_config
-from model.checkpoint import open_checkpoint
-from model.torch_adapter import load_fuser, load_projector
+from model.checkpoint.adapter import read_config
+from model.checkpoint.opening import open_checkpoint
+from model.engines.torch.adapter import load_fuser, load_projector
+from model.loading import fim_order
 from model.training.adapter import middle_losses
 from model.training.batches import AdapterBatch, Batcher
 from model.training.config import from_table
@@ -27,7 +28,6 @@ from model.training.losses import mean_pairwise_cosine
 from model.training.network import Network, load_coder
 from model.training.samples import read_samples
 from model.vocabulary import Vocabulary
-from model.weights import fim_order
 
 _RESAMPLES = 1000
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from model.checkpoint.files import WeightsError
 from model.evaluation.repository import FuserEmbedder
-from model.weights import LoadedModel, WeightsError, load_model
+from model.loaded import LoadedModel
+from model.loading import load_model
 from tests.benchmarks import (
     cancelling,
     completion,
@@ -18,7 +20,7 @@ from tests.benchmarks import (
     engines,
     flat,
     indexing,
-    remembering,
+    recalling,
     serving,
     typing_replay,
 )
@@ -32,7 +34,7 @@ TOPICS = (
     "reopen",
     "retrieval",
     "completion",
-    "memory",
+    "recall",
     "drafts",
     "typing",
     "cancel",
@@ -127,8 +129,8 @@ def _on(subject: Subject, topics: set[str], model: LoadedModel | None) -> Iterat
     if "completion" in topics and model:
         yield from completion.cold(subject, model, free)
         yield from completion.typed(subject, model, free)
-    if "memory" in topics and model:
-        yield from remembering.looked_up(subject, model)
+    if "recall" in topics and model:
+        yield from recalling.looked_up(subject, model)
     if "edit" in topics:
         yield from indexing.one_edit(subject, free, None)
         if real:

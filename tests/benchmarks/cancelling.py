@@ -11,7 +11,7 @@ from dataclasses import replace
 from lsp_server.engine import Engine, load_engine
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.settings import Settings, override
-from model.completer import Completion, Request
+from model.request import Completion, Request
 from tests.benchmarks.completion import Cursor, cursors
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from indexer import Embedder, Index, Query
-from model.completer import Completer, Completion, Request, RetrievalQuery
+from model.completer import Completer
+from model.loaded import LoadedModel
+from model.repository import RetrievalQuery
+from model.request import Completion, Request
 from model.settings import CONTEXT_MODES
-from model.weights import LoadedModel
 from tests.benchmarks.indexing import opened
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject

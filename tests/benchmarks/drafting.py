@@ -20,11 +20,12 @@ import numpy as np
 from indexer import Index
 from indexer.installed import imported
 from indexer.packages import PackageTokens
-from model.completer import Completer, Completion, Request
-from model.decoder import Decoder
-from model.drafter import Drafter, Parts
+from model.completer import Completer
+from model.drafts.drafter import Drafter, Parts
+from model.engines.decoder import Decoder
+from model.loaded import LoadedModel
+from model.request import Completion, Request
 from model.settings import DraftSettings
-from model.weights import LoadedModel
 from tests.benchmarks.completion import cursors
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject

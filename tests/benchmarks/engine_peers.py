@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoint import Checkpoint
-from model.model_files import read_json
-from model.qwen2_config import Qwen2Config, coder_shapes
-from model.tensors import reader
+from model.checkpoint.coder import Qwen2Config, coder_shapes
+from model.checkpoint.files import read_json
+from model.checkpoint.opening import Checkpoint
+from model.checkpoint.tensors import reader
 
 
 class Transformers:

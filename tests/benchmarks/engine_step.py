@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.checkpoint import Checkpoint
-from model.qwen2 import Layer, rotate
-from model.qwen2_config import Qwen2Config
-from model.torch_engine import load_network
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import Checkpoint
+from model.engines.torch.engine import load_network
+from model.engines.torch.qwen2 import Layer, rotate
 
 
 class Step(nn.Module):

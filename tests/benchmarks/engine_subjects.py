@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.checkpoint import EMBEDDED_FOLDER
-from model.qwen2_config import Qwen2Config, coder_shapes
+from model.checkpoint.coder import Qwen2Config, coder_shapes
+from model.checkpoint.opening import EMBEDDED_FOLDER
 
 SHAPE = {
     "model_type": "qwen2",

@@ -18,11 +18,11 @@ from typing import Protocol
 
 import numpy as np
 
-from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint, weight_files
-from model.decoder import Decoder
-from model.model_files import read_headers, read_json
-from model.onnx_engine import open_onnx_engine
-from model.qwen2_config import Qwen2Config, coder_shapes, n_values
+from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
+from model.checkpoint.files import read_headers, read_json
+from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, open_checkpoint, weight_files
+from model.engines.decoder import Decoder
+from model.engines.onnx.engine import open_onnx_engine
 from model.vocabulary import Vocabulary
 from tests.benchmarks.engine_peers import LlamaCpp, OpenVino, Transformers
 from tests.benchmarks.engine_subjects import write_random
@@ -148,6 +148,6 @@ def _engines(checkpoint: Checkpoint) -> tuple[dict[str, Engine], dict[str, str]]
 
 
 def _torch_decoder(checkpoint: Checkpoint, config: Qwen2Config) -> Decoder:
-    from model.torch_engine import open_torch_engine  # an extra, which a user of the CPU need not have
+    from model.engines.torch.engine import open_torch_engine  # an extra, which a user of the CPU need not have
 
     return open_torch_engine("cpu", threads=THREADS).decoder(checkpoint, config, CAPACITY, 1)

@@ -9,9 +9,10 @@ from itertools import product
 import numpy as np
 import torch
 
-from model.cuda_decoder import CudaDecoder
-from model.cuda_graphs import GRID, Capture, CudaCapture, Graphs
-from model.cuda_network import (
+from model.engines.decoder import Decoder
+from model.engines.torch.cuda_decoder import CudaDecoder
+from model.engines.torch.cuda_graphs import GRID, Capture, CudaCapture, Graphs
+from model.engines.torch.cuda_network import (
     FusedWeights,
     Shape,
     StaticTensors,
@@ -22,8 +23,7 @@ from model.cuda_network import (
     forward,
     fuse,
 )
-from model.decoder import Decoder
-from model.torch_decoder import TorchDecoder
+from model.engines.torch.decoder import TorchDecoder
 from tests.benchmarks.gpu_subjects import Prompts, Rates, Stopwatch, Subject, in_turns
 from tests.benchmarks.measurement import Measurement
 

@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from model.drafting import NO_DRAFT, Draft
-from model.generator import Generation, Generator, Limits
+from model.drafts.tree import NO_DRAFT, Draft
+from model.generator import Generation, Generator, StopLimits
 from model.prompt import Prompt
 from tests.benchmarks.gpu_subjects import Prompts, Subject, in_turns, share_equal
 from tests.benchmarks.measurement import Measurement
@@ -42,7 +42,7 @@ class Rehearsed:
 def agreement(subject: Subject, generator: Generator, ids: Sequence[int], theirs: Sequence[int]) -> Measurement:
     """Greedy tokens of ours and of transformers. In bfloat16 two right programs part where two logits nearly tie."""
     nothing = np.zeros((0, subject.config.hidden_size), np.float32)
-    ours = generator.generate(Prompt(tuple(ids), nothing), Limits(max_tokens=len(theirs))).token_ids
+    ours = generator.generate(Prompt(tuple(ids), nothing), StopLimits(max_tokens=len(theirs))).token_ids
     values = {"equal_from_start": share_equal(theirs, ours), "tokens": len(ours)}
     return subject.measured("agreement", "with transformers", values)
 
@@ -74,7 +74,7 @@ def compressions(subject: Subject, generator: Generator) -> Iterator[Measurement
 def lines(subject: Subject, generator: Generator) -> Iterator[Measurement]:
     """One line behind a prompt that is cached, without drafts and with drafts of 8 tokens of which 3 in 4 are right."""
     prompt = Prompts(subject.config).text(subject.sizes.line_prompt)
-    limits = Limits(max_tokens=subject.sizes.line)
+    limits = StopLimits(max_tokens=subject.sizes.line)
     plain = generator.generate(prompt, limits)
     last: dict[str, Generation] = {}
 
@@ -97,4 +97,4 @@ def lines(subject: Subject, generator: Generator) -> Iterator[Measurement]:
 
 
 def _first_ms(generator: Generator, prompt: Callable[[], Prompt]) -> Callable[[], float]:
-    return lambda: generator.generate(prompt(), Limits(max_tokens=1)).prefill_ms
+    return lambda: generator.generate(prompt(), StopLimits(max_tokens=1)).prefill_ms

@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from model.checkpoint.coder import Qwen2Config
+from model.engines.torch.qwen2 import Qwen2, Rotary
 from model.prompt import PSEUDO, Prompt
-from model.qwen2 import Qwen2, Qwen2Config, Rotary
 from model.vocabulary import Vocabulary
 from tests.benchmarks.measurement import Measurement
 

@@ -18,9 +18,9 @@ from model.evaluation.modes import MODES, PRODUCT
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
-from model.evaluation.run import Contestant, Folders, contestants, evaluate
+from model.evaluation.run import Contestant, TaskFolders, contestants, evaluate
 from model.evaluation.tasks import KINDS, Task, read_tasks, select
-from model.weights import load_from_settings
+from model.loading import load_from_settings
 from tests.benchmarks.measurement import percentiles
 
 ON, OFF = "drafts.enabled=true", "drafts.enabled=false"
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tasks = select(read_tasks(options.tasks), options.kind.split(","), options.limit)
     before = resume(options.predictions)
     with TemporaryDirectory(prefix="hef-benchmark-") as folder, options.predictions.open("a", encoding="utf-8") as file:
-        folders = Folders(Path(folder, "snapshots"), Path(folder, "indexes"))
+        folders = TaskFolders(Path(folder, "snapshots"), Path(folder, "indexes"))
         extract(options.repos, {task.repo for task in tasks}, folders.snapshots)
         field = _field(options.context, options.set)
         done = {(one.task_id, one.system) for one in before}

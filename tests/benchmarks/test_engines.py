@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import open_checkpoint
-from model.onnx_engine import OnnxEngine
-from model.qwen2_config import Qwen2Config
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import open_checkpoint
+from model.engines.onnx.engine import OnnxEngine
 from tests.benchmarks import engines
 from tests.benchmarks.engine_peers import Transformers
 from tests.benchmarks.engines import Ours

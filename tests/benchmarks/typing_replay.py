@@ -26,7 +26,8 @@ from lsp_server.session import Session
 from lsp_server.settings import Settings, override
 from lsp_server.snapshot import Buffer, take
 from lsp_server.status import FolderStatus, Status
-from model.completer import Completion, Request, Retrieve
+from model.repository import Retrieve
+from model.request import Completion, Request
 from tests.benchmarks.measurement import Measurement, percentiles
 from tests.benchmarks.subjects import Subject
 from tests.typist import position

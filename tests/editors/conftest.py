@@ -29,7 +29,7 @@ TARGETS = [
 ]
 
 # What the pictures show: a method as another class of the repository has it, the cursor where its body begins.
-REAL_FILE = "model/torch_decoder.py"
+REAL_FILE = "model/engines/torch/decoder.py"
 REAL_LINE = "    def rewind(self, length: int) -> None:"
 PATIENT = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model.checkpoint import EMBEDDED_FOLDER
+from model.checkpoint.opening import EMBEDDED_FOLDER
 from tests.editors.conftest import (
     BLOCK,
     BLOCK_HEAD,

@@ -12,7 +12,8 @@ import pytest
 
 from lsp_server import cli, commands
 from lsp_server.doctor import ALL_WELL
-from model.completer import Completer, Completion, Request
+from model.completer import Completer
+from model.request import Completion, Request
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODES = ("none", "snippets", "pseudo", "hybrid")

@@ -13,7 +13,7 @@ from lsp_server.completion import Completions
 from lsp_server.job import Job
 from lsp_server.presentation import ONE_LINE, Suggestion
 from lsp_server.snapshot import Buffer, Snapshot, take
-from model.completer import Completion
+from model.request import Completion
 
 pytestmark = pytest.mark.asyncio
 

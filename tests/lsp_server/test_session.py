@@ -19,7 +19,8 @@ from lsp_server.presentation import Suggestion
 from lsp_server.session import Session
 from lsp_server.settings import Settings
 from lsp_server.status import READING_PACKAGES, FolderStatus, Status
-from model.completer import Completion, Request, Retrieve
+from model.repository import Retrieve
+from model.request import Completion, Request
 
 
 class Client:

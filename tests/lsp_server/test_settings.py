@@ -97,8 +97,9 @@ def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
     package.parent.mkdir(parents=True)
     own = {"hef-lsp.interpreter": {"type": "array"}, "hef-lsp.completion.removed": {"type": "boolean"}}
     package.write_text(json.dumps({"contributes": {"configuration": {"properties": own}}}), encoding="utf-8")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{settings_docs.BEGIN}\nold\n{settings_docs.END}\nafter\n", encoding="utf-8")
+    page = tmp_path / "lsp_server" / "SETTINGS.md"
+    page.parent.mkdir()
+    page.write_text(f"before\n{settings_docs.BEGIN}\nold\n{settings_docs.END}\nafter\n", encoding="utf-8")
 
     assert settings_docs.main(["--root", str(tmp_path)]) == 1
     assert settings_docs.main(["--root", str(tmp_path), "--write"]) == 0
@@ -107,4 +108,14 @@ def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
     assert "hef-lsp.interpreter" in properties
     assert "hef-lsp.completion.removed" not in properties
     assert properties["hef-lsp.completion.maxLines"]["maximum"] == 100
-    assert "| `completion.maxLines` | `12` |" in readme.read_text(encoding="utf-8")
+    assert "| `completion.maxLines` | `12` |" in page.read_text(encoding="utf-8")
+
+
+def test_a_setting_keeps_its_old_name(caplog: pytest.LogCaptureFixture) -> None:
+    by_editor, problems = parse({"memory": {"enabled": False}})
+    by_command = override(Settings(), ["memory.enabled=false"])
+
+    assert not problems
+    assert not by_editor.recall.enabled
+    assert not by_command.recall.enabled
+    assert "memory.enabled is called recall.enabled now" in caplog.text

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lsp_server.status import READING_PACKAGES, FolderStatus, progress_line, seconds_left, status_of
-from model.checkpoint import WeightsError
+from model.checkpoint.files import WeightsError
 
 READY = FolderStatus("repo", files=1200, chunks=9000)
 BUSY = FolderStatus("repo", stage="reading", done=120, total=450, seconds_left=12.3)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from model.loaded import LoadedModel
+from model.loading import load_model
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 

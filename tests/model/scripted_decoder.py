@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model.decoder import PREFILL_PIECE
+from model.engines.decoder import PREFILL_PIECE
 
 Script = Callable[[tuple[int, ...]], int]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.cache_slots import CacheSlots
-from model.generator import Generator, Limits
+from model.generator import Generator, StopLimits
 from model.prompt import Prompt
 from model.vocabulary import Vocabulary
 from tests.model.scripted_decoder import ScriptedDecoder
@@ -52,7 +52,9 @@ def test_answers_of_documents_that_take_turns_are_those_of_a_fresh_generator(voc
     def answer(n_slots: int, visits: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
         decoder = ScriptedDecoder(lambda ids: sum(ids) % 250, vocab_size=320, n_slots=n_slots)
         generator = Generator(decoder, vocabulary, vocabulary.fim.stops)
-        return [generator.generate(Prompt(ids, np.zeros((0, 2), np.float32)), Limits(6)).token_ids for ids in visits]
+        return [
+            generator.generate(Prompt(ids, np.zeros((0, 2), np.float32)), StopLimits(6)).token_ids for ids in visits
+        ]
 
     visits = [FIRST, SECOND, FIRST[:30], THIRD, (*SECOND, 5), FIRST, THIRD[:5], SECOND]
     fresh = [answer(1, [ids])[0] for ids in visits]

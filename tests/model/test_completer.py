@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from indexer import SuffixIndex
-from model.completer import Completer, ContextItem, Request, RetrievalQuery
+from model.completer import Completer
+from model.loaded import LoadedModel
+from model.loading import load_model
+from model.repository import ContextItem, RetrievalQuery
+from model.request import Request
 from model.settings import DraftSettings, ModelSettings
-from model.weights import LoadedModel, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 REQUEST = Request("a.py", "class A:\n    def add(self, fi", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000)

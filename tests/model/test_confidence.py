@@ -9,48 +9,50 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.completer import Completer, Completion, Request
+from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features, written_lines
-from model.generator import Generator, Limits
-from model.memory import MemoryWeights, remembering
-from model.settings import DraftSettings, MemorySettings
+from model.generator import Generator, StopLimits
+from model.loaded import LoadedModel
+from model.recall.mixer import recalling
+from model.recall.weights import RecallWeights
+from model.request import Completion, Request
+from model.settings import DraftSettings, RecallSettings
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel
+from tests.model.recall.test_mixer import LINE, PREFIX, SUFFIX, stores, weights
 from tests.model.test_generator import LONG, prompt_of
-from tests.model.test_memory import LINE, PREFIX, SUFFIX, stores, weights
 
 
 def confidence(**named: float) -> Confidence:
     return Confidence(np.array([named.get(name, 0.0) for name in FEATURES]))
 
 
-# The memory's chance as it is, and the product of the tokens' chances: exp(sum) where that is small.
+# The recall's chance as it is, and the product of the tokens' chances: exp(sum) where that is small.
 PLAIN = confidence(planned_chance=1.0, written_sum=1.0)
 
 
 def asked(
-    model: LoadedModel, memory: MemoryWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 3
+    model: LoadedModel, recall: RecallWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 3
 ) -> tuple[Completer, Request]:
     line_index, tokens = stores(model)
-    model = replace(model, memory=memory, confidence=PLAIN)
-    completer = Completer(model, mixing=remembering(model, MemorySettings()), drafts=DraftSettings(enabled=drafts))
+    model = replace(model, recall=recall, confidence=PLAIN)
+    completer = Completer(model, mixing=recalling(model, RecallSettings()), drafts=DraftSettings(enabled=drafts))
     request = Request("here.py", prefix, SUFFIX, max_tokens=60, deadline_ms=float("inf"))
     finished = lambda text: text.count("\n") >= lines  # noqa: E731
     return completer, replace(request, finished=finished, lines=line_index, tokens=tokens)
 
 
 def complete(
-    model: LoadedModel, memory: MemoryWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 3
+    model: LoadedModel, recall: RecallWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 3
 ) -> Completion:
-    completer, request = asked(model, memory, prefix, drafts=drafts, lines=lines)
+    completer, request = asked(model, recall, prefix, drafts=drafts, lines=lines)
     return completer.complete(request, None)
 
 
-@pytest.mark.parametrize("memory", [weights(), weights(0.3, chance=0.4), weights(1.1), weights(1.1, coder=0.0)])
+@pytest.mark.parametrize("recall", [weights(), weights(0.3, chance=0.4), weights(1.1), weights(1.1, coder=0.0)])
 @pytest.mark.parametrize("prefix", [PREFIX, f"{PREFIX}        return self.f"])
-def test_drafts_and_a_warm_cache_change_nothing(tiny_model: LoadedModel, memory: MemoryWeights, prefix: str) -> None:
-    plain = complete(tiny_model, memory, prefix, drafts=False)
-    completer, request = asked(tiny_model, memory, prefix)
+def test_drafts_and_a_warm_cache_change_nothing(tiny_model: LoadedModel, recall: RecallWeights, prefix: str) -> None:
+    plain = complete(tiny_model, recall, prefix, drafts=False)
+    completer, request = asked(tiny_model, recall, prefix)
     answers = [completer.complete(request, None) for _ in range(2)]  # the second has drafts of the first, and its cache
 
     assert len(plain.confidence) == plain.text.count("\n") + 1
@@ -59,7 +61,7 @@ def test_drafts_and_a_warm_cache_change_nothing(tiny_model: LoadedModel, memory:
         assert answer.confidence == pytest.approx(plain.confidence, abs=2e-4)
 
 
-def test_a_planned_line_is_as_sure_as_the_memory(tiny_model: LoadedModel) -> None:
+def test_a_planned_line_is_as_sure_as_recall(tiny_model: LoadedModel) -> None:
     for chance in (0.4, 0.9):
         done = complete(tiny_model, weights(0.3, chance=chance), lines=1)
 
@@ -72,14 +74,14 @@ def test_without_a_fit_it_is_unknown(tiny_model: LoadedModel) -> None:
 
     assert completer.complete(request, None).confidence != ()
     assert Completer(tiny_model).complete(request, None).confidence == ()
-    assert complete(tiny_model, None).confidence == ()  # without the memory that the fit counts on
+    assert complete(tiny_model, None).confidence == ()  # without the recall that the fit counts on
 
 
 @pytest.mark.parametrize("begin", ["", " "])
 def test_chances_are_those_of_the_choices_among_what_could_be_chosen(tiny_model: LoadedModel, begin: str) -> None:
     prompt = prompt_of(tiny_model, LONG)
     generator = Generator(tiny_model.decoder, tiny_model.vocabulary, frozenset(), weighs=True)
-    done = generator.generate(prompt, Limits(8, begin=begin))
+    done = generator.generate(prompt, StopLimits(8, begin=begin))
     tiny_model.decoder.rewind(0)
     logits = tiny_model.decoder.extend(tiny_model.decoder.embed([*prompt.ids, *done.token_ids[:-1]]), all_rows=True)[
         -8:

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.checkpoint import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
-from model.cuda_decoder import CudaDecoder
-from model.cuda_network import fuse
-from model.decoder import Decoder
-from model.onnx_build import build_decoder
-from model.onnx_decoder import OnnxDecoder
-from model.onnx_session import open_session
-from model.qwen2_config import Qwen2Config
-from model.tensors import reader, stored
-from model.torch_decoder import TorchDecoder
-from tests.model.test_torch_decoder import greedy
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
+from model.checkpoint.tensors import reader, stored
+from model.engines.decoder import Decoder
+from model.engines.onnx.build import build_decoder
+from model.engines.onnx.decoder import OnnxDecoder
+from model.engines.onnx.session import open_session
+from model.engines.torch.cuda_decoder import CudaDecoder
+from model.engines.torch.cuda_network import fuse
+from model.engines.torch.decoder import TorchDecoder
+from tests.model.engines.test_torch_decoder import greedy
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 IDS = [(7 * i + i // 40) % 300 for i in range(120)]

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from indexer import SuffixIndex
-from model.completer import Completer, Completion, Request
-from model.drafter import Drafter
+from model.completer import Completer
+from model.drafts.drafter import Drafter
+from model.loaded import LoadedModel
+from model.loading import load_model
+from model.request import Completion, Request
 from model.settings import DraftSettings
-from model.weights import LoadedModel, load_model
 
 HERE = Path(__file__).parent
-FILES = [HERE / name for name in ("test_generator.py", "test_prompt.py", "test_sticky.py")]
+FILES = [HERE / name for name in ("test_generator.py", "test_prompt.py", "test_context.py")]
 N_TOKENS = 24
 
 

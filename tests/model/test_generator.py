@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from model.decoder import PREFILL_PIECE
-from model.generator import Generation, Generator, Limits
+from model.engines.decoder import PREFILL_PIECE
+from model.generator import Generation, Generator, StopLimits
+from model.loaded import LoadedModel
 from model.prompt import PSEUDO, Budget, Head, Prompt, build_prompt, empty_head
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel
 from tests.model.scripted_decoder import ScriptedDecoder, after
 
 PROMPT = Prompt((1, 2, 3, 4, 5), np.zeros((0, 2), np.float32))
@@ -28,7 +28,7 @@ def answer(vocabulary: Vocabulary, text: str = "self.first + 1") -> list[int]:
 
 
 def test_the_end_token_ends_it_and_is_not_part_of_the_text(vocabulary: Vocabulary) -> None:
-    result = scripted(vocabulary, answer(vocabulary)).generate(PROMPT, Limits(50))
+    result = scripted(vocabulary, answer(vocabulary)).generate(PROMPT, StopLimits(50))
     assert (result.text, result.stopped) == ("self.first + 1", "end")
     assert vocabulary.fim.end not in result.token_ids
     assert result.forward_passes == 1 + len(result.token_ids)
@@ -37,7 +37,7 @@ def test_the_end_token_ends_it_and_is_not_part_of_the_text(vocabulary: Vocabular
 def test_it_begins_with_what_is_demanded_and_leaves_it_out_of_the_text(vocabulary: Vocabulary) -> None:
     """The scripted decoder likes no token as well as "x": only the first that begins with a dot is left."""
     seen: list[str] = []
-    limits = Limits(3, finished=lambda text: bool(seen.append(text)), begin=".")
+    limits = StopLimits(3, finished=lambda text: bool(seen.append(text)), begin=".")
     result = scripted(vocabulary, vocabulary.encode("xyz")).generate(PROMPT, limits)
     first, *rest = [vocabulary.token_bytes(token).decode() for token in result.token_ids]
     assert first.startswith(".")
@@ -47,19 +47,19 @@ def test_it_begins_with_what_is_demanded_and_leaves_it_out_of_the_text(vocabular
 
 def test_a_demand_holds_for_the_first_token_only(vocabulary: Vocabulary) -> None:
     plain = answer(vocabulary, ".first + 1")
-    result = scripted(vocabulary, plain).generate(PROMPT, Limits(50, begin="."))
+    result = scripted(vocabulary, plain).generate(PROMPT, StopLimits(50, begin="."))
     assert (result.text, result.stopped) == ("first + 1", "end")
     assert list(result.token_ids) == plain[:-1]
 
 
 def test_every_stop_token_ends_it(vocabulary: Vocabulary) -> None:
     for stop in vocabulary.fim.stops:
-        result = scripted(vocabulary, [*vocabulary.encode("x"), stop]).generate(PROMPT, Limits(50))
+        result = scripted(vocabulary, [*vocabulary.encode("x"), stop]).generate(PROMPT, StopLimits(50))
         assert (result.text, result.stopped) == ("x", "end")
 
 
 def test_control_tokens_are_never_chosen(vocabulary: Vocabulary) -> None:
-    result = scripted(vocabulary, [vocabulary.fim.prefix, vocabulary.fim.middle, 319]).generate(PROMPT, Limits(3))
+    result = scripted(vocabulary, [vocabulary.fim.prefix, vocabulary.fim.middle, 319]).generate(PROMPT, StopLimits(3))
     assert vocabulary.control_ids.isdisjoint(result.token_ids)
     assert max(result.token_ids) < vocabulary.tokenizer.get_vocab_size()
 
@@ -67,7 +67,7 @@ def test_control_tokens_are_never_chosen(vocabulary: Vocabulary) -> None:
 def test_the_limit_holds_at_each_offset(vocabulary: Vocabulary) -> None:
     full = answer(vocabulary)
     for limit in range(1, len(full)):
-        result = scripted(vocabulary, full).generate(PROMPT, Limits(limit))
+        result = scripted(vocabulary, full).generate(PROMPT, StopLimits(limit))
         assert list(result.token_ids) == full[:limit]
         assert result.stopped == "length"
         assert result.forward_passes == limit
@@ -82,7 +82,7 @@ def test_finished_is_asked_after_each_token_and_obeyed(vocabulary: Vocabulary) -
             texts.append(text)
             return len(texts) == n_tokens
 
-        result = scripted(vocabulary, full).generate(PROMPT, Limits(50, finished=finished))
+        result = scripted(vocabulary, full).generate(PROMPT, StopLimits(50, finished=finished))
         assert result.stopped == "finished"
         assert list(result.token_ids) == full[:n_tokens]
         assert result.text == texts[-1]
@@ -94,7 +94,7 @@ def test_text_is_never_cut_inside_a_character(vocabulary: Vocabulary) -> None:
     assert len(full) > len(text) + 2
     for limit in range(1, len(full)):
         seen: list[str] = []
-        limits = Limits(limit, finished=lambda so_far, seen=seen: bool(seen.append(so_far)))
+        limits = StopLimits(limit, finished=lambda so_far, seen=seen: bool(seen.append(so_far)))
         result = scripted(vocabulary, full).generate(PROMPT, limits)
         assert all(text.startswith(part) for part in [*seen, result.text])
 
@@ -104,7 +104,7 @@ def test_cancel_is_heard_before_each_step(vocabulary: Vocabulary) -> None:
     for allowed in range(len(full)):
         calls = itertools.count()
         generator = scripted(vocabulary, full)
-        result = generator.generate(PROMPT, Limits(50, cancelled=lambda c=calls, a=allowed: next(c) >= a))
+        result = generator.generate(PROMPT, StopLimits(50, cancelled=lambda c=calls, a=allowed: next(c) >= a))
         assert result.stopped == "cancelled"
         assert result.forward_passes == allowed
         assert list(result.token_ids) == full[:allowed]
@@ -113,14 +113,14 @@ def test_cancel_is_heard_before_each_step(vocabulary: Vocabulary) -> None:
 def test_the_deadline_keeps_what_is_there(vocabulary: Vocabulary) -> None:
     ticks = itertools.count()
     generator = scripted(vocabulary, answer(vocabulary), clock=lambda: float(next(ticks)))
-    result = generator.generate(PROMPT, Limits(50, deadline=5.0))
+    result = generator.generate(PROMPT, StopLimits(50, deadline=5.0))
     assert result.stopped == "deadline"
     assert result.text
     assert "self.first + 1".startswith(result.text)
 
 
 def test_a_deadline_in_the_past_costs_no_pass(vocabulary: Vocabulary) -> None:
-    result = scripted(vocabulary, answer(vocabulary), clock=lambda: 9.0).generate(PROMPT, Limits(50, deadline=8.0))
+    result = scripted(vocabulary, answer(vocabulary), clock=lambda: 9.0).generate(PROMPT, StopLimits(50, deadline=8.0))
     assert (result.text, result.stopped, result.forward_passes) == ("", "deadline", 0)
 
 
@@ -130,25 +130,25 @@ def test_a_long_prompt_can_be_cancelled_between_pieces_and_is_continued_later(vo
     decoder = ScriptedDecoder(after(len(ids), answer(vocabulary)), vocab_size=320)
     generator = Generator(decoder, vocabulary, vocabulary.fim.stops)
     calls = itertools.count()
-    result = generator.generate(prompt, Limits(50, cancelled=lambda: next(calls) >= 2))
+    result = generator.generate(prompt, StopLimits(50, cancelled=lambda: next(calls) >= 2))
     assert (result.stopped, result.text) == ("cancelled", "")
     assert decoder.widths == [PREFILL_PIECE, PREFILL_PIECE]
-    again = generator.generate(prompt, Limits(50))
+    again = generator.generate(prompt, StopLimits(50))
     assert again.reused_tokens == 2 * PREFILL_PIECE
     assert again.text == "self.first + 1"
 
 
 def test_what_does_not_fit_the_cache_is_refused(vocabulary: Vocabulary) -> None:
     with pytest.raises(ValueError, match="5 prompt tokens and 508 new ones do not fit 512"):
-        scripted(vocabulary, answer(vocabulary)).generate(PROMPT, Limits(508))
+        scripted(vocabulary, answer(vocabulary)).generate(PROMPT, StopLimits(508))
 
 
 def test_a_failing_pass_leaves_a_usable_generator(vocabulary: Vocabulary) -> None:
     full = answer(vocabulary)
     generator = scripted(vocabulary, full[:3])  # the script runs out: IndexError from inside the decoder
     with pytest.raises(IndexError):
-        generator.generate(PROMPT, Limits(50))
-    result = generator.generate(PROMPT, Limits(3))
+        generator.generate(PROMPT, StopLimits(50))
+    result = generator.generate(PROMPT, StopLimits(3))
     assert list(result.token_ids) == full[:3]
 
 
@@ -174,9 +174,9 @@ EDITS = ["def add(", "def add(self", "def add(self, fir", "def add(s", "", "impo
 
 def test_reused_cache_equals_fresh_token_for_token(tiny_model: LoadedModel) -> None:
     """Typing, deleting, starting over, a cut prefix: after each edit, what a fresh generator answers."""
-    fresh = [outcome(generator_of(tiny_model).generate(prompt_of(tiny_model, text), Limits(12))) for text in EDITS]
+    fresh = [outcome(generator_of(tiny_model).generate(prompt_of(tiny_model, text), StopLimits(12))) for text in EDITS]
     generator = generator_of(tiny_model)
-    reused = [generator.generate(prompt_of(tiny_model, text), Limits(12)) for text in EDITS]
+    reused = [generator.generate(prompt_of(tiny_model, text), StopLimits(12)) for text in EDITS]
     assert [outcome(generation) for generation in reused] == fresh
     assert sum(generation.reused_tokens for generation in reused) > 100
     assert len(set(fresh)) > 4
@@ -184,7 +184,7 @@ def test_reused_cache_equals_fresh_token_for_token(tiny_model: LoadedModel) -> N
 
 def test_asking_again_costs_one_position(tiny_model: LoadedModel) -> None:
     generator, prompt = generator_of(tiny_model), prompt_of(tiny_model, "def add(self, ")
-    first, second = generator.generate(prompt, Limits(8)), generator.generate(prompt, Limits(8))
+    first, second = generator.generate(prompt, StopLimits(8)), generator.generate(prompt, StopLimits(8))
     assert outcome(first) == outcome(second)
     assert (first.reused_tokens, second.reused_tokens) == (0, len(prompt) - 1)
 
@@ -194,9 +194,9 @@ def test_other_pseudo_tokens_do_not_reuse_the_cache_and_equal_ones_do(tiny_model
     vectors = rng.normal(size=(2, 3, 64)).astype(np.float32)
     heads = [Head((PSEUDO,) * 3, v) for v in (vectors[0], vectors[1], vectors[1].copy())]
     prompts = [prompt_of(tiny_model, "def add(", head=head) for head in heads]
-    fresh = [outcome(generator_of(tiny_model).generate(prompt, Limits(8))) for prompt in prompts]
+    fresh = [outcome(generator_of(tiny_model).generate(prompt, StopLimits(8))) for prompt in prompts]
     generator = generator_of(tiny_model)
-    results = [generator.generate(prompt, Limits(8)) for prompt in prompts]
+    results = [generator.generate(prompt, StopLimits(8)) for prompt in prompts]
     assert [outcome(result) for result in results] == fresh
     assert fresh[0] != fresh[1] == fresh[2]
     assert [result.reused_tokens for result in results] == [0, 0, len(prompts[2]) - 1]
@@ -208,7 +208,7 @@ def test_embeddings_of_tokens_as_pseudo_tokens_equal_the_tokens(tiny_model: Load
     with_slots = prompt_of(tiny_model, "def add(", head=Head((PSEUDO,) * len(ids), tiny_model.decoder.embed(ids)))
     mixed_ids = (ids[0], *(PSEUDO,) * (len(ids) - 2), ids[-1])
     mixed = prompt_of(tiny_model, "def add(", head=Head(mixed_ids, tiny_model.decoder.embed(ids[1:-1])))
-    results = [generator_of(tiny_model).generate(prompt, Limits(16)) for prompt in (with_ids, with_slots, mixed)]
+    results = [generator_of(tiny_model).generate(prompt, StopLimits(16)) for prompt in (with_ids, with_slots, mixed)]
     assert len({outcome(result) for result in results}) == 1
 
 
@@ -218,6 +218,6 @@ def test_the_size_of_prefill_pieces_changes_no_token(
 ) -> None:
     vectors = np.random.default_rng(1).normal(size=(9, 64)).astype(np.float32)
     prompt = prompt_of(tiny_model, LONG, head=Head((PSEUDO,) * 9, vectors))
-    expected = outcome(generator_of(tiny_model).generate(prompt, Limits(12)))
+    expected = outcome(generator_of(tiny_model).generate(prompt, StopLimits(12)))
     monkeypatch.setattr(tiny_model.decoder, "prefill_piece", piece)
-    assert outcome(generator_of(tiny_model).generate(prompt, Limits(12))) == expected
+    assert outcome(generator_of(tiny_model).generate(prompt, StopLimits(12))) == expected

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from model.decoder import PREFILL_PIECE
-from model.drafting import NO_DRAFT, Draft, weighted_trie
-from model.generator import Generation, Generator, Limits
+from model.drafts.tree import NO_DRAFT, Draft, weighted_trie
+from model.engines.decoder import PREFILL_PIECE
+from model.generator import Generation, Generator, StopLimits
+from model.loaded import LoadedModel
 from model.prompt import Prompt
 from model.vocabulary import Vocabulary
-from model.weights import LoadedModel
 from tests.model.scripted_decoder import ScriptedDecoder, after
 from tests.model.test_generator import LONG, prompt_of
 
@@ -79,8 +79,8 @@ def answer(vocabulary: Vocabulary) -> list[int]:
 def test_every_limit_stops_at_the_same_token(vocabulary: Vocabulary, answer: list[int]) -> None:
     for guess in guessers(answer, len(BEFORE)).values():
         for limit in range(1, len(answer) + 3):
-            plain = scripted(vocabulary, answer).generate(PROMPT, Limits(limit))
-            drafted = scripted(vocabulary, answer).generate(PROMPT, Limits(limit), Guesses(guess))
+            plain = scripted(vocabulary, answer).generate(PROMPT, StopLimits(limit))
+            drafted = scripted(vocabulary, answer).generate(PROMPT, StopLimits(limit), Guesses(guess))
             assert outcome(drafted) == outcome(plain)
 
 
@@ -95,7 +95,7 @@ def test_finished_is_asked_with_the_same_texts(vocabulary: Vocabulary, answer: l
                     texts.append(text)
                     return len(texts) == n
 
-                result = scripted(vocabulary, answer).generate(PROMPT, Limits(50, finished=finished), drafter)
+                result = scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, finished=finished), drafter)
                 results.append((outcome(result), texts))
             assert results[0] == results[1]
 
@@ -104,22 +104,22 @@ def test_an_early_end_token_ends_it_in_the_middle_of_a_draft(vocabulary: Vocabul
     for n in range(len(answer)):
         cut = [*answer[:n], vocabulary.fim.end]
         for guess in guessers(answer, len(BEFORE)).values():  # it proposes what comes behind the end as well
-            result = scripted(vocabulary, cut).generate(PROMPT, Limits(50), Guesses(guess))
-            assert outcome(result) == outcome(scripted(vocabulary, cut).generate(PROMPT, Limits(50)))
+            result = scripted(vocabulary, cut).generate(PROMPT, StopLimits(50), Guesses(guess))
+            assert outcome(result) == outcome(scripted(vocabulary, cut).generate(PROMPT, StopLimits(50)))
 
 
 def test_the_first_token_begins_as_demanded(vocabulary: Vocabulary) -> None:
     text = vocabulary.encode(".first + 1")
     drafter = Guesses(knowing(text, len(BEFORE), 3))
     answer = [*text, vocabulary.fim.end]
-    result = scripted(vocabulary, answer).generate(PROMPT, Limits(50, begin="."), drafter)
-    assert outcome(result) == outcome(scripted(vocabulary, answer).generate(PROMPT, Limits(50, begin=".")))
+    result = scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, begin="."), drafter)
+    assert outcome(result) == outcome(scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, begin=".")))
     assert drafter.begins == [True, *[False] * (len(drafter.begins) - 1)]
 
 
 def test_what_is_accepted_saves_passes_and_is_counted(vocabulary: Vocabulary, answer: list[int]) -> None:
     drafter = Guesses(knowing(answer[:-1], len(BEFORE), 3))
-    result = scripted(vocabulary, answer).generate(PROMPT, Limits(50), drafter)
+    result = scripted(vocabulary, answer).generate(PROMPT, StopLimits(50), drafter)
     n_tokens = len(answer) - 1
     assert result.forward_passes == -(-len(answer) // 4)
     assert result.accepted + result.forward_passes == n_tokens + 1  # the end token is a choice, too
@@ -133,7 +133,7 @@ def test_a_full_cache_leaves_no_room_for_drafts(vocabulary: Vocabulary, answer: 
     prompt = Prompt(before, np.zeros((0, 2), np.float32), before=before)
     decoder = ScriptedDecoder(after(n_prompt, answer), vocab_size=320, capacity=n_prompt + limit)
     tight = Generator(decoder, vocabulary, vocabulary.fim.stops)
-    result = tight.generate(prompt, Limits(limit), Guesses(knowing(answer, n_prompt, 40)))
+    result = tight.generate(prompt, StopLimits(limit), Guesses(knowing(answer, n_prompt, 40)))
     assert result.token_ids == tuple(answer[:limit])
 
 
@@ -145,12 +145,12 @@ def test_a_prompt_of_any_length_goes_with_the_first_draft(
     prompt = Prompt(before, np.zeros((0, 2), np.float32), before=before)
     decoder = ScriptedDecoder(after(n_prompt, answer), vocab_size=320)
     generator = Generator(decoder, vocabulary, vocabulary.fim.stops)
-    result = generator.generate(prompt, Limits(50), Guesses(knowing(answer, n_prompt, 40)))
+    result = generator.generate(prompt, StopLimits(50), Guesses(knowing(answer, n_prompt, 40)))
     assert result.token_ids == tuple(answer[:-1])
     assert result.forward_passes == 1
     # What was accepted is in the cache: going on from there computes what is new.
     typed = Prompt((*before, *answer[:4]), prompt.pseudo)
-    assert generator.generate(typed, Limits(50)).reused_tokens == n_prompt + 3
+    assert generator.generate(typed, StopLimits(50)).reused_tokens == n_prompt + 3
 
 
 # --- against the real decoder ---------------------------------------------------------------------------------------
@@ -164,9 +164,9 @@ def generator_of(model: LoadedModel) -> Generator:
 @pytest.mark.parametrize("prefix", ["def add(", LONG, LONG + "    def method_7(self, x):\n        return "])
 def test_drafts_equal_plain_steps_on_a_real_network(tiny_model: LoadedModel, prefix: str) -> None:
     prompt = prompt_of(tiny_model, prefix)
-    plain = generator_of(tiny_model).generate(prompt, Limits(40))
+    plain = generator_of(tiny_model).generate(prompt, StopLimits(40))
     for guess in guessers(plain.token_ids, len(prompt.before)).values():
-        drafted = generator_of(tiny_model).generate(prompt, Limits(40), Guesses(guess))
+        drafted = generator_of(tiny_model).generate(prompt, StopLimits(40), Guesses(guess))
         assert outcome(drafted) == outcome(plain)
 
 
@@ -185,9 +185,9 @@ class Inverted:
 
 def test_drafts_are_verified_against_what_the_mixer_makes_of_the_logits(tiny_model: LoadedModel) -> None:
     prompt = prompt_of(tiny_model, LONG)
-    plain = generator_of(tiny_model).generate(prompt, Limits(30), mixer=Inverted())
-    assert outcome(plain) != outcome(generator_of(tiny_model).generate(prompt, Limits(30)))
+    plain = generator_of(tiny_model).generate(prompt, StopLimits(30), mixer=Inverted())
+    assert outcome(plain) != outcome(generator_of(tiny_model).generate(prompt, StopLimits(30)))
     for guess in guessers(plain.token_ids, len(prompt.before)).values():
         drafter = Guesses(guess)
-        drafted = generator_of(tiny_model).generate(prompt, Limits(30), drafter, Inverted())
+        drafted = generator_of(tiny_model).generate(prompt, StopLimits(30), drafter, Inverted())
         assert outcome(drafted) == outcome(plain)

@@ -32,10 +32,10 @@ sys.meta_path.insert(0, Watch())
 @pytest.mark.parametrize(
     ("program", "library"),
     [
-        ("import lsp_server.cli, model.onnx_engine", "onnxruntime"),
-        ("from model.onnx_session import open_session", "onnxruntime"),
-        ("from model.checkpoint import find_folder; import huggingface_hub", "huggingface_hub"),
-        ("import model.evaluation.cli, model.onnx_engine", "onnxruntime"),
+        ("import lsp_server.cli, model.engines.onnx.engine", "onnxruntime"),
+        ("from model.engines.onnx.session import open_session", "onnxruntime"),
+        ("from model.checkpoint.opening import find_folder; import huggingface_hub", "huggingface_hub"),
+        ("import model.evaluation.cli, model.engines.onnx.engine", "onnxruntime"),
         ("import model.training.pretrain", "torch"),
         ("import model.training.__main__, model.training.corpus", "tokenizers"),
     ],

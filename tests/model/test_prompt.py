@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
@@ -21,7 +23,6 @@ from model.prompt import (
     worst_first,
 )
 from model.vocabulary import TextStream, Vocabulary
-from tests.tiny_checkpoint import tiny_tokenizer
 
 HIDDEN = 4
 
@@ -209,7 +210,8 @@ def test_what_joins_the_next_word_is_left_to_the_model(
 
 def test_so_is_the_end_of_a_line_where_it_joins_the_indentation() -> None:
     """As in GPT-2's and StarCoder's tokenizers, which do not split what is white."""
-    tokenizer = tiny_tokenizer()
+    tokenizer = Tokenizer(BPE())
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.train_from_iterator(["if x:\n  y\n"] * 9, BpeTrainer(initial_alphabet=ByteLevel.alphabet()))
     tokenizer.add_tokens(["<|endoftext|>"])

@@ -23,8 +23,9 @@ import numpy as np
 from lsp_server import cli, server
 from lsp_server.engine import Engine
 from lsp_server.settings import Settings
-from model.checkpoint import WeightsError
-from model.completer import Completion, Request, RetrievalQuery, Retrieve
+from model.checkpoint.files import WeightsError
+from model.repository import RetrievalQuery, Retrieve
+from model.request import Completion, Request
 
 TOKEN_CHARACTERS = 4
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import WeightsError, write_checksums
+from model.checkpoint.files import WeightsError
+from model.checkpoint.opening import write_checksums
 from model.settings import ModelSettings
 from tests.torture.material import flip_bytes
 from tests.torture.runner import Form, Kind, Outcome
@@ -21,7 +22,7 @@ NUMBERS = (
     0, 1, -1, 2**31, 2**63, 10**18, 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf"), None, "", "64", [], {},
     True, [[]],
 )  # fmt: skip
-JSONS = ("config.json", "tokenizer.json", "adapter.json", "confidence.json", "memory.json")
+JSONS = ("config.json", "tokenizer.json", "adapter.json", "confidence.json", "recall.json")
 
 Change = Callable[[random.Random, Path], str]
 
@@ -107,7 +108,7 @@ CHANGES: tuple[Change, ...] = (
 
 def case(seed: int, size: int, scratch: Path) -> Outcome:
     """One tiny checkpoint with `size` changes."""
-    from model.weights import load_from_settings
+    from model.loading import load_from_settings
     from tests.tiny_checkpoint import write_tiny_checkpoint  # imports torch
 
     rng = random.Random(seed)

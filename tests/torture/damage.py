@@ -15,7 +15,7 @@ import numpy as np
 from indexer import Index, Query
 from indexer.installed import Package
 from indexer.package_cache import load_or_build
-from model.graph_cache import graph_folder
+from model.engines.onnx.graph_cache import graph_folder
 from tests.indexer.conftest import HashEmbedder
 from tests.torture.indexes import CANARY, differences, edit, opened, vocabulary, write_repository
 from tests.torture.processes import command_line

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from model.checkpoint import EMBEDDED_FOLDER
+from model.checkpoint.opening import EMBEDDED_FOLDER
 from tests.editors.conftest import PATIENT, REAL_FILE, REAL_LINE, real_repository
 from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import EMBEDDED_SERVER, Start

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from model.checkpoint import EMBEDDED_FOLDER
+from model.checkpoint.opening import EMBEDDED_FOLDER
 from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import EMBEDDED_SERVER, Session, Start
 from tests.editors.vscode.transcript import Shown, suggestions

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from model.completer import Completer, Request
+from model.completer import Completer
 from model.evaluation.baselines import bm25, copy_match, copy_window, definitions, jaccard, repocoder
 from model.evaluation.run import request_for
 from model.evaluation.sources import Sources
-from model.weights import LoadedModel
+from model.loaded import LoadedModel
+from model.request import Request
 from tests.model.evaluation.holes import a_task
 
 SECRET = "zebra_quagga_okapi"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from indexer import Index, Query
-from model.completer import RetrievalQuery
-from model.evaluation.repository import Repository, View, extract
+from model.evaluation.repository import TaskRepository, View, extract
 from model.evaluation.tasks import EvaluationError, Task
+from model.repository import RetrievalQuery
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.model.evaluation.holes import a_task, write_archive
 
@@ -41,13 +41,13 @@ def snapshot(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["words", "vectors"])
-def repository(request: pytest.FixtureRequest, snapshot: Path) -> Iterator[Repository]:
+def repository(request: pytest.FixtureRequest, snapshot: Path) -> Iterator[TaskRepository]:
     embedder = FreeEmbedder() if request.param == "vectors" else None
     with closing(Index.open(snapshot, embedder, cache_dir=snapshot.parent / "cache")) as index:
-        yield Repository(snapshot, {"fuser": index})
+        yield TaskRepository(snapshot, {"fuser": index})
 
 
-def _texts(repository: Repository, words: str) -> str:
+def _texts(repository: TaskRepository, words: str) -> str:
     """All that any search finds: by words, and whatever lies nearest to a key when a hundred hits are asked for."""
     index = repository.indexes["fuser"]
     key = FreeEmbedder().embed([words]).keys[0].astype(np.float32)
@@ -59,7 +59,7 @@ def _texts(repository: Repository, words: str) -> str:
     return "".join(hit.text + hit.signature for hit in found)
 
 
-def test_the_answer_is_neither_retrieved_nor_stored(repository: Repository) -> None:
+def test_the_answer_is_neither_retrieved_nor_stored(repository: TaskRepository) -> None:
     repository.punch(_task(1, f"    return {SECRET}(items)"))
     assert "item.price" in _texts(repository, "price item")
     assert SECRET not in _texts(repository, f"return {SECRET} items")
@@ -68,7 +68,7 @@ def test_the_answer_is_neither_retrieved_nor_stored(repository: Repository) -> N
     assert not any(SECRET.encode() in file.read_bytes() for file in stored)
 
 
-def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(repository: Repository) -> None:
+def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(repository: TaskRepository) -> None:
     first, second = _task(1, f"    return {SECRET}(items)"), _task(2, "    return gnu_kudu(items)", "shop/till.py")
     repository.punch(first)
     assert "gnu_kudu" in _texts(repository, "return gnu_kudu items")
@@ -80,7 +80,7 @@ def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(repository: 
 def test_a_second_hole_in_the_same_file_closes_the_first(snapshot: Path) -> None:
     whole = _task(1, f"    return {SECRET}(items)")
     other = a_task(prefix=whole.prefix + whole.target, target="\n\nprint(total([]))", suffix="\n")
-    repository = Repository(snapshot, {})
+    repository = TaskRepository(snapshot, {})
     repository.punch(whole)
     repository.punch(other)
     assert (snapshot / "shop/cart.py").read_text() == other.text_with_hole
@@ -88,9 +88,9 @@ def test_a_second_hole_in_the_same_file_closes_the_first(snapshot: Path) -> None
 
 def test_a_file_that_is_not_the_tasks_is_refused(snapshot: Path) -> None:
     with pytest.raises(EvaluationError, match=r"are not shop/cart\.py of shop"):
-        Repository(snapshot, {}).punch(_task(1, "    return something_else"))
+        TaskRepository(snapshot, {}).punch(_task(1, "    return something_else"))
     with pytest.raises(EvaluationError, match=r"are not shop/none\.py of shop"):
-        Repository(snapshot, {}).punch(_task(1, "x", "shop/none.py"))
+        TaskRepository(snapshot, {}).punch(_task(1, "x", "shop/none.py"))
 
 
 def test_a_repository_that_the_archive_lacks_is_named(tmp_path: Path) -> None:

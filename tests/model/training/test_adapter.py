@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import open_checkpoint
-from model.completer import Completer, Request
+from model.checkpoint.opening import open_checkpoint
+from model.completer import Completer
+from model.loading import fim_order, load_model
 from model.prompt import PSEUDO
-from model.training.adapter import AdapterConfig, AdapterTraining, first_adapter
+from model.request import Request
+from model.training.adapter import AdapterStage, AdapterTraining, first_adapter
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal
 from model.training.contexts import ModeMix, RowBuilder, RowShape
@@ -21,15 +23,14 @@ from model.training.losses import mean_pairwise_cosine
 from model.training.network import load_coder
 from model.training.samples import RepositorySamples
 from model.vocabulary import Vocabulary
-from model.weights import fim_order, load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 SHAPE = RowShape(length=192, suffix=40, middle=24, snippets=64, hybrid_text=32, signatures=24, recite=16)
 
 
 @pytest.fixture
-def config(tiny_folder: Path, tmp_path: Path) -> AdapterConfig:
-    return AdapterConfig(
+def config(tiny_folder: Path, tmp_path: Path) -> AdapterStage:
+    return AdapterStage(
         coder=tiny_folder,
         samples=tmp_path,
         out=tmp_path / "out",
@@ -47,12 +48,12 @@ def config(tiny_folder: Path, tmp_path: Path) -> AdapterConfig:
     )
 
 
-def batcher(config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary, **modes: float) -> Batcher:
+def batcher(config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary, **modes: float) -> Batcher:
     rows = RowBuilder(vocabulary, fim_order(open_checkpoint(str(config.coder)), vocabulary), SHAPE, config.m)
     return Batcher(samples, rows, ModeMix(**modes), config, SHAPE.length, vocabulary)  # type: ignore[arg-type]
 
 
-def training(config: AdapterConfig) -> AdapterTraining:
+def training(config: AdapterStage) -> AdapterStage:
     torch.manual_seed(config.seed)
     vocabulary = Vocabulary.load(config.coder / "tokenizer.json")
     return AdapterTraining(config, load_coder(config.coder, config.train_coder), vocabulary)
@@ -123,7 +124,7 @@ def test_the_positive_shares_words_with_the_target(samples: list[RepositorySampl
 
 
 def test_loss_falls_on_one_batch(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(dataclasses.replace(config, steps=1000, warmup=0.0, coder_lr=1e-2, lr=1e-2))
     batch = batcher(config, samples, vocabulary).batch(0, 0.5, None)
@@ -132,7 +133,7 @@ def test_loss_falls_on_one_batch(
 
 
 def test_a_frozen_coder_does_not_move_and_the_adapter_does(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(dataclasses.replace(config, train_coder=False))
     before = {name: value.clone() for name, value in run.network.state_dict().items()}
@@ -144,7 +145,7 @@ def test_a_frozen_coder_does_not_move_and_the_adapter_does(
 
 
 def test_a_frozen_coder_learns_nothing_from_rows_without_context(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(dataclasses.replace(config, train_coder=False))
     before = {name: value.clone() for name, value in run.network.state_dict().items()}
@@ -155,7 +156,7 @@ def test_a_frozen_coder_learns_nothing_from_rows_without_context(
 
 
 def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     batches = batcher(config, samples, vocabulary)
     whole = training(config)
@@ -174,7 +175,7 @@ def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
 
 
 def test_harmful_contexts_are_left_out_and_the_others_weighted(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     gains = [-0.5, 0.0, 0.25, -0.1]
 
@@ -190,7 +191,7 @@ def test_harmful_contexts_are_left_out_and_the_others_weighted(
 
 
 def test_every_slot_has_its_node_and_parents_have_children(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     batches = batcher(config, samples, vocabulary)
     seen_parents = seen_directories = 0
@@ -210,7 +211,7 @@ def test_every_slot_has_its_node_and_parents_have_children(
 
 
 def test_directories_are_fused_from_their_files(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     network = training(config).network.eval()
     groups = ((0, 1), (2,), (3, 4), (1, 2))  # two files, the directory over them, and another file behind it
@@ -226,7 +227,7 @@ def test_directories_are_fused_from_their_files(
 
 
 def test_prompts_are_as_short_as_the_shape_allows(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, shortest=0.5), config.m)
     batches = Batcher(samples, rows, ModeMix(none=1.0, snippets=0, pseudo=0, hybrid=0), config, 192, vocabulary)
@@ -246,7 +247,7 @@ def test_the_shortest_prompt_has_room_for_a_long_context(
 
 
 def test_an_adapter_goes_on_from_a_finished_one(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(config)
     run.go(batcher(config, samples, vocabulary), Event())
@@ -261,7 +262,7 @@ def test_an_adapter_goes_on_from_a_finished_one(
 
 
 def test_slots_take_the_projected_vectors_in_order(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(config)
     batch = batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.9, None)
@@ -274,7 +275,7 @@ def test_slots_take_the_projected_vectors_in_order(
 
 
 def test_random_vectors_stand_in_for_a_share_of_the_rows(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     noisy = batcher(config, samples, vocabulary, **(ONLY_PSEUDO | {"noise": 1.0})).batch(0, 0.9, None)
     assert all(noisy.noise)
@@ -284,7 +285,7 @@ def test_random_vectors_stand_in_for_a_share_of_the_rows(
 
 
 def test_the_policy_term_joins_at_the_end_of_the_budget(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(dataclasses.replace(config, reinforce=0.1, reinforce_last=0.5))
     run.go(batcher(config, samples, vocabulary, recite=0.0), Event())
@@ -292,7 +293,7 @@ def test_the_policy_term_joins_at_the_end_of_the_budget(
 
 
 def test_the_export_completes_in_every_mode(
-    config: AdapterConfig, samples: list[RepositorySamples], vocabulary: Vocabulary
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     run = training(config)
     run.go(batcher(config, samples, vocabulary), Event())
@@ -312,7 +313,7 @@ def test_the_export_completes_in_every_mode(
     ids=["Qwen2", "a Llama that writes from left to right"],
 )
 def test_an_adapter_for_a_foreign_checkpoint_fits_it(
-    config: AdapterConfig,
+    config: AdapterStage,
     samples: list[RepositorySamples],
     tmp_path: Path,
     changes: dict[str, Any],

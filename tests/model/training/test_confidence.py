@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.checkpoint import write_checksums
+from model.checkpoint.opening import write_checksums
 from model.confidence import FEATURES, FILE, Confidence, WrittenLine, features
+from model.loading import load_model
 from model.training.confidence import Answer, ConfidenceConfig, fit, left_out, report, run
 from model.training.config import ConfigError
-from model.weights import load_model
-from tests.model.test_memory import weights
+from tests.model.recall.test_mixer import weights
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
@@ -23,7 +23,7 @@ def planned(repository: str, chance: float, right: bool) -> Answer:
 
 
 def half_as_sure(repository: str) -> list[Answer]:
-    """Lines that are right half as often as the memory thinks."""
+    """Lines that are right half as often as recall thinks."""
     counts = [(0.8, 40), (0.4, 20), (0.2, 10)]
     return [planned(repository, chance, i < n_right) for chance, n_right in counts for i in range(100)]
 
@@ -87,13 +87,13 @@ def test_the_stage_writes_a_file_and_says_what_it_is_worth(
     assert (config.out / FILE).read_text() == first
 
 
-def test_a_coder_without_a_memory_is_refused(
+def test_a_coder_without_recall_is_refused(
     config: ConfidenceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.weights.EMBEDDED_FOLDER", tmp_path / "absent")
+    monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", tmp_path / "absent")
     bare = write_tiny_checkpoint(tmp_path / "bare")
 
-    with pytest.raises(ConfigError, match="run stage memory first"):
+    with pytest.raises(ConfigError, match="run stage recall first"):
         run(replace(config, coder=str(bare)))
 
 

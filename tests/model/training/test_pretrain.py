@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 import torch
 
+from model.loading import load_model
 from model.training.checkpoint import Journal, load_checkpoint, read_journal, save_checkpoint
 from model.training.pretrain import (
     Batches,
@@ -23,7 +24,6 @@ from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
 from model.training.workers import Workers, run_workers
 from model.vocabulary import Vocabulary
-from model.weights import load_model
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.qwen2 import Qwen2
+from model.engines.torch.qwen2 import Qwen2
 from model.training import reinforce
 from model.training.batches import AdapterBatch
 from model.training.reinforce import Sampling, answer, greedy, log_likelihood, nucleus, reward

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import verify_checksums
+from model.checkpoint.opening import verify_checksums
+from model.loading import load_model
 from model.training.ship import ShipConfig, count_parameters, mean_of, read_sittings, run, smoothed
-from model.weights import load_model
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 

@@ -7,7 +7,7 @@
 ---@field index? hef_lsp.IndexSettings
 ---@field retrieval? hef_lsp.RetrievalSettings
 ---@field drafts? hef_lsp.DraftsSettings
----@field memory? hef_lsp.MemorySettings
+---@field recall? hef_lsp.RecallSettings
 ---@field server? hef_lsp.ServerSettings
 
 ---@class hef_lsp.CompletionSettings
@@ -71,8 +71,8 @@
 ---@field nodes? integer Most tokens guessed at a time; fewer where they cost more than they save. 1 to 256. Default: `64`.
 ---@field packages? boolean Guess from the standard library and from the installed packages that the code imports, too. Default: `true`.
 
----@class hef_lsp.MemorySettings
----@field enabled? boolean Take exact names and whole lines from the document and the repository where that is likelier to be right than what the model would write. For another model than the embedded one, `python -m model.training memory` fits it. Default: `true`.
+---@class hef_lsp.RecallSettings
+---@field enabled? boolean Take exact names and whole lines from the document and the repository where that is likelier to be right than what the model would write. For another model than the embedded one, `python -m model.training recall` fits it. Default: `true`.
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.

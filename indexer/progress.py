@@ -1,0 +1,74 @@
+"""What a run that brings an index up to date tells while it goes on, and what it did when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` in one stage: "reading" files, "embedding" nodes, "arranging" very many of them for search.
+
+    `path` is "" but in the first.
+    """
+
+    done: int
+    total: int
+    path: str
+    stage: str = "reading"
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What a run did. `files` and `chunks` count the whole index; `embedded` leaves, `fused` parents, this run.
+
+    `reused`: chunks of the files read in this run whose text was known. `cancelled`: it stopped early; run it again.
+    """
+
+    files: int
+    chunks: int
+    embedded: int
+    reused: int
+    seconds: float
+    changed: int = 0
+    removed: int = 0
+    fused: int = 0
+    cancelled: bool = False
+    skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class StoppedError(Exception):
+    """The caller asked to stop; everything committed stays."""
+
+
+def never() -> bool:
+    """Whether to stop, where nobody asks for it."""
+    return False
+
+
+def nobody(progress: Progress) -> None:
+    """Who follows, where nobody does."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who follows a run. `committed` is called when something new can be searched, as often as that is."""
+
+    progress: Callable[[Progress], None]
+    cancelled: Callable[[], bool]
+    committed: Callable[[], None]
+
+    def check(self) -> None:
+        """Raises StoppedError where the caller asked to stop."""
+        if self.cancelled():
+            raise StoppedError
+
+    def goes_on(self, stage: str) -> Callable[[int, int, str], bool]:
+        """What long work is to ask in between whether it goes on; open documents are taken in meanwhile."""
+
+        def told(done: int, total: int, path: str) -> bool:
+            self.progress(Progress(done, total, path, stage))
+            return not self.cancelled()
+
+        return told

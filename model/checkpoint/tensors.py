@@ -1,0 +1,43 @@
+"""Safetensors as numpy arrays, bfloat16 included, which neither numpy nor safetensors' numpy reader knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from model.checkpoint.files import TensorInfo, WeightsError
+
+Read = Callable[[str], np.ndarray]  # name of a tensor -> float32
+
+_STORED: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+
+
+def reader(tensors: Mapping[str, TensorInfo]) -> Read:
+    """Reads one tensor at a time, so that a checkpoint is never in memory twice. Raises WeightsError."""
+    return lambda name: widened(stored(tensors[name]))
+
+
+def stored(info: TensorInfo) -> np.ndarray:
+    """A tensor as it is in its file; bfloat16 comes as its bits, uint16. Raises WeightsError on what is no number."""
+    kind = _STORED[info.dtype]
+    values = np.fromfile(info.file, kind, (info.offsets[1] - info.offsets[0]) // kind.itemsize, offset=info.offsets[0])
+    if not _finite(values):
+        raise WeightsError(f"{info.file.name} holds values that are no numbers, NaN or infinite; fetch it again")
+    return values.reshape(info.shape)
+
+
+def widened(values: np.ndarray) -> np.ndarray:
+    """float32 of what `stored` gives: bfloat16 is the upper half of a float32."""
+    if values.dtype == np.uint16:
+        bits = values.astype(np.uint32)
+        bits <<= 16
+        return bits.view(np.float32)
+    return values.astype(np.float32, copy=False)
+
+
+def _finite(values: np.ndarray) -> bool:
+    if values.dtype == np.uint16:  # an exponent of ones
+        return bool((values & 0x7F80 < 0x7F80).all())
+    return bool(np.isfinite(values).all())

@@ -1,0 +1,132 @@
+"""What the model reads of the repository at a cursor: retrieved, cut to its budget, and held while the user types.
+
+A held context stays byte-identical, so that the keys and values behind it stay valid: retrieval is repeated only when
+the cursor has really moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model.loaded import LoadedModel
+from model.prompt import PSEUDO, Head, empty_head, exact_text, fit_documents, worst_first
+from model.repository import ContextItem, RetrievalQuery, Retrieve
+from model.request import Request
+from model.settings import ModelSettings
+
+# The cursor may move this far, in characters and lines, before the repository is asked again.
+STICKY_CHARS = 96
+STICKY_LINES = 2
+
+
+@dataclass(frozen=True)
+class CursorPlace:
+    """A cursor and everything else that retrieval depends on."""
+
+    path: str
+    prefix: str
+    suffix: str
+    mode: str
+    generation: int  # of the index
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from."""
+
+    place: CursorPlace
+    head: Head
+    items: tuple[ContextItem, ...] = ()
+    found: frozenset[tuple[str, str, bytes]] = frozenset()
+
+
+class Contexts:
+    """The contexts of recent places, for one model. Not thread-safe."""
+
+    def __init__(self, model: LoadedModel, settings: ModelSettings) -> None:
+        self._model = model
+        self._settings = settings
+        self._held: list[Context] = []  # the last one first
+
+    def at(self, request: Request, mode: str, retrieve: Retrieve | None) -> Context:
+        """The held context while the cursor stays about where it was retrieved for, else a new one.
+
+        Byte-identical pseudo-tokens keep the cache, and skip the query: a keystroke costs its own tokens only. Several
+        are held, as are the keys and values behind them: coming back to a document costs no prefill.
+        """
+        place = CursorPlace(request.path, request.prefix, request.suffix, mode, request.generation)
+        if retrieve is None or mode == "none":
+            return Context(place, empty_head(self._model.decoder.hidden_size))
+        # Nothing found is not held on to: the index may be a moment from its first answer.
+        held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
+        if held is None:
+            held = self._retrieve(place, retrieve)
+        others = [other for other in self._held if other is not held]
+        self._held = [held, *others][: self._settings.recent_places]
+        return held
+
+    def _retrieve(self, place: CursorPlace, retrieve: Retrieve) -> Context:
+        """A new context; where the same was found as for a held one, in whatever order, that one's bytes."""
+        encoder = self._model.encoder
+        key = encoder.query(place.prefix, place.suffix) if encoder else None
+        items = retrieve(RetrievalQuery(place.path, place.prefix, place.suffix, key))
+        found = frozenset((item.path, item.text, item.memory.tobytes()) for item in items)
+        for held in self._held:
+            if (held.place.path, held.place.mode, held.found) == (place.path, place.mode, found):
+                self._held.remove(held)
+                return replace(held, place=place)
+        context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
+        return replace(context, found=found)
+
+    def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
+        budget = self._head_budget(self._settings.snippet_tokens)
+        items = tuple(item for item in found if item.text)
+        documents = fit_documents(self._model.vocabulary, [(item.path, item.text) for item in items], budget)
+        no_pseudo = empty_head(self._model.decoder.hidden_size).pseudo
+        return Context(place, Head(worst_first(documents), no_pseudo), items[: len(documents)])
+
+    def _pseudo(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
+        """Pseudo-tokens of the best items and, in hybrid mode, exact text: a vector cannot spell a name."""
+        assert self._model.pseudo is not None  # `mode` saw to it
+        embedded = [item for item in found if item.memory.size]  # an index in the making knows some by their words only
+        budget = self._head_budget(self._settings.pseudo_tokens)
+        items = tuple(embedded[: budget // len(embedded[0].memory)]) if embedded else ()
+        head = empty_head(self._model.decoder.hidden_size)
+        if items:
+            # The worst first: the best stands nearest to the cursor.
+            vectors = self._model.pseudo.project(np.stack([item.memory for item in reversed(items)]))
+            head = Head((PSEUDO,) * len(vectors), vectors)
+        if place.mode == "hybrid":
+            told = [(item.path, item.text, item.signature) for item in found]
+            with_text = self._head_budget(len(head.ids) + self._settings.hybrid_text_tokens)
+            with_all = self._head_budget(with_text + self._settings.signature_tokens)
+            exact = exact_text(self._model.vocabulary, told, with_text - len(head.ids), with_all - with_text)
+            head = Head((*head.ids, *exact), head.pseudo)
+            items += tuple(item for item in found if (item.text or item.signature) and not item.memory.size)
+        return Context(place, head, items)
+
+    def _head_budget(self, wanted: int) -> int:
+        """At most half of the prompt is context: what stands around the cursor matters more. The longest completion
+        takes half of the capacity, so three eighths always leave room."""
+        return min(wanted, self._settings.context_tokens // 2, self._model.decoder.capacity * 3 // 8)
+
+
+def drifted(held: CursorPlace, now: CursorPlace) -> bool:
+    """Whether a context retrieved at `held` must be retrieved again at `now`.
+
+    It holds while the same document has changed only within STICKY_CHARS of the cursor and the cursor is at most
+    STICKY_LINES away: typing, deleting, accepting a word, and the closing bracket that editors add.
+    """
+    if (held.path, held.mode, held.generation) != (now.path, now.mode, now.generation):
+        return True
+    if max(abs(len(now.prefix) - len(held.prefix)), abs(len(now.suffix) - len(held.suffix))) > STICKY_CHARS:
+        return True  # told before the texts are compared, which may be large
+    before = held.prefix[:-STICKY_CHARS] if len(held.prefix) > STICKY_CHARS else ""
+    after = held.suffix[STICKY_CHARS:]
+    if not (now.prefix.startswith(before) and now.suffix.endswith(after)):
+        return True
+    lines = now.prefix.count("\n", len(before)) - held.prefix.count("\n", len(before))
+    return abs(lines) > STICKY_LINES

@@ -1,0 +1,1 @@
+"""What computes: one decoder, fuser and projector, by ONNX Runtime or by torch."""

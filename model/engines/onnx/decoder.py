@@ -1,0 +1,127 @@
+"""The decoder of the CPU: `Decoder` on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.tensors import widened
+from model.engines.decoder import PREFILL_PIECE, check_rewind, check_room, must_move, tree_mask
+
+_HIDDEN = np.float32(-1e9)  # a score that softmax turns into nothing
+
+
+@dataclass(eq=False)
+class _Cache:
+    """Keys and values of one sequence, `length` rows of each array filled."""
+
+    arrays: dict[str, np.ndarray]
+    length: int = 0
+
+    def keep(self, start: int, rows: Sequence[int]) -> None:
+        if must_move(rows):
+            source = [start + row for row in rows]
+            for array in self.arrays.values():
+                array[start : start + len(rows)] = array[source]
+        self.length = start + len(rows)
+
+
+class OnnxDecoder:
+    """Runs the graph of `onnx_decoder_graph`. Lives on one thread: it owns the caches, one per slot.
+
+    `table` holds the embeddings, [vocab, hidden], as they are stored.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        table: np.ndarray,
+        config: Qwen2Config,
+        capacity: int,
+        n_slots: int = 1,
+        prefill_piece: int = PREFILL_PIECE,
+    ) -> None:
+        self._session, self._table, self._config = session, table, config
+        self.capacity = capacity
+        self.prefill_piece = prefill_piece
+        self._names = [name for pair in kv_names(config) for name in pair]
+        self._outputs = ["logits", *(f"new_{name}" for name in self._names)]
+        self._slots = [self._new_cache() for _ in range(n_slots)]
+        self._cache = self._slots[0]
+        self._cos, self._sin = rotary_table(config.head_dim, config.rope_theta, capacity)
+        self._group = config.num_attention_heads // config.num_key_value_heads
+
+    @property
+    def hidden_size(self) -> int:
+        return self._config.hidden_size
+
+    @property
+    def vocab_size(self) -> int:
+        return self._config.vocab_size
+
+    @property
+    def n_slots(self) -> int:
+        return len(self._slots)
+
+    @property
+    def length(self) -> int:
+        return self._cache.length
+
+    def select(self, slot: int) -> None:
+        self._cache = self._slots[slot]
+
+    def embed(self, ids: Sequence[int]) -> np.ndarray:
+        return widened(self._table[np.asarray(ids, dtype=np.int64)])
+
+    def extend(
+        self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
+    ) -> np.ndarray:
+        n, past = len(vectors), self.length
+        check_room(past, n, self.capacity)
+        sees = np.tri(n, dtype=bool) if parents is None else tree_mask(parents)
+        positions = past + sees.sum(axis=1) - 1
+        every = all_rows or parents is not None
+        feed = {name: array[:past] for name, array in self._cache.arrays.items()}
+        feed |= {
+            "x": np.ascontiguousarray(vectors, dtype=np.float32),
+            "cos": self._cos[positions],
+            "sin": self._sin[positions],
+            "mask": np.repeat(np.where(sees, np.float32(0), _HIDDEN), self._group, axis=0),
+            "rows": np.arange(n) if every else np.array([n - 1]),
+            "lengths": np.array([past, n]),
+        }
+        logits, *new = self._session.run(self._outputs, feed)
+        for name, rows in zip(self._names, new, strict=True):
+            self._cache.arrays[name][past : past + n] = rows
+        self._cache.length = past + n
+        wanted: np.ndarray = logits if every else logits[0]
+        return wanted
+
+    def keep(self, start: int, rows: Sequence[int]) -> None:
+        self._cache.keep(start, rows)
+
+    def rewind(self, length: int) -> None:
+        check_rewind(self.length, length)
+        self._cache.length = length
+
+    def _new_cache(self) -> _Cache:
+        shape = (self.capacity, self._config.head_dim)
+        kinds = {"key": np.float32, "value": np.float64}
+        return _Cache({name: np.zeros(shape, kinds[name.partition("_")[0]]) for name in self._names})
+
+
+def kv_names(config: Qwen2Config) -> list[tuple[str, str]]:
+    """What the graph calls its cached keys and values, one pair for each layer and kv head."""
+    heads = [f"{i}_{j}" for i in range(config.num_hidden_layers) for j in range(config.num_key_value_heads)]
+    return [(f"key_{name}", f"value_{name}") for name in heads]
+
+
+def rotary_table(head_dim: int, theta: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """cos and sin of positions 0 to n - 1, float32 [n, head_dim / 2]."""
+    frequencies = np.float32(theta) ** -(np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim))
+    angles = np.arange(n, dtype=np.float32)[:, None] * frequencies
+    return np.cos(angles), np.sin(angles)

@@ -1,0 +1,132 @@
+"""ONNX Runtime, the engine of the CPU: builds the graphs of a checkpoint once and opens them from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from model.checkpoint.adapter import AdapterConfig, fuser_tensors, projector_tensors
+from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
+from model.checkpoint.files import TensorInfo
+from model.checkpoint.opening import Checkpoint
+from model.checkpoint.tensors import reader, stored
+from model.engines.decoder import PREFILL_PIECE
+from model.engines.machine import free_bytes, processors
+from model.engines.onnx.adapter import OnnxFuser, OnnxPseudoTokens
+from model.engines.onnx.decoder import OnnxDecoder
+from model.engines.onnx.graph_cache import graph_folder
+from model.engines.onnx.quantization import Quantization
+from model.engines.onnx.session import open_session
+
+GRAPH_VERSION = 1  # changes with what `onnx_build` writes
+
+# A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
+# have them (LLM.int8, arXiv 2208.07339), and lose less with a scale for each block.
+_ROWS_UP_TO_HIDDEN = 512
+# A second thread did not make a network of this size faster at any width while the machine was busy; waking it costs
+# more than its share of so little work.
+_ALONE_UP_TO_WEIGHTS = 30_000_000
+_MOST_THREADS = 4  # the machine is an editor's
+# A pass over PREFILL_PIECE rows of a larger network takes half a second, in which no cancel is heard.
+_PIECE_OF_LARGE = 32
+
+_EMBEDDINGS = "model.embed_tokens.weight"
+
+
+@dataclass(frozen=True)
+class OnnxEngine:
+    """`Engine` on ONNX Runtime. `dtype`: int8 or float32."""
+
+    dtype: str = "int8"
+    threads: int = 1
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        return f"ONNX Runtime {onnxruntime.__version__}"
+
+    @property
+    def arithmetic(self) -> str:
+        return f"int8 rows {GRAPH_VERSION}" if self.dtype == "int8" else ""
+
+    def free_bytes(self) -> int | None:
+        return free_bytes()
+
+    def needed_bytes(self, n_weights: int, n_cached: int) -> int:
+        """Kernels pack weights beside the mapped file; of what is cached, keys are float32 and values float64."""
+        return (2 if self.dtype == "int8" else 8) * n_weights + 6 * n_cached
+
+    def decoder(self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int) -> OnnxDecoder:
+        quantization = self._quantization(config.hidden_size)
+
+        def build(folder: Path) -> None:
+            from model.engines.onnx.build import build_decoder  # and with it onnx, which opening a graph can do without
+
+            np.save(folder / "embeddings.npy", stored(checkpoint.tensors[_EMBEDDINGS]))
+            build_decoder(folder, config, reader(checkpoint.tensors), quantization)
+
+        with graph_folder(_key("decoder", checkpoint.tensors, str(config), quantization), build) as folder:
+            session = open_session(folder / "decoder.onnx", self.threads)
+            table = np.load(folder / "embeddings.npy", mmap_mode="r")
+        piece = PREFILL_PIECE if n_values(coder_shapes(config)) <= _ALONE_UP_TO_WEIGHTS else _PIECE_OF_LARGE
+        return OnnxDecoder(session, table, config, capacity, n_slots, piece)
+
+    def fuser(self, folder: Path, config: AdapterConfig) -> OnnxFuser:
+        tensors = fuser_tensors(folder, config.fuser)
+        quantization: Quantization = "rows" if self.dtype == "int8" else "none"
+
+        def build(target: Path) -> None:
+            from model.engines.onnx.build import build_fuser
+
+            build_fuser(target, config, reader(tensors), quantization)
+
+        with graph_folder(_key("fuser", tensors, str(config.fuser), quantization), build) as target:
+            fuser = open_session(target / "fuser.onnx", self.threads)
+            children = open_session(target / "children.onnx", 1)
+        return OnnxFuser(fuser, children, config.fuser, reader(tensors))
+
+    def projector(self, folder: Path, config: AdapterConfig) -> OnnxPseudoTokens:
+        tensors = projector_tensors(folder, config)
+
+        def build(target: Path) -> None:
+            from model.engines.onnx.build import build_projector
+
+            build_projector(target, config, reader(tensors))
+
+        with graph_folder(_key("projector", tensors, str(config), "none"), build) as target:
+            projector = open_session(target / "projector.onnx", 1)
+        return OnnxPseudoTokens(projector, config.fuser.d_memory)
+
+    def _quantization(self, hidden_size: int) -> Quantization:
+        if self.dtype != "int8":
+            return "none"
+        return "rows" if hidden_size <= _ROWS_UP_TO_HIDDEN else "blocks"
+
+
+def open_onnx_engine(dtype: str, threads: int, n_weights: int) -> OnnxEngine:
+    """`dtype` auto is int8; `threads` 0 is what measured best for so many weights."""
+    best = 1 if n_weights <= _ALONE_UP_TO_WEIGHTS else min(_MOST_THREADS, processors())
+    return OnnxEngine("float32" if dtype == "float32" else "int8", threads or best)
+
+
+def _key(kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization) -> str:
+    """Names a graph: its weights (files are told apart by place, size and time), arithmetic, versions and processor."""
+    files = sorted({info.file.resolve() for info in tensors.values()})
+    parts = [shape, quantization, str(GRAPH_VERSION), onnxruntime.__version__, _processor()]
+    parts += [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    return f"{kind}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
+
+
+def _processor() -> str:
+    """What decides how exactly 8-bit products are computed; a cache folder may be shared between machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"

@@ -1,0 +1,37 @@
+"""A model that is ready to complete: what loading leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.confidence import Confidence
+from model.encoder import Encoder
+from model.engines.decoder import Decoder
+from model.engines.engine import PseudoTokens
+from model.prompt import FimOrder
+from model.recall.weights import RecallWeights
+from model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Everything that a `Completer` needs. `notes` are sentences for the user."""
+
+    name: str
+    decoder: Decoder
+    vocabulary: Vocabulary
+    fim_order: FimOrder
+    stop_ids: frozenset[int]
+    encoder: Encoder | None  # None: retrieval by words and symbols only
+    pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
+    recall: RecallWeights | None  # None: neither beside the checkpoint nor beside the embedded model
+    confidence: Confidence | None  # None: nothing was fitted to this coder
+    default_context: str
+    fingerprint: str  # of the checkpoint
+    revision: str
+    engine: str  # the library that computes, with its version
+    device: str
+    dtype: str
+    threads: int  # of the CPU; 0 where it does not compute
+    n_parameters: int
+    notes: tuple[str, ...]

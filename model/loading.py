@@ -1,0 +1,198 @@
+"""Load a generator with its adapter: from a name in the settings to something that completes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast, get_args
+
+from model.checkpoint.adapter import AdapterConfig, read_config
+from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
+from model.checkpoint.files import WeightsError, require_files
+from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, check_tensors, open_checkpoint, verify_checksums
+from model.confidence import Confidence
+from model.encoder import Encoder, adapter_fingerprint
+from model.engines.engine import Engine, PseudoTokens
+from model.engines.torch.presence import has_cuda, has_torch
+from model.loaded import LoadedModel
+from model.prompt import FimOrder
+from model.recall.weights import RecallWeights
+from model.settings import EMBEDDED, ModelSettings
+from model.vocabulary import Vocabulary, VocabularyError
+
+__all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
+
+_ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
+
+
+def load_model(
+    name_or_path: str = EMBEDDED,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str = "main",
+    offline: bool = True,
+    adapter: str = "",
+) -> LoadedModel:
+    """Load "embedded", a folder or a hub id with everything else at its default. Raises WeightsError."""
+    return load_from_settings(
+        ModelSettings(
+            name=name_or_path,
+            engine=engine,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            offline=offline,
+            adapter=adapter,
+        )
+    )
+
+
+def load_from_settings(settings: ModelSettings) -> LoadedModel:
+    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError."""
+    checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline)
+    config = _network_config(checkpoint)
+    vocabulary = _load_vocabulary(checkpoint, config, settings.name)
+    shapes = coder_shapes(config)
+    check_tensors(checkpoint, shapes)
+    engine = choose_engine(settings, n_values(shapes))
+    capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
+    _check_free_bytes(engine, config, n_values(shapes), capacity * settings.recent_places)
+    fingerprint = checkpoint.fingerprint()
+    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine)
+    if not vocabulary.fim.fills:
+        notes += (f"{settings.name} has no fill-in-the-middle tokens: it does not read what is behind the cursor",)
+    return LoadedModel(
+        name=settings.name,
+        decoder=engine.decoder(checkpoint, config, capacity, settings.recent_places),
+        vocabulary=vocabulary,
+        fim_order=fim_order(checkpoint, vocabulary),
+        stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
+        encoder=encoder,
+        pseudo=pseudo,
+        recall=_recall(checkpoint.folder),
+        confidence=Confidence.beside(checkpoint.folder),
+        default_context=default_context,
+        fingerprint=fingerprint,
+        revision=checkpoint.revision,
+        engine=engine.name,
+        device=engine.device,
+        dtype=engine.dtype,
+        threads=engine.threads,
+        n_parameters=n_values(shapes),
+        notes=notes,
+    )
+
+
+def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
+    """torch on CUDA, ONNX Runtime on the CPU, unless the settings say otherwise. Raises WeightsError."""
+    on_torch = settings.engine == "torch" or (settings.engine == "auto" and _wants_torch(settings))
+    if on_torch:
+        if not has_torch():
+            raise WeightsError(
+                "torch is not installed, which model.engine, model.device or model.dtype asks for: "
+                "pip install 'hef-lsp[cuda]', or set them to auto"
+            )
+        from model.engines.torch.engine import open_torch_engine  # seconds that the CPU path does not have to spend
+
+        return open_torch_engine(settings.device, settings.dtype, settings.threads)
+    if settings.device == "cuda" or settings.dtype in _ON_TORCH:
+        raise WeightsError("model.engine onnx computes int8 or float32 on the CPU: set model.engine to auto or torch")
+    from model.engines.onnx.engine import open_onnx_engine
+
+    return open_onnx_engine(settings.dtype, settings.threads, n_weights)
+
+
+def _wants_torch(settings: ModelSettings) -> bool:
+    if settings.device == "cuda" or settings.dtype in _ON_TORCH:
+        return True
+    return settings.device == "auto" and settings.dtype != "int8" and has_cuda()
+
+
+def _load_vocabulary(checkpoint: Checkpoint, config: Qwen2Config, name: str) -> Vocabulary:
+    try:
+        vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
+        vocabulary.check_fits(config.vocab_size)
+        return vocabulary
+    except VocabularyError as problem:
+        raise WeightsError(f"{name} cannot complete code: {problem}") from problem
+
+
+def fim_order(checkpoint: Checkpoint, vocabulary: Vocabulary) -> FimOrder:
+    """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle, or left to right."""
+    order = checkpoint.config.get("fim_order", "psm") if vocabulary.fim.fills else "ltr"
+    if order not in get_args(FimOrder):
+        raise WeightsError(f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm, ltr")
+    return cast(FimOrder, order)
+
+
+def _network_config(checkpoint: Checkpoint) -> Qwen2Config:
+    try:
+        return Qwen2Config.from_json(checkpoint.config)
+    except ValueError as problem:
+        raise WeightsError(f"config.json in {checkpoint.folder} is no network's: {problem}") from problem
+
+
+def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_positions: int) -> None:
+    n_cached = 2 * config.num_hidden_layers * config.kv_size * n_positions
+    needed, available = engine.needed_bytes(n_weights, n_cached), engine.free_bytes()
+    if available is not None and needed > available:
+        raise WeightsError(
+            f"the model needs {needed / 1e9:.1f} GB on {engine.device} and {available / 1e9:.1f} GB are free: "
+            "choose a smaller checkpoint, or dtype int8 (CPU) or bfloat16 (CUDA)"
+        )
+
+
+def _adapt(
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine
+) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
+    """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
+    home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
+    if settings.adapter:
+        require_files(home, ("adapter.json",))
+        verify_checksums(home, required=False)
+    if (home / "adapter.json").is_file():
+        config = read_config(home)
+        if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
+            return load_encoder(home, config, engine), engine.projector(home, config), config.default_context, ()
+    note = (
+        f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
+        "make one with python -m model.training adapter"
+    )
+    return _embedded_encoder(engine), None, "snippets", (note,)
+
+
+def _embedded_encoder(engine: Engine) -> Encoder | None:
+    if not (EMBEDDED_FOLDER / "adapter.json").is_file():
+        return None
+    verify_checksums(EMBEDDED_FOLDER, required=True)
+    return load_encoder(EMBEDDED_FOLDER, read_config(EMBEDDED_FOLDER), engine)
+
+
+def _recall(folder: Path) -> RecallWeights | None:
+    """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
+    if fitted := RecallWeights.beside(folder):
+        return fitted
+    embedded = RecallWeights.beside(EMBEDDED_FOLDER)
+    return embedded.for_another_coder() if embedded else None
+
+
+def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
+    """`eos_token_id` of config.json: one id, a list, or absent. Raises WeightsError on what are no ids."""
+    eos = checkpoint.config.get("eos_token_id")
+    ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    if not all(type(i) is int and 0 <= i < vocab_size for i in ids):
+        raise WeightsError(f"config.json in {checkpoint.folder} has eos_token_id {eos!r:.40}: ids of tokens are wanted")
+    return frozenset(ids)
+
+
+def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder:
+    """The fuser of an adapter's folder with its tokenizer. Raises WeightsError naming the file that is wrong."""
+    require_files(folder, ("tokenizer.json",))
+    try:
+        vocabulary = Vocabulary.load(folder / "tokenizer.json")
+        vocabulary.check_fits(config.fuser.vocab_size)
+    except VocabularyError as problem:
+        raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
+    fuser = engine.fuser(folder, config)
+    return Encoder(fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic))

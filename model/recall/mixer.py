@@ -1,0 +1,152 @@
+"""Recall: what the repository's own text proposes at a cursor, exact names and whole lines.
+
+Two things, neither of which trains the coder: where a line or the rest of one is to be written, lines that stand in
+similar places are ranked, and the best is written if it is likely enough, without a pass if it is likelier than not;
+everywhere else the coder's expectation is mixed with what followed the same tokens before (`evidence`). Both act
+through the generator's `Mixer`, as functions of the context, so that drafts are verified against the same choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.drafts.stores import LONGEST
+from model.loaded import LoadedModel
+from model.prompt import Prompt, at_token_boundary
+from model.recall.cursor import Cursor
+from model.recall.evidence import (
+    Evidence,
+    evidence,
+    gate_features,
+    matches_within,
+    mixed,
+    probabilities,
+    shares,
+)
+from model.recall.proposals import LineRequest, Proposals, RecallStores
+from model.recall.weights import LIKELY, RecallWeights
+from model.request import Mixing, Request, unmixed
+from model.settings import RecallSettings
+from model.vocabulary import Vocabulary
+
+_CHARS_BEFORE, _CHARS_AFTER = 24_000, 8_000  # of the document, for the cache model
+_IMPOSSIBLE = -1e9
+_LEAST = 1e-12  # probability, where a logarithm is taken
+
+
+def recalling(model: LoadedModel, settings: RecallSettings) -> Mixing:
+    """The completer's `Mixing` for a model, which does nothing where recall is off or nothing was fitted."""
+    weights = model.recall
+    if weights is None or not settings.enabled:
+        return unmixed
+
+    def mixer(request: Request, prompt: Prompt) -> RecallMixer:
+        return RecallMixer(request, prompt, model.vocabulary, weights)
+
+    return mixer
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The best line at a place, its chance to be right, and the least one with which it is written."""
+
+    ids: tuple[int, ...]
+    chance: float
+    sure: float
+
+
+class RecallMixer:
+    """`Mixer` of one request."""
+
+    def __init__(self, request: Request, prompt: Prompt, vocabulary: Vocabulary, weights: RecallWeights) -> None:
+        self._request = request
+        self._vocabulary = vocabulary
+        self._weights = weights
+        self._n_before = len(prompt.before)
+        self._prefix, self._begin = at_token_boundary(vocabulary, request.prefix)
+        self._stores = RecallStores(request.lines, request.tokens, vocabulary)
+        self._document: np.ndarray | None = None
+        # By the ids written up to a line: the best line there is, and the ids of the one that was decided on.
+        self._ranked: dict[tuple[int, ...], _Ranked] = {}
+        self._plans: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        """See `Mixer`: the next token of a line that was decided on, else the mixture's log probabilities."""
+        written = tuple(context[self._n_before :])
+        if not self.planned(context) and self._line_start(written) == written:
+            # Where the coder would write nothing, a line must be likelier than not.
+            ends = int(logits.argmax()) in self._vocabulary.fim.stops
+            self._plans[written] = () if ends else self._decide(context, written, certain=False)
+        if planned := self.planned(context):
+            scores = np.full(len(logits), _IMPOSSIBLE, np.float32)
+            scores[planned[0]] = 0.0
+            return scores
+        own, other = self.evidence(context)
+        coder = probabilities(logits)
+        seen = gate_features(own, other, coder, first=not written)
+        weights = shares(self._weights.gate, seen, bool(own.length), bool(other.length))
+        return np.log(mixed(coder, own, other, weights) + _LEAST)
+
+    def planned(self, context: Sequence[int]) -> tuple[int, ...]:
+        """See `Mixer`: what is left of the line that was decided on, or a line that is likelier than not to be right
+        whatever the coder says."""
+        written = tuple(context[self._n_before :])
+        begin = self._line_start(written)
+        if begin == written and begin not in self._plans:
+            self._plans[begin] = self._decide(context, written, certain=True)
+        plan, done = self._plans.get(begin, ()), written[len(begin) :]
+        return plan[len(done) :] if plan[: len(done)] == done else ()
+
+    def chance(self, context: Sequence[int]) -> float | None:
+        """See `Mixer`."""
+        written = tuple(context[self._n_before :])
+        return self._ranked[written].chance if self._plans.get(written) else None
+
+    def _line_start(self, written: tuple[int, ...]) -> tuple[int, ...]:
+        """What was written before the line that the next token belongs to."""
+        for n in range(len(written), 0, -1):
+            if b"\n" in self._vocabulary.token_bytes(written[n - 1]):
+                return written[:n]
+        return ()
+
+    def _decide(self, context: Sequence[int], written: tuple[int, ...], *, certain: bool) -> tuple[int, ...]:
+        """Ids of the line to write behind `context`, () to leave it to the mixture."""
+        if written not in self._ranked:
+            self._ranked[written] = self._best(self.propose(context, written))
+        best = self._ranked[written]
+        return best.ids if best.chance >= (max(best.sure, LIKELY) if certain else best.sure) else ()
+
+    def _best(self, proposals: Proposals | None) -> _Ranked:
+        if proposals is None:
+            return _Ranked((), 0.0, 1.0)
+        chances = self._weights.forest.predict(proposals.table)
+        best = int(chances.argmax())
+        sure = self._weights.sure_inside if proposals.inside else self._weights.sure
+        return _Ranked(proposals.ids[best], float(chances[best]), sure)
+
+    def propose(self, context: Sequence[int], written: tuple[int, ...]) -> Proposals | None:
+        """Lines that may come behind `context`, of which `written` is new."""
+        text = b"".join(self._vocabulary.token_bytes(token) for token in written).decode("utf-8", "ignore")
+        prefix = self._prefix + text if written else self._request.prefix
+        cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
+        return self._stores.propose(LineRequest(cursor, context[-LONGEST:], "" if written else self._begin))
+
+    def evidence(self, context: Sequence[int]) -> tuple[Evidence, Evidence]:
+        """What followed the end of `context` in the document, and elsewhere in the repository."""
+        written = np.array(context[self._n_before :], np.int64)
+        own = evidence(matches_within(np.concatenate([self._own_ids(), written]), context[-LONGEST:]))
+        if self._request.tokens is None:
+            return own, evidence(())
+        found = self._request.tokens.matches(context[-LONGEST:], limit=64, width=1, without=self._request.path)
+        return own, evidence((match.length, match.continuations[:, 0]) for match in found)
+
+    def _own_ids(self) -> np.ndarray:
+        """Ids of the document behind the cursor, an end mark, and of that before it: the nearest last."""
+        if self._document is None:
+            before = self._vocabulary.encode(self._prefix[-_CHARS_BEFORE:])
+            after = self._vocabulary.encode(self._request.suffix[:_CHARS_AFTER])
+            self._document = np.array([*after, -1, *before], np.int64)
+        return self._document

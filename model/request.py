@@ -1,0 +1,85 @@
+"""What is asked of a completer and what it answers; and the seam by which recall changes what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from model.prompt import Prompt
+from model.repository import ContextItem, LineStore, Tokens
+
+Stopped = Literal["end", "finished", "length", "deadline", "cancelled"]
+
+
+def never() -> bool:
+    return False
+
+
+def never_finished(text: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A cursor in `path` between `prefix` and `suffix` (whole texts; the prompt takes what fits)."""
+
+    path: str
+    prefix: str
+    suffix: str
+    context: str = "auto"  # none | snippets | pseudo | hybrid | auto: what measured best for the checkpoint
+    max_tokens: int = 48
+    deadline_ms: float = 1000.0
+    finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
+    generation: int = 0  # of the index; another one makes the held context stale
+    tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at
+    packages: Tokens | None = None  # of what is installed
+    lines: LineStore | None = None  # of the repository
+
+
+class Mixer(Protocol):
+    """Changes what greedy decoding chooses by; drafts are verified against the same choice."""
+
+    def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        """Scores float32 [vocab], in place of a row of logits, for what follows `context`: ids of the document before
+        the cursor and of what was written.
+
+        They must depend on nothing else: a row may be asked for once or never, with other drafts.
+        """
+
+    def planned(self, context: Sequence[int]) -> Sequence[int]:
+        """What `mix` lets follow `context` whatever the model says, which needs no pass; () where that is open."""
+
+    def chance(self, context: Sequence[int]) -> float | None:
+        """How likely the line that was planned right behind `context` is to be right; None where none was."""
+
+
+# What changes the model's scores for one request, given its prompt; None: nothing does.
+Mixing = Callable[[Request, Prompt], Mixer | None]
+
+
+def unmixed(request: Request, prompt: Prompt) -> Mixer | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """`timings_ms`: retrieve, prefill, decode, total. `mode`: the context mode that was really used.
+
+    `confidence`: of each line of `text`, its chance to be right where those before it are; () where it is unknown.
+    """
+
+    text: str
+    tokens: int
+    drafted: int
+    accepted: int
+    forward_passes: int
+    prompt_tokens: int
+    reused_tokens: int
+    timings_ms: Mapping[str, float]
+    context: tuple[ContextItem, ...]
+    stopped: Stopped
+    mode: str = "none"
+    confidence: tuple[float, ...] = ()

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model.checkpoint.files import WeightsError
+from model.engines.onnx import graph_cache
+from model.engines.onnx.graph_cache import cache_home, graph_folder
+from model.loading import load_model
+
+
+class Builder:
+    """Writes one file and counts how often it was asked."""
+
+    def __init__(self, content: str = "graph") -> None:
+        self.n_built = 0
+        self._content = content
+
+    def __call__(self, folder: Path) -> None:
+        self.n_built += 1
+        (folder / "decoder.onnx").write_text(self._content)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "graphs"
+
+
+def use(key: str, build: Builder) -> str:
+    with graph_folder(key, build) as folder:
+        return (folder / "decoder.onnx").read_text()
+
+
+def test_a_graph_is_built_once_and_for_its_user_alone(home: Path) -> None:
+    build = Builder()
+    assert use("a", build) == use("a", build) == "graph"
+    assert build.n_built == 1
+    assert [folder.name for folder in home.iterdir()] == ["a"]
+    assert home.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "no list"])
+def test_a_damaged_graph_is_built_anew(home: Path, damage: str) -> None:
+    build = Builder()
+    use("a", build)
+    file = home / "a" / ("SHA256SUMS" if damage == "no list" else "decoder.onnx")
+    if damage == "changed":
+        file.write_text("grapf")
+    else:
+        file.unlink()
+    assert use("a", build) == "graph"
+    assert build.n_built == 2
+
+
+def test_a_build_that_fails_leaves_nothing_behind(home: Path) -> None:
+    def failing(folder: Path) -> None:
+        (folder / "half").write_text("of it")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"), graph_folder("a", failing):
+        pass
+    assert list(home.iterdir()) == []
+
+
+def test_a_server_that_was_slower_takes_what_the_faster_one_built(home: Path) -> None:
+    other = Builder("theirs")
+
+    class Slow(Builder):
+        def __call__(self, folder: Path) -> None:
+            use("a", other)  # meanwhile
+            super().__call__(folder)
+
+    assert use("a", Slow("mine")) in ("mine", "theirs")
+    assert [folder.name for folder in home.iterdir()] == ["a"]
+
+
+def test_the_least_recently_used_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_cache, "GRAPHS_KEPT", 2)
+    for age, key in enumerate(["a", "b"]):
+        use(key, Builder())
+        os.utime(home / key, (1000 + age, 1000 + age))
+    use("a", Builder())
+    use("c", Builder())
+    assert {folder.name for folder in home.iterdir()} == {"a", "c"}
+
+
+def test_where_the_cache_cannot_be_written_the_graph_lives_for_the_moment(home: Path) -> None:
+    home.parent.mkdir()
+    home.write_text("a file where the folder should be")
+    build = Builder()
+    with graph_folder("a", build) as folder:
+        assert (folder / "decoder.onnx").read_text() == "graph"
+    assert not folder.exists()
+
+
+def test_the_cache_is_where_users_keep_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_home() == tmp_path / "cache"
+    monkeypatch.delenv("HEF_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_home() == tmp_path / "xdg" / "hef-lsp"
+
+
+# --- whatever stands in the cache -------------------------------------------------------------------------------------
+
+
+def tokens(folder: Path) -> tuple[int, ...]:
+    decoder = load_model(str(folder), engine="onnx", device="cpu").decoder
+    logits = decoder.extend(decoder.embed(range(10, 40)), all_rows=True)
+    return tuple(logits.argmax(axis=-1).tolist())
+
+
+def flip(file: Path, place: float) -> None:
+    raw = bytearray(file.read_bytes())
+    raw[int(place * len(raw))] ^= 1
+    file.write_bytes(raw)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+DAMAGE = {damage.__name__: damage for damage in (cut, empty, fifo, directory)}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_cache_gives_the_tokens_of_a_fresh_one(
+    home: Path, tiny_folder: Path, damage: Callable[[Path], None]
+) -> None:
+    fresh = tokens(tiny_folder)
+    for file in sorted(home.glob("*/*")):
+        damage(file)
+    assert tokens(tiny_folder) == fresh
+    assert all(entry.is_file() for entry in home.glob("*/*"))
+
+
+def test_no_flipped_byte_is_taken_for_whole(home: Path, tiny_folder: Path) -> None:
+    fresh = tokens(tiny_folder)
+    files = sorted(home.glob("*/*"))
+    wholes = {file: file.read_bytes() for file in files}
+    for n in range(100):
+        file = files[n % len(files)]
+        flip(file, n / 100)
+        assert not graph_cache._is_whole(file.parent), (file, n)
+        file.write_bytes(wholes[file])
+    for file in files:
+        flip(file, 0.7)
+    assert tokens(tiny_folder) == fresh
+
+
+def test_a_list_that_was_cut_or_a_file_beside_it_is_damage(home: Path) -> None:
+    def two(folder: Path) -> None:
+        (folder / "a").write_text("a")
+        (folder / "b").write_text("b")
+
+    with graph_folder("k", two):
+        pass
+    sums = home / "k" / "SHA256SUMS"
+    sums.write_text(sums.read_text().splitlines()[0] + "\n")
+    assert not graph_cache._is_whole(home / "k")
+    with graph_folder("k", two):
+        assert graph_cache._is_whole(home / "k")
+    (home / "k" / "c").write_text("c")
+    assert not graph_cache._is_whole(home / "k")
+
+
+STANDS_THERE = {
+    "a file": lambda place: place.write_text("x"),
+    "a FIFO": os.mkfifo,
+    "a link to nothing": lambda place: place.symlink_to(place.parent / "absent"),
+    "a link to a folder": lambda place: place.symlink_to(place.parent.parent),
+}
+
+
+@pytest.mark.parametrize("put", STANDS_THERE.values(), ids=STANDS_THERE)
+def test_what_stands_in_a_graph_s_place_goes(home: Path, put: Callable[[Path], object]) -> None:
+    home.mkdir(parents=True)
+    put(home / "a")
+    assert use("a", Builder()) == "graph"
+    assert (home / "a").is_dir()
+    assert not (home / "a").is_symlink()
+    assert (home.parent).is_dir()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
+def test_the_folder_is_its_user_s_whatever_the_umask(home: Path, umask: int) -> None:
+    home.parent.mkdir()
+    before = os.umask(umask)
+    try:
+        assert use("a", Builder()) == "graph"
+    finally:
+        os.umask(before)
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_could_write_is_closed(home: Path) -> None:
+    home.mkdir(parents=True)
+    home.chmod(0o777)
+    use("a", Builder())
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_user_s_cache_is_not_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use("a", Builder("evil"))
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    assert use("a", Builder()) == "graph"
+
+
+def test_a_full_disk_is_said(home: Path) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(WeightsError, match=r"can be written neither to .*No space left"), graph_folder("a", full):
+        pass
+    assert list(home.iterdir()) == []
+
+
+def test_what_a_faster_server_has_open_is_not_pulled_from_under_it(home: Path) -> None:
+    build, inodes = Builder(), []
+
+    class Slow(Builder):
+        def __call__(self, folder: Path) -> None:
+            use("a", build)  # meanwhile
+            inodes.append((home / "a" / "decoder.onnx").stat().st_ino)
+            super().__call__(folder)
+
+    use("a", Slow())
+    assert inodes == [(home / "a" / "decoder.onnx").stat().st_ino]
+
+
+def test_graphs_are_bounded_in_bytes_and_old_drafts_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_cache, "BYTES_KEPT", 100)
+    for age, key in enumerate(["a", "b"]):
+        use(key, Builder())
+        os.utime(home / key, (1000 + age, 1000 + age))
+    for name, when in ((".old", 1000), (".new", time.time())):
+        (home / name).mkdir()
+        os.utime(home / name, (when, when))
+    use("c", Builder())
+    assert {entry.name for entry in home.iterdir()} == {"b", "c", ".new"}

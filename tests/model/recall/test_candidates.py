@@ -1,0 +1,92 @@
+"""Lines that may be meant at a cursor: where they come from, in what order, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from model.recall.candidates import candidates
+from model.recall.cursor import Cursor, TextLines
+
+
+@dataclass(frozen=True)
+class Place:
+    path: str
+    lines: TextLines
+    row: int
+
+
+def place(text: str, row: int) -> Place:
+    return Place("other.py", TextLines.of(text.split("\n")), row)
+
+
+def cursor_at(text: str) -> Cursor:
+    prefix, suffix = text.split("|")
+    return Cursor.of("here.py", prefix, suffix)
+
+
+def test_a_cursor_knows_the_lines_around_it() -> None:
+    cursor = cursor_at("a\n\n  b\n  c|)\nd\n")
+
+    assert (cursor.before.texts, cursor.after.texts, cursor.start, cursor.rest) == (("a", "b"), ("d",), "  c", ")")
+    assert (cursor.number, cursor.after.numbers, cursor.column_above) == (3, (4,), 2)
+
+
+def test_the_line_between_the_same_lines_comes_first() -> None:
+    cursor = cursor_at("setup()\n|\nteardown()\n")
+    places = [place("setup()\nwrong()\nother()", 1), place("setup()\nright()\nteardown()", 1)]
+
+    assert [c.text for c in candidates(cursor, places, 8)][:2] == ["right()", "wrong()"]
+
+
+def test_equal_lines_are_one_candidate_that_counts_its_places() -> None:
+    places = [place("setup()\nright()", 1), place("if x:\n    right()", 1)]
+    first = candidates(cursor_at("right()\nsetup()\n|"), places, 8)[0]
+
+    assert (first.text, first.n_places, first.n_own, first.likeness.same_before) == ("right()", 3, 1, 1)
+
+
+def test_the_document_alone_has_candidates() -> None:
+    cursor = cursor_at("a = f(1)\ncheck(a)\nb = 2\na = f(1)\n|")
+
+    assert candidates(cursor, [], 8)[0].text == "check(a)"
+
+
+def test_adapted_lines_follow_those_that_stand_somewhere() -> None:
+    found = candidates(
+        cursor_at("test = Loader(test_path)\n|"), [place("train = Loader(train_path)\nrun(train)", 1)], 8
+    )
+
+    assert ("run(test)", True) in [(c.text, c.adapted) for c in found]
+    assert [c.adapted for c in found] == sorted(c.adapted for c in found)
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("value = sel", ["f.load(path)"]),
+        ("value = self.", ["load(path)"]),
+        ("x = f(self.", ["load(path)"]),
+        ("value = self.load(path)", []),  # nothing is left
+    ],
+)
+def test_inside_a_line_the_rest_of_lines_with_the_same_words_is_meant(start: str, expected: list[str]) -> None:
+    found = candidates(cursor_at(f"first()\n{start}|\n"), [place("first()\nvalue = self.load(path)", 1)], 8)
+
+    assert [c.text for c in found] == expected
+
+
+def test_more_words_in_common_come_first_inside_a_line() -> None:
+    places = [place("y = load(b)", 0), place("x = load(a)", 0)]
+
+    assert [(c.text, c.seen.n_matched) for c in candidates(cursor_at("x = load(|"), places, 8)] == [
+        ("a)", 4),
+        ("b)", 3),
+    ]
+
+
+def test_at_most_so_many_lines_as_they_are() -> None:
+    text = "\n".join(f"line_{n}()" for n in range(40))
+
+    assert sum(not c.adapted for c in candidates(cursor_at(f"{text}\n|"), [], 10)) == 10

@@ -1,0 +1,73 @@
+"""The stage that weighs recall against a coder: trees that learn, and a file that the coder is loaded with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.loading import load_model
+from model.recall.weights import FILE, RecallWeights
+from model.training.boosting import BoostingConfig, fit_forest
+from model.training.recall import Outcome, RecallConfig, run
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+
+def test_a_forest_learns_what_no_single_feature_says() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.random((600, 4))
+    right = ((table[:, 0] > 0.5) ^ (table[:, 2] > 0.3)).astype(float)
+    chances = fit_forest(table[:400], right[:400], BoostingConfig(trees=60)).predict(table[400:])
+
+    assert ((chances > 0.5) == right[400:]).mean() > 0.95
+
+
+def test_a_forest_without_anything_to_learn_says_how_frequent_right_is() -> None:
+    right = np.repeat([1.0, 0.0, 0.0, 0.0], 50)
+
+    assert fit_forest(np.zeros((200, 2)), right).predict(np.zeros((1, 2))) == pytest.approx([0.25], abs=0.01)
+
+
+def test_the_bound_is_where_lines_begin_to_be_better_than_the_mixture() -> None:
+    chance = np.array([0.1, 0.3, 0.6, 0.9])
+    outcome = Outcome(np.zeros(4), np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), chance)
+
+    assert 0.3 < outcome.bound(np.ones(4, bool)) <= 0.6
+    assert outcome.with_recall(outcome.bound(np.ones(4, bool))).all()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RecallConfig:
+    for name in ("one", "two", "three"):
+        folder = tmp_path / "repositories" / name
+        folder.mkdir(parents=True)
+        (folder / "a.py").write_text("def add(self, first):\n    return self.first + first\n" * 8)
+        (folder / "b.py").write_text(f"import os\nclass {name.title()}:\n    {name} = 1\n" * 8)
+    coder = write_tiny_checkpoint(tmp_path / "coder")
+    return RecallConfig(tmp_path / "repositories", tmp_path / "samples", tmp_path / "out", str(coder), per_repository=6)
+
+
+def test_the_stage_writes_weights_and_says_what_they_are_worth(
+    config: RecallConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(config)
+
+    assert RecallWeights.beside(config.out) is not None
+    assert "| start of a line |" in capsys.readouterr().out
+
+
+def test_weights_beside_a_coder_are_in_its_checksums(config: RecallConfig) -> None:
+    run(replace(config, out=Path(config.coder)))
+
+    assert load_model(config.coder, device="cpu").recall is not None
+
+
+def test_what_was_collected_is_not_collected_again(config: RecallConfig) -> None:
+    run(config)
+    first = (config.out / FILE).read_text()
+    (config.out / FILE).unlink()
+    run(replace(config, coder="no such coder"))
+
+    assert (config.out / FILE).read_text() == first
