@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +28,8 @@ vim.opt.cmdheight = 0
 vim.opt.laststatus = 0
 vim.opt.number = true
 vim.opt.swapfile = false
-require('hef_lsp').setup({{ keymaps = true, cmd = {{ '{python}', '-m', 'lsp_server' }} }})
+vim.lsp.config('hef_lsp', {{ cmd = {{ '{python}', '-m', 'lsp_server' }} }})
+require('hef_lsp').setup({{ keymaps = true }})
 """
 
 
@@ -64,6 +66,8 @@ def main() -> int:
         first, last = arguments.lines
         (repository / arguments.file).write_text("\n".join([*lines[: first - 1], "", *lines[last:]]), "utf-8")
         environment = {"HEF_CACHE_DIR": str(home / "cache"), "PYTHONPATH": os.getcwd()}
+        reindex = [sys.executable, "-m", "lsp_server", "--reindex", str(repository)]
+        subprocess.run(reindex, env={**os.environ, **environment}, check=True)
         init = INIT.format(python=sys.executable)
         editor = Neovim(program, home / "home", init, repository, environment, size=SIZE)
         try:
