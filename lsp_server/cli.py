@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # An index thread that reads a file hands Python over this often. The usual 5 ms are waited for whenever a request comes
 # and after each call into the model that it needs.
 SWITCH_SECONDS = 0.0005
-CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "auto")
 INTERRUPTED = 130  # as shells count a process that SIGINT ended
 
 
@@ -48,10 +47,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     # Each command imports what it needs: `--version` must not wait for the rest, nor Ctrl-C come before `main`.
-    from lsp_server.settings import Settings, override
+    from lsp_server.settings import DEFAULTS, override
 
     try:
-        settings = override(Settings(), options.set)
+        settings = override(DEFAULTS, options.set)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.version:
@@ -105,6 +104,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from model.settings import CONTEXT_MODES
+
     parser = argparse.ArgumentParser(
         prog="hef-lsp",
         description="Repository-aware inline code completion. Without a command it serves LSP on stdio.",

@@ -29,7 +29,7 @@ class EditorClient:
 
     def __init__(self, server: LanguageServer) -> None:
         self._server = server
-        self._bars: dict[Path, _Bar] = {}
+        self._bars: dict[Path, _WorkDoneBar] = {}
         self._sent: dict[str, Any] | None = None
 
     def status(self, status: Status) -> None:
@@ -49,7 +49,7 @@ class EditorClient:
         if window is None or not window.work_done_progress:
             return
         if root not in self._bars:
-            self._bars[root] = _Bar(self._server, folder)
+            self._bars[root] = _WorkDoneBar(self._server, folder)
         self._bars[root].report(folder)
 
     def progress_ended(self, root: Path, message: str) -> None:
@@ -88,7 +88,7 @@ class EditorClient:
             log.warning("The editor did not let us follow its settings; a restart applies changes.")
 
 
-class _Bar:
+class _WorkDoneBar:
     """One work-done progress: asked for, then begun, reported and ended as far as the editor has agreed."""
 
     def __init__(self, server: LanguageServer, folder: FolderStatus) -> None:

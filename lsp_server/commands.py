@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,22 +17,25 @@ from lsprotocol.types import Position
 
 from indexer import Index, Progress, UpdateReport, is_completable, language_of, looks_secret
 from indexer.reading import VANISHED, ReadingError, read_regular
-from lsp_server.engine import Engine, embedder_of, load_engine, retriever
+from lsp_server.loading import LoadedCoder, embedder_of, load_coder
 from lsp_server.model_thread import ModelThread
 from lsp_server.presentation import inserted, present, stop_rule
 from lsp_server.problems import UsageError, UserMustActError, explain
+from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 from lsp_server.status import FolderStatus, progress_line, seconds_left
 from lsp_server.visible import visible
+from lsp_server.workspace import open_index
 from model.checkpoint.files import WeightsError
-from model.request import Completion, Request
+from model.request import Completion
 
 BAR_WIDTH = 24
 MAX_DOCUMENT_BYTES = 50_000_000  # as many as index.maxFileBytes allows
 _NUMBER = re.compile("[0-9]{1,9}")
 # One completion of a fresh process pays for everything that a server has warm.
 COLD_DEADLINE_MS = 10_000.0
+PACKAGES_SECONDS = 0.5  # that it waits for installed packages: enough for what is in the cache
 BEGIN_SECONDS = 5.0  # that a completion waits for the index; what is not embedded is found by words and names
 
 
@@ -40,7 +44,7 @@ def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
     if not directory.is_dir():
         raise UserMustActError(visible(f"{directory} is not a folder."))
     root = directory.resolve()
-    with loaded(settings) as (engine, thread), closing(open_index(root, settings, engine, thread)) as index:
+    with loaded(settings) as (coder, thread), closing(index_of(root, settings, coder, thread)) as index:
         index.verify()
         report = _update(index, root)
         index.wipe(whole=True)
@@ -70,16 +74,16 @@ def complete(settings: Settings, place: str, context: str | None, *, as_json: bo
     deadline_ms = max(settings.model.deadline_ms, COLD_DEADLINE_MS)
     wanted = replace(settings.model, context=context or settings.model.context, deadline_ms=deadline_ms)
     settings = replace(settings, model=wanted)
-    with loaded(settings) as (engine, thread):
-        completion, text = _completed(settings, snapshot, root, file.relative_to(root).as_posix(), engine, thread)
+    with loaded(settings) as (coder, thread):
+        completion, text = _completed(settings, snapshot, root, coder, thread)
     write_line(json.dumps(_figures(completion, text)) if as_json else text)
     return 0
 
 
 @contextmanager
-def loaded(settings: Settings) -> Iterator[tuple[Engine, ModelThread[Engine]]]:
+def loaded(settings: Settings) -> Iterator[tuple[LoadedCoder, ModelThread[LoadedCoder]]]:
     """The model, loaded. Raises UserMustActError when it cannot be."""
-    thread = ModelThread(lambda: load_engine(settings))
+    thread = ModelThread(lambda: load_coder(settings))
     thread.start()
     try:
         yield _loaded(thread), thread
@@ -87,7 +91,7 @@ def loaded(settings: Settings) -> Iterator[tuple[Engine, ModelThread[Engine]]]:
         thread.stop()
 
 
-def _loaded(thread: ModelThread[Engine]) -> Engine:
+def _loaded(thread: ModelThread[LoadedCoder]) -> LoadedCoder:
     try:
         return thread.loaded.result()
     except ModuleNotFoundError as error:
@@ -96,9 +100,15 @@ def _loaded(thread: ModelThread[Engine]) -> Engine:
         raise UserMustActError(explain(error)) from error
 
 
-def open_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Index:
-    embedder = embedder_of(engine, thread)
-    return Index.open(root, embedder, settings=settings.index, retrieval=settings.retrieval, tokenizer=engine.tokenizer)
+def index_of(
+    root: Path,
+    settings: Settings,
+    coder: LoadedCoder,
+    thread: ModelThread[LoadedCoder],
+    on_packages: Callable[[bool], None] | None = None,
+) -> Index:
+    """A folder's index as the server opens it. Without `on_packages` nothing installed is read."""
+    return open_index(root, settings, embedder_of(coder, thread), coder.tokenizer, on_packages)
 
 
 def repository_of(file: Path) -> Path:
@@ -137,24 +147,17 @@ def _text_of(file: Path) -> str:
 
 
 def _completed(
-    settings: Settings, snapshot: Snapshot, root: Path, path: str, engine: Engine, thread: ModelThread[Engine]
+    settings: Settings, snapshot: Snapshot, root: Path, coder: LoadedCoder, thread: ModelThread[LoadedCoder]
 ) -> tuple[Completion, str]:
     """What the model wrote, and what an editor would show of it."""
     rule = stop_rule(snapshot, settings.completion.max_lines)
-    wanted = settings.model
-    request = Request(
-        path=path,
-        prefix=snapshot.prefix,
-        suffix=snapshot.suffix,
-        context=wanted.context,
-        max_tokens=wanted.max_tokens,
-        deadline_ms=wanted.deadline_ms,
-        finished=rule.finished,
-    )
-    with closing(open_index(root, settings, engine, thread)) as index:
+    read = threading.Event()
+    with closing(index_of(root, settings, coder, thread, lambda reading: None if reading else read.set())) as index:
         _bring_up_to_date(index, snapshot)
-        request = replace(request, tokens=index.tokens, lines=index.lines)
-        completion = engine.completer.complete(request, retriever(index.search))
+        if index.packages is not None:
+            read.wait(PACKAGES_SECONDS)
+        request = request_for(snapshot, settings, index, deadline_ms=settings.model.deadline_ms, finished=rule.finished)
+        completion = coder.completer.complete(request, retriever(index))
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
     return completion, inserted(suggestion, snapshot) if suggestion else ""
 
@@ -204,7 +207,7 @@ def _figures(completion: Completion, text: str) -> dict[str, Any]:
     }
 
 
-class _Bar:
+class _TerminalBar:
     """A progress bar on a terminal's stderr."""
 
     def __init__(self, name: str) -> None:
@@ -223,7 +226,7 @@ def _update(index: Index, root: Path) -> UpdateReport:
     if not sys.stderr.isatty():
         return index.update()
     try:
-        return index.update(progress=_Bar(visible(root.name)))
+        return index.update(progress=_TerminalBar(visible(root.name)))
     finally:
         sys.stderr.write("\n")
 

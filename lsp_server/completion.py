@@ -23,10 +23,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from lsp_server.document_state import DocumentState
 from lsp_server.job import Job, Run
-from lsp_server.offers import Offer, Tally, typed_since
+from lsp_server.offers import Offer, Tally
 from lsp_server.presentation import present
-from lsp_server.snapshot import Snapshot, on_next_line
+from lsp_server.snapshot import Buffer, Snapshot, on_next_line
 from lsp_server.trouble import described
 from model.request import Completion
 
@@ -45,69 +46,73 @@ class Completions:
         self.tally = Tally()
         self._run = run
         self._patience = patience
-        self._jobs: dict[str, Job] = {}
-        self._offers: dict[str, Offer] = {}
-        self._nothing: dict[str, Snapshot] = {}  # where the model has nothing to say
-        self._unsure: dict[str, Offer] = {}  # the newest answer of a document, where it was held back
+        self._documents: dict[str, DocumentState] = {}  # by URI
         self._cut_short: deque[bool] = deque(maxlen=N_PACE)  # by the deadline, of the last runs
         self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
         self._numbers = itertools.count(1)
 
     async def suggest(
-        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False, least: float = 0.0
+        self,
+        snapshot: Snapshot,
+        wait_seconds: float | None = None,
+        *,
+        explicit: bool = False,
+        min_confidence: float = 0.0,
     ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
 
         After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What is less
-        likely to be right than `least` is held back, but kept. Who `insists` sees it, now and while it is typed along,
-        and has the model asked again where it had nothing to say: the repository may have become known since.
+        likely to be right than `min_confidence` is held back, but kept. Who asks for it by a key (`explicit`) sees it,
+        now and while it is typed along, and has the model asked again where it had nothing to say: the repository may
+        have become known since.
         """
-        if insists:
-            self._nothing.pop(snapshot.uri, None)
-            least = 0.0
-        offer = await self._offer(snapshot, wait_seconds, least)
+        if explicit:
+            self._state(snapshot.uri).silent = None
+            min_confidence = 0.0
+        offer = await self._offer(snapshot, wait_seconds, min_confidence)
         if offer is None or offer.ahead:
             return None
-        if insists and snapshot.uri in self._offers:
-            self._offers[snapshot.uri] = replace(self._offers[snapshot.uri], insisted=True)
-        return self._sure(offer, snapshot, least)
+        state = self._state(snapshot.uri)
+        if explicit and state.offer is not None:
+            state.offer = replace(state.offer, explicit=True)
+        sure = state.shown(offer, snapshot, min_confidence)
+        if sure is None:
+            self.tally.held_back(offer)
+        return sure
 
-    def unsure(self, uri: str) -> Offer | None:
-        """The newest answer of a document, where it was held back."""
-        return self._unsure.get(uri)
+    def is_unsure(self, uri: str) -> bool:
+        """Whether the newest answer of a document was held back."""
+        state = self._documents.get(uri)
+        return state is not None and state.unsure is not None
 
-    def preload(self, snapshot: Snapshot, least: float = 0.0) -> None:
+    def preload(self, snapshot: Snapshot, min_confidence: float = 0.0) -> None:
         """Begin with what is likely to be asked for next, here or a line below, unless a request is being answered."""
-        job = self._jobs.get(snapshot.uri)
-        if self._typed_along(snapshot, least) is None and (job is None or job.waiter is None):
+        state = self._state(snapshot.uri)
+        if state.typed_along(snapshot, min_confidence) is None and (state.job is None or state.job.waiter is None):
             self._start(Job(snapshot, None, ahead=True))
 
-    def edited(self, uri: str, text: str) -> None:
-        """A document has this text ("\\n" line ends) now: a job that cannot become part of it is stopped."""
-        job = self._jobs.get(uri)
-        if job is not None and not job.follow(text):
-            self.supersede(uri)
+    def edited(self, buffer: Buffer) -> None:
+        """A document has this text now: a job that cannot become part of it is stopped."""
+        state = self._documents.get(buffer.uri)
+        # Without a job, a keystroke costs no copy of the text.
+        if state is not None and state.job is not None and not state.job.follow(buffer.whole):
+            state.supersede()
 
     @property
     def is_slow(self) -> bool:
         """Whether the deadline has cut most of the last suggestions short."""
         return 2 * sum(self._cut_short) > N_PACE
 
-    def is_running(self, uri: str) -> bool:
-        return uri in self._jobs
-
     def supersede(self, uri: str) -> None:
         """Stop the document's running job; its request is answered empty."""
-        if job := self._jobs.pop(uri, None):
-            job.stop()
+        if state := self._documents.get(uri):
+            state.supersede()
 
     def forget(self, uri: str, text: str = "") -> None:
-        """The document was closed with this text ("\\n" line ends)."""
+        """The document was closed with this text ("\n" line ends)."""
         self.tally.closed(uri, text)
-        self.supersede(uri)
-        self._offers.pop(uri, None)
-        self._nothing.pop(uri, None)
-        self._unsure.pop(uri, None)
+        if state := self._documents.pop(uri, None):
+            state.supersede()
 
     def shown(self, offer: Offer) -> None:
         """The offer went to the client; typed along, it is still the same one."""
@@ -130,65 +135,42 @@ class Completions:
         return offer
 
     def stop(self) -> None:
-        for uri in list(self._jobs):
-            self.supersede(uri)
-        self._offers.clear()
-        self._nothing.clear()
-        self._unsure.clear()
+        """Stop every job and forget what was answered."""
+        for state in self._documents.values():
+            state.supersede()
+        self._documents.clear()
 
-    def _sure(self, offer: Offer, snapshot: Snapshot, least: float) -> Offer | None:
-        """What of an offer is shown."""
-        sure = offer.as_sure_as(least, snapshot)
-        if sure is None:
-            self._unsure[snapshot.uri] = offer
-            self.tally.held_back(offer)
-        else:
-            self._unsure.pop(snapshot.uri, None)
-        return sure
+    def _state(self, uri: str) -> DocumentState:
+        return self._documents.setdefault(uri, DocumentState())
 
-    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None, least: float) -> Offer | None:
-        if typed_along := self._typed_along(snapshot, least):
-            self.supersede(snapshot.uri)
+    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None, min_confidence: float) -> Offer | None:
+        state = self._state(snapshot.uri)
+        if typed_along := state.typed_along(snapshot, min_confidence):
+            state.supersede()
             return typed_along
-        if self._is_nothing(snapshot):
+        if state.is_silent(snapshot):
             return None
-        if job := self._join(snapshot):
+        if job := state.join(snapshot):
             if not await self._wait(job, wait_seconds):
                 return None
-            offer = self._typed_along(snapshot, least)
+            offer = self._typed_along(snapshot, min_confidence)
             if offer is not None or job.snapshot.prefix == snapshot.prefix:
                 return offer  # else the two parted ways: begin anew
         job = Job(snapshot, asyncio.get_running_loop().create_future())
         self._start(job)
-        return self._typed_along(snapshot, least) if await self._wait(job, wait_seconds) else None
+        return self._typed_along(snapshot, min_confidence) if await self._wait(job, wait_seconds) else None
 
-    def _typed_along(self, snapshot: Snapshot, least: float = 0.0) -> Offer | None:
-        offer = self._offers.get(snapshot.uri)
-        rest = offer.rest(snapshot) if offer else None
-        if offer is None or rest is None:
-            return None
-        # Behind more text the model may be surer: what would not be shown is not typed along.
-        typed = rest.prefix[len(offer.prefix) :]
-        return None if typed.strip() and rest.as_sure_as(least, snapshot) is None else rest
-
-    def _is_nothing(self, snapshot: Snapshot) -> bool:
-        known = self._nothing.get(snapshot.uri)
-        return known is not None and known.version == snapshot.version and typed_since(known, snapshot) == ""
-
-    def _join(self, snapshot: Snapshot) -> Job | None:
-        job = self._jobs.get(snapshot.uri)
-        typed = job.joins(snapshot) if job else None
-        if job is None or typed is None:
-            return None
-        job.hand_over(asyncio.get_running_loop().create_future(), typed)
-        return job
+    def _typed_along(self, snapshot: Snapshot, min_confidence: float) -> Offer | None:
+        """After a wait: the document may have been closed meanwhile."""
+        state = self._documents.get(snapshot.uri)
+        return state.typed_along(snapshot, min_confidence) if state else None
 
     def _start(self, job: Job) -> None:
-        here = job.snapshot.uri
-        for uri in [uri for uri, other in self._jobs.items() if uri == here or other.waiter is None]:
-            self.supersede(uri)
+        for state in self._documents.values():
+            if state.job is not None and state.job.waiter is None:
+                state.supersede()
+        self._state(job.snapshot.uri).begin(job)
         loop = asyncio.get_running_loop()
-        self._jobs[here] = job
         job.running = self._run(job)
         job.running.add_done_callback(lambda running: _on_loop(loop, self._finish, job, running))
 
@@ -212,35 +194,37 @@ class Completions:
             return
         job.waiter = None
         if not goes_on:
-            if self._jobs.get(job.snapshot.uri) is job:
-                del self._jobs[job.snapshot.uri]
+            if state := self._documents.get(job.snapshot.uri):
+                state.end(job)
             job.stop()
 
     def _finish(self, job: Job, running: Future[Completion | None]) -> None:
-        if self._jobs.get(job.snapshot.uri) is job:
-            del self._jobs[job.snapshot.uri]
-            completion = _result(running)
-            if completion is not None:
-                self._cut_short.append(completion.stopped == "deadline")
-                self._remember(job, completion)
-                if job.ahead and self._is_nothing(job.snapshot) and not job.snapshot.line_after.strip():
-                    self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
+        state = self._documents.get(job.snapshot.uri)
+        if state is not None and state.end(job) and (completion := _result(running)) is not None:
+            self._cut_short.append(completion.stopped == "deadline")
+            offer = self._offered(job, completion)
+            has_ended = offer is None and completion.stopped in ("end", "finished")
+            state.answered(offer, job.snapshot if has_ended else None)
+            if job.ahead and state.is_silent(job.snapshot) and not job.snapshot.line_after.strip():
+                self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
         job.done()
 
-    def _remember(self, job: Job, completion: Completion) -> None:
+    def _offered(self, job: Job, completion: Completion) -> Offer | None:
+        """What of the model's text is worth showing."""
         snapshot = job.snapshot
-        whole = completion.stopped == "end"
-        suggestion = present(completion.text, snapshot, job.rule, whole=whole)
-        self._nothing.pop(snapshot.uri, None)
+        suggestion = present(completion.text, snapshot, job.rule, whole=completion.stopped == "end")
         if suggestion is None:
-            self._offers.pop(snapshot.uri, None)
-            if completion.stopped in ("end", "finished"):
-                self._nothing[snapshot.uri] = snapshot
-            return
-        number, place = next(self._numbers), (snapshot.uri, snapshot.prefix, snapshot.suffix)
-        ahead = job.rule.is_ahead(suggestion.text)
-        self._offers[snapshot.uri] = Offer(
-            number, *place, suggestion, completion, job.folder, ahead, completion.confidence
+            return None
+        return Offer(
+            number=next(self._numbers),
+            uri=snapshot.uri,
+            prefix=snapshot.prefix,
+            suffix=snapshot.suffix,
+            suggestion=suggestion,
+            completion=completion,
+            folder=job.folder,
+            ahead=job.rule.is_ahead(suggestion.text),
+            chances=completion.confidence,
         )
 
 

@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from indexer import CacheError, IndexStats, default_cache_dir
-from lsp_server.commands import loaded, open_index, repository_of, write_line
-from lsp_server.engine import Engine
+from lsp_server.commands import index_of, loaded, repository_of, write_line
+from lsp_server.loading import LoadedCoder
 from lsp_server.model_thread import ModelThread
 from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
@@ -94,18 +94,20 @@ def _cache(root: Path) -> Iterator[Finding]:
 
 def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
     try:
-        with loaded(settings) as (engine, thread):
-            yield from _model(engine)
-            yield from _opened_index(root, settings, engine, thread)
+        with loaded(settings) as (coder, thread):
+            yield from _model(coder)
+            yield from _opened_index(root, settings, coder, thread)
     except UserMustActError as error:
         yield Finding("model", str(error), "See the settings model.*.", blocking=True)
     except Exception as error:  # whatever it is that does not work, to say so is what the doctor is for
         yield Finding("model", f"{type(error).__name__}: {explain(error)}", "See the settings model.*.", blocking=True)
 
 
-def _opened_index(root: Path, settings: Settings, engine: Engine, thread: ModelThread[Engine]) -> Iterator[Finding]:
+def _opened_index(
+    root: Path, settings: Settings, coder: LoadedCoder, thread: ModelThread[LoadedCoder]
+) -> Iterator[Finding]:
     try:
-        with closing(open_index(root, settings, engine, thread)) as index:
+        with closing(index_of(root, settings, coder, thread)) as index:
             index.verify()
             yield from _index(root, index.stats())
     except CacheError as error:
@@ -115,9 +117,9 @@ def _opened_index(root: Path, settings: Settings, engine: Engine, thread: ModelT
         yield Finding("index", problem, step or "See what the cache folder allows.", blocking=True)
 
 
-def _model(engine: Engine) -> Iterator[Finding]:
-    yield Finding("model", engine.description)
-    for note in engine.notes:
+def _model(coder: LoadedCoder) -> Iterator[Finding]:
+    yield Finding("model", coder.description)
+    for note in coder.notes:
         yield Finding("model", note)
 
 
@@ -158,6 +160,8 @@ def _editors() -> Iterator[Finding]:
 
 
 def _line(finding: Finding) -> str:
-    mark = "FAIL" if finding.blocking else "hint" if finding.next_step else "ok"
+    mark = "hint" if finding.next_step else "ok"
+    if finding.blocking:
+        mark = "FAIL"
     step = f" {finding.next_step}" if finding.next_step else ""
     return f"{mark:<5}{finding.topic}: {finding.text}{'' if finding.text.endswith('.') else '.'}{step}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from indexer import Index, IndexStats, Progress
 from lsp_server.aside import aside
 from lsp_server.problems import explain
-from lsp_server.status import READING_PACKAGES, FolderStatus, seconds_left
+from lsp_server.status import READING_PACKAGES, FolderStatus, Status, seconds_left
 from lsp_server.visible import visible
 from lsp_server.workspace import Events, Watch, Workspace, outermost
 
@@ -23,8 +23,9 @@ TELL_SECONDS = 0.25  # between two reports of one folder's progress
 
 
 class Client(Protocol):
-    """Where progress and troubles are shown."""
+    """Where a session's messages go (`lsp_server.client.EditorClient`)."""
 
+    def status(self, status: Status) -> None: ...
     def progress(self, root: Path, folder: FolderStatus) -> None: ...
     def progress_ended(self, root: Path, message: str) -> None: ...
     def warn(self, message: str) -> None: ...
@@ -39,43 +40,66 @@ class _Folder:
 
 
 class Folders:
-    """Lives on the event loop; the workspaces' threads report to it through the loop. `tell` is called on news."""
+    """Lives on the event loop; the workspaces' threads report to it through the loop. `tell` is called on news.
+
+    Keeps the texts of the open documents: a folder that is opened later begins with them.
+    """
 
     def __init__(self, client: Client, tell: Callable[[], None]) -> None:
+        self.paused = False
         self._client = client
         self._tell = tell
         self._folders: dict[Path, _Folder] = {}
+        self._texts: dict[Path, str] = {}  # of the open documents, saved or not
 
     @property
     def statuses(self) -> list[FolderStatus]:
         return [folder.status for folder in self._folders.values()]
 
-    @property
-    def workspaces(self) -> list[Workspace]:
-        return [folder.workspace for folder in self._folders.values()]
-
     def of(self, path: Path | None) -> Workspace | None:
         """The workspace that a document lies in. An untitled one (None) lies in the only one there is."""
+        workspaces = [folder.workspace for folder in self._folders.values()]
         if path is None:
-            return self.workspaces[0] if len(self._folders) == 1 else None
-        return next((space for space in self.workspaces if path.is_relative_to(space.root)), None)
+            return workspaces[0] if len(workspaces) == 1 else None
+        return next((workspace for workspace in workspaces if path.is_relative_to(workspace.root)), None)
 
-    def open(
-        self,
-        wanted: Iterable[Path],
-        open_index: Callable[[Path], Index],
-        watch: Watch | None,
-        texts: Mapping[Path, str],
-        paused: bool,
-    ) -> None:
-        """Start the wanted folders that are not open yet; `texts` are the open documents."""
+    def edited(self, path: Path, text: str) -> None:
+        """An open document has this text now."""
+        self._texts[path] = text
+        if workspace := self.of(path):
+            workspace.pending.edited(path, text)
+
+    def closed(self, path: Path) -> str:
+        """A document was closed: the disk counts again. Returns the text that it had."""
+        if workspace := self.of(path):
+            workspace.pending.edited(path, None)
+        return self._texts.pop(path, "")
+
+    def rescan(self) -> None:
+        """Compare every folder with the disk."""
+        for folder in self._folders.values():
+            folder.workspace.pending.rescan()
+
+    def pause(self, paused: bool) -> None:
+        """While paused, changes are kept and nothing is done about them; holds for folders that are opened later."""
+        self.paused = paused
+        for folder in self._folders.values():
+            folder.workspace.pending.pause(paused)
+
+    def stop(self) -> None:
+        """End every thread after the batch in hand, without waiting for it; `close_all_but` waits."""
+        for folder in self._folders.values():
+            folder.workspace.pending.stop()
+
+    def open(self, wanted: Iterable[Path], open_index: Callable[[Path], Index], watch: Watch | None) -> None:
+        """Start the wanted folders that are not open yet."""
         for root in sorted(outermost(wanted) - self._folders.keys()):
             workspace = Workspace(root, open_index, watch, self._events(root))
             self._folders[root] = _Folder(workspace, FolderStatus(visible(root.name or str(root)), done=0, total=0))
-            for path, text in texts.items():
+            for path, text in self._texts.items():
                 if path.is_relative_to(root):
                     workspace.pending.edited(path, text)
-            workspace.pending.pause(paused)
+            workspace.pending.pause(self.paused)
             workspace.start()
 
     def on_packages(self, root: Path) -> Callable[[bool], None]:

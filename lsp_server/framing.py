@@ -26,14 +26,14 @@ class FramingError(Exception):
     """What came in is no message of LSP, and where the next one would begin is not known. One sentence for people."""
 
 
-class Reader(Protocol):
+class ByteSource(Protocol):
     """Where bytes come from. Both give less than was asked for at the end of the input."""
 
     def readline(self) -> Awaitable[bytes]: ...
     def read(self, n: int) -> Awaitable[bytes]: ...
 
 
-class StreamReader:
+class StreamSource:
     """A binary file, read on a thread."""
 
     def __init__(self, stream: BinaryIO, executor: Executor) -> None:
@@ -47,7 +47,7 @@ class StreamReader:
         return asyncio.get_running_loop().run_in_executor(self._executor, self._stream.read, n)
 
 
-class SocketReader:
+class SocketSource:
     """A connection."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
@@ -66,7 +66,7 @@ class SocketReader:
             return error.partial
 
 
-async def read_body(reader: Reader) -> bytes | None:
+async def read_body(reader: ByteSource) -> bytes | None:
     """The next message's body, None at the end of the input. Raises FramingError."""
     length: int | None = None
     for _ in range(MAX_LINES):

@@ -1,6 +1,7 @@
-"""One thread owns every torch object. Others hand it work and get futures; completions go before indexing.
+"""One thread owns the loaded model. Others hand it work and get futures; completions go before indexing.
 
-torch is imported by the first thing that the thread does, never by the event loop: importing it takes seconds.
+The engine's libraries are imported by the first thing that the thread does, never by the event loop: that may take
+seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 from indexer import Vectors
 
-Engine = TypeVar("Engine")
+Loaded = TypeVar("Loaded")
 Result = TypeVar("Result")
 
 LOADING_SECONDS = 0.2  # that a stop waits for a load
@@ -38,14 +39,14 @@ class Priority(IntEnum):
 
 
 @dataclass(order=True, frozen=True)
-class _Job:
+class _Task:
     priority: Priority
     number: int  # first come, first served within a priority
     work: Callable[[Any], Any] = field(compare=False)
     future: Future[Any] = field(compare=False)
 
 
-class Encoder(Protocol):
+class NodeEncoder(Protocol):
     """The part of a loaded model that indexing needs (`model.encoder.Encoder`)."""
 
     @property
@@ -54,17 +55,17 @@ class Encoder(Protocol):
     def fuse(self, groups: Sequence[np.ndarray]) -> Any: ...
 
 
-class ModelThread(Generic[Engine]):
-    """Loads an engine on its own thread and runs work on it, one piece at a time.
+class ModelThread(Generic[Loaded]):
+    """Loads a model on its own thread and runs work on it, one piece at a time.
 
-    Work that is handed in while the engine loads waits for it. When loading fails, waiting and later work fails with
+    Work that is handed in while the model loads waits for it. When loading fails, waiting and later work fails with
     the same exception; when the thread stops, it is canceled.
     """
 
-    def __init__(self, load: Callable[[], Engine]) -> None:
-        self.loaded: Future[Engine] = Future()
+    def __init__(self, load: Callable[[], Loaded]) -> None:
+        self.loaded: Future[Loaded] = Future()
         self._load = load
-        self._jobs: PriorityQueue[_Job] = PriorityQueue()
+        self._jobs: PriorityQueue[_Task] = PriorityQueue()
         self._numbers = itertools.count()
         self._stopping = threading.Event()
         # Daemon: a native call that never comes back must not keep the process alive after `exit`.
@@ -77,10 +78,10 @@ class ModelThread(Generic[Engine]):
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
-    def submit(self, priority: Priority, work: Callable[[Engine], Result]) -> Future[Result]:
-        """Run `work` with the engine. Canceling the future takes effect until the work begins."""
+    def submit(self, priority: Priority, work: Callable[[Loaded], Result]) -> Future[Result]:
+        """Run `work` with what was loaded. Canceling the future takes effect until the work begins."""
         future: Future[Result] = Future()
-        self._jobs.put(_Job(priority, next(self._numbers), work, future))
+        self._jobs.put(_Task(priority, next(self._numbers), work, future))
         if self._stopping.is_set():
             self._cancel_queued()  # the thread may have emptied its queue just before
         return future
@@ -91,7 +92,7 @@ class ModelThread(Generic[Engine]):
         A load cannot be interrupted and nothing is lost by leaving it behind, so it is hardly waited for.
         """
         self._stopping.set()
-        self._jobs.put(_Job(Priority.STOP, next(self._numbers), lambda _: None, Future()))
+        self._jobs.put(_Task(Priority.STOP, next(self._numbers), lambda _: None, Future()))
         if self._thread.is_alive():
             self._thread.join(timeout if self.loaded.done() else min(timeout, LOADING_SECONDS))
         self._cancel_queued()
@@ -99,15 +100,15 @@ class ModelThread(Generic[Engine]):
 
     def _run(self) -> None:
         try:
-            engine = self._load()
+            loaded = self._load()
         except Exception as error:  # whatever went wrong, the server keeps answering and says why
             self._fail(error)
             return
-        self.loaded.set_result(engine)
+        self.loaded.set_result(loaded)
         while not self._stopping.is_set():
             job = self._jobs.get()
             if not self._stopping.is_set() and job.future.set_running_or_notify_cancel():
-                _settle(job, engine)
+                _settle(job, loaded)
             elif not job.future.done():
                 job.future.cancel()
         self._cancel_queued()
@@ -126,9 +127,9 @@ class ModelThread(Generic[Engine]):
                 self._jobs.get_nowait().future.cancel()
 
 
-def _settle(job: _Job, engine: Any) -> None:
+def _settle(job: _Task, loaded: Any) -> None:
     try:
-        job.future.set_result(job.work(engine))
+        job.future.set_result(job.work(loaded))
     except Exception as error:  # the asker's to handle; the thread lives on
         job.future.set_exception(error)
 
@@ -139,7 +140,7 @@ class ThreadEmbedder:
     Called on index threads only. Raises CancelledError when the model thread stops meanwhile.
     """
 
-    def __init__(self, thread: ModelThread[Any], encoder: Encoder) -> None:
+    def __init__(self, thread: ModelThread[Any], encoder: NodeEncoder) -> None:
         self._thread = thread
         self._encoder = encoder
         self._batch = 1  # adapts to the machine's speed; a race on it only costs a batch of another size
@@ -168,6 +169,6 @@ class ThreadEmbedder:
         return Vectors(np.concatenate([part.keys for part in parts]), np.concatenate([part.memories for part in parts]))
 
 
-def _timed(run: Callable[[Sequence[Any]], Any], batch: Sequence[Any], engine: object) -> tuple[Any, float]:
+def _timed(run: Callable[[Sequence[Any]], Any], batch: Sequence[Any], loaded: object) -> tuple[Any, float]:
     start = time.perf_counter()
     return run(batch), time.perf_counter() - start

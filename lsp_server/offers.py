@@ -25,7 +25,7 @@ PROSE_CHARS = 4_000  # of a suggestion, in which they are looked for
 PROSE = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*")
 
 
-class Place(Protocol):
+class CursorText(Protocol):
     """A cursor in a document: what stands before it and after it, with "\\n" line ends."""
 
     @property
@@ -52,7 +52,7 @@ class Offer:
     folder: Path | None = None  # that the context's paths are relative to
     ahead: bool = False  # for the next line: shown when the line end has been typed
     chances: tuple[float, ...] = ()
-    insisted: bool = False  # the user asked for it: shown however unsure
+    explicit: bool = False  # the user asked for it: shown however unsure
 
     def rest(self, snapshot: Snapshot) -> Offer | None:
         """What is left of the offer where its beginning was typed, None elsewhere. Also after a backspace."""
@@ -81,13 +81,13 @@ class Offer:
         chances = self.chances[typed.count("\n") :]
         return (1.0, *chances[1:]) if chances and typed and left.startswith("\n") else chances
 
-    def as_sure_as(self, least: float, snapshot: Snapshot) -> Offer | None:
+    def as_sure_as(self, min_confidence: float, snapshot: Snapshot) -> Offer | None:
         """As many of its first lines as are right together with at least this chance; None where that is nothing."""
         lines = self.suggestion.text.split("\n")
         chances = self.chances[: len(lines)]
-        if self.insisted or not chances or prod(chances) >= least:
+        if self.explicit or not chances or prod(chances) >= min_confidence:
             return self
-        text = "\n".join(lines[: sum(chance >= least for chance in accumulate(chances, mul))]).rstrip()
+        text = "\n".join(lines[: sum(chance >= min_confidence for chance in accumulate(chances, mul))]).rstrip()
         if not is_worth_showing(text):
             return None
         replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
@@ -104,7 +104,7 @@ class Offer:
         return self.prefix + self.suggestion.text
 
 
-def typed_since(before: Place, now: Place) -> str | None:
+def typed_since(before: CursorText, now: CursorText) -> str | None:
     """What was typed at the cursor from `before` to `now`, None when anything else changed.
 
     Brackets and quotes that an editor closes by itself may have come in after the cursor.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from indexer import block_at
 from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
+from lsp_server.settings import CompletionSettings
 from lsp_server.snapshot import Snapshot, word_before
 
 MIN_VISIBLE = 2  # fewer visible characters are quicker typed than read
@@ -52,7 +53,7 @@ class StopRule:
 
     block: bool
     indent: int = 0
-    max_lines: int = 12
+    max_lines: int = CompletionSettings.max_lines
     ahead: bool = False
 
     def end(self, text: str) -> int | None:

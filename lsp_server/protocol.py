@@ -36,7 +36,7 @@ SERVER_NOT_INITIALIZED = -32002
 LONGEST_METHOD = 128  # characters; pygls recalls names of methods
 
 
-class Reader(LanguageServer):
+class ArrivalServer(LanguageServer):
     """A server that may read what a request is about when it arrives."""
 
     def read_at_arrival(self, params: Any) -> Any:
@@ -44,7 +44,7 @@ class Reader(LanguageServer):
         return None
 
 
-class Document(TextDocument):
+class LspDocument(TextDocument):
     """A document whose edits land where LSP says. Its URI may be anything."""
 
     def __init__(self, uri: str, source: str | None = None, **about: Any) -> None:
@@ -52,20 +52,20 @@ class Document(TextDocument):
         self.uri = uri
 
     def _apply_incremental_change(self, change: types.TextDocumentContentChangePartial) -> None:
-        encoding = str(self.position_codec.encoding)  # a plain string: see `Protocol.position_encoding`
+        encoding = str(self.position_codec.encoding)  # a plain string: see `LspProtocol.position_encoding`
         text = self.source
         start = offset_at(text, change.range.start, encoding)
         end = offset_at(text, change.range.end, encoding)
         self._source = text[:start] + change.text + text[max(start, end) :]
 
 
-class Documents(Workspace):
+class LspDocuments(Workspace):
     """A workspace of such documents."""
 
     def _create_text_document(
         self, doc_uri: str, source: str | None = None, version: int | None = None, language_id: str | None = None
     ) -> TextDocument:
-        return Document(
+        return LspDocument(
             doc_uri,
             source=source,
             version=version,
@@ -75,10 +75,10 @@ class Documents(Workspace):
         )
 
 
-class Protocol(LanguageServerProtocol):
+class LspProtocol(LanguageServerProtocol):
     """Exactly one answer for every request, about the document as it was when the request came."""
 
-    _server: Reader
+    _server: ArrivalServer
 
     def __init__(self, server: Any, converter: Any) -> None:
         super().__init__(server, converter)
@@ -94,7 +94,7 @@ class Protocol(LanguageServerProtocol):
 
     def use_own_documents(self) -> None:
         """Called while `initialize` is handled, before the first document can be opened."""
-        self._workspace = Documents(
+        self._workspace = LspDocuments(
             self.workspace.root_uri,
             types.TextDocumentSyncKind.Incremental,
             list(self.workspace.folders.values()),
@@ -123,6 +123,7 @@ class Protocol(LanguageServerProtocol):
         self._handle_safely(message)
 
     def handle_message(self, message: RPCMessage) -> None:
+        """Refuse a request or hand it on with what it is about; drop what comes too early."""
         if isinstance(message, RPCRequest):
             if refusal := self._refusal(message.method):
                 self._send_response(message.id, error=refusal)

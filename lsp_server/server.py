@@ -14,13 +14,13 @@ from lsprotocol import types
 
 from lsp_server.client import EditorClient
 from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_disk, path_of
-from lsp_server.engine import load_engine
+from lsp_server.loading import LoadCoder, load_coder
 from lsp_server.menu import menu_item
 from lsp_server.offers import Offer, summary
 from lsp_server.presentation import inserted
-from lsp_server.protocol import Protocol, Reader
-from lsp_server.session import LoadEngine, Session
-from lsp_server.settings import SECTION, Settings, override, parse
+from lsp_server.protocol import ArrivalServer, LspProtocol
+from lsp_server.session import Session
+from lsp_server.settings import DEFAULTS, SECTION, Settings, override, parse
 from lsp_server.snapshot import Buffer, Snapshot, behind, take
 from lsp_server.switches import UNSURE
 from lsp_server.trouble import described
@@ -31,14 +31,14 @@ MENU_TRIGGERS = (".", "(", "[", "{", ",", "=", " ", ":")
 NOTHING = types.InlineCompletionList(items=[])  # never null: Neovim leaves the old ghost text on the screen then
 
 
-class Server(Reader):
+class Server(ArrivalServer):
     """A pygls server with one session."""
 
-    protocol: Protocol
+    protocol: LspProtocol
 
-    def __init__(self, assignments: Sequence[str] = (), load: LoadEngine = load_engine) -> None:
+    def __init__(self, assignments: Sequence[str] = (), load: LoadCoder = load_coder) -> None:
         super().__init__(
-            "hef-lsp", own_version(), notebook_document_sync=NOTEBOOKS, protocol_cls=Protocol, max_workers=2
+            "hef-lsp", own_version(), notebook_document_sync=NOTEBOOKS, protocol_cls=LspProtocol, max_workers=2
         )
         self.client = EditorClient(self)
         self.session = Session(self.client, load)
@@ -46,7 +46,7 @@ class Server(Reader):
         self._assignments = assignments  # of the command line: they win over the editor's
         self._options: dict[str, Any] = {}
         self._pushed: dict[str, Any] = {}  # by an editor that cannot be asked
-        override(Settings(), assignments)  # a wrong one is refused before anything starts
+        override(DEFAULTS, assignments)  # a wrong one is refused before anything starts
 
     def remember_options(self, options: object) -> None:
         """`initializationOptions`: settings that hold until `workspace/configuration` says otherwise."""
@@ -94,13 +94,8 @@ class Server(Reader):
 
     def edited(self, uri: str) -> None:
         """A document was opened or changed."""
-        buffer = buffer_of(self.workspace, uri)
-        if buffer is None:
-            return
-        if self.session.completions.is_running(uri):
-            self.session.completions.edited(uri, buffer.whole)
-        if path := path_of(uri):
-            self.session.edited(path, buffer.text)
+        if buffer := buffer_of(self.workspace, uri):
+            self.session.edited(buffer, path_of(uri))
 
     def text_of(self, uri: str) -> str:
         """An open document's text with "\\n" line ends, "" of one that is not open."""
@@ -113,7 +108,7 @@ class Server(Reader):
         log.error("%s: %s", getattr(source, "__name__", source), described(handled))
 
 
-def create_server(assignments: Sequence[str] = (), load: LoadEngine = load_engine) -> Server:
+def create_server(assignments: Sequence[str] = (), load: LoadCoder = load_coder) -> Server:
     """A server that is ready to be started on a transport. Raises ValueError on a wrong `--set`."""
     server = Server(assignments, load)
     _register_life(server)
@@ -193,7 +188,7 @@ def _register_completion(server: Server) -> None:
         wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion
         if automatic and not wanted.automatic:
             return NOTHING
-        offer = await _offer(ls, snapshot, insists=not automatic, least=wanted.min_confidence)
+        offer = await _offer(ls, snapshot, explicit=not automatic, min_confidence=wanted.min_confidence)
         if snapshot is None or offer is None:
             return NOTHING
         text, place = inserted(offer.suggestion, snapshot), snapshot.range(offer.suggestion.replace)
@@ -219,10 +214,9 @@ def _register_menu(server: Server) -> None:
 def _register_commands(server: Server) -> None:
     @server.command(f"{SECTION}.accepted")
     def accepted(ls: Server, number: int) -> None:
-        offer = ls.session.completions.accepted(number)
+        offer = ls.session.accepted(number)
         if offer is None:
             return
-        ls.session.taken(offer)
         buffer = buffer_of(ls.workspace, offer.uri)
         if buffer and (snapshot := behind(offer.accepted_prefix, buffer)):
             ls.session.preload(snapshot)
@@ -243,7 +237,7 @@ def _register_commands(server: Server) -> None:
     async def status(ls: Server, *uri: Any) -> dict[str, Any]:
         """The status; with the URI of an open document also whether and why nothing is suggested in it."""
         found = ls.session.status().to_json()
-        found["suggestions"] = ls.session.completions.tally.to_json(ls.text_of)
+        found["suggestions"] = ls.session.tally(ls.text_of)
         named = _named(uri)
         buffer = buffer_of(ls.workspace, named) if named is not None else None
         if buffer:
@@ -253,7 +247,7 @@ def _register_commands(server: Server) -> None:
     @server.command(f"{SECTION}.context")
     def context(ls: Server, *uri: Any) -> Any:
         """What the last suggestion, of a document if one is named, was made from."""
-        last = ls.session.completions.last(_named(uri))
+        last = ls.session.last_offer(_named(uri))
         return summary(last) if last else None
 
 
@@ -265,7 +259,7 @@ def _named(arguments: Sequence[Any]) -> str | None:
 async def _suggests(ls: Server, buffer: Buffer) -> dict[str, Any]:
     """Whether anything is suggested in a document, and why nothing is or was."""
     refusal = await ls.session.refusal(buffer, newest=True)
-    why = refusal or (UNSURE if ls.session.completions.unsure(buffer.uri) else None)
+    why = refusal or (UNSURE if ls.session.is_unsure(buffer.uri) else None)
     about = {"reason": why.reason, "nextStep": why.next_step} if why else {"reason": "", "nextStep": ""}
     return {"suggests": refusal is None, **about}
 
@@ -275,16 +269,16 @@ async def _offer(
     snapshot: Snapshot | None,
     wait_seconds: float | None = None,
     *,
-    insists: bool = False,
-    least: float = 0.0,
+    explicit: bool = False,
+    min_confidence: float = 0.0,
 ) -> Offer | None:
     """The offer unless the document has moved on meanwhile; the client's cancel raises CancelledError."""
     if snapshot is None:
         return None
-    offer = await ls.session.suggest(snapshot, wait_seconds, insists=insists, least=least)
+    offer = await ls.session.suggest(snapshot, wait_seconds, explicit=explicit, min_confidence=min_confidence)
     if offer is None or ls.is_stale(snapshot):
         return None
-    ls.session.completions.shown(offer)
+    ls.session.shown(offer)
     return offer
 
 

@@ -6,20 +6,15 @@ is `options`, where all may be absent or wrong; `Settings` is resolved and alway
 
 from __future__ import annotations
 
-import difflib
-import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
+from model.assignments import Setting, assigned, named, override, settings_of
 from model.settings import DraftSettings, ModelSettings, RecallSettings
 
 SECTION = "hef-lsp"
-_RENAMED = {"memory.enabled": "recall.enabled"}  # by 0.2; still accepted
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,84 +107,35 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One setting as the outside sees it."""
-
-    name: str  # group.fieldName
-    group: str
-    attribute: str
-    type: str  # boolean, integer, number, string or array (of strings)
-    default: Any
-    help: str
-    minimum: float | None
-    maximum: float | None
-    choices: tuple[str, ...]
+DEFAULTS = Settings()
 
 
 def all_settings() -> Iterator[Setting]:
     """Every setting, in the order of definition."""
-    defaults = Settings()
-    for group in fields(Settings):
-        for item in fields(getattr(defaults, group.name)):
-            yield _setting(group.name, item)
+    return settings_of(DEFAULTS)
 
 
-def parse(options: Mapping[str, Any] | None, base: Settings = Settings()) -> tuple[Settings, list[str]]:
+def parse(options: Mapping[str, Any] | None, base: Settings = DEFAULTS) -> tuple[Settings, list[str]]:
     """`base` with what `options` (nested by group, or flat with dotted names) sets, and one sentence per problem.
 
     A bad value costs its own key that value; everything else holds.
     """
     known = {setting.name: setting for setting in all_settings()}
     settings, problems = base, []
-    for name, value in ((_current(name), value) for name, value in _flat(options or {})):
-        if name not in known:
-            problems.append(f"Unknown setting {name!r}{_nearest(name, known)}.")
-        elif value is not None:  # editors send null for what the user left alone
-            try:
-                settings = _with(settings, known[name], _checked(known[name], value))
-            except ValueError as error:
-                problems.append(f"Setting {name!r} {error}; {_shown(_value(settings, known[name]))} is used.")
-    return settings, problems
-
-
-def override(settings: Settings, assignments: Sequence[str]) -> Settings:
-    """`settings` with the NAME=VALUE pairs of `--set`. Raises ValueError, one sentence, on the first that is wrong."""
-    known = {setting.name: setting for setting in all_settings()}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"--set wants NAME=VALUE, not {assignment!r}.")
-        name = _current(name)
-        if name not in known:
-            raise ValueError(f"Unknown setting {name!r}{_nearest(name, known)}.")
+    for name, value in _flat(options or {}):
         try:
-            settings = _with(settings, known[name], _checked(known[name], _from_text(known[name], text)))
+            setting = named(name, known)
         except ValueError as error:
-            raise ValueError(f"Setting {name!r} {error}.") from None
-    return settings
-
-
-def _setting(group: str, item: Field[Any]) -> Setting:
-    kind = {"bool": "boolean", "int": "integer", "float": "number", "str": "string"}.get(str(item.type), "array")
-    return Setting(
-        name=f"{group}.{_camel(item.name)}",
-        group=group,
-        attribute=item.name,
-        type=kind,
-        default=item.default,
-        help=item.metadata["help"],
-        minimum=item.metadata.get("min"),
-        maximum=item.metadata.get("max"),
-        choices=tuple(item.metadata.get("choices", ())),
-    )
-
-
-def _current(name: str) -> str:
-    """The name that a setting has now."""
-    if name in _RENAMED:
-        log.warning("The setting %s is called %s now; the old name still works.", name, _RENAMED[name])
-    return _RENAMED.get(name, name)
+            problems.append(str(error))
+            continue
+        if value is None:
+            continue  # editors send null for what the user left alone
+        try:
+            settings = assigned(settings, setting, value)
+        except ValueError as error:
+            kept = getattr(getattr(settings, setting.group), setting.attribute)
+            problems.append(f"Setting {setting.name!r} {error}; {_shown(kept)} is used.")
+    return settings, problems
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -200,67 +146,8 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _checked(setting: Setting, value: Any) -> Any:
-    """The value as the setting's type. Raises ValueError with the rest of a sentence that begins with its name."""
-    if setting.type == "number" and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if setting.type == "integer" and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if setting.type == "array" and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    types: dict[str, type] = {"boolean": bool, "integer": int, "number": float, "string": str}
-    if setting.type not in types or type(value).__name__ != types[setting.type].__name__:
-        raise ValueError(f"must be {_kind(setting)}, not {value!r}")
-    if setting.choices and value not in setting.choices:
-        raise ValueError(f"must be one of {', '.join(setting.choices)}, not {value!r}")
-    if setting.minimum is not None and value < setting.minimum:
-        raise ValueError(f"must be at least {setting.minimum}, not {value!r}")
-    if setting.maximum is not None and not value <= setting.maximum:  # NaN compares with nothing
-        raise ValueError(f"must be at most {setting.maximum}, not {value!r}")
-    return value
-
-
-def _from_text(setting: Setting, text: str) -> Any:
-    if setting.type == "boolean":
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if setting.type == "array":
-        return [item.strip() for item in text.split(",") if item.strip()]
-    if setting.type == "string":
-        return text
-    try:
-        return int(text) if setting.type == "integer" else float(text)
-    except ValueError:
-        return text
-
-
-def _with(settings: Settings, setting: Setting, value: Any) -> Settings:
-    group = replace(getattr(settings, setting.group), **{setting.attribute: value})
-    changed: dict[str, Any] = {setting.group: group}
-    return replace(settings, **changed)
-
-
-def _value(settings: Settings, setting: Setting) -> Any:
-    return getattr(getattr(settings, setting.group), setting.attribute)
-
-
-def _kind(setting: Setting) -> str:
-    return {
-        "boolean": "true or false",
-        "integer": "a whole number",
-        "number": "a number",
-        "string": "text",
-        "array": "a list of texts",
-    }[setting.type]
-
-
 def _shown(value: Any) -> str:
     return str(list(value)) if isinstance(value, tuple) else repr(value)
 
 
-def _nearest(name: str, known: Mapping[str, Setting]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_(\w)", lambda match: match.group(1).upper(), name)
+__all__ = ["DEFAULTS", "SECTION", "Setting", "Settings", "all_settings", "override", "parse"]

@@ -120,6 +120,7 @@ def _bounds(item: Setting) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0 when every copy is up to date or was brought there by `--write`, else 1."""
     parser = argparse.ArgumentParser(prog="python -m lsp_server.settings_docs", description=__doc__)
     parser.add_argument("--write", action="store_true", help="bring the copies up to date")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder (default: here)")

@@ -51,7 +51,7 @@ UNSURE = Refusal(
 )
 
 
-class Document(Protocol):
+class OpenDocument(Protocol):
     """What is asked about: a snapshot or a buffer."""
 
     @property
@@ -75,7 +75,7 @@ class Switches:
         self._verdicts = verdicts or Verdicts()
 
     async def refusal(
-        self, settings: Settings, root: Path | None, document: Document, *, newest: bool = False
+        self, settings: Settings, root: Path | None, document: OpenDocument, *, newest: bool = False
     ) -> Refusal | None:
         """Why nothing is suggested in a document, None where something may be. `root`: the folder it lies in.
 
@@ -86,7 +86,7 @@ class Switches:
         question = _question(settings, root, document)
         return _refusal(await self._verdicts.ask(question, LOOK_SECONDS, newest=newest))
 
-    def known_refusal(self, settings: Settings, root: Path | None, document: Document) -> Refusal | None:
+    def known_refusal(self, settings: Settings, root: Path | None, document: OpenDocument) -> Refusal | None:
         """The same without waiting: what is not known is refused."""
         off = _switched_off(settings, root, document)
         return off or _refusal(self._verdicts.known(_question(settings, root, document)))
@@ -100,7 +100,7 @@ class Switches:
         self._verdicts.keep(roots)
 
 
-def _switched_off(settings: Settings, root: Path | None, document: Document) -> Refusal | None:
+def _switched_off(settings: Settings, root: Path | None, document: OpenDocument) -> Refusal | None:
     """What the user has switched off."""
     if not settings.completion.enabled:
         return Refusal("Suggestions are off.", "Set completion.enabled to true.")
@@ -117,12 +117,12 @@ def _switched_off(settings: Settings, root: Path | None, document: Document) -> 
     return None
 
 
-def _path(document: Document) -> Path:
+def _path(document: OpenDocument) -> Path:
     """A document that is not on this disk, or not yet, has a name all the same."""
     return document.path or Path(name_of(document.uri))
 
 
-def _question(settings: Settings, root: Path | None, document: Document) -> Question:
+def _question(settings: Settings, root: Path | None, document: OpenDocument) -> Question:
     return Question(document.uri, _path(document), root, settings.index, document.parts)
 
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from pygls.io_ import StdoutWriter
 
-from lsp_server.framing import FramingError, Reader, SocketReader, StreamReader, read_body
+from lsp_server.framing import ByteSource, FramingError, SocketSource, StreamSource, read_body
 from lsp_server.server import Server
 
 LOOPBACK = "127.0.0.1"
@@ -40,7 +40,7 @@ def log_to_stderr() -> None:
 
 def serve_stdio(server: Server) -> int:
     """Serve until `exit` or the end of input. Returns the exit code that LSP asks for."""
-    reader = StreamReader(sys.stdin.buffer, server.thread_pool)
+    reader = StreamSource(sys.stdin.buffer, server.thread_pool)
     return _run(server, _serve(server, reader, StdoutWriter(_protected_stdout())))
 
 
@@ -97,10 +97,10 @@ async def _serve_first_client(server: Server, host: str, port: int) -> None:
     sys.stderr.flush()
     reader, writer = await connected
     listener.close()
-    await _serve(server, SocketReader(reader), writer)
+    await _serve(server, SocketSource(reader), writer)
 
 
-async def _serve(server: Server, reader: Reader, writer: Any) -> None:
+async def _serve(server: Server, reader: ByteSource, writer: Any) -> None:
     server.protocol.set_writer(writer)
     try:
         while (body := await read_body(reader)) is not None:

@@ -11,8 +11,21 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer import CacheError, Hit, Index, IndexStats, LineIndex, Progress, Query, SuffixIndex, Watcher
+from indexer import (
+    CacheError,
+    Embedder,
+    Hit,
+    Index,
+    IndexStats,
+    LineIndex,
+    Progress,
+    Query,
+    SuffixIndex,
+    Tokenizer,
+    Watcher,
+)
 from lsp_server.pending import Pending, Work
+from lsp_server.settings import Settings
 from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
@@ -243,6 +256,28 @@ def outermost(folders: Iterable[Path]) -> set[Path]:
     """The folders that lie in none of the others: a nested root is indexed once, by the outer one."""
     found = set(folders)
     return {folder for folder in found if not any(parent in found for parent in folder.parents)}
+
+
+def open_index(
+    root: Path,
+    settings: Settings,
+    embedder: Embedder | None,
+    tokenizer: Tokenizer | None,
+    on_packages: Callable[[bool], None] | None,
+) -> Index:
+    """A folder's index as its settings want it. `on_packages`: see `Index.open`; called where drafts use packages.
+
+    Raises CacheError.
+    """
+    with_packages = settings.drafts.enabled and settings.drafts.packages
+    return Index.open(
+        root,
+        embedder,
+        settings=settings.index,
+        retrieval=settings.retrieval,
+        tokenizer=tokenizer,
+        on_packages=on_packages if with_packages else None,
+    )
 
 
 def watch(root: Path, changed: Callable[[Iterable[Path]], None]) -> Callable[[], object]:

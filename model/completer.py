@@ -17,7 +17,7 @@ from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
-from model.settings import CONTEXT_MODES, DraftSettings, ModelSettings
+from model.settings import CONTEXT_MODES, DEFAULT_DRAFTS, DEFAULT_MODEL, DraftSettings, ModelSettings
 
 _LEARNED_CHARS = 200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
 
@@ -28,10 +28,10 @@ class Completer:
     def __init__(
         self,
         model: LoadedModel,
-        settings: ModelSettings = ModelSettings(),
+        settings: ModelSettings = DEFAULT_MODEL,
         clock: Clock = time.perf_counter,
         mixing: Mixing = unmixed,
-        drafts: DraftSettings = DraftSettings(),
+        drafts: DraftSettings = DEFAULT_DRAFTS,
         drafter: Drafter | None = None,
     ) -> None:
         """`drafter`: one that has learned already; without one a new one drafts as `drafts` say."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from model.prompt import Prompt
 from model.repository import ContextItem, LineStore, Tokens
+from model.settings import ModelSettings
 
 Stopped = Literal["end", "finished", "length", "deadline", "cancelled"]
 
@@ -29,9 +30,11 @@ class Request:
     path: str
     prefix: str
     suffix: str
-    context: str = "auto"  # none | snippets | pseudo | hybrid | auto: what measured best for the checkpoint
-    max_tokens: int = 48
-    deadline_ms: float = 1000.0
+    context: str = (
+        ModelSettings.context
+    )  # none | snippets | pseudo | hybrid | auto: what measured best for the checkpoint
+    max_tokens: int = ModelSettings.max_tokens
+    deadline_ms: float = ModelSettings.deadline_ms
     finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
     generation: int = 0  # of the index; another one makes the held context stale
     tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at

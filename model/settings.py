@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "auto")
 EMBEDDED = "embedded"
+RENAMED = {"memory.enabled": "recall.enabled"}  # by 0.2; the old names are still accepted
 
 
 @dataclass(frozen=True)
@@ -161,3 +162,7 @@ class RecallSettings:
             "`python -m model.training recall` fits it."
         },
     )
+
+
+DEFAULT_MODEL = ModelSettings()
+DEFAULT_DRAFTS = DraftSettings()

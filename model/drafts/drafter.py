@@ -18,7 +18,7 @@ from model.drafts.stores import LIMIT, LONGEST, WIDTH, DocumentTokens, SessionTo
 from model.drafts.tree import NO_DRAFT, Draft, n_worthwhile, weighted_trie
 from model.prompt import Prompt
 from model.repository import TokenMatch, Tokens
-from model.settings import DraftSettings
+from model.settings import DEFAULT_DRAFTS, DraftSettings
 from model.vocabulary import Vocabulary
 
 Clock = Callable[[], float]  # seconds, monotonic
@@ -54,7 +54,7 @@ class Drafter:
     def __init__(
         self,
         vocabulary: Vocabulary,
-        settings: DraftSettings = DraftSettings(),
+        settings: DraftSettings = DEFAULT_DRAFTS,
         parts: Parts = Parts(),
         clock: Clock = time.perf_counter,
     ) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lsp_server.engine import Engine, load_engine
+from lsp_server.loading import LoadedCoder, load_coder
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.settings import Settings, override
 from model.request import Completion, Request
@@ -24,7 +24,7 @@ MAX_WAIT = 60.0  # seconds for one answer
 def cancelled(subject: Subject, model: str) -> Iterator[Measurement]:
     """The prompt is read from an empty cache; an answer goes on to N_TOKENS. Both are cancelled at a random moment."""
     settings = override(Settings(), (f"model.name={model}", f"model.maxTokens={N_TOKENS}", "drafts.enabled=false"))
-    thread = ModelThread(lambda: load_engine(settings))
+    thread = ModelThread(lambda: load_coder(settings))
     thread.start()
     draw = random.Random(5)
     samples: dict[str, list[float]] = {"in the prompt": [], "in the answer": []}
@@ -47,7 +47,7 @@ def cancelled(subject: Subject, model: str) -> Iterator[Measurement]:
 class _Run:
     """One completion on the model thread, begun at once."""
 
-    def __init__(self, thread: ModelThread[Engine], cursor: Cursor) -> None:
+    def __init__(self, thread: ModelThread[LoadedCoder], cursor: Cursor) -> None:
         self._cancelled, self._first = threading.Event(), threading.Event()
         self._began = time.perf_counter()
         request = Request(
@@ -60,7 +60,7 @@ class _Run:
             finished=self._written,
         )
 
-        def work(engine: Engine) -> Completion:
+        def work(engine: LoadedCoder) -> Completion:
             return engine.completer.complete(request, None, self._cancelled.is_set)
 
         self._running = thread.submit(Priority.COMPLETION, work)

@@ -20,7 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from lsp_server.cli import SWITCH_SECONDS
-from lsp_server.engine import Engine, load_engine
+from lsp_server.loading import LoadedCoder, load_coder
 from lsp_server.offers import Offer
 from lsp_server.session import Session
 from lsp_server.settings import Settings, override
@@ -65,7 +65,7 @@ class Client:
 class Recorder:
     """The session's completer, with a list of what it did."""
 
-    engine: Engine
+    engine: LoadedCoder
     done: list[Completion] = field(default_factory=list)
 
     def complete(
@@ -101,19 +101,20 @@ class Keyboard:
         self._tell()
 
     def _tell(self) -> None:
-        uri = self._path.as_uri()
-        self._session.edited(self._path, self.text)
-        self._session.completions.edited(uri, self.text)
+        self._session.edited(self._buffer, self._path)
+
+    @property
+    def _buffer(self) -> Buffer:
+        return Buffer(self._path.as_uri(), None, self._path, "python", self.text)
 
     async def ask(self) -> Offer | None:
         """The suggestion at the cursor, measured from the keystroke that has just been."""
         n_done, start = len(self._recorder.done), time.perf_counter()
-        buffer = Buffer(self._path.as_uri(), None, self._path, "python", self.text)
-        snapshot = take(buffer, position(self.text, self.offset), "utf-16")
+        snapshot = take(self._buffer, position(self.text, self.offset), "utf-16")
         offer = await self._session.suggest(snapshot)
         ms = (time.perf_counter() - start) * 1e3
         if offer:
-            self._session.completions.shown(offer)
+            self._session.shown(offer)
         await asyncio.sleep(max(0.0, KEY_SECONDS - ms / 1e3))
         runs = self._recorder.done[n_done:]
         self.strokes.append(
@@ -128,8 +129,7 @@ class Keyboard:
         return offer
 
     def accept(self, offer: Offer) -> None:
-        self._session.completions.accepted(offer.number)
-        self._session.taken(offer)
+        self._session.accepted(offer.number)
         self.insert(offer.suggestion.text)
 
 
@@ -146,10 +146,10 @@ def replayed(subject: Subject, model: str) -> Iterator[Measurement]:
 async def _session(subject: Subject, settings: Settings) -> tuple[list[Stroke], int]:
     recorders: list[Recorder] = []
 
-    def load(settings: Settings) -> Engine:
-        engine = load_engine(settings)
+    def load(settings: Settings) -> LoadedCoder:
+        engine = load_coder(settings)
         recorders.append(Recorder(engine))
-        return Engine(
+        return LoadedCoder(
             recorders[0], engine.encoder, engine.description, engine.notes, engine.loaded_at, engine.tokenizer
         )
 

@@ -35,6 +35,11 @@ class Model:
         self.runs[run].set_result(replace(done, confidence=chances))
 
 
+def buffer(text: str) -> Buffer:
+    """The document after an edit."""
+    return Buffer("untitled:a", None, None, "python", text)
+
+
 def at(text: str, uri: str = "untitled:a", version: int = 1) -> Snapshot:
     """A snapshot at `|`."""
     before, after = text.split("|")
@@ -180,7 +185,7 @@ async def test_a_cancel_of_a_request_that_was_typed_along_leaves_the_model_runni
     model = Model()
     answers = completions(model)
     older = await begun(answers.suggest(at("a = |")))
-    answers.edited("untitled:a", "a = v")
+    answers.edited(buffer("a = v"))
     older.cancel()
     with pytest.raises(asyncio.CancelledError):
         await older
@@ -198,7 +203,7 @@ async def test_an_edit_elsewhere_stops_the_model_before_anything_is_asked(text: 
     answers = completions(model)
     asked = await begun(answers.suggest(at("a = |")))
     model.jobs[0].finished("va")
-    answers.edited("untitled:a", text)
+    answers.edited(buffer(text))
 
     assert model.jobs[0].cancelled.is_set()
     assert await settled(asked) is None
@@ -210,7 +215,7 @@ async def test_an_edit_with_a_menu_item_selected_leaves_the_verdict_to_the_next_
     chosen = SelectedCompletionInfo(Range(Position(0, 3), Position(0, 5)), "append")
     buffers = [Buffer("untitled:a", version, None, "python", text) for version, text in ((1, "xs.ap"), (2, "xs.app"))]
     await begun(answers.suggest(take(buffers[0], Position(0, 5), "utf-16", chosen)))
-    answers.edited("untitled:a", "xs.app")
+    answers.edited(buffer("xs.app"))
     chosen = SelectedCompletionInfo(Range(Position(0, 3), Position(0, 6)), "append")
     newer = await begun(answers.suggest(take(buffers[1], Position(0, 6), "utf-16", chosen)))
     model.write("(item)")
@@ -253,7 +258,7 @@ async def test_a_running_job_is_joined_past_a_bracket_that_the_editor_closed() -
     answers = completions(model)
     older = await begun(answers.suggest(at("a = |")))
     model.jobs[0].finished("call(")
-    answers.edited("untitled:a", "a = call()")
+    answers.edited(buffer("a = call()"))
     newer = await begun(answers.suggest(at("a = call(|)", version=2)))
     model.write("call(value)")
 
@@ -302,7 +307,7 @@ async def test_where_the_line_is_complete_the_place_after_enter_is_worked_out() 
     while len(model.runs) < 2:
         await asyncio.sleep(0)
     at_line_end = await answers.suggest(at("if a:|\nend"))
-    answers.edited("untitled:a", "if a:\n    \nend")
+    answers.edited(buffer("if a:\n    \nend"))
     after_enter = await begun(answers.suggest(at("if a:\n    |\nend", version=2)))
     model.write("b = value")
 
@@ -320,10 +325,10 @@ async def test_nothing_to_say_is_asked_for_once_per_version_unless_time_was_shor
             model.write("", stopped=stopped)
         assert await settled(asked) is None
     assert len(model.runs) == 3
-    insisted = await begun(answers.suggest(at("a = b|", version=2), insists=True))
+    asked_for = await begun(answers.suggest(at("a = b|", version=2), explicit=True))
     model.write(".value")
 
-    assert await settled(insisted) == ".value"
+    assert await settled(asked_for) == ".value"
 
 
 async def test_a_preloaded_job_is_joined_while_it_runs() -> None:
@@ -341,7 +346,7 @@ async def test_a_preloaded_job_ends_at_once_when_the_user_does_something_else() 
     model = Model()
     answers = completions(model)
     answers.preload(at("a = |"))
-    answers.edited("untitled:a", "b = ")
+    answers.edited(buffer("b = "))
     assert model.jobs[0].cancelled.is_set()
     answers.preload(at("a = |"))
     elsewhere = await begun(answers.suggest(at("c = |", uri="untitled:b")))

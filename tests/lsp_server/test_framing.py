@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lsp_server.framing import MAX_BODY, FramingError, SocketReader, StreamReader, parse, read_body
+from lsp_server.framing import MAX_BODY, FramingError, SocketSource, StreamSource, parse, read_body
 
 BODY = b'{"jsonrpc": "2.0"}'
 SOUND = [
@@ -58,9 +58,9 @@ def bodies(data: bytes, kind: str) -> list[bytes]:
                 stream = asyncio.StreamReader()
                 stream.feed_data(data)
                 stream.feed_eof()
-                reader: Any = SocketReader(stream)
+                reader: Any = SocketSource(stream)
             else:
-                reader = StreamReader(io.BufferedReader(io.BytesIO(data)), executor)  # type: ignore[arg-type]
+                reader = StreamSource(io.BufferedReader(io.BytesIO(data)), executor)  # type: ignore[arg-type]
             found = []
             while (body := await read_body(reader)) is not None:
                 found.append(body)

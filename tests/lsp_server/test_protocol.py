@@ -11,7 +11,7 @@ import pytest
 from lsprotocol.types import Position, Range, TextDocumentContentChangePartial
 from pygls.workspace import PositionCodec
 
-from lsp_server.protocol import Document
+from lsp_server.protocol import LspDocument
 from lsp_server.server import Server, create_server
 from lsp_server.snapshot import offset_at, units
 
@@ -22,7 +22,7 @@ ALPHABET = ["a", "é", "漢", "😀", "\n", "\r\n", "\r", "\x0c", "\u2028", "\t"
 def test_random_edits_give_the_text_that_the_client_has(encoding: str) -> None:
     choose = random.Random(7)
     text = "".join(choose.choices(ALPHABET, k=60))
-    document = Document("untitled:a", text, position_codec=PositionCodec(encoding))
+    document = LspDocument("untitled:a", text, position_codec=PositionCodec(encoding))
     for _ in range(200):
         first, last = sorted(choose.randrange(len(text) + 1) for _ in range(2))
         start, end = _position(text, first, encoding), _position(text, last, encoding)
@@ -88,7 +88,8 @@ async def test_nothing_is_kept_of_what_was_handled() -> None:
     assert len(screen.answers) == 21
     assert not server.protocol._request_futures
     assert not server.protocol._result_types
-    assert not server.session._texts
+    assert not server.session._folders._texts
+    assert not server.session._completions._documents
     assert not server.workspace.text_documents
 
 

@@ -13,7 +13,7 @@ import pytest
 from indexer import Index
 from indexer.installed import Package
 from lsp_server import session as session_module
-from lsp_server.engine import Engine
+from lsp_server.loading import LoadedCoder
 from lsp_server.offers import Offer
 from lsp_server.presentation import Suggestion
 from lsp_server.session import Session
@@ -71,12 +71,13 @@ class Learner:
 @pytest.mark.asyncio
 async def test_the_completer_hears_what_was_accepted() -> None:
     learner = Learner()
-    session = Session(Client(), lambda settings: Engine(learner, None, "listens", (), time.monotonic()))
+    session = Session(Client(), lambda settings: LoadedCoder(learner, None, "listens", (), time.monotonic()))
     done = Completion("value", 1, 0, 0, 1, 1, 0, {}, (), "end")
     offer = Offer(1, "file:///a.py", "x = ", "", Suggestion("value", 0), done)
-    session.taken(offer)  # before there is a model: nothing to learn for
+    session.shown(offer)
+    session.accepted(1)  # before there is a model: nothing to learn for
     await session.start(Settings(), {})
-    session.taken(offer)
+    session.accepted(1)
     assert learner.heard.wait(10)
     await session.stop()
     assert learner.accepted_texts == [("x = ", "value")]
@@ -93,7 +94,7 @@ async def test_the_status_says_while_installed_packages_are_read(
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "cart.py").write_text("import json\n")
     listener = Listener()
-    engine = Engine(Learner(), None, "listens", (), time.monotonic(), Characters())
+    engine = LoadedCoder(Learner(), None, "listens", (), time.monotonic(), Characters())
     session = Session(listener, lambda settings: engine)
     await session.start(Settings(), {tmp_path / "shop": Settings()})
     for _ in range(1000):
@@ -122,11 +123,12 @@ async def test_stop_leaves_threads_behind_that_hang(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(Index, "open", open_index)
     monkeypatch.setattr(session_module, "STOP_SECONDS", 0.3, raising=False)
-    session = Session(Client(), lambda settings: Engine(Hanging(), None, "hangs", (), time.monotonic()))
+    session = Session(Client(), lambda settings: LoadedCoder(Hanging(), None, "hangs", (), time.monotonic()))
     try:
         await session.start(Settings(), {tmp_path: Settings()})
         done = Completion("value", 1, 0, 0, 1, 1, 0, {}, (), "end")
-        session.taken(Offer(1, "file:///a.py", "x = ", "", Suggestion("value", 0), done))
+        session.shown(Offer(1, "file:///a.py", "x = ", "", Suggestion("value", 0), done))
+        session.accepted(1)
         assert await asyncio.to_thread(hanging.wait, 10)
         assert await asyncio.to_thread(opened.wait, 10)
         began = time.monotonic()

@@ -17,44 +17,49 @@ BODY = "\n    first()\n    second()\n    third()"
 
 
 async def answered(
-    answers: Completions, model: Model, snapshot: Snapshot, text: str, chances: tuple[float, ...], least: float = 0.5
+    answers: Completions,
+    model: Model,
+    snapshot: Snapshot,
+    text: str,
+    chances: tuple[float, ...],
+    min_confidence: float = 0.5,
 ) -> str | None:
     """What an automatic request gets when the model writes this."""
-    asked = await begun(answers.suggest(snapshot, least=least))
+    asked = await begun(answers.suggest(snapshot, min_confidence=min_confidence))
     model.jobs[-1].rule = StopRule(block=True)
     model.write(text, chances=chances)
     return await settled(asked)
 
 
 async def suggested(
-    answers: Completions, snapshot: Snapshot, least: float = 0.5, *, insists: bool = False
+    answers: Completions, snapshot: Snapshot, min_confidence: float = 0.5, *, explicit: bool = False
 ) -> str | None:
     """What a request gets that the model need not be asked for."""
-    return await settled(await begun(answers.suggest(snapshot, insists=insists, least=least)))
+    return await settled(await begun(answers.suggest(snapshot, explicit=explicit, min_confidence=min_confidence)))
 
 
 @pytest.mark.parametrize(
-    ("chances", "least", "shown"),
+    ("chances", "min_confidence", "shown"),
     [((0.6,), 0.5, "value"), ((0.5,), 0.5, "value"), ((0.4,), 0.5, None), ((0.0,), 0.0, "value"), ((), 1.0, "value")],
 )
 async def test_what_is_less_sure_than_wanted_is_not_shown(
-    chances: tuple[float, ...], least: float, shown: str | None
+    chances: tuple[float, ...], min_confidence: float, shown: str | None
 ) -> None:
     model = Model()
 
-    assert await answered(completions(model), model, at("a = |"), "value", chances, least) == shown
+    assert await answered(completions(model), model, at("a = |"), "value", chances, min_confidence) == shown
 
 
 async def test_what_was_held_back_is_there_for_who_asks_and_stays_while_it_is_typed_along() -> None:
     model = Model()
     answers = completions(model)
     assert await answered(answers, model, at("a = |"), "value", (0.4,)) is None
-    assert answers.unsure("untitled:a") is not None
+    assert answers.is_unsure("untitled:a")
 
-    assert await suggested(answers, at("a = |"), insists=True) == "value"
+    assert await suggested(answers, at("a = |"), explicit=True) == "value"
     assert await suggested(answers, at("a = va|", version=2)) == "lue"
     assert await suggested(answers, at("a = |", version=3)) == "value"
-    assert answers.unsure("untitled:a") is None
+    assert not answers.is_unsure("untitled:a")
     assert len(model.jobs) == 1
 
 
@@ -81,8 +86,8 @@ async def test_behind_more_text_the_model_is_asked_anew_where_it_was_unsure() ->
 async def test_a_request_that_joined_an_unsure_answer_is_answered_behind_what_was_typed() -> None:
     model = Model()
     answers = completions(model)
-    first = await begun(answers.suggest(at("a = |"), least=0.5))
-    second = await begun(answers.suggest(at("a = v|", version=2), least=0.5))
+    first = await begun(answers.suggest(at("a = |"), min_confidence=0.5))
+    second = await begun(answers.suggest(at("a = v|", version=2), min_confidence=0.5))
     model.write("value", chances=(0.4,))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -93,7 +98,7 @@ async def test_a_request_that_joined_an_unsure_answer_is_answered_behind_what_wa
 
 
 @pytest.mark.parametrize(
-    ("least", "shown"),
+    ("min_confidence", "shown"),
     [
         (0.0, "\n    first()\n    second()\n    third()"),
         (0.6, "\n    first()\n    second()"),
@@ -102,10 +107,10 @@ async def test_a_request_that_joined_an_unsure_answer_is_answered_behind_what_wa
         (1.0, None),
     ],
 )
-async def test_a_block_is_shown_as_far_as_it_is_sure(least: float, shown: str | None) -> None:
+async def test_a_block_is_shown_as_far_as_it_is_sure(min_confidence: float, shown: str | None) -> None:
     model = Model()
 
-    assert await answered(completions(model), model, at(BLOCK), BODY, (0.9, 0.8, 0.9, 0.5), least) == shown
+    assert await answered(completions(model), model, at(BLOCK), BODY, (0.9, 0.8, 0.9, 0.5), min_confidence) == shown
 
 
 async def test_the_rest_of_a_block_comes_when_what_was_sure_is_there() -> None:
@@ -118,12 +123,14 @@ async def test_the_rest_of_a_block_comes_when_what_was_sure_is_there() -> None:
     assert len(model.jobs) == 1
 
 
-@pytest.mark.parametrize(("least", "n_runs"), [(0.5, 1), (0.75, 2)])
-async def test_behind_what_was_accepted_the_model_begins_anew_where_it_was_unsure(least: float, n_runs: int) -> None:
+@pytest.mark.parametrize(("min_confidence", "n_runs"), [(0.5, 1), (0.75, 2)])
+async def test_behind_what_was_accepted_the_model_begins_anew_where_it_was_unsure(
+    min_confidence: float, n_runs: int
+) -> None:
     model = Model()
     answers = completions(model)
-    assert await answered(answers, model, at(BLOCK), BODY, (1.0, 0.8, 0.7, 0.6), least)
-    answers.preload(at("def f():\n    first()|\n", version=2), least)
+    assert await answered(answers, model, at(BLOCK), BODY, (1.0, 0.8, 0.7, 0.6), min_confidence)
+    answers.preload(at("def f():\n    first()|\n", version=2), min_confidence)
 
     assert len(model.jobs) == n_runs
 
@@ -131,7 +138,7 @@ async def test_behind_what_was_accepted_the_model_begins_anew_where_it_was_unsur
 async def test_what_is_shown_is_what_is_accepted_and_counted() -> None:
     model = Model()
     answers = completions(model)
-    asked = await begun(answers.suggest(at(BLOCK), least=0.7))
+    asked = await begun(answers.suggest(at(BLOCK), min_confidence=0.7))
     model.jobs[-1].rule = StopRule(block=True)
     model.write(BODY, chances=(0.9, 0.8, 0.9, 0.5))
     offer = await asked
@@ -149,7 +156,7 @@ async def test_brackets_that_a_shorter_text_does_not_close_are_left_alone() -> N
     model = Model()
     answers = completions(model)
     text, chances = "a,\n    b)", (0.9, 0.1)
-    asked = await begun(answers.suggest(at("f(|)"), least=0.5))
+    asked = await begun(answers.suggest(at("f(|)"), min_confidence=0.5))
     model.jobs[-1].rule = StopRule(block=True)
     model.write(text, chances=chances)
     offer = await asked
@@ -175,4 +182,4 @@ async def test_a_closed_document_has_no_unsure_answer() -> None:
     await answered(answers, model, at("a = |"), "value", (0.4,))
     answers.forget("untitled:a")
 
-    assert answers.unsure("untitled:a") is None
+    assert not answers.is_unsure("untitled:a")

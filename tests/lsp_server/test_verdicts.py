@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from indexer import IndexSettings
-from lsp_server.engine import Engine
+from lsp_server.loading import LoadedCoder
 from lsp_server.session import Session
 from lsp_server.settings import CompletionSettings, Settings
 from lsp_server.snapshot import Buffer
@@ -185,7 +185,7 @@ async def test_a_session_ends_while_the_disk_hangs(tmp_path: Path, monkeypatch: 
     disk.hangs = {tmp_path, None}
     monkeypatch.setattr("lsp_server.verdicts.Judge", disk)
 
-    def load(settings: Settings) -> Engine:
+    def load(settings: Settings) -> LoadedCoder:
         raise NotImplementedError
 
     session = Session(Client(), load)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lsp_server import cli, server
-from lsp_server.engine import Engine
+from lsp_server.loading import LoadedCoder
 from lsp_server.settings import Settings
 from model.checkpoint.files import WeightsError
 from model.repository import RetrievalQuery, Retrieve
@@ -119,13 +119,13 @@ def checksum(text: str) -> str:
     return "".join(chr(ord("a") + byte % 16) for byte in hashlib.sha256(text.encode()).digest()[:12])
 
 
-def load_script(script: dict[str, Any]) -> Callable[[Settings], Engine]:
-    def load(settings: Settings) -> Engine:
+def load_script(script: dict[str, Any]) -> Callable[[Settings], LoadedCoder]:
+    def load(settings: Settings) -> LoadedCoder:
         time.sleep(script["load_seconds"])
         if script["load_error"]:
             raise WeightsError(script["load_error"])
         print("a stray print must not reach the protocol", flush=True)
-        return Engine(
+        return LoadedCoder(
             ScriptedCompleter(script), HashEncoder(script.get("embed_seconds", 0.0)), "scripted", (), time.monotonic()
         )
 

@@ -27,13 +27,13 @@ def test_a_setting_is_overridden(assignment: str, group: str, attribute: str, va
 @pytest.mark.parametrize(
     ("assignment", "complaint"),
     [
-        ("model.contextTokens", "is not NAME=VALUE"),
-        ("model.context_tokens=512", "unknown setting 'model.context_tokens'"),
-        ("completion.enabled=true", "unknown setting"),
-        ("model.contextTokens=many", "is of type int"),
-        ("model.contextTokens=1", "is between 128 and"),
-        ("model.offline=perhaps", "is of type bool"),
-        ("model.device=toaster", "is one of auto, cpu, cuda"),
+        ("model.contextTokens", "wants NAME=VALUE"),
+        ("model.context_tokens=512", "Unknown setting 'model.context_tokens'"),
+        ("completion.enabled=true", "Unknown setting"),
+        ("model.contextTokens=many", "must be a whole number"),
+        ("model.contextTokens=1", "must be at least 128"),
+        ("model.offline=perhaps", "must be true or false"),
+        ("model.device=toaster", "must be one of auto, cpu, cuda"),
     ],
 )
 def test_a_wrong_assignment_is_refused_in_a_sentence(assignment: str, complaint: str) -> None:

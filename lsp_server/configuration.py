@@ -1,0 +1,58 @@
+"""The settings that a client has for itself and for each of its folders, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lsp_server.settings import DEFAULTS, Settings
+from lsp_server.workspace import outermost
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`base` holds where no folder has settings of its own; `folders` are all that are open, nested ones too."""
+
+    base: Settings = DEFAULTS
+    folders: Mapping[Path, Settings] = field(default_factory=dict)
+
+    def at(self, path: Path | None) -> Settings:
+        """The settings that hold for a document: the innermost folder's that it lies in."""
+        around = [root for root in self.folders if path is not None and path.is_relative_to(root)]
+        return self.folders[max(around, key=lambda root: len(root.parts))] if around else self.base
+
+    def root_of(self, path: Path | None) -> Path | None:
+        """The outermost folder around a document, None outside of all."""
+        around = [root for root in outermost(self.folders) if path is not None and path.is_relative_to(root)]
+        return around[0] if around else None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything may be suggested anywhere; otherwise the model is not kept in memory."""
+        return any(settings.completion.enabled for settings in (self.base, *self.folders.values()))
+
+    @property
+    def indexed(self) -> Mapping[Path, Settings]:
+        """The folders whose index is kept up to date: where nothing is suggested, nothing is computed either."""
+        return {root: settings for root, settings in self.folders.items() if settings.completion.enabled}
+
+    def loads_as(self, other: Configuration) -> bool:
+        """Whether the model need not be loaded again for `other`."""
+        return _loading(self.base) == _loading(other.base)
+
+    def indexes_as(self, other: Configuration, root: Path) -> bool:
+        """Whether a folder's index need not be opened again for `other`."""
+        return _indexing(self.indexed.get(root)) == _indexing(other.indexed.get(root))
+
+
+def _loading(settings: Settings) -> tuple[object, ...]:
+    """What the model is loaded with; the rest goes with each request."""
+    each = DEFAULTS.model
+    model = replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    return model, settings.drafts, settings.recall
+
+
+def _indexing(settings: Settings | None) -> tuple[object, ...]:
+    """What a folder's index is opened with; nothing for a folder that is not to be open."""
+    return (settings.index, settings.retrieval, settings.server.watch) if settings else ()
