@@ -1,4 +1,5 @@
-"""Work that may never come back, as on a network drive that has gone: on a thread that nothing waits for at the end."""
+"""Work that may never come back, as on a network drive that has gone: on a thread that nothing waits for at
+the end."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ Result = TypeVar("Result")
 
 
 def aside(work: Callable[[], Result]) -> asyncio.Future[Result]:
-    """Run `work` on a thread of its own. Unlike `asyncio.to_thread`, whose threads the end of the loop joins."""
+    """Run `work` on a thread of its own. Unlike `asyncio.to_thread`, whose threads the end of the loop
+    joins."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 

@@ -1,4 +1,5 @@
-"""The command line. Exit codes: 0 done, 1 the user must act (the message says how), 2 wrong usage, 130 interrupted."""
+"""The command line. Exit codes: 0 done, 1 the user must act (the message says how), 2 wrong usage, 130
+interrupted."""
 
 from __future__ import annotations
 
@@ -113,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = parser.add_mutually_exclusive_group()
     command.add_argument("--stdio", action="store_true", help="serve on stdio (the default)")
-    command.add_argument("--tcp", metavar="HOST:PORT", help="serve one client on TCP; loopback unless HOST says else")
+    command.add_argument("--tcp", metavar="HOST:PORT", help="serve one client on TCP, on loopback by default")
     command.add_argument("--reindex", metavar="DIR", nargs="?", const=".", help="bring the index of DIR up to date")
     command.add_argument("--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)")
     command.add_argument("--doctor", action="store_true", help="say what works, what does not and what to do")

@@ -57,7 +57,8 @@ class EditorClient:
             bar.end(message)
 
     async def configuration(self, folders: Iterable[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The editor's settings for us, of its own and of each folder (URIs); {} where it has none or does not say."""
+        """The editor's settings for us, of its own and of each folder (URIs); {} where it has none or does
+        not say."""
         scopes = [None, *folders]
         workspace = self._server.client_capabilities.workspace
         if workspace is None or not workspace.configuration:
@@ -107,7 +108,8 @@ class _WorkDoneBar:
         self._reported = now
         share = 100 * (folder.done or 0) // max(folder.total or 0, 1)
         message = progress_line(folder).partition(": ")[2]
-        self._progress.report(self._token, types.WorkDoneProgressReport(message=message, percentage=min(share, 100)))
+        report = types.WorkDoneProgressReport(message=message, percentage=min(share, 100))
+        self._progress.report(self._token, report)
 
     def end(self, message: str) -> None:
         self._ended = message

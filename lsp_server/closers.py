@@ -1,4 +1,5 @@
-"""Brackets and quotes around the cursor: which of those that the editor closed by itself a suggestion closes again.
+"""Brackets and quotes around the cursor: which of those that the editor closed by itself a suggestion closes
+again.
 
 Only the text is looked at, not the syntax tree: the line under the cursor is half written and rarely parses.
 """
@@ -11,13 +12,14 @@ PAIRS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'`"
 PUNCTUATION = ":;,"
 MIN_OVERLAP = 3  # characters; a shorter overlap with the rest of the line is too often chance
-MAX_QUOTED = 4_000  # characters before the cursor that are searched for an open quote: a keystroke waits for it
+MAX_QUOTED = 4_000  # characters before the cursor that are searched for an open quote: a keystroke waits
 SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
 CLOSING = "".join([*PAIRS, QUOTES, PUNCTUATION, SPACES])
 
 
 def is_only_closers(rest: str) -> bool:
-    """Whether the rest of a line is only what an editor closes by itself (`foo(|)`) and a suggestion may overwrite."""
+    """Whether the rest of a line is only what an editor closes by itself (`foo(|)`) and a suggestion may
+    overwrite."""
     return not rest.strip(CLOSING)
 
 
@@ -52,7 +54,8 @@ def without_rest_of_line(text: str, rest: str) -> str:
 
 
 def _unmatched(text: str, quote: str) -> list[tuple[str, int]]:
-    """(closer, offset) of what `text` closes without having opened it; `quote` is the string that is open before it."""
+    """(closer, offset) of what `text` closes without having opened it; `quote` is the string that is open
+    before it."""
     found: list[tuple[str, int]] = []
     opened: list[str] = []
     opened_here = False

@@ -95,7 +95,8 @@ def _loaded(thread: ModelThread[LoadedCoder]) -> LoadedCoder:
     try:
         return thread.loaded.result()
     except ModuleNotFoundError as error:
-        raise UserMustActError(f"The package {error.name} is not installed; install it beside hef-lsp.") from error
+        said = f"The package {error.name} is not installed; install it beside hef-lsp."
+        raise UserMustActError(said) from error
     except (WeightsError, OSError) as error:
         raise UserMustActError(explain(error)) from error
 
@@ -112,7 +113,8 @@ def index_of(
 
 
 def repository_of(file: Path) -> Path:
-    """The folder around a file whose index is used: the git work tree, else the project, else the file's folder."""
+    """The folder around a file whose index is used: the git work tree, else the project, else the file's
+    folder."""
     for marker in (".git", "pyproject.toml"):
         for folder in file.parents:
             if (folder / marker).exists():
@@ -152,11 +154,17 @@ def _completed(
     """What the model wrote, and what an editor would show of it."""
     rule = stop_rule(snapshot, settings.completion.max_lines)
     read = threading.Event()
-    with closing(index_of(root, settings, coder, thread, lambda reading: None if reading else read.set())) as index:
+
+    def on_packages(reading: bool) -> None:
+        if not reading:
+            read.set()
+
+    with closing(index_of(root, settings, coder, thread, on_packages)) as index:
         _bring_up_to_date(index, snapshot)
         if index.packages is not None:
             read.wait(PACKAGES_SECONDS)
-        request = request_for(snapshot, settings, index, deadline_ms=settings.model.deadline_ms, finished=rule.finished)
+        deadline_ms = settings.model.deadline_ms
+        request = request_for(snapshot, settings, index, deadline_ms=deadline_ms, finished=rule.finished)
         completion = coder.completer.complete(request, retriever(index))
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
     return completion, inserted(suggestion, snapshot) if suggestion else ""
@@ -165,7 +173,8 @@ def _completed(
 def _bring_up_to_date(index: Index, snapshot: Snapshot) -> None:
     """Know what an editor's server would: the document, then the files beside it, then all others.
 
-    A first index reads everything, but embeds only for a while; a later one is not waited for longer than that.
+    A first index reads everything, but embeds only for a while; a later one is not waited for longer than
+    that.
     """
     is_first, stages = not index.stats().files, [""]
     deadline = time.monotonic() + BEGIN_SECONDS
@@ -173,11 +182,14 @@ def _bring_up_to_date(index: Index, snapshot: Snapshot) -> None:
     def cancelled() -> bool:
         return time.monotonic() > deadline and (not is_first or stages[-1] == "embedding")
 
+    def progress(news: Progress) -> None:
+        stages.append(news.stage)
+
     assert snapshot.path is not None  # it was named
     index.overlay(snapshot.path, snapshot.prefix + snapshot.suffix)
     for paths in ([snapshot.path.parent], None) if is_first else (None,):
         stages.append("")
-        report = index.update(paths, progress=lambda progress: stages.append(progress.stage), cancelled=cancelled)
+        report = index.update(paths, progress=progress, cancelled=cancelled)
     if report.cancelled:
         sys.stderr.write("hef-lsp: the index is incomplete; run `hef-lsp --reindex` to finish it.\n")
 

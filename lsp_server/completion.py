@@ -1,14 +1,15 @@
-"""textDocument/inlineCompletion: snapshot -> job -> answer. Lives on the event loop; the model works elsewhere.
+"""textDocument/inlineCompletion: snapshot -> job -> answer. Lives on the event loop; the model works
+elsewhere.
 
-At most one job runs per document, because not every editor cancels what it no longer wants (Neovim does not). A newer
-request either is answered from the suggestion it types along, or joins the running job while what was typed
-agrees with the text so far, or supersedes it; the older request is answered empty at once, and the superseded
-job's model work stops within one step. All three rest on one rule: a suggestion belongs to one document, one
-text before the cursor and one text after it, exactly.
+At most one job runs per document, because not every editor cancels what it no longer wants (Neovim does not).
+A newer request either is answered from the suggestion it types along, or joins the running job while what was
+typed agrees with the text so far, or supersedes it; the older request is answered empty at once, and the
+superseded job's model work stops within one step. All three rest on one rule: a suggestion belongs to one
+document, one text before the cursor and one text after it, exactly.
 
-A job may be unclaimed: its request was canceled because the user typed along (VS Code cancels before it asks again),
-or was answered early (a menu does not wait), or nobody has asked yet (the place behind an accepted suggestion). The
-next request there claims it; anything else that the user does stops it.
+A job may be unclaimed: its request was canceled because the user typed along (VS Code cancels before it asks
+again), or was answered early (a menu does not wait), or nobody has asked yet (the place behind an accepted
+suggestion). The next request there claims it; anything else that the user does stops it.
 """
 
 from __future__ import annotations
@@ -61,10 +62,10 @@ class Completions:
     ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
 
-        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What is less
-        likely to be right than `min_confidence` is held back, but kept. Who asks for it by a key (`explicit`) sees it,
-        now and while it is typed along, and has the model asked again where it had nothing to say: the repository may
-        have become known since.
+        After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What
+        is less likely to be right than `min_confidence` is held back, but kept. Who asks for it by a key
+        (`explicit`) sees it, now and while it is typed along, and has the model asked again where it had
+        nothing to say: the repository may have become known since.
         """
         if explicit:
             self._state(snapshot.uri).silent = None
@@ -86,9 +87,11 @@ class Completions:
         return state is not None and state.unsure is not None
 
     def preload(self, snapshot: Snapshot, min_confidence: float = 0.0) -> None:
-        """Begin with what is likely to be asked for next, here or a line below, unless a request is being answered."""
+        """Begin with what is likely to be asked for next, here or a line below, unless a request is being
+        answered."""
         state = self._state(snapshot.uri)
-        if state.typed_along(snapshot, min_confidence) is None and (state.job is None or state.job.waiter is None):
+        is_answering = state.job is not None and state.job.waiter is not None
+        if not is_answering and state.typed_along(snapshot, min_confidence) is None:
             self._start(Job(snapshot, None, ahead=True))
 
     def edited(self, buffer: Buffer) -> None:

@@ -12,7 +12,8 @@ from lsp_server.workspace import outermost
 
 @dataclass(frozen=True)
 class Configuration:
-    """`base` holds where no folder has settings of its own; `folders` are all that are open, nested ones too."""
+    """`base` holds where no folder has settings of its own; `folders` are all that are open, nested ones
+    too."""
 
     base: Settings = DEFAULTS
     folders: Mapping[Path, Settings] = field(default_factory=dict)
@@ -34,7 +35,8 @@ class Configuration:
 
     @property
     def indexed(self) -> Mapping[Path, Settings]:
-        """The folders whose index is kept up to date: where nothing is suggested, nothing is computed either."""
+        """The folders whose index is kept up to date: where nothing is suggested, nothing is computed
+        either."""
         return {root: settings for root, settings in self.folders.items() if settings.completion.enabled}
 
     def loads_as(self, other: Configuration) -> bool:
@@ -48,9 +50,9 @@ class Configuration:
 
 def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request."""
-    each = DEFAULTS.model
-    model = replace(settings.model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
-    return model, settings.drafts, settings.recall
+    model, each = settings.model, DEFAULTS.model
+    same = replace(model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    return same, settings.drafts, settings.recall
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:

@@ -1,4 +1,5 @@
-"""`--doctor`: what works, what does not, and what to do. Opens things the way the server does, so that it finds out."""
+"""`--doctor`: what works, what does not, and what to do. Opens things the way the server does, so that it
+finds out."""
 
 from __future__ import annotations
 
@@ -22,7 +23,17 @@ from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
 from lsp_server.visible import visible
 
-PACKAGES = ("hef-lsp", "onnxruntime", "onnx", "pygls", "lsprotocol", "tokenizers", "tree-sitter", "watchdog", "numpy")
+PACKAGES = (
+    "hef-lsp",
+    "onnxruntime",
+    "onnx",
+    "pygls",
+    "lsprotocol",
+    "tokenizers",
+    "tree-sitter",
+    "watchdog",
+    "numpy",
+)
 # What the server does without them, and what to do about it where something should be done.
 OPTIONAL_PACKAGES = {
     "hnswlib": ("search is exact", "Install hnswlib for repositories of more than about 100,000 chunks."),
@@ -36,7 +47,8 @@ INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `next_step` is empty unless something can be done; `blocking` needs the user."""
+    """One line of the report. `next_step` is empty unless something can be done; `blocking` needs the
+    user."""
 
     topic: str
     text: str
@@ -100,7 +112,8 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
     except UserMustActError as error:
         yield Finding("model", str(error), "See the settings model.*.", blocking=True)
     except Exception as error:  # whatever it is that does not work, to say so is what the doctor is for
-        yield Finding("model", f"{type(error).__name__}: {explain(error)}", "See the settings model.*.", blocking=True)
+        said = f"{type(error).__name__}: {explain(error)}"
+        yield Finding("model", said, "See the settings model.*.", blocking=True)
 
 
 def _opened_index(
@@ -132,7 +145,8 @@ def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
             "index", f"{root} is not indexed yet", "Open the folder in an editor, or run `hef-lsp --reindex`."
         )
     if stats.last_error:
-        yield Finding("index", f"The last update failed: {stats.last_error}", "Run `hef-lsp --reindex`.", blocking=True)
+        said = f"The last update failed: {stats.last_error}"
+        yield Finding("index", said, "Run `hef-lsp --reindex`.", blocking=True)
     for reason, paths in sorted(stats.skipped.items()):
         named = ", ".join(paths[:NAMED_FILES]) + (", ..." if len(paths) > NAMED_FILES else "")
         yield Finding("skipped", f"{len(paths):,} {reason}: {named}")

@@ -12,7 +12,8 @@ from lsp_server.snapshot import Snapshot
 
 @dataclass(eq=False)
 class DocumentState:
-    """Owned by `Completions`, from the document's first request until it is closed. Lives on the event loop."""
+    """Owned by `Completions`, from the document's first request until it is closed. Lives on the event
+    loop."""
 
     job: Job | None = None  # the run under way
     offer: Offer | None = None  # the newest answer

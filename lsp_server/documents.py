@@ -25,7 +25,8 @@ DISK_SECONDS = 2.0  # a disk that says nothing about a folder is not waited for 
 
 
 def buffer_of(workspace: Workspace, uri: str) -> Buffer | None:
-    """An open document's text as it is now, None when it is not open: the disk is never read for a request."""
+    """An open document's text as it is now, None when it is not open: the disk is never read for a
+    request."""
     document = workspace.text_documents.get(unquote(uri))
     if document is None:
         return None
@@ -37,7 +38,8 @@ def buffer_of(workspace: Workspace, uri: str) -> Buffer | None:
 
 
 def path_of(uri: str) -> Path | None:
-    """The absolute path that a URI names on this disk, without "..". None for what no file here can be called."""
+    """The absolute path that a URI names on this disk, without "..". None for what no file here can be
+    called."""
     try:
         parts = urlsplit(uri)
     except ValueError:  # "file://[": that is no URI
@@ -49,7 +51,8 @@ def path_of(uri: str) -> Path | None:
 
 
 def name_of(uri: str) -> PurePosixPath:
-    """What a document is called that is not on this disk, or not yet: an absolute path that may be looked up there."""
+    """What a document is called that is not on this disk, or not yet: an absolute path that may be looked up
+    there."""
     try:
         path = unquote(urlsplit(uri).path)
     except ValueError:
@@ -87,7 +90,9 @@ def _is_true(answer: asyncio.Future[bool]) -> bool:
 def _fits(path: str) -> bool:
     """Whether a disk can have a file of this name."""
     whole = path.encode("utf-8", "surrogatepass")
-    return b"\0" not in whole and len(whole) < LONGEST_PATH and max(map(len, whole.split(b"/"))) <= LONGEST_NAME
+    if b"\0" in whole or len(whole) >= LONGEST_PATH:
+        return False
+    return max(map(len, whole.split(b"/"))) <= LONGEST_NAME
 
 
 def _cells_around(workspace: Workspace, cell: TextDocument, notebook: types.NotebookDocument) -> tuple[str, str]:

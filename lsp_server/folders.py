@@ -40,7 +40,8 @@ class _Folder:
 
 
 class Folders:
-    """Lives on the event loop; the workspaces' threads report to it through the loop. `tell` is called on news.
+    """Lives on the event loop; the workspaces' threads report to it through the loop. `tell` is called on
+    news.
 
     Keeps the texts of the open documents: a folder that is opened later begins with them.
     """
@@ -81,7 +82,8 @@ class Folders:
             folder.workspace.pending.rescan()
 
     def pause(self, paused: bool) -> None:
-        """While paused, changes are kept and nothing is done about them; holds for folders that are opened later."""
+        """While paused, changes are kept and nothing is done about them; holds for folders that are opened
+        later."""
         self.paused = paused
         for folder in self._folders.values():
             folder.workspace.pending.pause(paused)
@@ -95,7 +97,8 @@ class Folders:
         """Start the wanted folders that are not open yet."""
         for root in sorted(outermost(wanted) - self._folders.keys()):
             workspace = Workspace(root, open_index, watch, self._events(root))
-            self._folders[root] = _Folder(workspace, FolderStatus(visible(root.name or str(root)), done=0, total=0))
+            name = visible(root.name or str(root))
+            self._folders[root] = _Folder(workspace, FolderStatus(name, done=0, total=0))
             for path, text in self._texts.items():
                 if path.is_relative_to(root):
                     workspace.pending.edited(path, text)
@@ -103,7 +106,8 @@ class Folders:
             workspace.start()
 
     def on_packages(self, root: Path) -> Callable[[bool], None]:
-        """What an index is opened with: another thread says by it whether installed packages are being read."""
+        """What an index is opened with: another thread says by it whether installed packages are being
+        read."""
         loop = asyncio.get_running_loop()
 
         def forward(reading: bool) -> None:

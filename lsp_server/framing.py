@@ -1,7 +1,7 @@
 """Messages on the wire: a header block, an empty line, a body of JSON (LSP 3.18, "Base Protocol").
 
-Whatever else comes in is refused at its first line: a web page can make a browser send HTTP to a local port, whose
-header has a `Content-Length` and whose body could hold any message.
+Whatever else comes in is refused at its first line: a web page can make a browser send HTTP to a local port,
+whose header has a `Content-Length` and whose body could hold any message.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class FramingError(Exception):
-    """What came in is no message of LSP, and where the next one would begin is not known. One sentence for people."""
+    """What came in is no message of LSP, and where the next one would begin is not known. One sentence for
+    people."""
 
 
 class ByteSource(Protocol):
@@ -89,8 +90,8 @@ async def read_body(reader: ByteSource) -> bytes | None:
 def parse(body: bytes) -> Any:
     """A body as JSON. Raises ValueError for what is none, RecursionError for what is nested too deep.
 
-    Half a surrogate pair (JavaScript has such strings) becomes U+FFFD, which counts as one character in UTF-16 and
-    UTF-32 as it does: nothing behind this could be written to a file or a database otherwise.
+    Half a surrogate pair (JavaScript has such strings) becomes U+FFFD, which counts as one character in
+    UTF-16 and UTF-32 as it does: nothing behind this could be written to a file or a database otherwise.
     """
     value = json.loads(body.decode("utf-8"), parse_constant=_no_number)
     return _without_halves(value) if _ESCAPED_SURROGATE.search(body) else value

@@ -25,7 +25,8 @@ def show_caches(settings: Settings, *, as_json: bool) -> int:
         report = {"home": str(cache_home()), "caches": [_figures(cache) for cache in found], "hub": hub}
         write_line(json.dumps(report, indent=2))
         return 0
-    write_line(visible(f"{cache_home()}: {_size(sum(cache.bytes for cache in found))} in {len(found)} folders"))
+    total = _size(sum(cache.bytes for cache in found))
+    write_line(visible(f"{cache_home()}: {total} in {len(found)} folders"))
     for cache in found:
         used = datetime.fromtimestamp(cache.last_used, UTC).date().isoformat()
         stale = f", stale: {cache.stale}" if cache.stale else ""
@@ -36,7 +37,8 @@ def show_caches(settings: Settings, *, as_json: bool) -> int:
 
 
 def purge(settings: Settings, directory: str, *, stale: bool, everything: bool, as_json: bool) -> int:
-    """Delete the caches of a folder and of those in it ("": the repository here), all stale ones, or all there are.
+    """Delete the caches of a folder and of those in it ("": the repository here), all stale ones, or all
+    there are.
 
     1 when something had to stay.
     """
@@ -98,7 +100,9 @@ def _size(n_bytes: int) -> str:
 
 
 def _hub_cache() -> str:
-    """Where huggingface_hub keeps models, "" where it keeps none. Importing it to ask would take half a second."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    """Where huggingface_hub keeps models, "" where it keeps none. Importing it to ask would take half a
+    second."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = os.environ.get("HF_HOME") or caches / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     return str(folder) if folder.is_dir() else ""

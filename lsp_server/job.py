@@ -25,10 +25,11 @@ class Run(Protocol):
 
 @dataclass(eq=False)
 class Job:
-    """One run of the model. The loop owns it; the model thread writes `rule` and `text`, and reads the rest."""
+    """One run of the model. The loop owns it; the model thread writes `rule` and `text`, and reads the
+    rest."""
 
     snapshot: Snapshot
-    waiter: asyncio.Future[bool] | None  # of the newest request: True = done, False = superseded; None: unclaimed
+    waiter: asyncio.Future[bool] | None  # of the newest request, True: done, False: superseded; or unclaimed
     ahead: bool = False  # see `StopRule.ahead`
     created: float = field(default_factory=time.monotonic)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -84,7 +85,8 @@ def _agree(text: str, typed: str) -> bool:
 
 
 def _may_agree(text: str, typed: str) -> bool:
-    """The same of what came into a document: its end may be brackets and quotes that the editor closed by itself."""
+    """The same of what came into a document: its end may be brackets and quotes that the editor closed by
+    itself."""
     if _agree(text, typed):
         return True
     n_common = next(index for index, (a, b) in enumerate(zip(text, typed, strict=False)) if a != b)

@@ -1,4 +1,5 @@
-"""The model of a session, from the start of its thread to its end, and what that thread owns once it has loaded.
+"""The model of a session, from the start of its thread to its end, and what that thread owns once it has
+loaded.
 
 The only door from the server to what computes, opened lazily.
 """
@@ -39,7 +40,8 @@ class Cancelled(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LoadedCoder:
-    """What the model thread owns. `description` names the model in one line, `notes` are sentences for the user."""
+    """What the model thread owns. `description` names the model in one line, `notes` are sentences for the
+    user."""
 
     completer: Completes
     encoder: NodeEncoder | None  # None: retrieval by words and symbols only
@@ -69,7 +71,8 @@ class ServedModel:
         if self._thread is not None:
             return
         loop = asyncio.get_running_loop()
-        self._thread = thread = ModelThread(lambda: self._load(settings))
+        thread = ModelThread(lambda: self._load(settings))
+        self._thread = thread
 
         def loaded(_: Future[LoadedCoder]) -> None:
             with suppress(RuntimeError):  # the loop is closed: the session is over
@@ -120,14 +123,16 @@ class ServedModel:
 
 
 def load_coder(settings: Settings) -> LoadedCoder:
-    """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do."""
+    """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can
+    do."""
     from model.completer import Completer
     from model.loading import load_from_settings
     from model.recall.mixer import recalling
 
     model = load_from_settings(settings.model)
+    mixing = recalling(model, settings.recall)
     return LoadedCoder(
-        completer=Completer(model, settings.model, mixing=recalling(model, settings.recall), drafts=settings.drafts),
+        completer=Completer(model, settings.model, mixing=mixing, drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,

@@ -11,7 +11,8 @@ FIRST = " "  # sorts before whatever other servers send
 
 
 def menu_item(suggestion: Suggestion, snapshot: Snapshot, accepted: types.Command) -> types.CompletionItem:
-    """One preselected item. It replaces the word before the cursor too, so that the client's filter keeps it."""
+    """One preselected item. It replaces the word before the cursor too, so that the client's filter keeps
+    it."""
     word = word_before(snapshot.line_before)
     first_line, _, more = (word + suggestion.text).partition("\n")
     text = word + inserted(suggestion, snapshot)

@@ -1,7 +1,7 @@
 """One thread owns the loaded model. Others hand it work and get futures; completions go before indexing.
 
-The engine's libraries are imported by the first thing that the thread does, never by the event loop: that may take
-seconds.
+The engine's libraries are imported by the first thing that the thread does, never by the event loop: that may
+take seconds.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class NodeEncoder(Protocol):
 class ModelThread(Generic[Loaded]):
     """Loads a model on its own thread and runs work on it, one piece at a time.
 
-    Work that is handed in while the model loads waits for it. When loading fails, waiting and later work fails with
-    the same exception; when the thread stops, it is canceled.
+    Work that is handed in while the model loads waits for it. When loading fails, waiting and later work
+    fails with the same exception; when the thread stops, it is canceled.
     """
 
     def __init__(self, load: Callable[[], Loaded]) -> None:
@@ -87,7 +87,8 @@ class ModelThread(Generic[Loaded]):
         return future
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Cancel what is queued and end after the work in hand. False when that took longer than `timeout` seconds.
+        """Cancel what is queued and end after the work in hand. False when that took longer than `timeout`
+        seconds.
 
         A load cannot be interrupted and nothing is lost by leaving it behind, so it is hardly waited for.
         """
@@ -135,7 +136,8 @@ def _settle(job: _Task, loaded: Any) -> None:
 
 
 class ThreadEmbedder:
-    """The indexer's `Embedder`: hands texts to the model thread in batches that take about BATCH_SECONDS each.
+    """The indexer's `Embedder`: hands texts to the model thread in batches that take about BATCH_SECONDS
+    each.
 
     Called on index threads only. Raises CancelledError when the model thread stops meanwhile.
     """
@@ -166,7 +168,8 @@ class ThreadEmbedder:
             if len(batch) == self._batch:
                 wanted = int(self._batch * BATCH_SECONDS / max(seconds, 1e-6))
                 self._batch = min(max(wanted, self._batch // 2, 1), self._batch * 2, MAX_BATCH)
-        return Vectors(np.concatenate([part.keys for part in parts]), np.concatenate([part.memories for part in parts]))
+        memories = np.concatenate([part.memories for part in parts])
+        return Vectors(np.concatenate([part.keys for part in parts]), memories)
 
 
 def _timed(run: Callable[[Sequence[Any]], Any], batch: Sequence[Any], loaded: object) -> tuple[Any, float]:

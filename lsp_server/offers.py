@@ -1,4 +1,5 @@
-"""What was suggested: to which place it belongs, what became of it, and what of the repository it was made from."""
+"""What was suggested: to which place it belongs, what became of it, and what of the repository it was made
+from."""
 
 from __future__ import annotations
 
@@ -38,9 +39,11 @@ class CursorText(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """A suggestion for exactly this place, and how it came about. `number` stays the same while it is typed along.
+    """A suggestion for exactly this place, and how it came about. `number` stays the same while it is typed
+    along.
 
-    `chances`: of each of its lines (there may be more) to be right where those before it are; () where it is unknown.
+    `chances`: of each of its lines (there may be more) to be right where those before it are; () where it is
+    unknown.
     """
 
     number: int
@@ -61,7 +64,7 @@ class Offer:
             return None
         text = self.suggestion.text[len(typed) :]
         replaced = self.suggestion.replace
-        if closed := len(snapshot.suffix) - len(self.suffix):  # by the editor, which the suggestion must do itself
+        if closed := len(snapshot.suffix) - len(self.suffix):  # by the editor: the suggestion must do it
             replaced += closed
             if overwritten(text, snapshot.line_before, snapshot.line_after) != replaced:
                 return None
@@ -77,17 +80,20 @@ class Offer:
         )
 
     def _chances_behind(self, typed: str, left: str) -> tuple[float, ...]:
-        """Of the lines that are left when `typed` turned out right: of a line that is whole nothing is unsure."""
+        """Of the lines that are left when `typed` turned out right: of a line that is whole nothing is
+        unsure."""
         chances = self.chances[typed.count("\n") :]
         return (1.0, *chances[1:]) if chances and typed and left.startswith("\n") else chances
 
     def as_sure_as(self, min_confidence: float, snapshot: Snapshot) -> Offer | None:
-        """As many of its first lines as are right together with at least this chance; None where that is nothing."""
+        """As many of its first lines as are right together with at least this chance; None where that is
+        nothing."""
         lines = self.suggestion.text.split("\n")
         chances = self.chances[: len(lines)]
         if self.explicit or not chances or prod(chances) >= min_confidence:
             return self
-        text = "\n".join(lines[: sum(chance >= min_confidence for chance in accumulate(chances, mul))]).rstrip()
+        n_sure = sum(chance >= min_confidence for chance in accumulate(chances, mul))
+        text = "\n".join(lines[:n_sure]).rstrip()
         if not is_worth_showing(text):
             return None
         replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
@@ -109,7 +115,9 @@ def typed_since(before: CursorText, now: CursorText) -> str | None:
 
     Brackets and quotes that an editor closes by itself may have come in after the cursor.
     """
-    if before.uri != now.uri or not now.prefix.startswith(before.prefix) or not now.suffix.endswith(before.suffix):
+    if before.uri != now.uri:
+        return None
+    if not now.prefix.startswith(before.prefix) or not now.suffix.endswith(before.suffix):
         return None
     closed = now.suffix[: len(now.suffix) - len(before.suffix)]
     typed = now.prefix[len(before.prefix) :]
@@ -134,7 +142,8 @@ class _Distinct:
 
 
 class Tally:
-    """How many suggestions were shown, how many were taken, and how many of those are still there. Stays here."""
+    """How many suggestions were shown, how many were taken, and how many of those are still there. Stays
+    here."""
 
     def __init__(self) -> None:
         self.n_offered = 0

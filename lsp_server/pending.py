@@ -1,4 +1,5 @@
-"""Changes on their way to an index thread: brought together while they come thick, handed over when they go quiet."""
+"""Changes on their way to an index thread: brought together while they come thick, handed over when they go
+quiet."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from pathlib import Path
 
 QUIET_SECONDS = 0.2  # a burst of edits is over after this long without one ...
 LIMIT_SECONDS = 2.0  # ... and is not waited for longer than this
-REST = 4  # times as long as a document took, nothing more is taken: 20,000 lines must not keep a processor busy ...
+REST = 4  # times as long as a document took, nothing more is taken: a large one must not keep a core busy ...
 REST_SECONDS = 5.0  # ... but never longer than this
 
 

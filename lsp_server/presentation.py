@@ -1,6 +1,8 @@
-"""What is shown of what the model wrote: where it stops, what it overwrites, how it is indented. Pure functions.
+"""What is shown of what the model wrote: where it stops, what it overwrites, how it is indented. Pure
+functions.
 
-Everything here works on text with "\\n" line ends, as a snapshot has it; `inserted` gives the document's own back.
+Everything here works on text with "\\n" line ends, as a snapshot has it; `inserted` gives the document's own
+back.
 """
 
 from __future__ import annotations
@@ -89,7 +91,8 @@ ONE_LINE = StopRule(block=False)
 
 
 def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
-    """One line or a block, as the syntax tree says; code to the right of the cursor leaves room for one line only."""
+    """One line or a block, as the syntax tree says; code to the right of the cursor leaves room for one line
+    only."""
     if max_lines == 1 or not is_only_closers(snapshot.line_after):
         return ONE_LINE
     block = block_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
@@ -99,7 +102,8 @@ def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
 def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True) -> Suggestion | None:
     """The suggestion for what the model wrote, None when nothing of it is worth showing.
 
-    `whole` is False when a limit cut the model short: what may be half a word or half a line is then left out.
+    `whole` is False when a limit cut the model short: what may be half a word or half a line is then left
+    out.
     """
     text = NOT_CODE.split(text, maxsplit=1)[0].replace("\r\n", "\n").replace("\r", "\n")
     end = rule.end(text)
@@ -150,10 +154,12 @@ def without_loop(text: str) -> str:
 
 
 def reindented(text: str, snapshot: Snapshot) -> str:
-    """`text` with the document's own indentation, and its first line no deeper than what stands above allows."""
+    """`text` with the document's own indentation, and its first line no deeper than what stands above
+    allows."""
     first, *rest = text.split("\n")
     if not snapshot.line_before.strip():
-        first = _first_line_indented(first, columns(snapshot.line_before), snapshot.line_above, snapshot.indent)
+        cursor = columns(snapshot.line_before)
+        first = _first_line_indented(first, cursor, snapshot.line_above, snapshot.indent)
     return "\n".join([first, *(_with_step(line, snapshot.indent) for line in rest)])
 
 
@@ -194,7 +200,8 @@ def _without_fragment(text: str) -> str:
 
 
 def _without_loop_in_line(line: str) -> str:
-    """The longest run of one piece up to the line's end is a loop; where two are as long, that of the shorter piece."""
+    """The longest run of one piece up to the line's end is a loop; where two are as long, that of the shorter
+    piece."""
     n_chars = {period: period * _rounds(line, period) for period in range(1, LONGEST_PIECE + 1)}
     period = max(n_chars, key=lambda period: n_chars[period])
     start = len(line) - n_chars[period]
@@ -205,9 +212,10 @@ def _without_loop_in_line(line: str) -> str:
 
 def _rounds(line: str, period: int) -> int:
     """How often the line's last `period` characters stand at its end, 0 for less than LOOP_ROUNDS times."""
-    end, rounds, least = len(line), 1, max(0, len(line) - LOOP_CHARS)
-    while end - (rounds + 1) * period >= least and line.startswith(line[-period:], end - (rounds + 1) * period):
-        rounds += 1
+    piece, rounds, first = line[-period:], 1, max(0, len(line) - LOOP_CHARS)
+    start = len(line) - 2 * period
+    while start >= first and line.startswith(piece, start):
+        rounds, start = rounds + 1, start - period
     return rounds if rounds >= LOOP_ROUNDS else 0
 
 
@@ -231,5 +239,6 @@ def _only_goes_deeper(above: str, line: str) -> bool:
 
 
 def _is_telling(piece: str) -> bool:
-    """Whether a repetition of `piece` says that the model is stuck: rulers and blank lines repeat in good code."""
+    """Whether a repetition of `piece` says that the model is stuck: rulers and blank lines repeat in good
+    code."""
     return any(char.isalnum() for char in piece)

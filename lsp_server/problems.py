@@ -1,4 +1,5 @@
-"""What ends a command: one sentence, never a traceback. Imports nothing heavy, as what it is for may come early."""
+"""What ends a command: one sentence, never a traceback. Imports nothing heavy, as what it is for may come
+early."""
 
 from __future__ import annotations
 

@@ -2,11 +2,12 @@
 
 - A request whose parameters cannot be read, or that comes after `shutdown`, would never be answered; a second
   `initialize` would replace the session's documents.
-- What every notification was handled with would be kept for ever, and so would what a request asked of another handler.
-- A handler may start after later edits were applied (over TCP it does); what it is asked about must be read when the
-  request arrives.
-- pygls' documents end lines wherever `str.splitlines` does, LSP only at line ends: after a form feed every edit would
-  land on the wrong line. And it parses their URIs, which some URIs do not survive.
+- What every notification was handled with would be kept for ever, and so would what a request asked of
+  another handler.
+- A handler may start after later edits were applied (over TCP it does); what it is asked about must be read
+  when the request arrives.
+- pygls' documents end lines wherever `str.splitlines` does, LSP only at line ends: after a form feed every
+  edit would land on the wrong line. And it parses their URIs, which some URIs do not survive.
 """
 
 from __future__ import annotations
@@ -162,7 +163,8 @@ class LspProtocol(LanguageServerProtocol):
             future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._strike_out, msg_id, done))
 
     def _send_response(self, msg_id: Any, result: Any = None, error: types.ResponseError | None = None) -> None:
-        """A bug's message and traceback may quote source, and editors write answers into logs of their own."""
+        """A bug's message and traceback may quote source, and editors write answers into logs of their
+        own."""
         if error is not None and error.code == JsonRpcInternalError.CODE:
             error = JsonRpcInternalError().to_response_error()
         super()._send_response(msg_id, result, error)
@@ -182,7 +184,8 @@ class LspProtocol(LanguageServerProtocol):
 
 
 def _number(data: Any) -> str | int | None:
-    """A message's id, None where it has none. Raises JsonRpcInvalidRequest for what can have no answer of its own."""
+    """A message's id, None where it has none. Raises JsonRpcInvalidRequest for what can have no answer of its
+    own."""
     if not isinstance(data, dict):
         raise JsonRpcInvalidRequest()
     number = data.get("id")

@@ -14,7 +14,8 @@ from model.request import Request
 
 
 class Indexed(Protocol):
-    """What a request takes of a folder's index: a `Workspace`, which may not have opened it yet, or an `Index`."""
+    """What a request takes of a folder's index: a `Workspace`, which may not have opened it yet, or an
+    `Index`."""
 
     @property
     def root(self) -> Path: ...

@@ -28,7 +28,7 @@ from lsp_server.trouble import described
 log = logging.getLogger(__name__)
 
 MENU_TRIGGERS = (".", "(", "[", "{", ",", "=", " ", ":")
-NOTHING = types.InlineCompletionList(items=[])  # never null: Neovim leaves the old ghost text on the screen then
+NOTHING = types.InlineCompletionList(items=[])  # never null: Neovim leaves the old ghost text there then
 
 
 class Server(ArrivalServer):
@@ -63,15 +63,16 @@ class Server(ArrivalServer):
         return override(parse(self._options)[0], self._assignments)
 
     async def settings(self) -> tuple[Settings, dict[Path, Settings]]:
-        """The settings, and those of each folder: defaults, then initializationOptions, then the editor's, then
-        `--set`. Problems are shown once each."""
+        """The settings, and those of each folder: defaults, then initializationOptions, then the editor's,
+        then `--set`. Problems are shown once each."""
         folders, silent = await on_disk(folders_of(self.workspace))
         found, of_folders = await self.client.configuration(folders)
         base, problems = parse(self._options)
         problems += [f"{path.name} is not indexed: its disk does not answer." for path in silent]
         base, more = parse(found or self._pushed, base)
         resolved = {path: parse(own, base) for path, own in zip(folders.values(), of_folders, strict=True)}
-        for problem in dict.fromkeys([*problems, *more, *(p for _, theirs in resolved.values() for p in theirs)]):
+        of_theirs = [problem for _, theirs in resolved.values() for problem in theirs]
+        for problem in dict.fromkeys([*problems, *more, *of_theirs]):
             log.warning("%s", problem)
             self.client.warn(problem)
         own = {path: override(settings, self._assignments) for path, (settings, _) in resolved.items()}
@@ -103,7 +104,8 @@ class Server(ArrivalServer):
         return buffer.whole if buffer else ""
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Log the error without its text, which may quote the document; users should not see popups of bugs."""
+        """Log the error without its text, which may quote the document; users should not see popups of
+        bugs."""
         handled = sys.exception() or error  # pygls hands over one of its own, without a traceback
         log.error("%s: %s", getattr(source, "__name__", source), described(handled))
 
@@ -181,7 +183,9 @@ def _register_documents(server: Server) -> None:
 
 def _register_completion(server: Server) -> None:
     # Without options pygls advertises nothing, and no editor would ever ask.
-    @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions(work_done_progress=False))
+    options = types.InlineCompletionOptions(work_done_progress=False)
+
+    @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, options)
     async def inline_completion(ls: Server, params: types.InlineCompletionParams) -> types.InlineCompletionList:
         snapshot = ls.protocol.at_arrival()
         automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
@@ -192,18 +196,21 @@ def _register_completion(server: Server) -> None:
         if snapshot is None or offer is None:
             return NOTHING
         text, place = inserted(offer.suggestion, snapshot), snapshot.range(offer.suggestion.replace)
-        return types.InlineCompletionList([types.InlineCompletionItem(text, range=place, command=_accepted(offer))])
+        item = types.InlineCompletionItem(text, range=place, command=_accepted(offer))
+        return types.InlineCompletionList([item])
 
 
 def _register_menu(server: Server) -> None:
-    """The completion menu, for clients without inline completion: others would pay for each keystroke twice."""
+    """The completion menu, for clients without inline completion: others would pay for each keystroke
+    twice."""
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=MENU_TRIGGERS))
     async def completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
         snapshot = ls.protocol.at_arrival()
         wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion
-        by_character = params.context and params.context.trigger_kind == types.CompletionTriggerKind.TriggerCharacter
-        if by_character and not wanted.automatic:
+        by_character = types.CompletionTriggerKind.TriggerCharacter
+        came_so = params.context is not None and params.context.trigger_kind == by_character
+        if came_so and not wanted.automatic:
             return types.CompletionList(is_incomplete=True, items=[])
         # The editor shows no menu at all while it waits; the model goes on for the next keystroke.
         offer = await _offer(ls, snapshot, wanted.menu_wait_ms / 1e3)

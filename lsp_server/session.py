@@ -82,7 +82,8 @@ class Session:
         return self._configuration.at(path)
 
     def edited(self, buffer: Buffer, path: Path | None) -> None:
-        """A document was opened or changed. `path`: the file that it is, None for what is none (a notebook's cell)."""
+        """A document was opened or changed. `path`: the file that it is, None for what is none (a notebook's
+        cell)."""
         self._completions.edited(buffer)
         if path is not None:
             self._folders.edited(path, buffer.text)
@@ -100,7 +101,8 @@ class Session:
         explicit: bool = False,
         min_confidence: float = 0.0,
     ) -> Offer | None:
-        """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
+        """The suggestion at a snapshot, None for none. Never waits for the index; see
+        `Completions.suggest`."""
         if not self._model.is_usable or await self.refusal(snapshot) is not None:
             self._completions.supersede(snapshot.uri)
             return None
@@ -129,7 +131,8 @@ class Session:
         self._completions.shown(offer)
 
     def accepted(self, number: int) -> Offer | None:
-        """The client took an offer: drafts learn from it, when the model has nothing better to do. None: long ago."""
+        """The client took an offer: drafts learn from it, when the model has nothing better to do. None: long
+        ago."""
         offer = self._completions.accepted(number)
         if offer is not None:
             prefix, text = offer.prefix, offer.suggestion.text
@@ -191,11 +194,16 @@ class Session:
             left_ms = settings.model.deadline_ms - waited_ms
             if left_ms <= 0:
                 return None
-            generation = workspace.generation(snapshot.path) if workspace else 0
             request = request_for(
-                snapshot, settings, workspace, deadline_ms=left_ms, finished=job.finished, generation=generation
+                snapshot,
+                settings,
+                workspace,
+                deadline_ms=left_ms,
+                finished=job.finished,
+                generation=workspace.generation(snapshot.path) if workspace else 0,
             )
-            return coder.completer.complete(request, retriever(workspace) if workspace else None, job.cancelled.is_set)
+            retrieve = retriever(workspace) if workspace else None
+            return coder.completer.complete(request, retrieve, job.cancelled.is_set)
 
         running = self._model.submit(Priority.COMPLETION, work)
         assert running is not None  # `suggest` saw to it

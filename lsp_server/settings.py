@@ -1,7 +1,8 @@
-"""Every setting of the product in one place: composed of what each package defines beside the code that uses it.
+"""Every setting of the product in one place: composed of what each package defines beside the code that uses
+it.
 
-A setting's name outside is `group.fieldName` (`index.maxFileBytes`), for editors and `--set` alike. What a client sends
-is `options`, where all may be absent or wrong; `Settings` is resolved and always valid.
+A setting's name outside is `group.fieldName` (`index.maxFileBytes`), for editors and `--set` alike. What a
+client sends is `options`, where all may be absent or wrong; `Settings` is resolved and always valid.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ def all_settings() -> Iterator[Setting]:
 
 
 def parse(options: Mapping[str, Any] | None, base: Settings = DEFAULTS) -> tuple[Settings, list[str]]:
-    """`base` with what `options` (nested by group, or flat with dotted names) sets, and one sentence per problem.
+    """`base` with what `options` (nested by group, or flat with dotted names) sets, and one sentence per
+    problem.
 
     A bad value costs its own key that value; everything else holds.
     """

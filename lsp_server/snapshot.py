@@ -1,9 +1,9 @@
 """What one completion is asked about, frozen, and the only code that turns LSP positions into text offsets.
 
-A client counts characters in the encoding that was agreed in `initialize` (UTF-8, UTF-16 or UTF-32 units); Python
-counts code points. A line ends at "\\n", "\\r\\n" or "\\r" and nowhere else (LSP 3.18, "Text Documents"):
-`str.splitlines` also splits at form feeds, which are common in old C and Python files, and would put every later
-edit in the wrong place.
+A client counts characters in the encoding that was agreed in `initialize` (UTF-8, UTF-16 or UTF-32 units);
+Python counts code points. A line ends at "\\n", "\\r\\n" or "\\r" and nowhere else (LSP 3.18, "Text
+Documents"): `str.splitlines` also splits at form feeds, which are common in old C and Python files, and would
+put every later edit in the wrong place.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ WORD = re.compile(r"\w*")
 class Snapshot:
     """One document at one cursor. `prefix` and `suffix` have "\\n" line ends whatever the document has.
 
-    `start` and `end` are code points on the cursor's line: the answer replaces what lies between them. They differ
-    only when an item of the completion menu is selected; its text (`selected`) then ends the prefix.
+    `start` and `end` are code points on the cursor's line: the answer replaces what lies between them. They
+    differ only when an item of the completion menu is selected; its text (`selected`) then ends the prefix.
     """
 
     uri: str
@@ -60,7 +60,8 @@ class Snapshot:
 
     @property
     def line_above(self) -> str:
-        """The last line before the cursor's that is not blank, without white space at its end; "" for none."""
+        """The last line before the cursor's that is not blank, without white space at its end; "" for
+        none."""
         above = self.prefix[: self.prefix.rfind("\n") + 1].rstrip()
         return above[above.rfind("\n") + 1 :]
 
@@ -76,8 +77,8 @@ class Snapshot:
         return len(self.prefix) + len(self.suffix)
 
     def range(self, replace: int, n_before: int = 0) -> types.Range:
-        """What an answer replaces that also overwrites `replace` characters after the cursor, and as many as `n_before`
-        before it; always on one line."""
+        """What an answer replaces that also overwrites `replace` characters after the cursor, and as many as
+        `n_before` before it; always on one line."""
         return types.Range(self._at(self.start - n_before), self._at(self.end + replace))
 
     def _at(self, column: int) -> types.Position:
@@ -171,7 +172,8 @@ def on_next_line(snapshot: Snapshot) -> Snapshot:
 
 
 def offset_at(text: str, position: types.Position, encoding: str) -> int:
-    """Code points before `position`. A position beyond its line is the line's end, beyond the text the text's end."""
+    """Code points before `position`. A position beyond its line is the line's end, beyond the text the text's
+    end."""
     start = _line_start(text, position.line)
     if start is None:
         return len(text)
@@ -188,7 +190,8 @@ def units(text: str, encoding: str) -> int:
 
 
 def indent_of(prefix: str, suffix: str) -> str:
-    """One step of indentation near the cursor: a tab, or the commonest growth in spaces (4 when nothing tells)."""
+    """One step of indentation near the cursor: a tab, or the commonest growth in spaces (4 when nothing
+    tells)."""
     n = INDENT_SAMPLE_LINES
     lines = _last_lines(prefix)[-n:] + _first_lines(suffix)[:n]
     leads = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
@@ -253,8 +256,8 @@ def _line_end(text: str, offset: int) -> int:
 
 
 def _with_newlines(text: str) -> str:
-    """The text, as long as before, with one "\\n" at the end of each line: a keystroke far down costs no search per
-    line."""
+    """The text, as long as before, with one "\\n" at the end of each line: a keystroke far down costs no
+    search per line."""
     if "\r" not in text or text.count("\r") == text.count("\r\n"):
         return text
     return text.replace("\r\n", " \n").replace("\r", "\n")

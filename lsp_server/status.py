@@ -19,7 +19,8 @@ SLOW = (
 
 @dataclass(frozen=True)
 class FolderStatus:
-    """One workspace folder. `done` of `total` in a stage ("reading" files, "embedding" chunks) while it is indexed."""
+    """One workspace folder. `done` of `total` in a stage ("reading" files, "embedding" chunks) while it is
+    indexed."""
 
     name: str
     files: int = 0
@@ -105,14 +106,16 @@ def seconds_left(done: int, total: int, elapsed: float) -> float | None:
 def _without_model(error: Exception) -> Status:
     reason, step = explain(error), "Run `hef-lsp --doctor`, then restart."
     if isinstance(error, ModuleNotFoundError):
-        reason, step = f"The package {error.name} is not installed.", f"Install {error.name} in the server's Python."
+        reason = f"The package {error.name} is not installed."
+        step = f"Install {error.name} in the server's Python."
     return Status("error", "No model: suggestions are empty.", reason, step)
 
 
 def _ready_line(folders: tuple[FolderStatus, ...]) -> str:
     if not folders:
         return "Ready, without a folder to index."
-    line = f"Ready: {sum(f.files for f in folders):,} files, {sum(f.chunks for f in folders):,} chunks indexed"
+    n_files, n_chunks = sum(f.files for f in folders), sum(f.chunks for f in folders)
+    line = f"Ready: {n_files:,} files, {n_chunks:,} chunks indexed"
     return "; ".join([line, *sorted({f.background for f in folders if f.background})]) + "."
 
 

@@ -1,4 +1,5 @@
-"""Where nothing is suggested, and why: switches of the user, ignored files, secrets; and where a model is unsure."""
+"""Where nothing is suggested, and why: switches of the user, ignored files, secrets; and where a model is
+unsure."""
 
 from __future__ import annotations
 
@@ -79,7 +80,8 @@ class Switches:
     ) -> Refusal | None:
         """Why nothing is suggested in a document, None where something may be. `root`: the folder it lies in.
 
-        Waits for the disk a short while at most, and not at all where it is known what it said; `newest`: asks again.
+        Waits for the disk a short while at most, and not at all where it is known what it said; `newest`:
+        asks again.
         """
         if refusal := _switched_off(settings, root, document):
             return refusal

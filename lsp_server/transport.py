@@ -45,12 +45,14 @@ def serve_stdio(server: Server) -> int:
 
 
 def serve_tcp(server: Server, host: str, port: int) -> int:
-    """Serve one client and return the exit code that LSP asks for. Raises OSError when the address cannot be had."""
+    """Serve one client and return the exit code that LSP asks for. Raises OSError when the address cannot be
+    had."""
     return _run(server, _serve_first_client(server, host, port))
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: a thread that hangs in native code, or in reading stdin, must not make the editor wait."""
+    """End the process now: a thread that hangs in native code, or in reading stdin, must not make the editor
+    wait."""
     sys.stderr.flush()
     os._exit(code)
 
@@ -74,7 +76,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _protected_stdout() -> BinaryIO:
-    """The real stdout for the protocol alone: what anything else prints, in Python or in C, goes to stderr."""
+    """The real stdout for the protocol alone: what anything else prints, in Python or in C, goes to
+    stderr."""
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout = sys.stderr
@@ -93,7 +96,8 @@ async def _serve_first_client(server: Server, host: str, port: int) -> None:
             connected.set_result((reader, writer))
 
     listener = await asyncio.start_server(connect, host, port)
-    sys.stderr.write(f"Listening on {listener.sockets[0].getsockname()[0]}:{listener.sockets[0].getsockname()[1]}\n")
+    here = listener.sockets[0].getsockname()
+    sys.stderr.write(f"Listening on {here[0]}:{here[1]}\n")
     sys.stderr.flush()
     reader, writer = await connected
     listener.close()

@@ -1,4 +1,5 @@
-"""An error as the log may have it: its kind, and where in our own code. Message and locals may quote source."""
+"""An error as the log may have it: its kind, and where in our own code. Message and locals may quote
+source."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ _HOME = Path(__file__).resolve().parents[1]
 
 
 def described(error: BaseException) -> str:
-    """ "ValueError at indexer/store.py:12 in read < lsp_server/workspace.py:40 in _do", the innermost place first.
+    """ "ValueError at indexer/store.py:12 in read < lsp_server/workspace.py:40 in _do", the innermost place
+    first.
 
     Where none of our own code was on the way it is the kind alone. What caused it follows behind "from".
     """

@@ -1,9 +1,11 @@
-"""What only the disk can say about open documents, asked off the event loop, which waits for nothing but a short while.
+"""What only the disk can say about open documents, asked off the event loop, which waits for nothing but a
+short while.
 
-A drive that has gone away stops whoever looks at it, and a long text takes time to be searched for secrets. So each
-folder has a thread that looks and one answer per document that is remembered. A keystroke is answered from memory; the
-thread looks again meanwhile, so that an edited ignore file counts a keystroke later. Where nothing is known, or what is
-known is old, or much text has come since, the answer is waited for, and after that while there is none.
+A drive that has gone away stops whoever looks at it, and a long text takes time to be searched for secrets.
+So each folder has a thread that looks and one answer per document that is remembered. A keystroke is answered
+from memory; the thread looks again meanwhile, so that an edited ignore file counts a keystroke later. Where
+nothing is known, or what is known is old, or much text has come since, the answer is waited for, and after
+that while there is none.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ OLD_SECONDS = 2.0  # ... and one this old does not count
 SOME_TEXT = 20  # characters that may have come or gone since; no key is as short
 UNKNOWN = "unknown"
 
+Tell = Callable[[str | None], None]  # hears what was found: see `Verdict.why`
+
 
 @dataclass(frozen=True)
 class Question:
-    """May completion run in a document? `parts` are its text; `root` is the folder around it, None outside of all."""
+    """May completion run in a document? `parts` are its text; `root` is the folder around it, None outside of
+    all."""
 
     uri: str
     path: Path
@@ -82,7 +87,8 @@ class Verdicts:
         return verdict
 
     async def ask(self, question: Question, seconds: float, *, newest: bool = False) -> Verdict | None:
-        """What is known, else what is found out within so many seconds, else None. `newest`: look in any case."""
+        """What is known, else what is found out within so many seconds, else None. `newest`: look in any
+        case."""
         verdict = None if newest else self.known(question)
         if verdict is not None:
             return verdict
@@ -151,11 +157,11 @@ class _Thread:
     """Answers one question after the other. A daemon: one that hangs in the system keeps no process alive."""
 
     def __init__(self, judge: Callable[[], Callable[[Question], str | None]]) -> None:
-        self._questions: queue.SimpleQueue[tuple[Question, Callable[[str | None], None]] | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[tuple[Question, Tell] | None] = queue.SimpleQueue()
         self._judge = judge()
         threading.Thread(target=self._run, name="verdicts", daemon=True).start()
 
-    def ask(self, question: Question, tell: Callable[[str | None], None]) -> None:
+    def ask(self, question: Question, tell: Tell) -> None:
         self._questions.put((question, tell))
 
     def stop(self) -> None:

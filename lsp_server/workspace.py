@@ -30,7 +30,7 @@ from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
 
-WIPE_SECONDS = 30.0  # after text was deleted from the index, what is left of it in the files goes; see `Index.wipe`
+WIPE_SECONDS = 30.0  # after text was deleted, what is left of it in the index's files goes; see `Index.wipe`
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 30.0, 1_800.0  # after an update failed; twice as long each time
 
 
@@ -115,8 +115,8 @@ class Workspace:
         return index.lines if index else None
 
     def generation(self, path: Path | None) -> int:
-        """Grows with every change of the index but those of `path` itself: typing there must not make stale what was
-        retrieved for it."""
+        """Grows with every change of the index but those of `path` itself: typing there must not make stale
+        what was retrieved for it."""
         return self._n_changes - (self._n_own_changes.get(path, 0) if path else 0)
 
     def _run(self) -> None:
@@ -138,7 +138,8 @@ class Workspace:
             index.close()
 
     def _open(self) -> Index | None:
-        """The index; None when stopped before it can be opened: a cache that is locked or full may be free later."""
+        """The index; None when stopped before it can be opened: a cache that is locked or full may be free
+        later."""
         while not self.pending.stopped:
             try:
                 return self._open_index(self.root)
@@ -191,7 +192,8 @@ class Workspace:
     def _update(self, paths: Collection[Path] | None) -> None:
         shown = paths is None or self._unfinished  # a change of a few files shows no progress
         self._embedding = False
-        report = self._opened.update(paths, progress=self._progress if shown else _ignore, cancelled=self._interrupted)
+        progress = self._progress if shown else _ignore
+        report = self._opened.update(paths, progress=progress, cancelled=self._interrupted)
         self._unfinished = report.cancelled
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         self._count(paths)
@@ -265,7 +267,8 @@ def open_index(
     tokenizer: Tokenizer | None,
     on_packages: Callable[[bool], None] | None,
 ) -> Index:
-    """A folder's index as its settings want it. `on_packages`: see `Index.open`; called where drafts use packages.
+    """A folder's index as its settings want it. `on_packages`: see `Index.open`; called where drafts use
+    packages.
 
     Raises CacheError.
     """

@@ -1,7 +1,8 @@
-"""`--set NAME=VALUE`: one setting of a frozen dataclass of groups, by its name outside, checked against its metadata.
+"""`--set NAME=VALUE`: one setting of a frozen dataclass of groups, by its name outside, checked against its
+metadata.
 
-A setting's name outside is `group.fieldName` (`index.maxFileBytes`). The dataclass is the caller's: the server's has all
-groups, the evaluation's those that a completion passes through.
+A setting's name outside is `group.fieldName` (`index.maxFileBytes`). The dataclass is the caller's: the
+server's has all groups, the evaluation's those that a completion passes through.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Groups = TypeVar("Groups")  # a frozen dataclass whose fields are frozen datacla
 log = logging.getLogger(__name__)
 
 _TYPES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string"}  # else array
-_PYTHON = {"boolean": bool, "integer": int, "number": float, "string": str}
+_PYTHON: dict[str, type] = {"boolean": bool, "integer": int, "number": float, "string": str}
 _KINDS = {
     "boolean": "true or false",
     "integer": "a whole number",
@@ -68,7 +69,8 @@ def override(groups: Groups, assignments: Sequence[str]) -> Groups:
 
 
 def named(name: str, known: Mapping[str, Setting]) -> Setting:
-    """The setting of a name, which may be an old one. Raises ValueError, one sentence, where there is none."""
+    """The setting of a name, which may be an old one. Raises ValueError, one sentence, where there is
+    none."""
     if name in RENAMED:
         log.warning("The setting %s is called %s now; the old name still works.", name, RENAMED[name])
     name = RENAMED.get(name, name)
@@ -79,7 +81,8 @@ def named(name: str, known: Mapping[str, Setting]) -> Setting:
 
 
 def assigned(groups: Groups, setting: Setting, value: Any) -> Groups:
-    """`groups` with one value. Raises ValueError with the rest of a sentence that begins with the setting's name."""
+    """`groups` with one value. Raises ValueError with the rest of a sentence that begins with the setting's
+    name."""
     changed = replace(getattr(groups, setting.group), **{setting.attribute: _checked(setting, value)})
     return replace(groups, **{setting.group: changed})  # type: ignore[type-var]  # a dataclass, as `fields` says
 
@@ -99,7 +102,8 @@ def _setting(group: str, item: Field[Any]) -> Setting:
 
 
 def _checked(setting: Setting, value: Any) -> Any:
-    """The value as the setting's type. Raises ValueError with the rest of a sentence that begins with its name."""
+    """The value as the setting's type. Raises ValueError with the rest of a sentence that begins with its
+    name."""
     if setting.type == "number" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if setting.type == "integer" and isinstance(value, float) and value.is_integer():
