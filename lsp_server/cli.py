@@ -17,8 +17,8 @@ from lsp_server.problems import EXPECTED, UsageError, UserMustActError, explain
 if TYPE_CHECKING:
     from lsp_server.settings import Settings
 
-# An index thread that reads a file hands Python over this often. The usual 5 ms are waited for whenever a request comes
-# and after each call into the model that it needs.
+# An index thread that reads a file hands Python over this often. The usual 5 ms are waited for whenever a
+# request comes and after each call into the model that it needs.
 SWITCH_SECONDS = 0.0005
 INTERRUPTED = 130  # as shells count a process that SIGINT ended
 
@@ -47,7 +47,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Each command imports what it needs: `--version` must not wait for the rest, nor Ctrl-C come before `main`.
+    # Each command imports what it needs: `--version` must not wait, nor Ctrl-C come before `main`.
     from lsp_server.settings import DEFAULTS, override
 
     try:
@@ -78,7 +78,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.purge is not None:
         from lsp_server.housekeeping import purge
 
-        return purge(settings, options.purge, stale=options.stale, everything=options.all, as_json=options.json)
+        which = {"stale": options.stale, "everything": options.all}
+        return purge(settings, options.purge, **which, as_json=options.json)
     return _serve(options, settings)
 
 

@@ -24,9 +24,9 @@ LOOP_CHARS = 4_000  # at the end of a line, in which a loop is looked for
 TAB_COLUMNS = 8  # as `indexer.Block` counts them
 SPACES_PER_TAB = 4  # that a model writes where the document has tabs
 
-# Markers of the FIM checkpoints that can be served, control characters and broken UTF-8: what comes after is not code.
-# Nor is what cannot be seen, or makes what can be seen stand in another order ("Trojan Source", CVE-2021-42574): zero
-# widths, directions, separators of lines and paragraphs, fillers, variants, tags.
+# Markers of the FIM checkpoints that can be served, control characters and broken UTF-8: what comes after is not
+# code. Nor is what cannot be seen, or makes what can be seen stand in another order ("Trojan Source",
+# CVE-2021-42574): zero widths, directions, separators of lines and paragraphs, fillers, variants, tags.
 NOT_CODE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\ufffd\ud800-\udfff]"
     r"|[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f]"

@@ -94,7 +94,7 @@ def _schema(item: Setting) -> dict[str, Any]:
     default = _javascript(item.default)
     schema: dict[str, Any] = {"type": item.type, "default": default, "description": item.help}
     if item.group in OF_A_FOLDER:
-        # A repository may bring settings of its workspace along, but must not say that its files hold no secrets.
+        # A repository may bring settings along, but must not say that its files hold no secrets.
         schema["scope"] = "application" if item.name in OF_THE_USER else "resource"
     if item.type == "array":
         schema["items"] = {"type": "string"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-# Control characters, formats (bidirectional overrides, zero width), lone surrogates, private ones, line separators.
+# Control characters, formats (bidirectional overrides, zero width), lone surrogates, private ones, separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 

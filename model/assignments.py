@@ -110,7 +110,8 @@ def _checked(setting: Setting, value: Any) -> Any:
         value = int(value)
     if setting.type == "array" and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    if setting.type not in _PYTHON or type(value) is not _PYTHON[setting.type]:
+    is_right = type(value) is _PYTHON.get(setting.type)
+    if not is_right:
         raise ValueError(f"must be {_KINDS[setting.type]}, not {value!r}")
     if setting.choices and value not in setting.choices:
         raise ValueError(f"must be one of {', '.join(setting.choices)}, not {value!r}")

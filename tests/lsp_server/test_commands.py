@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from indexer.installed import Package
 from lsp_server import cli, commands
 from lsp_server.doctor import ALL_WELL
 from model.completer import Completer
@@ -167,4 +168,32 @@ def test_a_completion_knows_the_files_as_lines_and_tokens(
         found = request.lines.between([], ["return width * height"])
         assert [place.path for place in found] == ["shapes.py"]
         assert request.tokens.n_tokens > 0
+    capsys.readouterr()
+
+
+def test_a_completion_drafts_from_installed_packages(
+    repository: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: the request of `--complete` was built apart from the server's, and had none."""
+    library = repository.parent / "library"
+    library.mkdir()
+    (library / "shapes.py").write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
+    monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
+    monkeypatch.setattr(commands, "PACKAGES_SECONDS", 20.0)  # they are not in the cache yet
+    asked: list[Request] = []
+    complete = Completer.complete
+
+    def listening(self: Completer, request: Request, *rest: Any) -> Completion:
+        asked.append(request)
+        return complete(self, request, *rest)
+
+    monkeypatch.setattr(Completer, "complete", listening)
+    place, model = f"{repository / 'main.py'}:3:7", f"model.name={checkpoint}"
+    assert cli.main(["--complete", place, "--context", "none", "--set", model]) == 0
+    packages = asked.pop().packages
+    assert packages is not None
+    assert packages.version > 0
+    off = ["--set", "drafts.packages=false"]
+    assert cli.main(["--complete", place, "--context", "none", "--set", model, *off]) == 0
+    assert asked.pop().packages is None
     capsys.readouterr()

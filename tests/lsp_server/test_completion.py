@@ -408,6 +408,7 @@ async def test_closing_a_document_forgets_it() -> None:
     running = await begun(answers.suggest(at("a = |")))
     answers.forget("untitled:a")
 
+    assert not answers._documents
     assert len(model.runs) == 2
     assert await settled(running) is None
 
