@@ -132,7 +132,7 @@ def test_the_table_is_for_people(inputs: list[str], capsys: pytest.CaptureFixtur
         (["--ablate", "nothing"], "no experiment 'nothing'"),
         (["--limit", "1", "--ablate", "harmful"], "the tasks are all of one"),
         (["--resume"], "goes on with the file of --predictions"),
-        (["--set", "model.nonsense=1"], "unknown setting"),
+        (["--set", "model.nonsense=1"], "Unknown setting"),
         (["--tasks", "none.jsonl"], "none.jsonl cannot be read"),
         (["--repos", "none.tar"], "none.tar cannot be unpacked"),
         (["--predictions", "no/such/folder/file"], "cannot be written"),
