@@ -19,13 +19,13 @@ from pathlib import PurePath
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
-from indexer.splitting import DEFAULT_LIMITS, Limits, Lines, split
+from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
 CHUNKER_VERSION = 2
 _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
-_SMALL = Limits(lines=5, chars=240)
+_SMALL = ChunkLimits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
 _MAX_DEPTH = 16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
 # Bytes that tree-sitter works through at a time: it holds the interpreter, and other threads want to answer.
@@ -86,9 +86,9 @@ def language_of(path: str) -> str:
     return "python" if PurePath(path).suffix.lower() in _PYTHON_SUFFIXES else "text"
 
 
-def chunk(text: str, language: str, limits: Limits = DEFAULT_LIMITS) -> list[Chunk]:
+def chunk(text: str, language: str, limits: ChunkLimits = DEFAULT_LIMITS) -> list[Chunk]:
     """Cut a text. Joined in order, the chunks' texts are the text; none exceeds the limits."""
-    lines = Lines(text)
+    lines = MeasuredLines(text)
     if not lines.rows:
         return []
     outline = _python_outline(text, lines, limits) if language == "python" else _paragraphs(lines)
@@ -103,7 +103,7 @@ def chunk(text: str, language: str, limits: Limits = DEFAULT_LIMITS) -> list[Chu
     return chunks
 
 
-def _pieces_of_line(whole: Chunk, limits: Limits) -> Iterator[Chunk]:
+def _pieces_of_line(whole: Chunk, limits: ChunkLimits) -> Iterator[Chunk]:
     """A chunk above the limit is one long line: cut it by length, there is nothing better."""
     text = whole.text
     if len(text) <= limits.chars:
@@ -115,7 +115,7 @@ def _pieces_of_line(whole: Chunk, limits: Limits) -> Iterator[Chunk]:
         yield Chunk(piece, whole.first_line, whole.last_line, whole.scope, symbols)
 
 
-def _paragraphs(lines: Lines) -> _Outline:
+def _paragraphs(lines: MeasuredLines) -> _Outline:
     borders = [row for row in range(1, len(lines)) if lines.is_blank(row - 1) and not lines.is_blank(row)]
     return _Outline((), borders, (), ())
 
@@ -159,7 +159,7 @@ def _is_tangled(root: Node) -> bool:
     return steps > _MAX_STEPS
 
 
-def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
+def _python_outline(text: str, lines: MeasuredLines, limits: ChunkLimits) -> _Outline:
     if max(map(len, lines.rows)) > _LONGEST_LINE:
         return _paragraphs(lines)
     source = text.encode("utf-8", "replace")
@@ -183,12 +183,12 @@ def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
     return _Outline(_forced(definitions, lines, limits), borders, definitions, symbols)
 
 
-def _begins_line(node: Node, lines: Lines) -> bool:
+def _begins_line(node: Node, lines: MeasuredLines) -> bool:
     row, column = node.start_point
     return row < len(lines) and lines.indents[row] == column
 
 
-def _variables(nodes: Sequence[Node], source: bytes, lines: Lines) -> Iterator[tuple[int, Symbol]]:
+def _variables(nodes: Sequence[Node], source: bytes, lines: MeasuredLines) -> Iterator[tuple[int, Symbol]]:
     signature = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])  # a line may have 100,000 of them
     for node in _distinct(nodes):
         name = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
@@ -239,7 +239,7 @@ def _signature(node: Node, source: bytes) -> str:
     return joined[:_MAX_HEADER_CHARS]
 
 
-def _forced(definitions: Sequence[_Definition], lines: Lines, limits: Limits) -> list[int]:
+def _forced(definitions: Sequence[_Definition], lines: MeasuredLines, limits: ChunkLimits) -> list[int]:
     """Rows that must begin a piece: those of each definition that stands alone, and the first row after it."""
     rows: list[int] = []
     covered = -1  # everything up to this row is inside a definition that is not opened up

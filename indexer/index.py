@@ -17,7 +17,7 @@ from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.damage import damaged_again, is_damage, usable
 from indexer.database import default_cache_dir, forget_damaged, store_folder
 from indexer.dense import DenseKeys
-from indexer.documents import Documents
+from indexer.documents import OpenDocuments
 from indexer.embedding import Embedding
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
@@ -26,7 +26,7 @@ from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
 from indexer.progress import Listener, Progress, StoppedError, UpdateReport, never, nobody
-from indexer.reader import Reader
+from indexer.reader import StoreReader
 from indexer.retrieval import Hit, Query, Search
 from indexer.rules import Rules
 from indexer.secret_contents import SECRETS_VERSION
@@ -57,7 +57,7 @@ class Index:
         self._updating = threading.Lock()
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
-        self._documents = Documents(root, settings)
+        self._documents = OpenDocuments(root, settings)
         self._closed = False
         cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
         recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
@@ -289,7 +289,7 @@ class Index:
             self._kept.wipe(whole=whole)
 
     @property
-    def _reader(self) -> Reader:
+    def _reader(self) -> StoreReader:
         return self._kept.reader
 
     @property

@@ -54,10 +54,6 @@ class LineIndex:
         self._following = SuffixIndex()  # hashes in order: what follows these lines?
         self._preceding = SuffixIndex()  # and in reverse: what precedes them?
 
-    @property
-    def n_lines(self) -> int:
-        return sum(len(lines.texts) for lines in self._files.values())
-
     def update(self, texts: Mapping[str, str | None]) -> None:
         """Files have these texts now; None: it is gone."""
         changed = {path: lines_of(text) for path, text in texts.items() if text is not None}

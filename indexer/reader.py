@@ -51,7 +51,7 @@ class Content:
     memory: np.ndarray
 
 
-class Reader:
+class StoreReader:
     """Every row is checked by its sum before it is used: what was altered on disk raises DamagedError."""
 
     def __init__(self, folder: Path) -> None:

@@ -18,7 +18,7 @@ from indexer.dense import DenseKeys
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
 from indexer.identifiers import terms, terms_of, weighted_identifiers
 from indexer.overlay import Overlay
-from indexer.reader import Content, Location, Reader
+from indexer.reader import Content, Location, StoreReader
 from indexer.settings import RetrievalSettings
 
 DENSE, WORDS, SYMBOLS = RANKINGS = ("dense", "words", "symbols")
@@ -99,7 +99,7 @@ class Search:
     """One search over one consistent view; use it inside `reader.snapshot()` and drop it."""
 
     def __init__(
-        self, query: Query, reader: Reader, dense: DenseKeys, overlay: Overlay, settings: RetrievalSettings
+        self, query: Query, reader: StoreReader, dense: DenseKeys, overlay: Overlay, settings: RetrievalSettings
     ) -> None:
         self._query = query
         self._reader = reader

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from indexer.chunking import Chunk
 from indexer.damage import check, checksum, reading
 from indexer.database import Database
-from indexer.entries import Entry, Place, Stamp
+from indexer.entries import Entry, NodePlace, Stamp
 from indexer.hierarchy import CHUNK, FILE, Node
 from indexer.identifiers import terms
 
@@ -140,7 +140,7 @@ class Store:
         self._db.set_meta({"tree_stale": 1})
         return self._db.next_generation()
 
-    def _node_ids(self, places: Sequence[Place]) -> tuple[dict[bytes, int], int]:
+    def _node_ids(self, places: Sequence[NodePlace]) -> tuple[dict[bytes, int], int]:
         """digest -> id of the places' nodes, inserted where new; how many chunks were."""
         wanted = {place.node.digest: place for place in places}
         ids: dict[bytes, int] = dict(self._db.among("SELECT digest, id FROM nodes WHERE digest IN", wanted))
@@ -149,7 +149,7 @@ class Store:
             ids[place.node.digest] = self._insert_node(place)
         return ids, sum(place.chunk is not None for place in new)
 
-    def _insert_node(self, place: Place) -> int:
+    def _insert_node(self, place: NodePlace) -> int:
         node = place.node
         values = (node.digest, node.level, node.height, b"".join(node.children))
         query = "INSERT INTO nodes(digest, level, height, children, crc) VALUES (?, ?, ?, ?, ?)"

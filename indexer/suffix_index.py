@@ -176,16 +176,8 @@ class SuffixIndex:
         self._segments: tuple[Segment, ...] = ()
         self.version = 0  # grows with every change
 
-    @property
-    def n_tokens(self) -> int:
-        return sum(segment.n_alive for segment in self._segments)
-
-    def replace(self, path: str, ids: np.ndarray | None) -> None:
-        """A file has these tokens now (int32 [n], none negative); None: it is gone."""
-        self.update({path: ids})
-
     def update(self, files: Mapping[str, np.ndarray | None]) -> None:
-        """`replace` for many files at once, which sorts them once."""
+        """Files have these tokens now (int32 [n], none negative), sorted at once; None: it is gone."""
         with self._changing:
             kept = [segment.without(iter(files)) for segment in self._segments]
             new = {path: ids for path, ids in files.items() if ids is not None and len(ids)}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
-from indexer.entries import NO_STAMP, Entry, Place, Stamp, entry_of
+from indexer.entries import NO_STAMP, Entry, NodePlace, Stamp, entry_of
 from indexer.files import Found, Skipped, is_utf8, look, read, walk
 from indexer.hierarchy import DIRECTORY, FILE, REPOSITORY, directory_parents
 from indexer.progress import Listener, Progress
@@ -165,7 +165,7 @@ class Update:
 
     def _grow(self, directory: str) -> Entry:
         nodes = directory_parents(DIRECTORY if directory else REPOSITORY, self._store.children(directory))
-        return Entry(directory, DIRECTORY if directory else REPOSITORY, NO_STAMP, [Place(node) for node in nodes])
+        return Entry(directory, DIRECTORY if directory else REPOSITORY, NO_STAMP, [NodePlace(node) for node in nodes])
 
 
 def _inside(root: Path, path: Path) -> str | None:

@@ -15,7 +15,7 @@ from indexer.hierarchy import CHUNK, DIGEST_BYTES, Vectors
 
 
 @dataclass(frozen=True)
-class Pending:
+class MissingNode:
     """A living node without vectors. `text` is what to embed of a leaf."""
 
     id: int
@@ -31,7 +31,7 @@ class VectorStore:
     def count_pending(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM nodes WHERE alive = 1 AND embedded = 0").fetchone()[0])
 
-    def pending(self, height: int, after: int, limit: int) -> list[Pending]:
+    def pending(self, height: int, after: int, limit: int) -> list[MissingNode]:
         """Living nodes of one height without vectors and with an id above `after`, in order of id."""
         rows = self._db.execute(
             "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, t.id, t.scope, t.text, t.signature, t.crc "
@@ -112,14 +112,14 @@ class VectorStore:
             unsealed(memory, digest, (self._db.number("m"), self._db.number("d_memory")))
 
 
-def _pending(id: int, node: Sequence[Any], text: Sequence[Any]) -> Pending:
+def _pending(id: int, node: Sequence[Any], text: Sequence[Any]) -> MissingNode:
     *told, crc = node
     check(crc, *told)
     if told[1] != CHUNK:
-        return Pending(id, told[0], "", _split_digests(told[3]))
+        return MissingNode(id, told[0], "", _split_digests(told[3]))
     *said, crc = text
     check(crc, *said)
-    return Pending(id, told[0], f"{said[1]}\n{said[2]}" if said[1] else said[2], ())
+    return MissingNode(id, told[0], f"{said[1]}\n{said[2]}" if said[1] else said[2], ())
 
 
 def _split_digests(joined: bytes) -> tuple[bytes, ...]:

@@ -33,6 +33,7 @@ def load_model(
     revision: str = "main",
     offline: bool = True,
     adapter: str = "",
+    embedded: Path = EMBEDDED_FOLDER,
 ) -> LoadedModel:
     """Load "embedded", a folder or a hub id with everything else at its default. Raises WeightsError."""
     return load_from_settings(
@@ -44,13 +45,17 @@ def load_model(
             revision=revision,
             offline=offline,
             adapter=adapter,
-        )
+        ),
+        embedded=embedded,
     )
 
 
-def load_from_settings(settings: ModelSettings) -> LoadedModel:
-    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError."""
-    checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline)
+def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOLDER) -> LoadedModel:
+    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError.
+
+    `embedded`: the embedded model's folder, whose fuser and recall a coder without its own takes.
+    """
+    checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded)
     config = _network_config(checkpoint)
     vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
@@ -59,7 +64,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     _check_free_bytes(engine, config, n_values(shapes), capacity * settings.recent_places)
     fingerprint = checkpoint.fingerprint()
-    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine)
+    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
     if not vocabulary.fim.fills:
         notes += (f"{settings.name} has no fill-in-the-middle tokens: it does not read what is behind the cursor",)
     return LoadedModel(
@@ -70,7 +75,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
-        recall=_recall(checkpoint.folder),
+        recall=_recall(checkpoint.folder, embedded),
         confidence=Confidence.beside(checkpoint.folder),
         default_context=default_context,
         fingerprint=fingerprint,
@@ -144,7 +149,7 @@ def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_pos
 
 
 def _adapt(
-    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine, embedded: Path
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
     home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
@@ -159,28 +164,29 @@ def _adapt(
         f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(engine), None, "snippets", (note,)
+    return _embedded_encoder(embedded, engine), None, "snippets", (note,)
 
 
-def _embedded_encoder(engine: Engine) -> Encoder | None:
-    if not (EMBEDDED_FOLDER / "adapter.json").is_file():
+def _embedded_encoder(embedded: Path, engine: Engine) -> Encoder | None:
+    if not (embedded / "adapter.json").is_file():
         return None
-    verify_checksums(EMBEDDED_FOLDER, required=True)
-    return load_encoder(EMBEDDED_FOLDER, read_config(EMBEDDED_FOLDER), engine)
+    verify_checksums(embedded, required=True)
+    return load_encoder(embedded, read_config(embedded), engine)
 
 
-def _recall(folder: Path) -> RecallWeights | None:
+def _recall(folder: Path, embedded: Path) -> RecallWeights | None:
     """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
     if fitted := RecallWeights.beside(folder):
         return fitted
-    embedded = RecallWeights.beside(EMBEDDED_FOLDER)
-    return embedded.for_another_coder() if embedded else None
+    others = RecallWeights.beside(embedded)
+    return others.for_another_coder() if others else None
 
 
 def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
     """`eos_token_id` of config.json: one id, a list, or absent. Raises WeightsError on what are no ids."""
     eos = checkpoint.config.get("eos_token_id")
-    ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    one = [] if eos is None else [eos]
+    ids = eos if isinstance(eos, list) else one
     if not all(type(i) is int and 0 <= i < vocab_size for i in ids):
         raise WeightsError(f"config.json in {checkpoint.folder} has eos_token_id {eos!r:.40}: ids of tokens are wanted")
     return frozenset(ids)

@@ -75,15 +75,20 @@ class Checkpoint:
         return digest.hexdigest()[:16]
 
 
-def open_checkpoint(name: str, *, revision: str = "main", offline: bool = True) -> Checkpoint:
-    """Find, verify and describe a checkpoint: "embedded", a folder, or a hub id. Raises WeightsError."""
-    folder = find_folder(name, revision=revision, offline=offline)
+def open_checkpoint(
+    name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER
+) -> Checkpoint:
+    """Find, verify and describe a checkpoint: "embedded", a folder, or a hub id. Raises WeightsError.
+
+    `embedded`: the folder of the embedded model, which is not trusted without checksums.
+    """
+    folder = find_folder(name, revision=revision, offline=offline, embedded=embedded)
     try:
         require_files(folder, ("config.json", "tokenizer.json"))
         config = read_json(folder / "config.json")
         check_architecture(config, folder)
         files = weight_files(folder)
-        verify_checksums(folder, required=folder == EMBEDDED_FOLDER)
+        verify_checksums(folder, required=folder == embedded)
         tensors = read_headers(files)
     except OSError as problem:
         raise WeightsError(f"{folder} cannot be read ({problem.strerror})") from problem
@@ -91,12 +96,12 @@ def open_checkpoint(name: str, *, revision: str = "main", offline: bool = True) 
     return Checkpoint(folder, config, tensors, commit)
 
 
-def find_folder(name: str, *, revision: str = "main", offline: bool = True) -> Path:
+def find_folder(name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER) -> Path:
     """The folder that `name` stands for; with `offline` the network is never touched. Raises WeightsError."""
     if name == "embedded":
-        if not EMBEDDED_FOLDER.is_dir():
+        if not embedded.is_dir():
             raise WeightsError("this installation has no embedded model (model/pretrained); reinstall hef-lsp")
-        return EMBEDDED_FOLDER
+        return embedded
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
