@@ -13,6 +13,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from indexer.damage import CacheError, DamagedError, cache_error, is_damage, is_locked, number
 
 _log = logging.getLogger(__name__)
@@ -67,13 +69,9 @@ def default_cache_dir(root: Path) -> Path:
 
 
 def cache_home() -> Path:
-    """The folder for all caches: HEF_CACHE_DIR, else the user's cache folder."""
+    """The folder for all caches: HEF_CACHE_DIR, else the user's cache folder; the same as `model.privacy`'s."""
     named = os.environ.get("HEF_CACHE_DIR")
-    if named:
-        return Path(named)
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"
+    return Path(named) if named else user_cache_path("hef-lsp", appauthor=False, opinion=False)
 
 
 def store_folder(cache_dir: Path, fingerprint: str) -> Path:

@@ -33,6 +33,8 @@ CONFINED = {
     "safetensors": ("model/checkpoint/", "model/engines/torch/", "model/training/"),
     "huggingface_hub": ("model/checkpoint/",),
     "matplotlib": ("model/training/", "model/evaluation/"),
+    "rapidfuzz": ("model/evaluation/",),
+    "platformdirs": ("indexer/database.py", "model/privacy.py"),
     "hnswlib": ("indexer/ann.py",),
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": ("indexer/chunking.py",),
