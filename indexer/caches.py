@@ -20,7 +20,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.database import FORMAT_VERSION, cache_home, connect, database_path
+from indexer.cache_folder import FORMAT_VERSION, cache_home
+from indexer.database import connect, database_path
 from indexer.reading import read_regular
 
 _log = logging.getLogger(__name__)

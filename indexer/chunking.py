@@ -225,7 +225,8 @@ def _symbol(node: Node, source: bytes, signature: str, depth: int) -> Symbol | N
     name = node.child_by_field_name("name")
     if name is None or name.end_byte == name.start_byte:
         return None
-    kind = "class" if node.type == "class_definition" else "method" if depth else "function"
+    function = "method" if depth else "function"
+    kind = "class" if node.type == "class_definition" else function
     return Symbol(source[name.start_byte : name.end_byte].decode("utf-8", "replace"), kind, signature, depth)
 
 

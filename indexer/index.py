@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from indexer.cache_folder import default_cache_dir, store_folder
 from indexer.caches import delete_unused, remember_project
 from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.damage import damaged_again, is_damage, usable
-from indexer.database import default_cache_dir, forget_damaged, store_folder
+from indexer.database import forget_damaged
 from indexer.dense import DenseKeys
 from indexer.documents import OpenDocuments
 from indexer.embedding import Embedding
@@ -26,8 +27,9 @@ from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
 from indexer.progress import Listener, Progress, StoppedError, UpdateReport, never, nobody
+from indexer.query import Hit, Query
 from indexer.reader import StoreReader
-from indexer.retrieval import Hit, Query, Search
+from indexer.retrieval import Search
 from indexer.rules import Rules
 from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings

@@ -76,12 +76,12 @@ class KeptStore:
     def _stats(self, reader: StoreReader, busy: bool, embeds: bool) -> IndexStats:
         totals = reader.totals()
         unfinished = bool(totals["pending"] and embeds) or bool(reader.number("tree_stale"))
-        state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
+        states = {"indexing": busy, "incomplete": unfinished, "ready": totals["files"], "empty": True}
         return IndexStats(
             **totals,
             bytes=bytes_in(self._folder),
             generation=reader.generation(),
-            state=state,
+            state=next(state for state, is_so in states.items() if is_so),
             search=self.dense.kind,
             skipped=reader.skipped(),
             last_error=self.last_error,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.database import cache_home
+from indexer.cache_folder import cache_home
 from indexer.installed import imported
 from indexer.line_index import LineIndex
 from indexer.package_cache import forget_gone

@@ -209,6 +209,7 @@ class StoreReader:
         return found
 
     def contents(self, ids: Iterable[int]) -> dict[int, Content]:
+        """id -> what a node says and its memory. Raises DamagedError where the store is not as it was written."""
         query = (
             "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, "
             "t.id, t.scope, t.text, t.signature, t.crc, m.memory FROM nodes n "

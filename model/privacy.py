@@ -34,8 +34,8 @@ def silence_libraries() -> None:
 def cache_home() -> Path:
     """Where the user's caches are; HEF_CACHE_DIR moves all that this project keeps.
 
-    `indexer.database` says it in the same two lines: neither package may import the other, and a folder that is handed
-    through every loader and engine would be longer than they are. A test holds them equal.
+    `indexer.cache_folder` says it in the same two lines: neither package may import the other, and handing a folder
+    through every loader and engine would take more than they are. A test holds them equal.
     """
     named = os.environ.get("HEF_CACHE_DIR")
     return Path(named) if named else user_cache_path("hef-lsp", appauthor=False, opinion=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import indexer.database
+import indexer.cache_folder
 import model.privacy
 
 
@@ -28,7 +28,7 @@ def test_index_and_model_keep_their_caches_in_one_folder(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name, folder in variables.items():
         monkeypatch.setenv(name, str(tmp_path / folder) if folder else "")
-    found = indexer.database.cache_home()
+    found = indexer.cache_folder.cache_home()
 
     assert found == model.privacy.cache_home()
     if sys.platform == "linux" or variables.get("HEF_CACHE_DIR"):  # elsewhere the platform has a place of its own

@@ -166,6 +166,7 @@ def projector_shapes(widths: list[int]) -> Shapes:
 
 
 def fuser_shapes(config: FuserConfig) -> Shapes:
+    """Name -> shape of every tensor of a fuser."""
     width = config.hidden_size
     return {
         **transformer_shapes(config.encoder, "encoder"),

@@ -149,6 +149,10 @@ class PlaceDrafter:
         self._last: tuple[int, bool, list[_Guess]] | None = None  # length of context, at a line start, guesses
 
     def draft(self, context: Sequence[int], n_chain: int, banned: np.ndarray | None) -> Draft:
+        """At most as many nodes as their odds are worth beside `n_chain` rows that are computed anyway.
+
+        `banned`: bool [vocab], tokens that may not begin it.
+        """
         self._observe(context)
         if not context:
             return NO_DRAFT

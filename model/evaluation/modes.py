@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from indexer import Hit
-from indexer.retrieval import RANKINGS
+from indexer.query import RANKINGS
 from model.completer import Completer
 from model.evaluation.baselines import (
     bm25,

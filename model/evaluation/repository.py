@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from indexer import Hit, Index, Query, RetrievalSettings, Vectors
-from indexer.retrieval import RANKINGS
+from indexer.query import RANKINGS
 from indexer.settings import DEFAULT_RETRIEVAL
 from model.encoder import Encoder
 from model.evaluation.sources import Sources

@@ -149,6 +149,7 @@ class AdapterTraining:
         return True
 
     def save(self) -> None:
+        """Write all that `resume` needs; the file before stays until this one is whole."""
         state = {
             "network": self.network.state_dict(),
             "optimizers": self._optimizers.state(),

@@ -90,6 +90,10 @@ class Batcher:
         self._all = [(r, s) for r, repository in enumerate(repositories) for s in range(len(repository.samples))]
 
     def batch(self, number: int, progress: float, utilities: Utilities | None) -> AdapterBatch:
+        """The batch at `number` of a run that is `progress` (0 to 1) done.
+
+        `utilities`: what context gains for each sample, where it was measured; samples that it harms get none.
+        """
         epoch, turn = divmod(number * self._sizes.batch, len(self._all))
         order = random.Random(f"{self._sizes.seed} {epoch}").sample(self._all, len(self._all))
         chosen = (order + order)[turn : turn + self._sizes.batch]

@@ -197,6 +197,7 @@ class Pretraining:
         return True
 
     def save(self) -> None:
+        """Write all that `resume` needs, and the coder as it is now into `export`, file by file."""
         save_checkpoint(
             self._config.out / "checkpoint.pt",
             {

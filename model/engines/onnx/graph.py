@@ -50,6 +50,7 @@ class Graph:
         self._final_names[value] = name
 
     def constant(self, value: np.ndarray | np.generic) -> str:
+        """The name of a value in the graph: equal small ones share it, large ones lie in the data file."""
         array = np.ascontiguousarray(value).reshape(value.shape)
         if array.nbytes > _INLINE_BYTES:
             return self._external(array)
@@ -110,6 +111,7 @@ class Graph:
         return self.linear(self.op("Mul", silu, ups), down)
 
     def save(self, file: Path) -> None:
+        """Write the graph; its data file is complete with it."""
         self._data.close()
         for node in self._nodes:
             for names in (node.input, node.output):

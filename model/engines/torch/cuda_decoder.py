@@ -75,6 +75,7 @@ class CudaDecoder:
         return self._length
 
     def select(self, slot: int) -> None:
+        """As `Decoder.select`: graphs compute in one cache, so what is in it is set aside and the other copied in."""
         if slot == self._slot:
             return
         cache, other = self._static.cache, self._aside[slot]
@@ -95,6 +96,7 @@ class CudaDecoder:
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> LogitRows: ...
 
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> LogitRows:
+        """As `Decoder.extend`; all rows of a sequence are trees without branches, as wide as there are graphs for."""
         n = len(vectors)
         check_room(self._length, n, self._capacity)
         if parents is not None:

@@ -64,6 +64,7 @@ class TorchDecoder:
         all_rows: bool = False,
         parents: Sequence[int] | None = None,
     ) -> np.ndarray:
+        """As `Decoder.extend`, in one pass whatever the length."""
         n, past = len(vectors), self.length
         check_room(past, n, self.capacity)
         x = torch.from_numpy(vectors).to(self._device, self._dtype)[None]
