@@ -1,6 +1,6 @@
 """Arrays in, arrays out: loads a coder with its HEF adapter and completes at a cursor.
 
-Importing this package or `model.loading` imports neither torch nor ONNX Runtime; loading a model imports one of them.
+Importing this package imports neither torch nor ONNX Runtime; loading a model (`model.loading`) imports one of them.
 """
 
 import os
