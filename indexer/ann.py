@@ -168,7 +168,9 @@ class Ann:
             self._keys.remove(removed)
         for start in range(0, len(ids), _BATCH):
             with self._lock:
-                self._keys.add(ids[start : start + _BATCH], np.asarray(keys[start : start + _BATCH], np.float32))
+                self._keys.add(
+                    ids[start : start + _BATCH], np.asarray(keys[start : start + _BATCH], np.float32)
+                )
 
     def search(self, key: np.ndarray, k: int) -> list[tuple[int, float]]:
         """Up to k of (id, cosine), best first. [] rather than waiting long for the lock."""

@@ -40,7 +40,9 @@ def make_private(folder: Path) -> None:
 
     Raises CacheError when it cannot be written or belongs to another user, who could read or replace what is in it.
     """
-    home = cache_home() if "HEF_CACHE_DIR" not in os.environ else folder  # a folder that the user named stays as it is
+    home = (
+        cache_home() if "HEF_CACHE_DIR" not in os.environ else folder
+    )  # a folder that the user named stays as it is
     missing = [level for level in (folder, *folder.parents) if not level.exists()]
     try:
         for level in reversed(missing):

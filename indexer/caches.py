@@ -182,7 +182,9 @@ def _delete(folder: Path) -> str:
         return IN_USE
     try:
         # Under another name first: a process that opens the store meanwhile begins a new one.
-        aside = folder if folder.suffix == _DELETED else folder.rename(folder.with_name(folder.name + _DELETED))
+        aside = (
+            folder if folder.suffix == _DELETED else folder.rename(folder.with_name(folder.name + _DELETED))
+        )
         shutil.rmtree(aside)
     except OSError as error:
         return error.strerror or type(error).__name__

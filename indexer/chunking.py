@@ -27,7 +27,9 @@ _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
 _SMALL = ChunkLimits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
-_MAX_DEPTH = 16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
+_MAX_DEPTH = (
+    16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
+)
 # Bytes that tree-sitter works through at a time: it holds the interpreter, and other threads want to answer.
 _PARSED_AT_ONCE, _SEARCHED_AT_ONCE = 4_096, 65_536
 # What is not read as Python but as plain lines, because tree-sitter takes seconds or minutes for it: a longer line, an
@@ -58,7 +60,9 @@ class Chunk:
     @property
     def signature(self) -> str:
         """The signatures defined here, under the headers that enclose them; "" if nothing is defined."""
-        lines = ["    " * symbol.depth + symbol.signature for symbol in self.symbols if symbol.kind != "variable"]
+        lines = [
+            "    " * symbol.depth + symbol.signature for symbol in self.symbols if symbol.kind != "variable"
+        ]
         return "\n".join(([self.scope] if self.scope else []) + lines) if lines else ""
 
 
@@ -189,7 +193,9 @@ def _begins_line(node: Node, lines: MeasuredLines) -> bool:
 
 
 def _variables(nodes: Sequence[Node], source: bytes, lines: MeasuredLines) -> Iterator[tuple[int, Symbol]]:
-    signature = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])  # a line may have 100,000 of them
+    signature = cache(
+        lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS]
+    )  # a line may have 100,000 of them
     for node in _distinct(nodes):
         name = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
         yield node.start_point.row, Symbol(name, "variable", signature(node.start_point.row))
@@ -214,10 +220,14 @@ def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], i
         end_row, end_column = node.end_point
         signature = _signature(node, source)
         symbol = (
-            None if "function_definition" in around else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
+            None
+            if "function_definition" in around
+            else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
         )
         last = end_row if end_column else end_row - 1
-        found.append(_Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol))
+        found.append(
+            _Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol)
+        )
     return found
 
 
@@ -269,5 +279,7 @@ def _scopes(starts: Sequence[int], definitions: Sequence[_Definition]) -> list[s
             found = waiting.pop()
             around = [outer for outer in around if outer.last >= found.first] + [found]
         around = [outer for outer in around if outer.last >= start]
-        scopes.append("\n".join("    " * depth + outer.signature for depth, outer in enumerate(around[-_MAX_DEPTH:])))
+        scopes.append(
+            "\n".join("    " * depth + outer.signature for depth, outer in enumerate(around[-_MAX_DEPTH:]))
+        )
     return scopes

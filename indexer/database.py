@@ -164,7 +164,9 @@ def connect(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         database_path(folder), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a killed process loses nothing that was committed
+    connection.execute(
+        "PRAGMA synchronous = NORMAL"
+    )  # with WAL: a killed process loses nothing that was committed
     return connection
 
 
@@ -176,7 +178,9 @@ def set_aside(folder: Path, error: Exception) -> None:
     """Move a damaged store out of the way until another one is built."""
     path = database_path(folder)
     name = type(error).__name__  # and no more: the message may quote what is stored
-    _log.warning("index store %s is damaged (%s): set aside as %s and rebuilt", path.name, name, _aside(path).name)
+    _log.warning(
+        "index store %s is damaged (%s): set aside as %s and rebuilt", path.name, name, _aside(path).name
+    )
     with suppress(FileNotFoundError):
         path.replace(_aside(path))
     for tail in ("-wal", "-shm"):

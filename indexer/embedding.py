@@ -62,7 +62,9 @@ class Embedding:
         known = [node for node in batch if node.digest in self._known]
         if known:
             keys, memories = zip(*(self._known[node.digest] for node in known), strict=True)
-            self._vectors.set_vectors([node.id for node in known], Vectors(np.stack(keys), np.stack(memories)))
+            self._vectors.set_vectors(
+                [node.id for node in known], Vectors(np.stack(keys), np.stack(memories))
+            )
         missing = [node for node in batch if node.digest not in self._known]
         if missing:
             vectors = self._embedder.embed([node.text for node in missing])

@@ -60,10 +60,15 @@ class Entry:
 def entry_of(path: str, text: str, stamp: Stamp, fingerprint: str, settings: IndexSettings) -> Entry:
     """A file's chunks and the nodes over them; the same for the disk and for an open document."""
     chunks = chunk(text, language_of(path), ChunkLimits(settings.chunk_max_lines, settings.chunk_max_chars))
-    leaves = [NodePlace(leaf(found, fingerprint), found.first_line, found.last_line, found) for found in chunks]
+    leaves = [
+        NodePlace(leaf(found, fingerprint), found.first_line, found.last_line, found) for found in chunks
+    ]
     last_line = chunks[-1].last_line if chunks else 0
     above = parents(FILE, [place.node for place in leaves])
     spans = [(0, 0)] * (len(above) - 1) + [(1, last_line)]
     return Entry(
-        path, FILE, stamp, [*leaves, *(NodePlace(node, *span) for node, span in zip(above, spans, strict=False))]
+        path,
+        FILE,
+        stamp,
+        [*leaves, *(NodePlace(node, *span) for node, span in zip(above, spans, strict=False))],
     )

@@ -38,6 +38,8 @@ from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
 from indexer.updating import Update
 
+_Leaves = list[tuple[bytes, Chunk]]  # with their digests
+
 
 class Index:
     """See `open`. Owns the store's writer and reader, the vectors in memory, and the open documents' chunks."""
@@ -211,8 +213,7 @@ class Index:
             clean = text.encode("utf-8", "replace").decode("utf-8")
             self._mirror.show_document(name, clean)
             leaves, new = self._put_document(name, clean)
-        seconds = time.perf_counter() - started
-        return UpdateReport(1, leaves, new, leaves - new, seconds)
+        return UpdateReport(1, leaves, new, leaves - new, time.perf_counter() - started)
 
     def _put_document(self, path: str, text: str) -> tuple[int, int]:
         """Take a document in; how many chunks it has and how many were embedded.
@@ -239,7 +240,7 @@ class Index:
             self._kept.note(error, reader)
             return {}
 
-    def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
+    def _show(self, path: str, leaves: _Leaves, vectors: Mapping[bytes, KeyAndMemory]) -> None:
         chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
         self._overlay = self._overlay.with_document(path, chunks)
 

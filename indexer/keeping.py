@@ -66,12 +66,15 @@ class KeptStore:
             self.note(error, self.reader)
 
     def stats(self, busy: bool, embeds: bool) -> IndexStats:
+        """What the store holds; `busy`: an update runs, `embeds`: nodes shall have vectors."""
         reader = self.reader
         try:
             return self._stats(reader, busy, embeds)
         except sqlite3.DatabaseError as error:
             self.note(error, reader)
-            return IndexStats(**NOTHING, bytes=bytes_in(self._folder), last_error=self.last_error, folder=self._folder)
+            return IndexStats(
+                **NOTHING, bytes=bytes_in(self._folder), last_error=self.last_error, folder=self._folder
+            )
 
     def _stats(self, reader: StoreReader, busy: bool, embeds: bool) -> IndexStats:
         totals = reader.totals()

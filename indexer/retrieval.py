@@ -53,7 +53,12 @@ class Search:
     """One search over one consistent view; use it inside `reader.snapshot()` and drop it."""
 
     def __init__(
-        self, query: Query, reader: StoreReader, dense: DenseKeys, overlay: Overlay, settings: RetrievalSettings
+        self,
+        query: Query,
+        reader: StoreReader,
+        dense: DenseKeys,
+        overlay: Overlay,
+        settings: RetrievalSettings,
     ) -> None:
         self._query = query
         self._reader = reader
@@ -118,7 +123,9 @@ class Search:
         stored = self._reader.definitions(names, _DEFINERS)
         places = self._reader.locations({node for _, node in stored})
         found += [
-            (name, node) for name, node in stored if any(place.path not in masked for place in places.get(node, ()))
+            (name, node)
+            for name, node in stored
+            if any(place.path not in masked for place in places.get(node, ()))
         ]
         definers: dict[str, int] = {}
         for name, _ in found:
@@ -126,7 +133,11 @@ class Search:
         imported = self._imported_modules()
         scores: dict[int, float] = {}
         for name, node in found:
-            paths = [place.path for place in places.get(node, ())] if node >= 0 else [self._open_chunks[-1 - node].path]
+            paths = (
+                [place.path for place in places.get(node, ())]
+                if node >= 0
+                else [self._open_chunks[-1 - node].path]
+            )
             likely = 2.0 if any(_module_of(path).endswith(imported) for path in paths) else 1.0
             scores[node] = scores.get(node, 0.0) + likely * self._weights[name] / definers[name]
         return sorted(scores.items(), key=lambda pair: -pair[1])[: self._settings.candidates]
@@ -142,7 +153,9 @@ class Search:
         found = {id: [self._open_place(id)] for id in ids if id < 0}
         stored = self._reader.locations([id for id in ids if id >= 0])
         masked = self._overlay.documents
-        found.update((id, [place for place in places if place.path not in masked]) for id, places in stored.items())
+        found.update(
+            (id, [place for place in places if place.path not in masked]) for id, places in stored.items()
+        )
         allowed = {id: [place for place in places if self._is_allowed(place)] for id, places in found.items()}
         return {id: min(places, key=self._distance) for id, places in allowed.items() if places}
 
@@ -185,7 +198,9 @@ class Search:
             usable = sorted((pair for pair in ranking if pair[0] in places), key=order)
             rank, last = 0, math.inf
             for position, (id, score) in enumerate(usable, 1):
-                if last - score > 1e-5:  # equals share a rank: their order would say something about names only
+                if (
+                    last - score > 1e-5
+                ):  # equals share a rank: their order would say something about names only
                     rank, last = position, score
                 scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank)
         return dict(sorted(scores.items(), key=order))
@@ -200,7 +215,9 @@ class Search:
                 break
             here = places[id].path == self._query.path
             words = frozenset(terms(content.text))
-            if (here and from_here >= self._settings.same_file) or any(_alike(words, other) for other in seen):
+            if (here and from_here >= self._settings.same_file) or any(
+                _alike(words, other) for other in seen
+            ):
                 continue
             from_here += here
             seen.append(words)
@@ -214,7 +231,9 @@ class Search:
             contents = self._contents(batch)
             yield from ((id, contents[id]) for id in batch if id in contents)
 
-    def _above(self, level: str, scores: Mapping[int, float], places: Mapping[int, Location], count: int) -> list[Hit]:
+    def _above(
+        self, level: str, scores: Mapping[int, float], places: Mapping[int, Location], count: int
+    ) -> list[Hit]:
         """Files, directories or the repository: ranked by their own keys and by the best chunk found in them."""
         if not count:
             return []

@@ -34,7 +34,9 @@ class MeasuredLines:
     """The lines of a text with their ends kept, and how large any run of them is."""
 
     def __init__(self, text: str) -> None:
-        parts = text.split("\n")  # not splitlines(): it also breaks at form feeds, which count no line in an editor
+        parts = text.split(
+            "\n"
+        )  # not splitlines(): it also breaks at form feeds, which count no line in an editor
         self.rows = [part + "\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
         self._ends = [0, *accumulate(map(len, self.rows))]
         self._blank = [not row.strip() for row in self.rows]

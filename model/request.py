@@ -32,7 +32,9 @@ class Request:
     context: str = "auto"  # none | snippets | pseudo | hybrid | auto: what measured best for the checkpoint
     max_tokens: int = 48
     deadline_ms: float = 1000.0
-    finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
+    finished: Callable[[str], bool] = (
+        never_finished  # asked with the text so far after each token; True stops
+    )
     generation: int = 0  # of the index; another one makes the held context stale
     tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at
     packages: Tokens | None = None  # of what is installed

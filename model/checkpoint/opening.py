@@ -96,11 +96,15 @@ def open_checkpoint(
     return Checkpoint(folder, config, tensors, commit)
 
 
-def find_folder(name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER) -> Path:
+def find_folder(
+    name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER
+) -> Path:
     """The folder that `name` stands for; with `offline` the network is never touched. Raises WeightsError."""
     if name == "embedded":
         if not embedded.is_dir():
-            raise WeightsError("this installation has no embedded model (model/pretrained); reinstall hef-lsp")
+            raise WeightsError(
+                "this installation has no embedded model (model/pretrained); reinstall hef-lsp"
+            )
         return embedded
     try:
         folder = Path(name).expanduser()
@@ -127,7 +131,9 @@ def _hub_folder(name: str, revision: str, offline: bool) -> Path:
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
         return Path(
-            snapshot_download(name, revision=revision, allow_patterns=list(_PATTERNS), local_files_only=offline)
+            snapshot_download(
+                name, revision=revision, allow_patterns=list(_PATTERNS), local_files_only=offline
+            )
         )
     except Exception as problem:
         # The hub raises a dozen kinds (absent, gated, no network, bad revision); all mean the same to the user.
@@ -145,7 +151,9 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
         f"architecture {kind!r}": kind not in ("qwen2", "llama"),
         "code of its own (auto_map)": "auto_map" in config,
         "quantized weights": "quantization_config" in config,
-        "scaled rotary positions": any(_scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")),
+        "scaled rotary positions": any(
+            _scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")
+        ),
         "sliding-window attention": bool(config.get("use_sliding_window")),
         f"activation {config.get('hidden_act')!r}": config.get("hidden_act", "silu") != "silu",
         "biases that Llama does not have": bool(
@@ -154,7 +162,9 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
     }
     for what, wrong in refused.items():
         if wrong:
-            raise WeightsError(f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported")
+            raise WeightsError(
+                f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported"
+            )
 
 
 def _scaled(rope: object) -> bool:
@@ -181,7 +191,9 @@ def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]])
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise WeightsError(f"the tensors in {checkpoint.folder} do not fit its config.json: {problems[0]}{more}")
+        raise WeightsError(
+            f"the tensors in {checkpoint.folder} do not fit its config.json: {problems[0]}{more}"
+        )
 
 
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:

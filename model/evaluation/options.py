@@ -11,6 +11,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
+
 from model.evaluation.tasks import EvaluationError
 from model.settings import DraftSettings, ModelSettings, RecallSettings
 

@@ -103,7 +103,9 @@ class Asker:
 
     def __init__(self, repository: UnseenRepository, model: LoadedModel) -> None:
         if model.recall is None:
-            raise ConfigError(f"{model.name} has no recall, which its confidence counts on: run stage recall first")
+            raise ConfigError(
+                f"{model.name} has no recall, which its confidence counts on: run stage recall first"
+            )
         self._repository = repository
         self._heard = _Heard(np.zeros(len(FEATURES)))
         model = replace(model, confidence=self._heard)
@@ -119,7 +121,9 @@ class Asker:
             return len(done) >= len(wanted) or not all(_same(i, *pair) for i, pair in pairs)
 
         request = Request(path, cut.prefix, cut.suffix, max_tokens=_MAX_TOKENS, deadline_ms=float("inf"))
-        request = replace(request, finished=finished, tokens=self._repository.tokens, lines=self._repository.lines)
+        request = replace(
+            request, finished=finished, tokens=self._repository.tokens, lines=self._repository.lines
+        )
         written = self._completer.complete(request, None).text.split("\n")
         table, right = [], []
         for i, (line, text, want) in enumerate(zip(self._heard.lines, written, wanted, strict=False)):
@@ -129,7 +133,9 @@ class Asker:
             if not _same(i, text, want):
                 break
         whole = sum(bool(line.strip()) for line in wanted)
-        return Answer(self._repository.name, np.array(table).reshape(-1, len(FEATURES)), np.array(right, bool), whole)
+        return Answer(
+            self._repository.name, np.array(table).reshape(-1, len(FEATURES)), np.array(right, bool), whole
+        )
 
 
 def _same(row: int, text: str, wanted: str) -> bool:
@@ -151,7 +157,9 @@ def save_answers(answers: Sequence[Answer], file: Path) -> None:
 def load_answers(repository: str, file: Path) -> list[Answer]:
     with np.load(file) as raw:
         ends = np.cumsum(raw["n_lines"])[:-1]
-        pieces = zip(np.split(raw["table"], ends), np.split(raw["right"], ends), raw["whole"].tolist(), strict=True)
+        pieces = zip(
+            np.split(raw["table"], ends), np.split(raw["right"], ends), raw["whole"].tolist(), strict=True
+        )
         return [Answer(repository, *piece) for piece in pieces]
 
 
@@ -215,5 +223,7 @@ def calibration(right: np.ndarray, chance: np.ndarray) -> str:
     for low in np.arange(0.0, 1.0, 0.1):
         chosen = (chance >= low) & (chance < low + 0.1)
         if chosen.any():
-            rows.append(f"| {low:.1f} | {chosen.sum()} | {chance[chosen].mean():.2f} | {right[chosen].mean():.2f} |")
+            rows.append(
+                f"| {low:.1f} | {chosen.sum()} | {chance[chosen].mean():.2f} | {right[chosen].mean():.2f} |"
+            )
     return "\n".join(rows)

@@ -23,7 +23,10 @@ from model.training.fim import Cut
 
 _COMPARED = 16  # of the coder's tokens, with all that recall has
 _UNFITTED = RecallWeights(
-    np.zeros((3, 0)), Forest(np.zeros((0, 1), int), np.zeros((0, 1)), np.zeros((0, 2)), 0.0), sure=1.0, sure_inside=1.0
+    np.zeros((3, 0)),
+    Forest(np.zeros((0, 1), int), np.zeros((0, 1)), np.zeros((0, 2)), 0.0),
+    sure=1.0,
+    sure_inside=1.0,
 )
 
 
@@ -100,7 +103,9 @@ def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
     return found
 
 
-def _step(mixer: RecallMixer, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool) -> Step:
+def _step(
+    mixer: RecallMixer, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool
+) -> Step:
     coder = probabilities(logits)
     own, other = mixer.evidence(context)
     likely = np.argpartition(-coder, _COMPARED)[:_COMPARED]
@@ -132,7 +137,10 @@ def load_samples(repository: str, file: Path) -> list[RecallSample]:
     with np.load(file) as raw:
         tables = _pieces(raw["table"], raw["n_candidates"])
         rights = _pieces(raw["right"], raw["n_candidates"])
-        steps = [Step(*step) for step in zip(raw["features"], _pieces(raw["chances"], raw["n_chances"]), strict=True)]
+        steps = [
+            Step(*step)
+            for step in zip(raw["features"], _pieces(raw["chances"], raw["n_chances"]), strict=True)
+        ]
         ends = np.cumsum(raw["n_steps"]).tolist()
         groups = [tuple(steps[end - n : end]) for end, n in zip(ends, raw["n_steps"].tolist(), strict=True)]
         parts = zip(raw["inside"].tolist(), tables, rights, groups, strict=True)

@@ -55,7 +55,9 @@ def _temporary(build: Callable[[Path], None]) -> Iterator[Path]:
             build(Path(folder))
         except OSError as problem:
             where = f"{cache_home()} and {tempfile.gettempdir()}"
-            raise WeightsError(f"the model's graphs can be written neither to {where} ({problem})") from problem
+            raise WeightsError(
+                f"the model's graphs can be written neither to {where} ({problem})"
+            ) from problem
         yield Path(folder)
 
 

@@ -25,7 +25,9 @@ class TorchDecoder:
         self._dtype = weight.dtype
         config = network.config
         shape = (1, config.num_key_value_heads, capacity, config.head_dim)
-        self._slots = [KVCache(config.num_hidden_layers, shape, self._device, self._dtype) for _ in range(n_slots)]
+        self._slots = [
+            KVCache(config.num_hidden_layers, shape, self._device, self._dtype) for _ in range(n_slots)
+        ]
         self._cache = self._slots[0]
 
     @property
