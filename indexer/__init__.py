@@ -4,14 +4,14 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 """
 
 from indexer.blocks import Block, block_at
+from indexer.cache_folder import default_cache_dir
 from indexer.chunking import language_of
 from indexer.damage import CacheError
-from indexer.database import default_cache_dir
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.progress import Progress, UpdateReport
-from indexer.retrieval import Hit, Query
+from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
 from indexer.secret_contents import LOOKS_SECRET, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings

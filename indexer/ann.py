@@ -69,6 +69,7 @@ class HnswKeys:
         return np.asarray(self._graph.get_items(list(self._labels.values())), np.float32)
 
     def add(self, ids: Sequence[int], keys: np.ndarray) -> None:
+        """Keys float32 [n, d_key] of ids; an id that is there already gets the new key. Grows by doubling."""
         self.remove(ids)
         if self._used + len(ids) > len(self._ids):
             capacity = max(2 * len(self._ids), self._used + len(ids))
@@ -88,6 +89,7 @@ class HnswKeys:
                 self._ids[label] = -1
 
     def search(self, key: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most k ids and their cosine similarities, best first; exact where the graph reaches too few of them."""
         wanted = min(k, len(self))
         if not wanted:
             return NOTHING
@@ -166,7 +168,9 @@ class Ann:
             self._keys.remove(removed)
         for start in range(0, len(ids), _BATCH):
             with self._lock:
-                self._keys.add(ids[start : start + _BATCH], np.asarray(keys[start : start + _BATCH], np.float32))
+                self._keys.add(
+                    ids[start : start + _BATCH], np.asarray(keys[start : start + _BATCH], np.float32)
+                )
 
     def search(self, key: np.ndarray, k: int) -> list[tuple[int, float]]:
         """Up to k of (id, cosine), best first. [] rather than waiting long for the lock."""

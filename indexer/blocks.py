@@ -64,7 +64,8 @@ def _python_block(before: list[str], after: list[str], *, whole: bool) -> Block:
         return LINE
     body = node.parent
     if body.type not in ("block", "module") or any(
-        other != node and not _says_nothing(other, position) for position, other in enumerate(body.named_children)
+        other != node and not _says_nothing(other, position)
+        for position, other in enumerate(body.named_children)
     ):
         return LINE
     if body.type == "module":
@@ -79,7 +80,9 @@ def _says_nothing(node: object, position: int) -> bool:
     if kind == "comment":
         return True
     children = getattr(node, "named_children", [])
-    return kind == "expression_statement" and position == 0 and [child.type for child in children] == ["string"]
+    return (
+        kind == "expression_statement" and position == 0 and [child.type for child in children] == ["string"]
+    )
 
 
 def _other_block(before: list[str], after: list[str]) -> Block:
@@ -91,7 +94,9 @@ def _other_block(before: list[str], after: list[str]) -> Block:
     following = next((line for line in after[1:] if line.strip()), "")
     if _columns(following) > _columns(opener):
         return LINE
-    deeper = _columns(here) if not here.strip() and _columns(here) > _columns(opener) else _columns(opener) + 1
+    deeper = (
+        _columns(here) if not here.strip() and _columns(here) > _columns(opener) else _columns(opener) + 1
+    )
     return Block(True, deeper)
 
 

@@ -20,7 +20,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.database import FORMAT_VERSION, cache_home, connect, database_path
+from indexer.cache_folder import FORMAT_VERSION, cache_home
+from indexer.database import connect, database_path
 from indexer.reading import read_regular
 
 _log = logging.getLogger(__name__)
@@ -181,7 +182,9 @@ def _delete(folder: Path) -> str:
         return IN_USE
     try:
         # Under another name first: a process that opens the store meanwhile begins a new one.
-        aside = folder if folder.suffix == _DELETED else folder.rename(folder.with_name(folder.name + _DELETED))
+        aside = (
+            folder if folder.suffix == _DELETED else folder.rename(folder.with_name(folder.name + _DELETED))
+        )
         shutil.rmtree(aside)
     except OSError as error:
         return error.strerror or type(error).__name__

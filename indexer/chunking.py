@@ -19,15 +19,17 @@ from pathlib import PurePath
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
-from indexer.splitting import DEFAULT_LIMITS, Limits, Lines, split
+from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
 CHUNKER_VERSION = 2
 _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
-_SMALL = Limits(lines=5, chars=240)
+_SMALL = ChunkLimits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
-_MAX_DEPTH = 16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
+_MAX_DEPTH = (
+    16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
+)
 # Bytes that tree-sitter works through at a time: it holds the interpreter, and other threads want to answer.
 _PARSED_AT_ONCE, _SEARCHED_AT_ONCE = 4_096, 65_536
 # What is not read as Python but as plain lines, because tree-sitter takes seconds or minutes for it: a longer line, an
@@ -58,7 +60,9 @@ class Chunk:
     @property
     def signature(self) -> str:
         """The signatures defined here, under the headers that enclose them; "" if nothing is defined."""
-        lines = ["    " * symbol.depth + symbol.signature for symbol in self.symbols if symbol.kind != "variable"]
+        lines = [
+            "    " * symbol.depth + symbol.signature for symbol in self.symbols if symbol.kind != "variable"
+        ]
         return "\n".join(([self.scope] if self.scope else []) + lines) if lines else ""
 
 
@@ -86,9 +90,9 @@ def language_of(path: str) -> str:
     return "python" if PurePath(path).suffix.lower() in _PYTHON_SUFFIXES else "text"
 
 
-def chunk(text: str, language: str, limits: Limits = DEFAULT_LIMITS) -> list[Chunk]:
+def chunk(text: str, language: str, limits: ChunkLimits = DEFAULT_LIMITS) -> list[Chunk]:
     """Cut a text. Joined in order, the chunks' texts are the text; none exceeds the limits."""
-    lines = Lines(text)
+    lines = MeasuredLines(text)
     if not lines.rows:
         return []
     outline = _python_outline(text, lines, limits) if language == "python" else _paragraphs(lines)
@@ -103,7 +107,7 @@ def chunk(text: str, language: str, limits: Limits = DEFAULT_LIMITS) -> list[Chu
     return chunks
 
 
-def _pieces_of_line(whole: Chunk, limits: Limits) -> Iterator[Chunk]:
+def _pieces_of_line(whole: Chunk, limits: ChunkLimits) -> Iterator[Chunk]:
     """A chunk above the limit is one long line: cut it by length, there is nothing better."""
     text = whole.text
     if len(text) <= limits.chars:
@@ -115,7 +119,7 @@ def _pieces_of_line(whole: Chunk, limits: Limits) -> Iterator[Chunk]:
         yield Chunk(piece, whole.first_line, whole.last_line, whole.scope, symbols)
 
 
-def _paragraphs(lines: Lines) -> _Outline:
+def _paragraphs(lines: MeasuredLines) -> _Outline:
     borders = [row for row in range(1, len(lines)) if lines.is_blank(row - 1) and not lines.is_blank(row)]
     return _Outline((), borders, (), ())
 
@@ -159,7 +163,7 @@ def _is_tangled(root: Node) -> bool:
     return steps > _MAX_STEPS
 
 
-def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
+def _python_outline(text: str, lines: MeasuredLines, limits: ChunkLimits) -> _Outline:
     if max(map(len, lines.rows)) > _LONGEST_LINE:
         return _paragraphs(lines)
     source = text.encode("utf-8", "replace")
@@ -183,13 +187,15 @@ def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
     return _Outline(_forced(definitions, lines, limits), borders, definitions, symbols)
 
 
-def _begins_line(node: Node, lines: Lines) -> bool:
+def _begins_line(node: Node, lines: MeasuredLines) -> bool:
     row, column = node.start_point
     return row < len(lines) and lines.indents[row] == column
 
 
-def _variables(nodes: Sequence[Node], source: bytes, lines: Lines) -> Iterator[tuple[int, Symbol]]:
-    signature = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])  # a line may have 100,000 of them
+def _variables(nodes: Sequence[Node], source: bytes, lines: MeasuredLines) -> Iterator[tuple[int, Symbol]]:
+    signature = cache(
+        lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS]
+    )  # a line may have 100,000 of them
     for node in _distinct(nodes):
         name = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
         yield node.start_point.row, Symbol(name, "variable", signature(node.start_point.row))
@@ -214,10 +220,14 @@ def _definitions(nodes: Sequence[Node], source: bytes, lifted: Callable[[int], i
         end_row, end_column = node.end_point
         signature = _signature(node, source)
         symbol = (
-            None if "function_definition" in around else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
+            None
+            if "function_definition" in around
+            else _symbol(node, source, signature, min(len(around), _MAX_DEPTH))
         )
         last = end_row if end_column else end_row - 1
-        found.append(_Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol))
+        found.append(
+            _Definition(lifted(outer.start_point.row), node.start_point.row, last, signature, symbol)
+        )
     return found
 
 
@@ -225,7 +235,8 @@ def _symbol(node: Node, source: bytes, signature: str, depth: int) -> Symbol | N
     name = node.child_by_field_name("name")
     if name is None or name.end_byte == name.start_byte:
         return None
-    kind = "class" if node.type == "class_definition" else "method" if depth else "function"
+    function = "method" if depth else "function"
+    kind = "class" if node.type == "class_definition" else function
     return Symbol(source[name.start_byte : name.end_byte].decode("utf-8", "replace"), kind, signature, depth)
 
 
@@ -239,7 +250,7 @@ def _signature(node: Node, source: bytes) -> str:
     return joined[:_MAX_HEADER_CHARS]
 
 
-def _forced(definitions: Sequence[_Definition], lines: Lines, limits: Limits) -> list[int]:
+def _forced(definitions: Sequence[_Definition], lines: MeasuredLines, limits: ChunkLimits) -> list[int]:
     """Rows that must begin a piece: those of each definition that stands alone, and the first row after it."""
     rows: list[int] = []
     covered = -1  # everything up to this row is inside a definition that is not opened up
@@ -268,5 +279,7 @@ def _scopes(starts: Sequence[int], definitions: Sequence[_Definition]) -> list[s
             found = waiting.pop()
             around = [outer for outer in around if outer.last >= found.first] + [found]
         around = [outer for outer in around if outer.last >= start]
-        scopes.append("\n".join("    " * depth + outer.signature for depth, outer in enumerate(around[-_MAX_DEPTH:])))
+        scopes.append(
+            "\n".join("    " * depth + outer.signature for depth, outer in enumerate(around[-_MAX_DEPTH:]))
+        )
     return scopes

@@ -16,8 +16,12 @@ from pathlib import Path
 
 # The file may be sound, but cannot be used now.
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_CLOSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
-_FAILED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT})
+_CLOSED = frozenset(
+    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+)
+_FAILED = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
+)
 _PASSING = _LOCKED | _CLOSED | _FAILED
 _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SUM_BYTES = 4
@@ -88,7 +92,9 @@ def _cache_error(code: int, folder: Path) -> CacheError:
 
 
 def damaged_again(folder: Path) -> CacheError:
-    return CacheError(f"The index {folder} was rebuilt and is damaged again.", "Check the disk, or delete the folder.")
+    return CacheError(
+        f"The index {folder} was rebuilt and is damaged again.", "Check the disk, or delete the folder."
+    )
 
 
 def checksum(*values: object) -> int:

@@ -1,4 +1,4 @@
-"""The cache's SQLite file: where it lies, its schema, opening it, and setting a damaged one aside."""
+"""The cache's SQLite file: its schema, opening it, and setting a damaged one aside."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from indexer.damage import CacheError, DamagedError, cache_error, is_damage, is_locked, number
+from indexer.cache_folder import FORMAT_VERSION, make_private
+from indexer.damage import DamagedError, cache_error, is_damage, is_locked, number
 
 _log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
 _BUSY_SECONDS = 30.0
 _FOLD_MS = 500  # that readers are waited for
 _MANY = 500  # parameters of one statement
@@ -58,31 +57,6 @@ CREATE TABLE skipped(path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(terms, content='', tokenize="unicode61 remove_diacritics 0 tokenchars '_'");
 CREATE VIRTUAL TABLE words_count USING fts5vocab(words, row);
 """
-
-
-def default_cache_dir(root: Path) -> Path:
-    """The folder for one repository's caches, outside of it."""
-    resolved = root.resolve()
-    return cache_home() / f"{resolved.name or 'root'}-{_short_hash(str(resolved))}"
-
-
-def cache_home() -> Path:
-    """The folder for all caches: HEF_CACHE_DIR, else the user's cache folder."""
-    named = os.environ.get("HEF_CACHE_DIR")
-    if named:
-        return Path(named)
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"
-
-
-def store_folder(cache_dir: Path, fingerprint: str) -> Path:
-    """One folder per format version and embedder, so that vectors of another model are never read."""
-    return cache_dir / f"v{FORMAT_VERSION}-{_short_hash(fingerprint)}"
-
-
-def _short_hash(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
 
 
 class Database:
@@ -168,33 +142,6 @@ def among(connection: sqlite3.Connection, query: str, values: Iterable[object]) 
         yield from connection.execute(f"{query} ({','.join('?' * len(part))})", part).fetchall()
 
 
-def make_private(folder: Path) -> None:
-    """Create a folder and those above it that are missing, all for this user alone whatever the umask.
-
-    Raises CacheError when it cannot be written or belongs to another user, who could read or replace what is in it.
-    """
-    home = cache_home() if "HEF_CACHE_DIR" not in os.environ else folder  # a folder that the user named stays as it is
-    missing = [level for level in (folder, *folder.parents) if not level.exists()]
-    try:
-        for level in reversed(missing):
-            with suppress(FileExistsError):  # another process was faster
-                level.mkdir(0o700)
-            level.chmod(0o700)
-        for level in (folder, *folder.parents):
-            if hasattr(os, "geteuid") and level.stat().st_uid != os.geteuid():
-                raise _of_another(level)
-            level.chmod(0o700)
-            if level == home or not level.is_relative_to(home):
-                break
-    except OSError as error:
-        raise error if isinstance(error, CacheError) else cache_error(error, folder) from None
-
-
-def _of_another(folder: Path) -> CacheError:
-    step = "Give it to yourself or delete it, or set HEF_CACHE_DIR to a folder of your own."
-    return CacheError(f"The cache folder {folder} belongs to another user.", step)
-
-
 def open_database(folder: Path) -> sqlite3.Connection:
     """Open the store's file for writing, created if absent; one that cannot be read is set aside and begun anew.
 
@@ -217,7 +164,9 @@ def connect(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         database_path(folder), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a killed process loses nothing that was committed
+    connection.execute(
+        "PRAGMA synchronous = NORMAL"
+    )  # with WAL: a killed process loses nothing that was committed
     return connection
 
 
@@ -229,7 +178,9 @@ def set_aside(folder: Path, error: Exception) -> None:
     """Move a damaged store out of the way until another one is built."""
     path = database_path(folder)
     name = type(error).__name__  # and no more: the message may quote what is stored
-    _log.warning("index store %s is damaged (%s): set aside as %s and rebuilt", path.name, name, _aside(path).name)
+    _log.warning(
+        "index store %s is damaged (%s): set aside as %s and rebuilt", path.name, name, _aside(path).name
+    )
     with suppress(FileNotFoundError):
         path.replace(_aside(path))
     for tail in ("-wal", "-shm"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexer.ann import Ann, GoesOn
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE
-from indexer.reader import Change, Reader
+from indexer.reader import Change, StoreReader
 
 _LEVELS = (CHUNK, FILE, DIRECTORY)
 _BATCH = 2_000
@@ -21,7 +21,7 @@ _SEARCH_CHANGES = 64  # taken in by a search itself: some 10 ms
 class DenseKeys:
     """`follow` belongs to the thread that updates; a search takes a few of another process's changes in by itself."""
 
-    def __init__(self, folder: Path, reader: Reader, exact_below: int) -> None:
+    def __init__(self, folder: Path, reader: StoreReader, exact_below: int) -> None:
         self._reader = reader
         self._anns = {level: Ann(folder / f"{level}.hnsw", exact_below) for level in _LEVELS}
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from indexer.secret_contents import looks_secret
 from indexer.settings import IndexSettings
 
 
-class Documents:
+class OpenDocuments:
     """Names of the open documents. One thread at a time; the rules are read again when their files have changed."""
 
     def __init__(self, root: Path, settings: IndexSettings) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from indexer.hierarchy import Embedder, Vectors
 from indexer.progress import Listener, Progress
-from indexer.vectors import Pending, VectorStore
+from indexer.vectors import MissingNode, VectorStore
 
 _SHARED_NODES = 1_000
 
@@ -48,7 +48,7 @@ class Embedding:
                 done += len(batch)
                 self._listener.committed()
 
-    def _pending(self, height: int) -> Iterator[list[Pending]]:
+    def _pending(self, height: int) -> Iterator[list[MissingNode]]:
         """Batches of what is left. Long lists are begun at a place that differs by process, and wrapped around: two
         processes on one store then share the work and do not follow each other text for text."""
         first, last = self._vectors.pending_range(height)
@@ -58,18 +58,20 @@ class Embedding:
                 after = batch[-1].id
                 yield batch
 
-    def _embed(self, batch: list[Pending]) -> None:
+    def _embed(self, batch: list[MissingNode]) -> None:
         known = [node for node in batch if node.digest in self._known]
         if known:
             keys, memories = zip(*(self._known[node.digest] for node in known), strict=True)
-            self._vectors.set_vectors([node.id for node in known], Vectors(np.stack(keys), np.stack(memories)))
+            self._vectors.set_vectors(
+                [node.id for node in known], Vectors(np.stack(keys), np.stack(memories))
+            )
         missing = [node for node in batch if node.digest not in self._known]
         if missing:
             vectors = self._embedder.embed([node.text for node in missing])
             self._vectors.set_vectors([node.id for node in missing], vectors)
             self.embedded += len(missing)
 
-    def _fuse(self, batch: list[Pending]) -> None:
+    def _fuse(self, batch: list[MissingNode]) -> None:
         memories = self._vectors.memories({digest for node in batch for digest in node.children})
         # Another process may have added a parent whose children it is still embedding: that one is its to do.
         ready = [node for node in batch if all(digest in memories for digest in node.children)]

@@ -9,7 +9,7 @@ from indexer.chunking import Chunk, chunk, language_of
 from indexer.files import Found
 from indexer.hierarchy import FILE, Node, leaf, parents
 from indexer.settings import IndexSettings
-from indexer.splitting import Limits
+from indexer.splitting import ChunkLimits
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ NO_STAMP = Stamp(0, 0, 0, 0, b"")
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePlace:
     """A node in a file or directory; lines are 1-based, 0 where there are none. `chunk` is given for leaves."""
 
     node: Node
@@ -50,7 +50,7 @@ class Entry:
     path: str
     level: str
     stamp: Stamp
-    places: Sequence[Place]
+    places: Sequence[NodePlace]
 
     @property
     def parent(self) -> str | None:
@@ -59,9 +59,16 @@ class Entry:
 
 def entry_of(path: str, text: str, stamp: Stamp, fingerprint: str, settings: IndexSettings) -> Entry:
     """A file's chunks and the nodes over them; the same for the disk and for an open document."""
-    chunks = chunk(text, language_of(path), Limits(settings.chunk_max_lines, settings.chunk_max_chars))
-    leaves = [Place(leaf(found, fingerprint), found.first_line, found.last_line, found) for found in chunks]
+    chunks = chunk(text, language_of(path), ChunkLimits(settings.chunk_max_lines, settings.chunk_max_chars))
+    leaves = [
+        NodePlace(leaf(found, fingerprint), found.first_line, found.last_line, found) for found in chunks
+    ]
     last_line = chunks[-1].last_line if chunks else 0
     above = parents(FILE, [place.node for place in leaves])
     spans = [(0, 0)] * (len(above) - 1) + [(1, last_line)]
-    return Entry(path, FILE, stamp, [*leaves, *(Place(node, *span) for node, span in zip(above, spans, strict=False))])
+    return Entry(
+        path,
+        FILE,
+        stamp,
+        [*leaves, *(NodePlace(node, *span) for node, span in zip(above, spans, strict=False))],
+    )

@@ -61,5 +61,7 @@ def best(ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     """The k ids with the largest scores, best first, and these."""
     k = min(k, len(scores))
     top = np.argpartition(-scores, k - 1)[:k]
-    top = top[np.lexsort((ids[top], -scores[top]))]  # equal scores in order of id: results do not depend on history
+    top = top[
+        np.lexsort((ids[top], -scores[top]))
+    ]  # equal scores in order of id: results do not depend on history
     return ids[top], scores[top]

@@ -29,7 +29,10 @@ def excludes(top: Path, files: RuleFiles) -> list[Excludes]:
     """The files beside .gitignore that say what git ignores, most important first; they need not exist."""
     shared = _shared_directory(top, files)
     named = _named_in(shared / "config", top, files)
-    return [Excludes(shared / "info" / "exclude", False), Excludes(named, False) if named else _of_user(top, files)]
+    return [
+        Excludes(shared / "info" / "exclude", False),
+        Excludes(named, False) if named else _of_user(top, files),
+    ]
 
 
 def _shared_directory(top: Path, files: RuleFiles) -> Path:

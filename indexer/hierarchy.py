@@ -58,14 +58,6 @@ class Node:
     children: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Nodes to compute, children before parents, and digests no longer used."""
-
-    added: tuple[Node, ...]
-    removed: frozenset[bytes]
-
-
 def leaf_text(chunk: Chunk) -> str:
     """What is embedded: the scope header, then the text. Blank ends say nothing and would only change digests."""
     text = chunk.text.rstrip()
@@ -95,14 +87,6 @@ def parents(level: str, children: Sequence[Node]) -> list[Node]:
 def directory_parents(level: str, children: Iterable[Node]) -> list[Node]:
     """`parents` of a directory or the repository: children in the order of their digests."""
     return parents(level, sorted(children, key=lambda child: child.digest))
-
-
-def diff(old: Iterable[Node], new: Iterable[Node]) -> Difference:
-    """What has to be computed to get from one tree to another, and what falls out of use."""
-    known = {node.digest for node in old}
-    wanted = {node.digest: node for node in new}
-    added = sorted((node for digest, node in wanted.items() if digest not in known), key=lambda node: node.height)
-    return Difference(tuple(added), frozenset(known - wanted.keys()))
 
 
 def _parent(level: str, children: Sequence[Node]) -> Node:

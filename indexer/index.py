@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from indexer.cache_folder import default_cache_dir, store_folder
 from indexer.caches import delete_unused, remember_project
 from indexer.chunking import CHUNKER_VERSION, Chunk
 from indexer.damage import damaged_again, is_damage, usable
-from indexer.database import default_cache_dir, forget_damaged, store_folder
+from indexer.database import forget_damaged
 from indexer.dense import DenseKeys
-from indexer.documents import Documents
+from indexer.documents import OpenDocuments
 from indexer.embedding import Embedding
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
@@ -26,8 +27,9 @@ from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
 from indexer.progress import Listener, Progress, StoppedError, UpdateReport, never, nobody
-from indexer.reader import Reader
-from indexer.retrieval import Hit, Query, Search
+from indexer.query import Hit, Query
+from indexer.reader import StoreReader
+from indexer.retrieval import Search
 from indexer.rules import Rules
 from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
@@ -35,6 +37,8 @@ from indexer.stats import IndexStats, report_of
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
 from indexer.updating import Update
+
+_Leaves = list[tuple[bytes, Chunk]]  # with their digests
 
 
 class Index:
@@ -57,7 +61,7 @@ class Index:
         self._updating = threading.Lock()
         self._overlaying = threading.Lock()
         self._overlay = NO_OVERLAY
-        self._documents = Documents(root, settings)
+        self._documents = OpenDocuments(root, settings)
         self._closed = False
         cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
         recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
@@ -209,8 +213,7 @@ class Index:
             clean = text.encode("utf-8", "replace").decode("utf-8")
             self._mirror.show_document(name, clean)
             leaves, new = self._put_document(name, clean)
-        seconds = time.perf_counter() - started
-        return UpdateReport(1, leaves, new, leaves - new, seconds)
+        return UpdateReport(1, leaves, new, leaves - new, time.perf_counter() - started)
 
     def _put_document(self, path: str, text: str) -> tuple[int, int]:
         """Take a document in; how many chunks it has and how many were embedded.
@@ -237,7 +240,7 @@ class Index:
             self._kept.note(error, reader)
             return {}
 
-    def _show(self, path: str, leaves: list[tuple[bytes, Chunk]], vectors: Mapping[bytes, KeyAndMemory]) -> None:
+    def _show(self, path: str, leaves: _Leaves, vectors: Mapping[bytes, KeyAndMemory]) -> None:
         chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
         self._overlay = self._overlay.with_document(path, chunks)
 
@@ -289,7 +292,7 @@ class Index:
             self._kept.wipe(whole=whole)
 
     @property
-    def _reader(self) -> Reader:
+    def _reader(self) -> StoreReader:
         return self._kept.reader
 
     @property

@@ -23,7 +23,17 @@ MAX_FOLDERS = 5_000
 _MAX_DISTRIBUTIONS = 5_000
 _MAX_LIST_BYTES = 65_536  # of the file in which a distribution names its modules
 _SKIPPED = frozenset(
-    {"test", "tests", "testing", "site-packages", "idlelib", "lib2to3", "encodings", "turtledemo", "pydoc_data"}
+    {
+        "test",
+        "tests",
+        "testing",
+        "site-packages",
+        "idlelib",
+        "lib2to3",
+        "encodings",
+        "turtledemo",
+        "pydoc_data",
+    }
 )
 _LAYOUTS = ("lib/python3*/site-packages", "Lib/site-packages")  # of virtual environments
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
@@ -67,7 +77,9 @@ def site_packages(root: Path) -> Path:
     Its own is one that lies in it: a link called .venv can be cloned, and lead into anybody's home. Whoever made such a
     link has the same packages by activating what it leads to.
     """
-    own = (folder for name in (".venv", "venv") for folder in _layouts(root / name) if _is_inside(root, folder))
+    own = (
+        folder for name in (".venv", "venv") for folder in _layouts(root / name) if _is_inside(root, folder)
+    )
     users = _layouts(Path(os.environ.get("VIRTUAL_ENV") or sys.prefix))
     return next(own, None) or next(users, None) or Path(sysconfig.get_path("purelib"))
 
@@ -115,7 +127,9 @@ def _distributions(folder: Path) -> list[str]:
 def _provided(folder: Path, entry: str, name: str, wanted: set[str]) -> set[str]:
     """The wanted names that a distribution says it provides; by its own name where it says nothing."""
     try:
-        listed = read_inside(folder, f"{entry}/top_level.txt", _MAX_LIST_BYTES).decode("utf-8", "replace").split()
+        listed = (
+            read_inside(folder, f"{entry}/top_level.txt", _MAX_LIST_BYTES).decode("utf-8", "replace").split()
+        )
     except ReadingError:
         return {module for module in wanted if module.lower() == name.lower()}
     return wanted.intersection(listed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from indexer.damage import CacheError, is_damage, usable
 from indexer.database import Database, set_aside
 from indexer.dense import DenseKeys
-from indexer.reader import Reader
+from indexer.reader import StoreReader
 from indexer.stats import NOTHING, IndexStats, bytes_in
 from indexer.store import Store
 from indexer.tending import has_traces, seal_words, verify, wipe
@@ -46,7 +46,7 @@ class KeptStore:
         self._open()
         self.damage = None
 
-    def note(self, error: sqlite3.DatabaseError, reader: Reader) -> None:
+    def note(self, error: sqlite3.DatabaseError, reader: StoreReader) -> None:
         """Remember what went wrong in that reader's store: damage waits for `reopen`, other troubles pass."""
         if reader is not self.reader:
             return  # that one is already replaced
@@ -66,22 +66,25 @@ class KeptStore:
             self.note(error, self.reader)
 
     def stats(self, busy: bool, embeds: bool) -> IndexStats:
+        """What the store holds; `busy`: an update runs, `embeds`: nodes shall have vectors."""
         reader = self.reader
         try:
             return self._stats(reader, busy, embeds)
         except sqlite3.DatabaseError as error:
             self.note(error, reader)
-            return IndexStats(**NOTHING, bytes=bytes_in(self._folder), last_error=self.last_error, folder=self._folder)
+            return IndexStats(
+                **NOTHING, bytes=bytes_in(self._folder), last_error=self.last_error, folder=self._folder
+            )
 
-    def _stats(self, reader: Reader, busy: bool, embeds: bool) -> IndexStats:
+    def _stats(self, reader: StoreReader, busy: bool, embeds: bool) -> IndexStats:
         totals = reader.totals()
         unfinished = bool(totals["pending"] and embeds) or bool(reader.number("tree_stale"))
-        state = "indexing" if busy else "incomplete" if unfinished else "ready" if totals["files"] else "empty"
+        states = {"indexing": busy, "incomplete": unfinished, "ready": totals["files"], "empty": True}
         return IndexStats(
             **totals,
             bytes=bytes_in(self._folder),
             generation=reader.generation(),
-            state=state,
+            state=next(state for state, is_so in states.items() if is_so),
             search=self.dense.kind,
             skipped=reader.skipped(),
             last_error=self.last_error,
@@ -129,7 +132,7 @@ class KeptStore:
         self.store = Store(self._db)
         self.store.follow_recipe(self._recipe)
         self.vectors = VectorStore(self._db)
-        self.reader = Reader(self._folder)
+        self.reader = StoreReader(self._folder)
         self.dense = DenseKeys(self._folder, self.reader, self._exact_below)
 
 

@@ -54,15 +54,12 @@ class LineIndex:
         self._following = SuffixIndex()  # hashes in order: what follows these lines?
         self._preceding = SuffixIndex()  # and in reverse: what precedes them?
 
-    @property
-    def n_lines(self) -> int:
-        return sum(len(lines.texts) for lines in self._files.values())
-
     def update(self, texts: Mapping[str, str | None]) -> None:
         """Files have these texts now; None: it is gone."""
         changed = {path: lines_of(text) for path, text in texts.items() if text is not None}
         hashes = {
-            path: np.array([line_hash(line) for line in lines.texts], np.int32) for path, lines in changed.items()
+            path: np.array([line_hash(line) for line in lines.texts], np.int32)
+            for path, lines in changed.items()
         }
         gone: dict[str, np.ndarray | None] = dict.fromkeys(texts.keys() - changed.keys())
         with self._changing:
@@ -87,7 +84,11 @@ class LineIndex:
         found = self._preceding.positions(ahead, longest=_LONGEST, limit=limit, without=without)
         mirrored = [(path, len(files[path].texts) - 1 - at) for path, at in found if path in files]
         places += [(path, row) for path, row in mirrored if _line(files, path, row + 1) == after[0]]
-        return [LinePlace(path, files[path], row) for path, row in dict.fromkeys(places) if _line(files, path, row)]
+        return [
+            LinePlace(path, files[path], row)
+            for path, row in dict.fromkeys(places)
+            if _line(files, path, row)
+        ]
 
 
 def _line(files: Mapping[str, Lines], path: str, row: int) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.database import cache_home
+from indexer.cache_folder import cache_home
 from indexer.installed import imported
 from indexer.line_index import LineIndex
 from indexer.package_cache import forget_gone
@@ -58,14 +58,18 @@ class Mirror:
         what the files import is kept as tokens, too; it hears from another thread whether that is being read."""
         self.tokens = SuffixIndex()
         self.lines = LineIndex()
-        self.packages = PackageTokens(root, cache_home(), tokenizer, on_packages) if tokenizer and on_packages else None
+        self.packages = (
+            PackageTokens(root, cache_home(), tokenizer, on_packages) if tokenizer and on_packages else None
+        )
         self._root = root
         self._tokenizer = tokenizer
         self._settings = settings
         self._changing = threading.RLock()
         self._digests: Mapping[str, bytes] = {}  # of the files as they were indexed
         self._shown: dict[str, tuple[bytes, int]] = {}  # digest and length of what is here of each file
-        self._refused: dict[str, tuple[bytes, _Look]] = {}  # files that were not what was indexed, and how they looked
+        self._refused: dict[
+            str, tuple[bytes, _Look]
+        ] = {}  # files that were not what was indexed, and how they looked
         self._n_chars = 0
         self._documents: set[str] = set()  # open ones, saved or not
         self._imports: dict[str, frozenset[str]] = {}
@@ -162,7 +166,9 @@ class Mirror:
         if len(text) > room:
             return _Content(digest, "", np.zeros(0, np.int32))
         known = self._cache.get([digest]) if self._cache else {}
-        return _Content(digest, text, known[digest], True) if digest in known else self._tokenized(text, digest)
+        return (
+            _Content(digest, text, known[digest], True) if digest in known else self._tokenized(text, digest)
+        )
 
     def _read(self, path: str) -> bytes | None:
         try:

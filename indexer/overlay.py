@@ -53,13 +53,18 @@ class Overlay:
 
     def lexical(self, weights: Mapping[str, float]) -> list[tuple[OverlayChunk, float]]:
         """Chunks by the summed weights of the terms in them, as BM25 gives a chunk of average length."""
-        scored = [(found, sum(weights[term] for term in found.terms & weights.keys())) for found in self.chunks()]
+        scored = [
+            (found, sum(weights[term] for term in found.terms & weights.keys())) for found in self.chunks()
+        ]
         return sorted((pair for pair in scored if pair[1] > 0), key=lambda pair: -pair[1])
 
     def definitions(self, names: Iterable[str]) -> list[tuple[str, OverlayChunk]]:
         wanted = set(names)
         return [
-            (symbol.name, found) for found in self.chunks() for symbol in found.chunk.symbols if symbol.name in wanted
+            (symbol.name, found)
+            for found in self.chunks()
+            for symbol in found.chunk.symbols
+            if symbol.name in wanted
         ]
 
     def with_document(self, path: str, chunks: tuple[OverlayChunk, ...]) -> Overlay:

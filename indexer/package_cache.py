@@ -35,7 +35,10 @@ _MAX_ABOUT_BYTES = 65_536
 _CACHES = "packages"  # in the cache home
 _HASH = re.compile(r"[0-9a-f]{12}")
 _DRAFT_SECONDS = 3_600.0  # what is older was left by a killed process
-_OLD_ARRAYS = {"tokens.npy", "order.npy"}  # of the format before, in folders named as the packages call themselves
+_OLD_ARRAYS = {
+    "tokens.npy",
+    "order.npy",
+}  # of the format before, in folders named as the packages call themselves
 
 
 def cache_of(home: Path, tokenizer: Tokenizer) -> Path:
@@ -43,7 +46,9 @@ def cache_of(home: Path, tokenizer: Tokenizer) -> Path:
     return home / _CACHES / _short_hash(tokenizer.fingerprint)
 
 
-def load_or_build(package: Package, cache: Path, tokenizer: Tokenizer, stopped: Callable[[], bool]) -> Segment | None:
+def load_or_build(
+    package: Package, cache: Path, tokenizer: Tokenizer, stopped: Callable[[], bool]
+) -> Segment | None:
     """A package's tokens, mapped from the cache; built first where they are not there, or damaged. None when stopped,
     or nothing can be read. Raises OSError when the cache cannot be written."""
     folder = cache / _short_hash(str(package.place))
@@ -104,7 +109,11 @@ def _about(folder: Path) -> dict[str, object] | None:
     except (ReadingError, ValueError, RecursionError):
         return None
     names = {"name", "version", "place", "checksums"}
-    return about if isinstance(about, dict) and about.keys() == names and isinstance(about["place"], str) else None
+    return (
+        about
+        if isinstance(about, dict) and about.keys() == names and isinstance(about["place"], str)
+        else None
+    )
 
 
 def _mapped(file: Path) -> np.ndarray:

@@ -26,7 +26,11 @@ class PackageTokens:
     """The packages of one workspace. `follow` and `stop` from any thread, and `tokens` are searched from any."""
 
     def __init__(
-        self, root: Path, home: Path, tokenizer: Tokenizer, tell: Callable[[bool], None] = lambda reading: None
+        self,
+        root: Path,
+        home: Path,
+        tokenizer: Tokenizer,
+        tell: Callable[[bool], None] = lambda reading: None,
     ) -> None:
         """`home`: the folder for all caches. `tell` is called on the thread that reads them, as it begins and as it
         ends; it must return at once."""

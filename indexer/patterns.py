@@ -98,13 +98,17 @@ class _Matcher:
             return True
         if name.endswith(self._name_ends) or path.endswith(self._path_ends):
             return True
-        for expression in self._on_name:  # `any` over a generator is twice as slow, and this is asked for each file
+        for (
+            expression
+        ) in self._on_name:  # `any` over a generator is twice as slow, and this is asked for each file
             if expression.match(name):
                 return True
         return any(expression.match(path) for expression in self._on_path) if self._on_path else False
 
 
-def _sorted_out(patterns: Sequence[_Pattern]) -> tuple[set[bytes], tuple[bytes, ...], list[re.Pattern[bytes]]]:
+def _sorted_out(
+    patterns: Sequence[_Pattern],
+) -> tuple[set[bytes], tuple[bytes, ...], list[re.Pattern[bytes]]]:
     """Whole texts, ends of texts, expressions."""
     whole = {pattern.text for pattern in patterns if not (pattern.ends or pattern.expression)}
     ends = tuple(dict.fromkeys(pattern.text for pattern in patterns if pattern.ends))
@@ -145,7 +149,9 @@ def _parse(line: bytes, may_compile: bool) -> _Pattern | None:
         return _Pattern(text[2:], brings_back, directories_only, on_name, ends=True)
     if not may_compile:
         raise BadPatternError
-    return _Pattern(text, brings_back, directories_only, on_name, expression=_expression(_tokens(text, on_name)))
+    return _Pattern(
+        text, brings_back, directories_only, on_name, expression=_expression(_tokens(text, on_name))
+    )
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:
@@ -234,7 +240,11 @@ def _bracket(text: bytes, place: int) -> tuple[bytes, int]:
     while first or text[place : place + 1] != b"]":
         first = False
         named = text.find(b"]", place + 2) if text.startswith(b"[:", place) else -1
-        if text.startswith(b"-", place) and previous is not None and text[place + 1 : place + 2] not in (b"", b"]"):
+        if (
+            text.startswith(b"-", place)
+            and previous is not None
+            and text[place + 1 : place + 2] not in (b"", b"]")
+        ):
             until, place = _member(text, place + 1)
             if until < previous:
                 raise BadPatternError

@@ -51,14 +51,16 @@ class Content:
     memory: np.ndarray
 
 
-class Reader:
+class StoreReader:
     """Every row is checked by its sum before it is used: what was altered on disk raises DamagedError."""
 
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
         self._db.execute("PRAGMA query_only = ON")
         self._lock = threading.RLock()
-        self._counts: dict[str, int] = {}  # counting a common term takes a millisecond, and keystrokes repeat them
+        self._counts: dict[
+            str, int
+        ] = {}  # counting a common term takes a millisecond, and keystrokes repeat them
         self._counted_at = -1  # generation
 
     def close(self) -> None:
@@ -159,7 +161,9 @@ class Reader:
 
     def lexical(self, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
         """Chunks with any of the terms by BM25: (id, score), higher is better."""
-        wanted = " OR ".join(f'"{term}"' for term in terms)  # of letters, digits and "_" only: see `identifiers`
+        wanted = " OR ".join(
+            f'"{term}"' for term in terms
+        )  # of letters, digits and "_" only: see `identifiers`
         with self._reading():
             rows = self._db.execute(
                 "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?",
@@ -199,7 +203,9 @@ class Reader:
 
     def entry_nodes(self, paths: Iterable[str]) -> dict[str, int]:
         """path of a file or directory -> id of its node."""
-        query = "SELECT path, parent, level, content, node, crc FROM entries WHERE node IS NOT NULL AND path IN"
+        query = (
+            "SELECT path, parent, level, content, node, crc FROM entries WHERE node IS NOT NULL AND path IN"
+        )
         known = [path for path in paths if is_utf8(path)]  # an open document may have any name
         found = {}
         with self._reading():
@@ -209,6 +215,7 @@ class Reader:
         return found
 
     def contents(self, ids: Iterable[int]) -> dict[int, Content]:
+        """id -> what a node says and its memory. Raises DamagedError where the store is not as it was written."""
         query = (
             "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, "
             "t.id, t.scope, t.text, t.signature, t.crc, m.memory FROM nodes n "

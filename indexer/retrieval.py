@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,62 +17,17 @@ from indexer.dense import DenseKeys
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
 from indexer.identifiers import terms, terms_of, weighted_identifiers
 from indexer.overlay import Overlay
-from indexer.reader import Content, Location, Reader
+from indexer.query import DENSE, SYMBOLS, WORDS, Hit, Query
+from indexer.reader import Content, Location, StoreReader
 from indexer.settings import RetrievalSettings
 
-DENSE, WORDS, SYMBOLS = RANKINGS = ("dense", "words", "symbols")
 _QUERY_TERMS = 12
 _QUERY_NAMES = 40
 _DEFINERS = 8  # a name defined more often says nothing about which definition is meant
 _COMMON_SHARE = 20  # a term in more than one chunk of 20 finds nothing in particular, and is slow to look up
 _DUPLICATE = 0.85
-# Characters around the cursor that a prompt shows anyway: to retrieve them again would waste a place.
-SHOWN_BEFORE, SHOWN_AFTER = 3_000, 900
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*(\w[\w.]*)[ \t]+import|import[ \t]+([\w.]+))", re.M)
 _IMPORT_CHARS = 100_000  # from the beginning of a document: imports stand there
-
-
-@dataclass(frozen=True)
-class Query:
-    """A cursor. `path` is repository-relative, posix; `key` float32 [d_key], unit; None: words and names only.
-
-    `exclude_lines`: 1-based inclusive lines of this file that must not come back; what a prompt shows unless given.
-    `rankings`: what is fused, of RANKINGS; all of them but in ablations.
-    """
-
-    path: str
-    before: str
-    after: str
-    key: np.ndarray | None
-    exclude_lines: tuple[int, int] | None = None
-    rankings: Sequence[str] = RANKINGS
-
-    @property
-    def hidden_lines(self) -> tuple[int, int]:
-        """The lines that must not come back: the cursor's at least."""
-        if self.exclude_lines:
-            return self.exclude_lines
-        first = self.before.count("\n", 0, max(0, len(self.before) - SHOWN_BEFORE)) + 1
-        return first, self.before.count("\n") + self.after.count("\n", 0, SHOWN_AFTER) + 1
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A retrieved node. Lines are 1-based and inclusive, 0 above files; `text` is "" above chunks.
-
-    `score` is the fused score, comparable within a level. A hit whose path is the query's is of the file being edited.
-
-    `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors yet: its words and names are known before.
-    """
-
-    path: str
-    first_line: int
-    last_line: int
-    level: str
-    score: float
-    text: str
-    signature: str
-    memory: np.ndarray
 
 
 _Ranking = list[tuple[int, float]]  # (id, score); ids below zero are chunks of open documents
@@ -99,7 +53,12 @@ class Search:
     """One search over one consistent view; use it inside `reader.snapshot()` and drop it."""
 
     def __init__(
-        self, query: Query, reader: Reader, dense: DenseKeys, overlay: Overlay, settings: RetrievalSettings
+        self,
+        query: Query,
+        reader: StoreReader,
+        dense: DenseKeys,
+        overlay: Overlay,
+        settings: RetrievalSettings,
     ) -> None:
         self._query = query
         self._reader = reader
@@ -164,7 +123,9 @@ class Search:
         stored = self._reader.definitions(names, _DEFINERS)
         places = self._reader.locations({node for _, node in stored})
         found += [
-            (name, node) for name, node in stored if any(place.path not in masked for place in places.get(node, ()))
+            (name, node)
+            for name, node in stored
+            if any(place.path not in masked for place in places.get(node, ()))
         ]
         definers: dict[str, int] = {}
         for name, _ in found:
@@ -172,7 +133,11 @@ class Search:
         imported = self._imported_modules()
         scores: dict[int, float] = {}
         for name, node in found:
-            paths = [place.path for place in places.get(node, ())] if node >= 0 else [self._open_chunks[-1 - node].path]
+            paths = (
+                [place.path for place in places.get(node, ())]
+                if node >= 0
+                else [self._open_chunks[-1 - node].path]
+            )
             likely = 2.0 if any(_module_of(path).endswith(imported) for path in paths) else 1.0
             scores[node] = scores.get(node, 0.0) + likely * self._weights[name] / definers[name]
         return sorted(scores.items(), key=lambda pair: -pair[1])[: self._settings.candidates]
@@ -188,7 +153,9 @@ class Search:
         found = {id: [self._open_place(id)] for id in ids if id < 0}
         stored = self._reader.locations([id for id in ids if id >= 0])
         masked = self._overlay.documents
-        found.update((id, [place for place in places if place.path not in masked]) for id, places in stored.items())
+        found.update(
+            (id, [place for place in places if place.path not in masked]) for id, places in stored.items()
+        )
         allowed = {id: [place for place in places if self._is_allowed(place)] for id, places in found.items()}
         return {id: min(places, key=self._distance) for id, places in allowed.items() if places}
 
@@ -231,7 +198,9 @@ class Search:
             usable = sorted((pair for pair in ranking if pair[0] in places), key=order)
             rank, last = 0, math.inf
             for position, (id, score) in enumerate(usable, 1):
-                if last - score > 1e-5:  # equals share a rank: their order would say something about names only
+                if (
+                    last - score > 1e-5
+                ):  # equals share a rank: their order would say something about names only
                     rank, last = position, score
                 scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank)
         return dict(sorted(scores.items(), key=order))
@@ -246,7 +215,9 @@ class Search:
                 break
             here = places[id].path == self._query.path
             words = frozenset(terms(content.text))
-            if (here and from_here >= self._settings.same_file) or any(_alike(words, other) for other in seen):
+            if (here and from_here >= self._settings.same_file) or any(
+                _alike(words, other) for other in seen
+            ):
                 continue
             from_here += here
             seen.append(words)
@@ -260,14 +231,15 @@ class Search:
             contents = self._contents(batch)
             yield from ((id, contents[id]) for id in batch if id in contents)
 
-    def _above(self, level: str, scores: Mapping[int, float], places: Mapping[int, Location], count: int) -> list[Hit]:
+    def _above(
+        self, level: str, scores: Mapping[int, float], places: Mapping[int, Location], count: int
+    ) -> list[Hit]:
         """Files, directories or the repository: ranked by their own keys and by the best chunk found in them."""
         if not count:
             return []
         votes: dict[str, float] = {}
         for id, score in scores.items():
-            path = places[id].path
-            for holder in [path] if level == FILE else _directories(path) if level == DIRECTORY else [""]:
+            for holder in _holders(places[id].path, level):
                 votes[holder] = max(score, votes.get(holder, 0.0))
         nodes = self._reader.entry_nodes(votes)
         voted = [(nodes[path], vote) for path, vote in votes.items() if path in nodes]
@@ -290,10 +262,12 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
     return bool(a) and bool(b) and len(a & b) >= _DUPLICATE * len(a | b)
 
 
-def _directories(path: str) -> list[str]:
-    """The two directories nearest to a file, the root excepted."""
+def _holders(path: str, level: str) -> list[str]:
+    """What of a level holds a file: itself, the two directories nearest to it (the root excepted), the repository."""
+    if level == FILE:
+        return [path]
     parent = path.rpartition("/")[0]
-    return [directory for directory in (parent, parent.rpartition("/")[0]) if directory]
+    return [place for place in (parent, parent.rpartition("/")[0]) if place] if level == DIRECTORY else [""]
 
 
 def _module_of(path: str) -> str:

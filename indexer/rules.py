@@ -38,7 +38,9 @@ class Rules:
         self._chains: dict[str, list[tuple[int, Patterns]]] = {}
         self._root = root = root.resolve()
         self._above = _bytes(_with_slash(root.as_posix()))
-        self._root_is_secret = any(self._names.has(_bytes(above), True) for above in _down_to(root.as_posix()))
+        self._root_is_secret = any(
+            self._names.has(_bytes(above), True) for above in _down_to(root.as_posix())
+        )
         self._top = git.work_tree(root) or root
         self._inside = _with_slash(root.relative_to(self._top).as_posix())
         self._excludes = git.excludes(self._top, self._files)
@@ -111,7 +113,9 @@ class Rules:
         """What decides about entries of a directory, most important first: (bytes to take off the path, patterns)."""
         chain = self._chains.get(directory)
         if chain is None:
-            chain = [(len(_bytes(prefix)), patterns) for prefix, patterns in self._deciding(directory) if patterns]
+            chain = [
+                (len(_bytes(prefix)), patterns) for prefix, patterns in self._deciding(directory) if patterns
+            ]
             self._chains[directory] = chain
         return chain
 

@@ -26,7 +26,9 @@ _SHORTEST = 24  # bytes of a word that may be, or hold, a key
 _MOST_HITS = 1_000  # of one hint in one text that are looked at
 _WORDS = string.ascii_letters.encode() + string.digits.encode() + b"+/_-.=~:"
 _IN_WORDS = bytes(byte if byte in _WORDS else ord(" ") for byte in range(256))
-_EXAMPLES = re.compile(rb"example|sample|dummy|fake|placeholder|redacted|changeme|your|xxxx|\.\.\.|0{8}|12345678", re.I)
+_EXAMPLES = re.compile(
+    rb"example|sample|dummy|fake|placeholder|redacted|changeme|your|xxxx|\.\.\.|0{8}|12345678", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,28 @@ class _Kind:
     entropy: float  # least bits per byte
 
 
-def _kind(name: str, hint: bytes, rest: bytes, entropy: float = 3.6, before: bytes = rb"(?<![A-Za-z0-9])") -> _Kind:
+def _kind(
+    name: str, hint: bytes, rest: bytes, entropy: float = 3.6, before: bytes = rb"(?<![A-Za-z0-9])"
+) -> _Kind:
     return _Kind(name, hint, re.compile(before + re.escape(hint) + rest), entropy)
 
 
 _HEX = 3.0  # sixteen digits have four bits at most
 _ALL = rb"(?![A-Za-z0-9])"
 _KINDS = (
-    *(_kind("GitHub", hint, rb"([A-Za-z0-9]{36})" + _ALL) for hint in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")),
+    *(
+        _kind("GitHub", hint, rb"([A-Za-z0-9]{36})" + _ALL)
+        for hint in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")
+    ),
     _kind("GitHub", b"github_pat_", rb"([A-Za-z0-9]{22}_[A-Za-z0-9]{59})" + _ALL),
     *(
         _kind("GitLab", hint, rb"([A-Za-z0-9_-]{20,64})")
         for hint in (b"glpat-", b"gldt-", b"glrt-", b"glptt-", b"glsoat-", b"glcbt-")
     ),
-    *(_kind("Slack", hint, rb"(\d{9,14}-[A-Za-z0-9-]{20,120})") for hint in (b"xoxb-", b"xoxp-", b"xoxa-", b"xoxr-")),
+    *(
+        _kind("Slack", hint, rb"(\d{9,14}-[A-Za-z0-9-]{20,120})")
+        for hint in (b"xoxb-", b"xoxp-", b"xoxa-", b"xoxr-")
+    ),
     _kind("Slack", b"xapp-1-", rb"([A-Z0-9]{8,16}-\d{8,16}-[a-f0-9]{32,80})"),
     _kind("Slack", b"hooks.slack.com/services/", rb"(T[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[A-Za-z0-9]{20,30})"),
     *(_kind("Stripe", hint, rb"([A-Za-z0-9]{24,120})") for hint in (b"sk_live_", b"rk_live_")),
@@ -70,7 +80,10 @@ _KINDS = (
     _kind("Twilio", b"SK", rb"([a-f0-9]{32})" + _ALL, _HEX),
     _kind("Azure", b"AccountKey=", rb"([A-Za-z0-9+/]{86})==", 4.5),
     _kind("DigitalOcean", b"dop_v1_", rb"([a-f0-9]{64})", _HEX),
-    *(_kind("Shopify", hint, rb"([a-fA-F0-9]{32})", _HEX) for hint in (b"shpat_", b"shpca_", b"shppa_", b"shpss_")),
+    *(
+        _kind("Shopify", hint, rb"([a-fA-F0-9]{32})", _HEX)
+        for hint in (b"shpat_", b"shpca_", b"shppa_", b"shpss_")
+    ),
     _kind("Databricks", b"dapi", rb"([a-f0-9]{32})" + _ALL, _HEX),
     _kind("Atlassian", b"ATATT3", rb"([A-Za-z0-9_=-]{180,200})"),
     _kind("HashiCorp Vault", b"hvs.", rb"([A-Za-z0-9_-]{90,120})"),
@@ -87,7 +100,11 @@ _KINDS = (
 _PUBLIC = (b"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw",)
 
 _HEADER = re.compile(rb"(?:[A-Z0-9]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)? ?----")
-_HEADERS = ((b"---- BEGIN ", _HEADER), (b"-----BEGIN ", _HEADER), (b"PuTTY-User-Key-File-", re.compile(rb"[23]: ")))
+_HEADERS = (
+    (b"---- BEGIN ", _HEADER),
+    (b"-----BEGIN ", _HEADER),
+    (b"PuTTY-User-Key-File-", re.compile(rb"[23]: ")),
+)
 _BODY = re.compile(rb"[A-Za-z0-9+/]{40,}+")
 _BODY_BYTES = 1_000  # behind a header, in which the key must have begun
 _ACCESS_KEY = re.compile(rb"(?<![A-Za-z0-9])(A[KS]IA[A-Z2-7]{16})(?![A-Za-z0-9])")

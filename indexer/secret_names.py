@@ -42,7 +42,8 @@ class SecretNames:
 def _anywhere(pattern: str) -> str:
     """A user's pattern, as paths are asked for from the disk's root; `!` would take away, and is a letter here."""
     inner = pattern.strip("/")
-    begin = "**/" if "/" in inner and not pattern.startswith("**/") else "\\" if pattern.startswith("!") else ""
+    escape = "\\" if pattern.startswith("!") else ""
+    begin = "**/" if "/" in inner and not pattern.startswith("**/") else escape
     return begin + (inner + "/" if pattern.endswith("/") else inner)
 
 

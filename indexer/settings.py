@@ -8,7 +8,9 @@ from typing import Any
 
 def _setting(default: Any, help: str, *, min: int | None = None, max: int | None = None) -> Any:
     metadata = {"help": help, "min": min, "max": max}
-    return field(default=default, metadata={name: value for name, value in metadata.items() if value is not None})
+    return field(
+        default=default, metadata={name: value for name, value in metadata.items() if value is not None}
+    )
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class IndexSettings:
         min=200,
         max=1_000_000,
     )
-    ignore: tuple[str, ...] = _setting((), "More ignore patterns, written as in .gitignore; `!` brings files back.")
+    ignore: tuple[str, ...] = _setting(
+        (), "More ignore patterns, written as in .gitignore; `!` brings files back."
+    )
     secrets: tuple[str, ...] = _setting(
         (), "More file name patterns that are never indexed nor completed in. The built-in ones always hold."
     )

@@ -20,21 +20,23 @@ _MAX_CUTS = 100
 
 
 @dataclass(frozen=True)
-class Limits:
+class ChunkLimits:
     """Largest piece, in lines and in characters."""
 
     lines: int = 64
     chars: int = 1_600
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = ChunkLimits()
 
 
-class Lines:
+class MeasuredLines:
     """The lines of a text with their ends kept, and how large any run of them is."""
 
     def __init__(self, text: str) -> None:
-        parts = text.split("\n")  # not splitlines(): it also breaks at form feeds, which count no line in an editor
+        parts = text.split(
+            "\n"
+        )  # not splitlines(): it also breaks at form feeds, which count no line in an editor
         self.rows = [part + "\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
         self._ends = [0, *accumulate(map(len, self.rows))]
         self._blank = [not row.strip() for row in self.rows]
@@ -45,7 +47,7 @@ class Lines:
     def text(self, first: int, end: int) -> str:
         return "".join(self.rows[first:end])
 
-    def fits(self, first: int, end: int, limits: Limits) -> bool:
+    def fits(self, first: int, end: int, limits: ChunkLimits) -> bool:
         return end - first <= limits.lines and self._ends[end] - self._ends[first] <= limits.chars
 
     def is_blank(self, row: int) -> bool:
@@ -66,7 +68,9 @@ class Lines:
         return column, -blanks, crc32(words)
 
 
-def split(lines: Lines, forced: Iterable[int], borders: Iterable[int], limits: Limits) -> list[tuple[int, int]]:
+def split(
+    lines: MeasuredLines, forced: Iterable[int], borders: Iterable[int], limits: ChunkLimits
+) -> list[tuple[int, int]]:
     """Runs of rows [first, end) that cover all lines in order, each within the limits where `borders` allow: the rows
     (0-based) at which a piece may begin. Where a run has none of them, any row may.
 

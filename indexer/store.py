@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from indexer.chunking import Chunk
 from indexer.damage import check, checksum, reading
 from indexer.database import Database
-from indexer.entries import Entry, Place, Stamp
+from indexer.entries import Entry, NodePlace, Stamp
 from indexer.hierarchy import CHUNK, FILE, Node
 from indexer.identifiers import terms
 
@@ -140,7 +140,7 @@ class Store:
         self._db.set_meta({"tree_stale": 1})
         return self._db.next_generation()
 
-    def _node_ids(self, places: Sequence[Place]) -> tuple[dict[bytes, int], int]:
+    def _node_ids(self, places: Sequence[NodePlace]) -> tuple[dict[bytes, int], int]:
         """digest -> id of the places' nodes, inserted where new; how many chunks were."""
         wanted = {place.node.digest: place for place in places}
         ids: dict[bytes, int] = dict(self._db.among("SELECT digest, id FROM nodes WHERE digest IN", wanted))
@@ -149,7 +149,7 @@ class Store:
             ids[place.node.digest] = self._insert_node(place)
         return ids, sum(place.chunk is not None for place in new)
 
-    def _insert_node(self, place: Place) -> int:
+    def _insert_node(self, place: NodePlace) -> int:
         node = place.node
         values = (node.digest, node.level, node.height, b"".join(node.children))
         query = "INSERT INTO nodes(digest, level, height, children, crc) VALUES (?, ?, ?, ?, ?)"
@@ -174,7 +174,9 @@ class Store:
             (id, ordinal, ids[place.node.digest], place.first_line, place.last_line)
             for ordinal, place in enumerate(entry.places)
         ]
-        self._db.executemany("INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)", [(*row, checksum(*row)) for row in rows])
+        self._db.executemany(
+            "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)", [(*row, checksum(*row)) for row in rows]
+        )
         return before
 
     def _clear_places(self, entry: int) -> set[int]:
@@ -201,15 +203,21 @@ class Store:
         texts = [(id, chunk.scope, chunk.text.rstrip(), chunk.signature) for id, chunk in born]
         symbols = [(id, found.name, found.kind) for id, chunk in born for found in chunk.symbols]
         words = [(id, _words(scope, text)) for id, scope, text, _ in texts]
-        self._db.executemany("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", [(*row, checksum(*row)) for row in texts])
-        self._db.executemany("INSERT INTO symbols VALUES (?, ?, ?, ?)", [(*row, checksum(*row)) for row in symbols])
+        self._db.executemany(
+            "INSERT INTO texts VALUES (?, ?, ?, ?, ?)", [(*row, checksum(*row)) for row in texts]
+        )
+        self._db.executemany(
+            "INSERT INTO symbols VALUES (?, ?, ?, ?)", [(*row, checksum(*row)) for row in symbols]
+        )
         self._db.executemany("INSERT INTO words(rowid, terms) VALUES (?, ?)", words)
 
     def _fall_silent(self, gone: Sequence[int], generation: int) -> None:
         if not gone:
             return
         words = []
-        for *row, crc in self._db.among("SELECT id, scope, text, signature, crc FROM texts WHERE id IN", gone):
+        for *row, crc in self._db.among(
+            "SELECT id, scope, text, signature, crc FROM texts WHERE id IN", gone
+        ):
             check(crc, *row)
             words.append((row[0], _words(row[1], row[2])))
         self._db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", words)
@@ -224,4 +232,6 @@ def _words(scope: str, text: str) -> str:
 
 def _at_or_under(path: str) -> tuple[str, tuple[str, ...]]:
     # "0" is the character after "/": a range finds what is below without LIKE and its special characters.
-    return ("AND (path = ? OR (path >= ? AND path < ?))", (path, path + "/", path + "0")) if path else ("", ())
+    return (
+        ("AND (path = ? OR (path >= ? AND path < ?))", (path, path + "/", path + "0")) if path else ("", ())
+    )

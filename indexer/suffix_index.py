@@ -109,12 +109,18 @@ class Segment:
         places, owners = self._places(found, limit, without)
         names = tuple(self.paths)
         offsets = places + 1 - self.starts[owners]
-        return [(names[owner], offset) for owner, offset in zip(owners.tolist(), offsets.tolist(), strict=True)]
+        return [
+            (names[owner], offset) for owner, offset in zip(owners.tolist(), offsets.tolist(), strict=True)
+        ]
 
     def _places(self, found: tuple[int, int], limit: int, without: str) -> tuple[np.ndarray, np.ndarray]:
         """Living places of a range but those in the path `without`, and the number of the file that each lies in."""
         low, high = found
-        rows = np.arange(low, high) if high - low <= limit else np.linspace(low, high - 1, limit).astype(np.int64)
+        rows = (
+            np.arange(low, high)
+            if high - low <= limit
+            else np.linspace(low, high - 1, limit).astype(np.int64)
+        )
         places = self.order[rows]
         owners = np.searchsorted(self.starts, places, side="right") - 1
         counts = self.alive[owners] & (owners != self.paths.get(without, -1))
@@ -176,16 +182,8 @@ class SuffixIndex:
         self._segments: tuple[Segment, ...] = ()
         self.version = 0  # grows with every change
 
-    @property
-    def n_tokens(self) -> int:
-        return sum(segment.n_alive for segment in self._segments)
-
-    def replace(self, path: str, ids: np.ndarray | None) -> None:
-        """A file has these tokens now (int32 [n], none negative); None: it is gone."""
-        self.update({path: ids})
-
     def update(self, files: Mapping[str, np.ndarray | None]) -> None:
-        """`replace` for many files at once, which sorts them once."""
+        """Files have these tokens now (int32 [n], none negative), sorted at once; None: it is gone."""
         with self._changing:
             kept = [segment.without(iter(files)) for segment in self._segments]
             new = {path: ids for path, ids in files.items() if ids is not None and len(ids)}
@@ -209,7 +207,9 @@ class SuffixIndex:
         without: str = "",
     ) -> Match:
         """The longest end of `context`, of `longest` to `shortest` tokens, that occurs, and what followed it."""
-        found = self.matches(context, longest=longest, shortest=shortest, limit=limit, width=width, without=without)
+        found = self.matches(
+            context, longest=longest, shortest=shortest, limit=limit, width=width, without=without
+        )
         return next(found, Match(0, np.zeros((0, width), np.int32)))
 
     def matches(
@@ -253,7 +253,9 @@ class SuffixIndex:
         positions: dict[tuple[str, int], None] = {}
         for length in range(max((len(ranges) for _, ranges in found), default=0), 0, -1):
             parts = [(segment, ranges[length - 1]) for segment, ranges in found if len(ranges) >= length]
-            here = [position for segment, part in parts for position in segment.positions(part, limit, without)]
+            here = [
+                position for segment, part in parts for position in segment.positions(part, limit, without)
+            ]
             positions.update(dict.fromkeys(sorted(here)))
             if len(positions) >= limit:
                 break

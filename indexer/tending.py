@@ -87,7 +87,9 @@ def verify(db: Database) -> None:
         _verify_vectors(db)
         if any(db.execute(f"{query} LIMIT 1").fetchone() for query in _CONTRADICTIONS):
             raise DamagedError("contradiction")
-        if db.meta("words_generation") == db.number("generation") and db.meta("words_sum") != _sum_of_words(db):
+        if db.meta("words_generation") == db.number("generation") and db.meta("words_sum") != _sum_of_words(
+            db
+        ):
             raise DamagedError("words")
 
 
@@ -96,7 +98,9 @@ def _verify_vectors(db: Database) -> None:
     shapes = {"key": ("d_key",), "memory": ("m", "d_memory")}
     for column, names in shapes.items():
         table = {"key": "keys", "memory": "memories"}[column]
-        for digest, blob in db.execute(f"SELECT n.digest, t.{column} FROM {table} t JOIN nodes n ON n.id = t.id"):
+        for digest, blob in db.execute(
+            f"SELECT n.digest, t.{column} FROM {table} t JOIN nodes n ON n.id = t.id"
+        ):
             unsealed(blob, digest, tuple(number(widths[name]) for name in names))
 
 

@@ -17,7 +17,9 @@ from indexer.damage import DamagedError, is_damage, reading, seal, unseal
 from indexer.database import among
 
 _log = logging.getLogger(__name__)
-_HAS_TRACES = "PRAGMA user_version"  # a number that SQLite keeps for whoever owns the file: 1 from deleting to wiping
+_HAS_TRACES = (
+    "PRAGMA user_version"  # a number that SQLite keeps for whoever owns the file: 1 from deleting to wiping
+)
 
 
 class Tokenizer(Protocol):
@@ -126,7 +128,9 @@ def _connect(file: Path) -> sqlite3.Connection:
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = OFF")  # what a crash of the system loses is tokenized again
-        db.execute("CREATE TABLE IF NOT EXISTS tokens(digest BLOB PRIMARY KEY, ids BLOB NOT NULL) WITHOUT ROWID")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS tokens(digest BLOB PRIMARY KEY, ids BLOB NOT NULL) WITHOUT ROWID"
+        )
         return db
     except sqlite3.Error:
         db.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
-from indexer.entries import NO_STAMP, Entry, Place, Stamp, entry_of
+from indexer.entries import NO_STAMP, Entry, NodePlace, Stamp, entry_of
 from indexer.files import Found, Skipped, is_utf8, look, read, walk
 from indexer.hierarchy import DIRECTORY, FILE, REPOSITORY, directory_parents
 from indexer.progress import Listener, Progress
@@ -22,14 +22,18 @@ from indexer.settings import IndexSettings
 from indexer.store import Store
 
 _BATCH_CHUNKS = 400  # stored per transaction: some 100 ms, the longest that another process waits
-_RACY_NS = 2_000_000_000  # a file changed so shortly before it was read may change again within the clock's tick
+_RACY_NS = (
+    2_000_000_000  # a file changed so shortly before it was read may change again within the clock's tick
+)
 _IGNORE_FILES = frozenset({".gitignore", ".hefignore"})
 
 
 class Update:
     """One run; make a new one for the next."""
 
-    def __init__(self, root: Path, store: Store, fingerprint: str, settings: IndexSettings, listener: Listener) -> None:
+    def __init__(
+        self, root: Path, store: Store, fingerprint: str, settings: IndexSettings, listener: Listener
+    ) -> None:
         """`fingerprint`: of the embedder, "" for none."""
         self._root = root
         self._store = store
@@ -58,7 +62,9 @@ class Update:
     def _scopes(self, paths: Iterable[Path]) -> list[str]:
         """Repository paths to look at; a changed ignore file may concern everything beside and below it."""
         found = {inside for path in paths if (inside := _inside(self._root, path)) is not None}
-        found = {path.rpartition("/")[0] if PurePosixPath(path).name in _IGNORE_FILES else path for path in found}
+        found = {
+            path.rpartition("/")[0] if PurePosixPath(path).name in _IGNORE_FILES else path for path in found
+        }
         if ".git/info/exclude" in found:
             found.add("")
         return [""] if "" in found else sorted(found)
@@ -71,7 +77,9 @@ class Update:
         found = self._find(scope)
         self._remove(before.keys() - found.keys())
         stale = [
-            file for path, file in sorted(found.items()) if (stamp := before.get(path)) is None or not stamp.is_of(file)
+            file
+            for path, file in sorted(found.items())
+            if (stamp := before.get(path)) is None or not stamp.is_of(file)
         ]
         self._read_all(stale, before)
 
@@ -93,7 +101,9 @@ class Update:
         return found
 
     def _skip(self, item: Skipped) -> None:
-        self.skipped[item.path.encode("utf-8", "replace").decode()] = item.reason  # a name on disk may be any bytes
+        self.skipped[item.path.encode("utf-8", "replace").decode()] = (
+            item.reason
+        )  # a name on disk may be any bytes
 
     def _remove(self, paths: Iterable[str]) -> None:
         listed = sorted(paths)
@@ -133,7 +143,9 @@ class Update:
             self._skip(content)
             return None
         mtime_ns = 0 if now - max(file.mtime_ns, file.ctime_ns) < _RACY_NS else file.mtime_ns
-        stamp = Stamp(file.size, mtime_ns, file.ctime_ns, file.inode, blake2b(content, digest_size=16).digest())
+        stamp = Stamp(
+            file.size, mtime_ns, file.ctime_ns, file.inode, blake2b(content, digest_size=16).digest()
+        )
         if old is not None and old.content == stamp.content:
             return Entry(file.path, FILE, stamp, [])
         return entry_of(file.path, content.decode("utf-8"), stamp, self._fingerprint, self._settings)
@@ -165,7 +177,9 @@ class Update:
 
     def _grow(self, directory: str) -> Entry:
         nodes = directory_parents(DIRECTORY if directory else REPOSITORY, self._store.children(directory))
-        return Entry(directory, DIRECTORY if directory else REPOSITORY, NO_STAMP, [Place(node) for node in nodes])
+        return Entry(
+            directory, DIRECTORY if directory else REPOSITORY, NO_STAMP, [NodePlace(node) for node in nodes]
+        )
 
 
 def _inside(root: Path, path: Path) -> str | None:

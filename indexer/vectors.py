@@ -15,7 +15,7 @@ from indexer.hierarchy import CHUNK, DIGEST_BYTES, Vectors
 
 
 @dataclass(frozen=True)
-class Pending:
+class MissingNode:
     """A living node without vectors. `text` is what to embed of a leaf."""
 
     id: int
@@ -29,9 +29,11 @@ class VectorStore:
         self._db = db
 
     def count_pending(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM nodes WHERE alive = 1 AND embedded = 0").fetchone()[0])
+        return int(
+            self._db.execute("SELECT count(*) FROM nodes WHERE alive = 1 AND embedded = 0").fetchone()[0]
+        )
 
-    def pending(self, height: int, after: int, limit: int) -> list[Pending]:
+    def pending(self, height: int, after: int, limit: int) -> list[MissingNode]:
         """Living nodes of one height without vectors and with an id above `after`, in order of id."""
         rows = self._db.execute(
             "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, t.id, t.scope, t.text, t.signature, t.crc "
@@ -48,7 +50,9 @@ class VectorStore:
         return first or 0, last or 0
 
     def pending_heights(self) -> list[int]:
-        rows = self._db.execute("SELECT DISTINCT height FROM nodes WHERE alive = 1 AND embedded = 0 ORDER BY height")
+        rows = self._db.execute(
+            "SELECT DISTINCT height FROM nodes WHERE alive = 1 AND embedded = 0 ORDER BY height"
+        )
         return [height for (height,) in rows]
 
     def memories(self, digests: Iterable[bytes]) -> dict[bytes, np.ndarray]:
@@ -66,7 +70,9 @@ class VectorStore:
         if len(keys) != len(ids) or len(memories) != len(ids):
             raise ValueError(f"{len(ids)} nodes, but {len(keys)} keys and {len(memories)} memories")
         with self._db.transaction():
-            self._check_widths({"d_key": keys.shape[1], "m": memories.shape[1], "d_memory": memories.shape[2]})
+            self._check_widths(
+                {"d_key": keys.shape[1], "m": memories.shape[1], "d_memory": memories.shape[2]}
+            )
             generation = self._db.next_generation()
             digests: dict[int, bytes] = dict(self._db.among("SELECT id, digest FROM nodes WHERE id IN", ids))
             for table, rows in (("keys", keys), ("memories", memories)):
@@ -100,26 +106,28 @@ class VectorStore:
         stored = {name: self._db.meta(name) for name in widths}
         if stored != widths:
             self._check_stored()
-            raise ValueError(f"the embedder's vectors are {dict(widths)}, the store's {stored}: fingerprint not unique")
+            raise ValueError(
+                f"the embedder's vectors are {dict(widths)}, the store's {stored}: fingerprint not unique"
+            )
 
     def _check_stored(self) -> None:
         """Raises DamagedError where it is the stored widths that are wrong."""
-        query = (
-            "SELECT n.digest, k.key, m.memory FROM keys k JOIN nodes n ON n.id = k.id JOIN memories m ON m.id = k.id"
-        )
-        for digest, key, memory in self._db.execute(f"{query} LIMIT 1"):
+        joined = "keys k JOIN nodes n ON n.id = k.id JOIN memories m ON m.id = k.id"
+        for digest, key, memory in self._db.execute(
+            f"SELECT n.digest, k.key, m.memory FROM {joined} LIMIT 1"
+        ):
             unsealed(key, digest, (self._db.number("d_key"),))
             unsealed(memory, digest, (self._db.number("m"), self._db.number("d_memory")))
 
 
-def _pending(id: int, node: Sequence[Any], text: Sequence[Any]) -> Pending:
+def _pending(id: int, node: Sequence[Any], text: Sequence[Any]) -> MissingNode:
     *told, crc = node
     check(crc, *told)
     if told[1] != CHUNK:
-        return Pending(id, told[0], "", _split_digests(told[3]))
+        return MissingNode(id, told[0], "", _split_digests(told[3]))
     *said, crc = text
     check(crc, *said)
-    return Pending(id, told[0], f"{said[1]}\n{said[2]}" if said[1] else said[2], ())
+    return MissingNode(id, told[0], f"{said[1]}\n{said[2]}" if said[1] else said[2], ())
 
 
 def _split_digests(joined: bytes) -> tuple[bytes, ...]:

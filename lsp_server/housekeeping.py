@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from indexer import default_cache_dir
+from indexer.cache_folder import cache_home
 from indexer.caches import IN_USE, Cache, caches, delete
-from indexer.database import cache_home
 from lsp_server.commands import repository_of, write_line
 from lsp_server.problems import UserMustActError
 from lsp_server.settings import Settings

@@ -108,7 +108,11 @@ def _checked(setting: Setting, value: Any) -> Any:
         value = float(value)
     if setting.type == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
-    if setting.type == "array" and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+    if (
+        setting.type == "array"
+        and isinstance(value, list | tuple)
+        and all(isinstance(item, str) for item in value)
+    ):
         return tuple(value)
     is_right = type(value) is _PYTHON.get(setting.type)
     if not is_right:

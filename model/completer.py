@@ -19,7 +19,9 @@ from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
 from model.settings import CONTEXT_MODES, DEFAULT_DRAFTS, DEFAULT_MODEL, DraftSettings, ModelSettings
 
-_LEARNED_CHARS = 200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
+_LEARNED_CHARS = (
+    200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
+)
 
 
 class Completer:
@@ -56,7 +58,9 @@ class Completer:
         total = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
         budget = Budget(total, self._settings.suffix_tokens)
         prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
-        prompt = build_prompt(self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget)
+        prompt = build_prompt(
+            self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget
+        )
         limits = StopLimits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
@@ -75,7 +79,9 @@ class Completer:
             context = self.model.vocabulary.encode(prefix[-_LEARNED_CHARS:])
             self._drafter.learn(context, self.model.vocabulary.encode(text))
 
-    def _generate(self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None) -> Generation:
+    def _generate(
+        self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None
+    ) -> Generation:
         if self._drafter is None:
             return self._generator.generate(prompt, limits, mixer=mixer)
         place = self._drafter.at(prompt, limits.max_tokens, request.path, request.tokens, request.packages)

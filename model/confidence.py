@@ -20,7 +20,15 @@ from model.checkpoint.files import WeightsError, read_json
 from model.vocabulary import Vocabulary
 
 FILE = "confidence.json"  # beside the weights
-FEATURES = ("planned", "planned_chance", "planned_first", "written", "written_sum", "written_least", "written_first")
+FEATURES = (
+    "planned",
+    "planned_chance",
+    "planned_first",
+    "written",
+    "written_sum",
+    "written_least",
+    "written_first",
+)
 _LEAST = 1e-4  # chance that is told from none
 _LARGEST = 100.0  # weight; those that were fitted are around 1
 
@@ -60,7 +68,9 @@ class Confidence:
     def chances(self, lines: Sequence[WrittenLine]) -> tuple[float, ...]:
         """How likely each line is to be right where those before it are; a line that took no token goes with them."""
         chances = self.predict(np.array([features(line) for line in lines]))
-        return tuple(round(float(c), 4) if line.log_chances else 1.0 for line, c in zip(lines, chances, strict=True))
+        return tuple(
+            round(float(c), 4) if line.log_chances else 1.0 for line, c in zip(lines, chances, strict=True)
+        )
 
     def predict(self, table: np.ndarray) -> np.ndarray:
         """float [n, FEATURES] -> float [n]."""

@@ -91,7 +91,9 @@ class Contexts:
     def _pseudo(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         """Pseudo-tokens of the best items and, in hybrid mode, exact text: a vector cannot spell a name."""
         assert self._model.pseudo is not None  # `mode` saw to it
-        embedded = [item for item in found if item.memory.size]  # an index in the making knows some by their words only
+        embedded = [
+            item for item in found if item.memory.size
+        ]  # an index in the making knows some by their words only
         budget = self._head_budget(self._settings.pseudo_tokens)
         items = tuple(embedded[: budget // len(embedded[0].memory)]) if embedded else ()
         head = empty_head(self._model.decoder.hidden_size)

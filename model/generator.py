@@ -170,7 +170,9 @@ class Generator:
         draft = run.drafter.draft(run.context, n_chain, self._not_beginning(begin) if begin else None)
         return draft.first(max(0, room))
 
-    def _pass(self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run, began: float) -> None:
+    def _pass(
+        self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run, began: float
+    ) -> None:
         """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more.
 
         `began`: when the work for this pass did, with drafting.

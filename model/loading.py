@@ -8,7 +8,13 @@ from typing import cast, get_args
 from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import WeightsError, require_files
-from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, check_tensors, open_checkpoint, verify_checksums
+from model.checkpoint.opening import (
+    EMBEDDED_FOLDER,
+    Checkpoint,
+    check_tensors,
+    open_checkpoint,
+    verify_checksums,
+)
 from model.confidence import Confidence
 from model.encoder import Encoder, adapter_fingerprint
 from model.engines.engine import Engine, PseudoTokens
@@ -21,6 +27,7 @@ from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
 
+_ONE_WAY = "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
 
 
@@ -33,6 +40,7 @@ def load_model(
     revision: str = "main",
     offline: bool = True,
     adapter: str = "",
+    embedded: Path = EMBEDDED_FOLDER,
 ) -> LoadedModel:
     """Load "embedded", a folder or a hub id with everything else at its default. Raises WeightsError."""
     return load_from_settings(
@@ -44,13 +52,19 @@ def load_model(
             revision=revision,
             offline=offline,
             adapter=adapter,
-        )
+        ),
+        embedded=embedded,
     )
 
 
-def load_from_settings(settings: ModelSettings) -> LoadedModel:
-    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError."""
-    checkpoint = open_checkpoint(settings.name, revision=settings.revision, offline=settings.offline)
+def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOLDER) -> LoadedModel:
+    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError.
+
+    `embedded`: the embedded model's folder, whose fuser and recall a coder without its own takes.
+    """
+    checkpoint = open_checkpoint(
+        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded
+    )
     config = _network_config(checkpoint)
     vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
@@ -59,9 +73,9 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
     capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     _check_free_bytes(engine, config, n_values(shapes), capacity * settings.recent_places)
     fingerprint = checkpoint.fingerprint()
-    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine)
+    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
     if not vocabulary.fim.fills:
-        notes += (f"{settings.name} has no fill-in-the-middle tokens: it does not read what is behind the cursor",)
+        notes += (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
         name=settings.name,
         decoder=engine.decoder(checkpoint, config, capacity, settings.recent_places),
@@ -70,7 +84,7 @@ def load_from_settings(settings: ModelSettings) -> LoadedModel:
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
-        recall=_recall(checkpoint.folder),
+        recall=_recall(checkpoint.folder, embedded),
         confidence=Confidence.beside(checkpoint.folder),
         default_context=default_context,
         fingerprint=fingerprint,
@@ -93,11 +107,15 @@ def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
                 "torch is not installed, which model.engine, model.device or model.dtype asks for: "
                 "pip install 'hef-lsp[cuda]', or set them to auto"
             )
-        from model.engines.torch.engine import open_torch_engine  # seconds that the CPU path does not have to spend
+        from model.engines.torch.engine import (
+            open_torch_engine,
+        )  # seconds that the CPU path does not have to spend
 
         return open_torch_engine(settings.device, settings.dtype, settings.threads)
     if settings.device == "cuda" or settings.dtype in _ON_TORCH:
-        raise WeightsError("model.engine onnx computes int8 or float32 on the CPU: set model.engine to auto or torch")
+        raise WeightsError(
+            "model.engine onnx computes int8 or float32 on the CPU: set model.engine to auto or torch"
+        )
     from model.engines.onnx.engine import open_onnx_engine
 
     return open_onnx_engine(settings.dtype, settings.threads, n_weights)
@@ -122,7 +140,9 @@ def fim_order(checkpoint: Checkpoint, vocabulary: Vocabulary) -> FimOrder:
     """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle, or left to right."""
     order = checkpoint.config.get("fim_order", "psm") if vocabulary.fim.fills else "ltr"
     if order not in get_args(FimOrder):
-        raise WeightsError(f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm, ltr")
+        raise WeightsError(
+            f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm, ltr"
+        )
     return cast(FimOrder, order)
 
 
@@ -144,7 +164,7 @@ def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_pos
 
 
 def _adapt(
-    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine, embedded: Path
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
     home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
@@ -154,35 +174,43 @@ def _adapt(
     if (home / "adapter.json").is_file():
         config = read_config(home)
         if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
-            return load_encoder(home, config, engine), engine.projector(home, config), config.default_context, ()
+            return (
+                load_encoder(home, config, engine),
+                engine.projector(home, config),
+                config.default_context,
+                (),
+            )
     note = (
         f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(engine), None, "snippets", (note,)
+    return _embedded_encoder(embedded, engine), None, "snippets", (note,)
 
 
-def _embedded_encoder(engine: Engine) -> Encoder | None:
-    if not (EMBEDDED_FOLDER / "adapter.json").is_file():
+def _embedded_encoder(embedded: Path, engine: Engine) -> Encoder | None:
+    if not (embedded / "adapter.json").is_file():
         return None
-    verify_checksums(EMBEDDED_FOLDER, required=True)
-    return load_encoder(EMBEDDED_FOLDER, read_config(EMBEDDED_FOLDER), engine)
+    verify_checksums(embedded, required=True)
+    return load_encoder(embedded, read_config(embedded), engine)
 
 
-def _recall(folder: Path) -> RecallWeights | None:
+def _recall(folder: Path, embedded: Path) -> RecallWeights | None:
     """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
     if fitted := RecallWeights.beside(folder):
         return fitted
-    embedded = RecallWeights.beside(EMBEDDED_FOLDER)
-    return embedded.for_another_coder() if embedded else None
+    others = RecallWeights.beside(embedded)
+    return others.for_another_coder() if others else None
 
 
 def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
     """`eos_token_id` of config.json: one id, a list, or absent. Raises WeightsError on what are no ids."""
     eos = checkpoint.config.get("eos_token_id")
-    ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    one = [] if eos is None else [eos]
+    ids = eos if isinstance(eos, list) else one
     if not all(type(i) is int and 0 <= i < vocab_size for i in ids):
-        raise WeightsError(f"config.json in {checkpoint.folder} has eos_token_id {eos!r:.40}: ids of tokens are wanted")
+        raise WeightsError(
+            f"config.json in {checkpoint.folder} has eos_token_id {eos!r:.40}: ids of tokens are wanted"
+        )
     return frozenset(ids)
 
 
@@ -195,4 +223,6 @@ def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder
     except VocabularyError as problem:
         raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
     fuser = engine.fuser(folder, config)
-    return Encoder(fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic))
+    return Encoder(
+        fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic)
+    )

@@ -8,6 +8,9 @@ are started from here inherit it.
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
 
 LIBRARIES = "libraries"  # folder of the cache home
 
@@ -28,13 +31,21 @@ def silence_libraries() -> None:
     os.environ.update(SILENCED)
 
 
+def cache_home() -> Path:
+    """Where the user's caches are; HEF_CACHE_DIR moves all that this project keeps.
+
+    `indexer.cache_folder` says it in the same two lines: neither package may import the other, and handing a folder
+    through every loader and engine would take more than they are. A test holds them equal.
+    """
+    named = os.environ.get("HEF_CACHE_DIR")
+    return Path(named) if named else user_cache_path("hef-lsp", appauthor=False, opinion=False)
+
+
 def keep_library_files() -> None:
     """For training and plots: matplotlib's font list and torch's compiled code go into our cache, not beside it.
 
     Called before they are imported. A folder that the user named is the user's.
     """
-    from model.engines.onnx.graph_cache import cache_home  # which needs numpy, and this module comes first of all
-
     home = cache_home().absolute() / LIBRARIES
     os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "inductor"))

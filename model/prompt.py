@@ -96,7 +96,9 @@ def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
     return body if separator is None else [separator, *body]
 
 
-def fit_documents(vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int) -> list[list[int]]:
+def fit_documents(
+    vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int
+) -> list[list[int]]:
     """Ids of the first (path, text) pairs that fit `budget` tokens in all; each is cut at a third of them."""
     longest = max(_MIN_DOCUMENT_TOKENS, int(budget * _MAX_DOCUMENT_SHARE))
     chosen: list[list[int]] = []
@@ -153,7 +155,11 @@ def at_token_boundary(vocabulary: Vocabulary, prefix: str) -> tuple[str, str]:
     seen in training (measured in model/LOG.md; "token healing").
     """
     last = prefix[-1:]
-    joins = vocabulary.joins_lines if last == "\n" else last.isascii() and not last.isalnum() and last not in ("", "\r")
+    joins = (
+        vocabulary.joins_lines
+        if last == "\n"
+        else last.isascii() and not last.isalnum() and last not in ("", "\r")
+    )
     return (prefix[:-1], last) if joins else (prefix, "")
 
 
@@ -172,7 +178,9 @@ class _Left:
         breaks = [i + 1 for i, character in enumerate(tail) if character == "\n"]
         self._line_starts = breaks if start else [0, *breaks]
         self._group_starts = [
-            offset for line, offset in enumerate(self._line_starts, first_line + bool(start)) if line % _CUT_LINES == 0
+            offset
+            for line, offset in enumerate(self._line_starts, first_line + bool(start))
+            if line % _CUT_LINES == 0
         ]
 
     def last(self, budget: int) -> list[int]:

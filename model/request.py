@@ -30,12 +30,12 @@ class Request:
     path: str
     prefix: str
     suffix: str
-    context: str = (
-        ModelSettings.context
-    )  # none | snippets | pseudo | hybrid | auto: what measured best for the checkpoint
+    context: str = ModelSettings.context  # auto: what measured best for the checkpoint
     max_tokens: int = ModelSettings.max_tokens
     deadline_ms: float = ModelSettings.deadline_ms
-    finished: Callable[[str], bool] = never_finished  # asked with the text so far after each token; True stops
+    finished: Callable[[str], bool] = (
+        never_finished  # asked with the text so far after each token; True stops
+    )
     generation: int = 0  # of the index; another one makes the held context stale
     tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at
     packages: Tokens | None = None  # of what is installed

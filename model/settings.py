@@ -32,7 +32,9 @@ class ModelSettings:
     )
     adapter: str = field(
         default="",
-        metadata={"help": "Folder of the HEF adapter for the generator. Empty: the one beside the checkpoint, if any."},
+        metadata={
+            "help": "Folder of the HEF adapter for the generator. Empty: the one beside the checkpoint, if any."
+        },
     )
     device: str = field(
         default="auto",
@@ -88,7 +90,9 @@ class ModelSettings:
         default=192,  # the longest that the embedded model was trained on
         metadata={"help": "Most tokens of the text behind the cursor.", "min": 0, "max": 16384},
     )
-    max_tokens: int = field(default=48, metadata={"help": "Longest completion, in tokens.", "min": 1, "max": 512})
+    max_tokens: int = field(
+        default=48, metadata={"help": "Longest completion, in tokens.", "min": 1, "max": 512}
+    )
     deadline_ms: float = field(
         default=1000.0,
         metadata={

@@ -128,7 +128,9 @@ class Vocabulary:
     def check_fits(self, n_rows: int) -> None:
         """Raises VocabularyError when a token has no row among the embeddings; rows without a token are usual."""
         if self._largest >= n_rows:
-            raise VocabularyError(f"its tokenizer has ids up to {self._largest}, and there are {n_rows} embeddings")
+            raise VocabularyError(
+                f"its tokenizer has ids up to {self._largest}, and there are {n_rows} embeddings"
+            )
 
     def encode(self, text: str) -> list[int]:
         """Raises VocabularyError when a pattern of the tokenizer gives up on the text."""
@@ -168,7 +170,9 @@ class Vocabulary:
     def not_beginning(self, begin: str, vocab_size: int) -> np.ndarray:
         """Ids whose text does not begin with `begin`."""
         wanted = begin.encode()
-        return np.array([i for i in range(vocab_size) if not self.token_bytes(i).startswith(wanted)], dtype=np.int64)
+        return np.array(
+            [i for i in range(vocab_size) if not self.token_bytes(i).startswith(wanted)], dtype=np.int64
+        )
 
 
 class TextStream:
@@ -206,9 +210,15 @@ def _added(raw: dict[str, Any]) -> dict[str, int]:
     if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
         raise VocabularyError("its added tokens are no list of tokens")
     pairs = [(token.get("content"), token.get("id")) for token in tokens]
-    if not all(isinstance(content, str) and type(token_id) is int and token_id >= 0 for content, token_id in pairs):
+    if not all(
+        isinstance(content, str) and type(token_id) is int and token_id >= 0 for content, token_id in pairs
+    ):
         raise VocabularyError("its added tokens are not texts with ids")
-    if len(set(pairs)) < len(pairs) or len(dict(pairs)) < len(pairs) or len({i for _, i in pairs}) < len(pairs):
+    if (
+        len(set(pairs)) < len(pairs)
+        or len(dict(pairs)) < len(pairs)
+        or len({i for _, i in pairs}) < len(pairs)
+    ):
         raise VocabularyError("its added tokens are not all different")
     return dict(pairs)
 

@@ -166,6 +166,7 @@ def projector_shapes(widths: list[int]) -> Shapes:
 
 
 def fuser_shapes(config: FuserConfig) -> Shapes:
+    """Name -> shape of every tensor of a fuser."""
     width = config.hidden_size
     return {
         **transformer_shapes(config.encoder, "encoder"),
@@ -183,5 +184,7 @@ def _fitting(files: list[Path], wanted: Shapes) -> Mapping[str, TensorInfo]:
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
         name, file = wrong[0], files[0].name
-        raise WeightsError(f"{file} does not fit adapter.json: {name} is {found.get(name)}, not {wanted.get(name)}")
+        raise WeightsError(
+            f"{file} does not fit adapter.json: {name} is {found.get(name)}, not {wanted.get(name)}"
+        )
     return tensors

@@ -99,7 +99,10 @@ def coder_shapes(config: Qwen2Config) -> Shapes:
 def transformer_shapes(config: Qwen2Config, prefix: str) -> Shapes:
     """Embedding, layers and final norm."""
     width, inner = config.hidden_size, config.intermediate_size
-    shapes: Shapes = {f"{prefix}.embed_tokens.weight": (config.vocab_size, width), f"{prefix}.norm.weight": (width,)}
+    shapes: Shapes = {
+        f"{prefix}.embed_tokens.weight": (config.vocab_size, width),
+        f"{prefix}.norm.weight": (width,),
+    }
     for i in range(config.num_hidden_layers):
         layer = f"{prefix}.layers.{i}"
         for name, rows in (("q", config.query_size), ("k", config.kv_size), ("v", config.kv_size)):

@@ -75,15 +75,20 @@ class Checkpoint:
         return digest.hexdigest()[:16]
 
 
-def open_checkpoint(name: str, *, revision: str = "main", offline: bool = True) -> Checkpoint:
-    """Find, verify and describe a checkpoint: "embedded", a folder, or a hub id. Raises WeightsError."""
-    folder = find_folder(name, revision=revision, offline=offline)
+def open_checkpoint(
+    name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER
+) -> Checkpoint:
+    """Find, verify and describe a checkpoint: "embedded", a folder, or a hub id. Raises WeightsError.
+
+    `embedded`: the folder of the embedded model, which is not trusted without checksums.
+    """
+    folder = find_folder(name, revision=revision, offline=offline, embedded=embedded)
     try:
         require_files(folder, ("config.json", "tokenizer.json"))
         config = read_json(folder / "config.json")
         check_architecture(config, folder)
         files = weight_files(folder)
-        verify_checksums(folder, required=folder == EMBEDDED_FOLDER)
+        verify_checksums(folder, required=folder == embedded)
         tensors = read_headers(files)
     except OSError as problem:
         raise WeightsError(f"{folder} cannot be read ({problem.strerror})") from problem
@@ -91,12 +96,16 @@ def open_checkpoint(name: str, *, revision: str = "main", offline: bool = True) 
     return Checkpoint(folder, config, tensors, commit)
 
 
-def find_folder(name: str, *, revision: str = "main", offline: bool = True) -> Path:
+def find_folder(
+    name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER
+) -> Path:
     """The folder that `name` stands for; with `offline` the network is never touched. Raises WeightsError."""
     if name == "embedded":
-        if not EMBEDDED_FOLDER.is_dir():
-            raise WeightsError("this installation has no embedded model (model/pretrained); reinstall hef-lsp")
-        return EMBEDDED_FOLDER
+        if not embedded.is_dir():
+            raise WeightsError(
+                "this installation has no embedded model (model/pretrained); reinstall hef-lsp"
+            )
+        return embedded
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -122,7 +131,9 @@ def _hub_folder(name: str, revision: str, offline: bool) -> Path:
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
         return Path(
-            snapshot_download(name, revision=revision, allow_patterns=list(_PATTERNS), local_files_only=offline)
+            snapshot_download(
+                name, revision=revision, allow_patterns=list(_PATTERNS), local_files_only=offline
+            )
         )
     except Exception as problem:
         # The hub raises a dozen kinds (absent, gated, no network, bad revision); all mean the same to the user.
@@ -140,7 +151,9 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
         f"architecture {kind!r}": kind not in ("qwen2", "llama"),
         "code of its own (auto_map)": "auto_map" in config,
         "quantized weights": "quantization_config" in config,
-        "scaled rotary positions": any(_scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")),
+        "scaled rotary positions": any(
+            _scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")
+        ),
         "sliding-window attention": bool(config.get("use_sliding_window")),
         f"activation {config.get('hidden_act')!r}": config.get("hidden_act", "silu") != "silu",
         "biases that Llama does not have": bool(
@@ -149,7 +162,9 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
     }
     for what, wrong in refused.items():
         if wrong:
-            raise WeightsError(f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported")
+            raise WeightsError(
+                f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported"
+            )
 
 
 def _scaled(rope: object) -> bool:
@@ -176,7 +191,9 @@ def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]])
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise WeightsError(f"the tensors in {checkpoint.folder} do not fit its config.json: {problems[0]}{more}")
+        raise WeightsError(
+            f"the tensors in {checkpoint.folder} do not fit its config.json: {problems[0]}{more}"
+        )
 
 
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:

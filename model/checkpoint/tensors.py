@@ -22,9 +22,13 @@ def reader(tensors: Mapping[str, TensorInfo]) -> Read:
 def stored(info: TensorInfo) -> np.ndarray:
     """A tensor as it is in its file; bfloat16 comes as its bits, uint16. Raises WeightsError on what is no number."""
     kind = _STORED[info.dtype]
-    values = np.fromfile(info.file, kind, (info.offsets[1] - info.offsets[0]) // kind.itemsize, offset=info.offsets[0])
+    values = np.fromfile(
+        info.file, kind, (info.offsets[1] - info.offsets[0]) // kind.itemsize, offset=info.offsets[0]
+    )
     if not _finite(values):
-        raise WeightsError(f"{info.file.name} holds values that are no numbers, NaN or infinite; fetch it again")
+        raise WeightsError(
+            f"{info.file.name} holds values that are no numbers, NaN or infinite; fetch it again"
+        )
     return values.reshape(info.shape)
 
 

@@ -96,7 +96,9 @@ class Drafter:
         searched = self._searched.get(source)
         if searched is None or not searched.is_of(tokens, without):
             worth = self._worth[source]
-            searched = self._searched[source] = SearchedTokens(tokens, without, worth, self.parts, self._clock)
+            searched = self._searched[source] = SearchedTokens(
+                tokens, without, worth, self.parts, self._clock
+            )
         return searched
 
 
@@ -118,7 +120,9 @@ class SearchedTokens:
 
     def lacks(self, context: Sequence[int]) -> bool:
         """Whether it is known that nothing will be found."""
-        version = self._tokens.version  # before the search: what changes meanwhile counts as a change after it
+        version = (
+            self._tokens.version
+        )  # before the search: what changes meanwhile counts as a change after it
         if version != self._version or len(self._missing) > _MANY_MISSING:
             self._missing, self._version = set(), version
         end = tuple(context[-_SHORTEST:])
@@ -128,7 +132,12 @@ class SearchedTokens:
         """The match of the longest end of a context; None when there is none."""
         start = self._clock()
         match = self._tokens.find(
-            context[-LONGEST:], longest=LONGEST, shortest=_SHORTEST, limit=LIMIT, width=WIDTH, without=self._without
+            context[-LONGEST:],
+            longest=LONGEST,
+            shortest=_SHORTEST,
+            limit=LIMIT,
+            width=WIDTH,
+            without=self._without,
         )
         self.worth.took(self._clock() - start)
         if match.length:
@@ -146,9 +155,15 @@ class PlaceDrafter:
         self._drafter = drafter
         self._document = document
         self._stores = stores
-        self._last: tuple[int, bool, list[_Guess]] | None = None  # length of context, at a line start, guesses
+        self._last: tuple[int, bool, list[_Guess]] | None = (
+            None  # length of context, at a line start, guesses
+        )
 
     def draft(self, context: Sequence[int], n_chain: int, banned: np.ndarray | None) -> Draft:
+        """At most as many nodes as their odds are worth beside `n_chain` rows that are computed anyway.
+
+        `banned`: bool [vocab], tokens that may not begin it.
+        """
         self._observe(context)
         if not context:
             return NO_DRAFT
@@ -165,7 +180,10 @@ class PlaceDrafter:
 
     def _guesses(self, context: Sequence[int], line_start: bool) -> list[_Guess]:
         """Matches, the likeliest first."""
-        near = [(Source.DOCUMENT, self._document.find(context)), (Source.SESSION, self._drafter.session.find(context))]
+        near = [
+            (Source.DOCUMENT, self._document.find(context)),
+            (Source.SESSION, self._drafter.session.find(context)),
+        ]
         guesses = [self._guess(source, match, line_start) for source, match in near if match.length]
         left = 1.0
         for guess in guesses:
@@ -204,7 +222,9 @@ class PlaceDrafter:
                 continue
             odds = self._drafter.odds.chances(guess.source, line_start, guess.match.length, rows.shape[1])
             # A row must bring more than it costs even where all of a match agree, and a pass without a draft brings 1.
-            chances = [left * chance / len(rows) for chance in odds if left * chance > self._drafter.cost.slope]
+            chances = [
+                left * chance / len(rows) for chance in odds if left * chance > self._drafter.cost.slope
+            ]
             if chances:
                 yield from ((row, chances) for row in rows[:, : len(chances)].tolist())
             left *= 1 - guess.chance

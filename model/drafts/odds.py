@@ -104,6 +104,7 @@ class PassCost:
         return self._fit[1] / self(1)
 
     def observe(self, n_rows: int, seconds: float) -> None:
+        """A pass of so many rows took so long; older passes count less and less."""
         if not self._sums.any():
             self._assume(seconds / (1 + _FIRST_SLOPE * (n_rows - 1)))
         seconds = min(seconds, 3 * self(n_rows))  # the machine did something else meanwhile

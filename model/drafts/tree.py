@@ -34,7 +34,9 @@ class Draft:
 NO_DRAFT = Draft((), (), ())
 
 
-def weighted_trie(sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_rows: int, least: float = 0.0) -> Draft:
+def weighted_trie(
+    sequences: Iterable[tuple[Sequence[int], Sequence[float]]], n_rows: int, least: float = 0.0
+) -> Draft:
     """The likeliest rows of the trie of some token sequences; what several of them begin with adds up.
 
     At most `n_rows`, none with a chance under `least`.
@@ -87,7 +89,8 @@ def accepted(draft: Draft, choose: Callable[[int], int | None]) -> list[int]:
     only, once for each row and once for ROOT.
     """
     children = {
-        (parent, token): row for row, (parent, token) in enumerate(zip(draft.parents, draft.tokens, strict=True))
+        (parent, token): row
+        for row, (parent, token) in enumerate(zip(draft.parents, draft.tokens, strict=True))
     }
     path: list[int] = []
     row: int | None = ROOT

@@ -59,7 +59,9 @@ class Decoder(Protocol):
     @overload
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> LogitRows: ...
 
-    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> LogitRows:
+    def extend(
+        self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
+    ) -> LogitRows:
         """Append float32 [n, hidden] to the cache and return logits, float32 [vocab] of the last row or [n, vocab].
 
         With `parents` the rows are a tree (tree attention, FastCoder 3.3): row i sees the filled cache, itself and

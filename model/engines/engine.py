@@ -69,7 +69,9 @@ class Engine(Protocol):
     def needed_bytes(self, n_weights: int, n_cached: int) -> int:
         """Bytes that so many weights and so many values of keys and values take."""
 
-    def decoder(self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int) -> Decoder: ...
+    def decoder(
+        self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int
+    ) -> Decoder: ...
 
     def fuser(self, folder: Path, config: AdapterConfig) -> Fusing: ...
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from indexer.retrieval import SHOWN_BEFORE
+from indexer.query import SHOWN_BEFORE
+
 from model.completer import Completer
 from model.evaluation.matching import continuation
 from model.evaluation.scope import imported_definitions

@@ -49,7 +49,9 @@ def _run(arguments: argparse.Namespace) -> None:
         raise EvaluationError(f"{arguments.tasks} holds no task of the kinds asked for")
     asked = _modes(arguments.context, arguments.ablate)
     with ExitStack() as stack:
-        cache = arguments.cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hef-evaluation-")))
+        cache = arguments.cache or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="hef-evaluation-"))
+        )
         folders = TaskFolders(cache / "snapshots", cache / "indexes")
         extract(arguments.repos, {task.repo for task in tasks}, folders.snapshots)
         before = _resumed(arguments)
@@ -68,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m model.evaluation",
         description="Measure completions on repository-level tasks. EM and ES are percentages; milliseconds are those "
         "of one completion from an empty cache (retrieve, prefill, decode). The repository is indexed without the "
-        "answer. Longest answers, in tokens: " + ", ".join(f"{kind} {n}" for kind, n in MAX_TOKENS.items()) + ".",
+        "answer. Longest answers, in tokens: "
+        + ", ".join(f"{kind} {n}" for kind, n in MAX_TOKENS.items())
+        + ".",
     )
     parser.add_argument("--tasks", type=Path, required=True, help="tasks, JSONL or JSONL.xz")
     parser.add_argument("--repos", type=Path, required=True, help="repository snapshots, tar or tar.xz")
@@ -78,11 +82,17 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
         f"{', '.join(PLAIN)} (without recall), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
     )
-    parser.add_argument("--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}")
+    parser.add_argument(
+        "--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}"
+    )
     parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON line per kind, source and mode")
-    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode"
+    )
     parser.add_argument("--resume", action="store_true", help="add to --predictions what is not there yet")
     parser.add_argument(
         "--cache",
@@ -91,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         help="keep snapshots and their indexes between runs, of which one at a time may use it",
     )
     parser.add_argument("--model", metavar="NAME", help="'embedded', a folder or a hub id")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
+    )
     return parser
 
 
@@ -162,7 +174,9 @@ def _show_progress(progress: RunProgress) -> None:
         print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)
 
 
-def _print_report(answers: Sequence[Prediction], tasks: Sequence[Task], model: LoadedModel, *, as_json: bool) -> None:
+def _print_report(
+    answers: Sequence[Prediction], tasks: Sequence[Task], model: LoadedModel, *, as_json: bool
+) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     summaries = summarize(answers)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from indexer.query import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
 
-from indexer.retrieval import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
 from model.checkpoint.files import WeightsError
 from model.evaluation.baselines import bm25, definitions, jaccard
 from model.evaluation.metrics import identifiers
@@ -66,7 +66,9 @@ def ours(*rankings: str, embedder: str = "fuser") -> Finder:
     def find(one: Contestant, request: Request, view: View) -> Sequence[ContextItem]:
         encoder = one.model.encoder if DENSE in rankings else None
         key = encoder.query(request.prefix, request.suffix) if encoder else None
-        return view.retrieve(RetrievalQuery(request.path, request.prefix, request.suffix, key), _N_HITS, rankings)
+        return view.retrieve(
+            RetrievalQuery(request.path, request.prefix, request.suffix, key), _N_HITS, rankings
+        )
 
     chunks = ("retrieval.files=0", "retrieval.directories=0")
     return Finder(find, plain("snippets", *chunks, rankings=rankings, embedder=embedder))
@@ -97,7 +99,9 @@ def wanted_names(task: Task) -> set[str]:
 def covered(vocabulary: Vocabulary, items: Sequence[ContextItem], names: set[str], budget: int) -> float:
     """The part of `names` in the first `budget` tokens of these texts, cut as a prompt cuts them."""
     documents = fit_documents(vocabulary, [(item.path, item.text) for item in items if item.text], budget)
-    text = "\n".join(b"".join(map(vocabulary.token_bytes, ids)).decode("utf-8", "ignore") for ids in documents)
+    text = "\n".join(
+        b"".join(map(vocabulary.token_bytes, ids)).decode("utf-8", "ignore") for ids in documents
+    )
     return len(names & set(_NAME.findall(text))) / len(names)
 
 
@@ -112,11 +116,15 @@ def measure(
         names = wanted_names(task)
         for (name, finder), one in zip(finders.items(), field, strict=True):
             one.mode.prepare(repository.sources)
-            view = View(repository.sources, repository.indexes.get(one.mode.embedder), None, one.options.retrieval)
+            view = View(
+                repository.sources, repository.indexes.get(one.mode.embedder), None, one.options.retrieval
+            )
             start = time.perf_counter()
             items = finder.find(one, request_for(task), view)
             ms = (time.perf_counter() - start) * 1e3
-            yield Coverage(task, name, covered(model.vocabulary, items, names, options.model.snippet_tokens), ms)
+            yield Coverage(
+                task, name, covered(model.vocabulary, items, names, options.model.snippet_tokens), ms
+            )
 
 
 def table(found: Sequence[Coverage]) -> str:
@@ -134,7 +142,13 @@ def _row(kind: str, finder: str, ones: Sequence[Coverage]) -> str:
     low, high = interval(percents, [one.task.repo for one in ones])
     whole = 100 * np.mean([one.found == 1 for one in ones])
     ms = np.median([one.ms for one in ones])
-    cells = (str(len(ones)), f"{np.mean(percents):.1f}", f"{low:.1f} to {high:.1f}", f"{whole:.1f}", f"{ms:.0f}")
+    cells = (
+        str(len(ones)),
+        f"{np.mean(percents):.1f}",
+        f"{low:.1f} to {high:.1f}",
+        f"{whole:.1f}",
+        f"{ms:.0f}",
+    )
     return f"| {kind} | {finder} | {' | '.join(cells)} |"
 
 
@@ -157,7 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", type=Path, required=True, help="tasks, JSONL or JSONL.xz")
     parser.add_argument("--repos", type=Path, required=True, help="repository snapshots, tar or tar.xz")
     parser.add_argument("--kind", choices=KINDS, action="append", help="all if unset")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories"
+    )
     parser.add_argument("--finder", choices=[*FINDERS], action="append", help="all but dense-minilm if unset")
     parser.add_argument(
         "--cache",
@@ -165,7 +181,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keep snapshots and their indexes between runs, of which one at a time may use it",
     )
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
+    )
     return parser
 
 

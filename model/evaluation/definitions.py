@@ -102,9 +102,13 @@ class ModuleGraph:
             candidates = [f"{'/'.join(inside)}.py", f"{'/'.join([*inside, '__init__.py'])}"]
         else:
             # No package is a root of imports: `json` does not mean a package's own module of that name.
-            named = (other for other in self._by_name.get(dotted, ()) if not self._is_package(_root(other, dotted)))
+            named = (
+                other for other in self._by_name.get(dotted, ()) if not self._is_package(_root(other, dotted))
+            )
             candidates = sorted(named, key=lambda other: (-_shared(other, path), other))
-        return next((self._modules[candidate] for candidate in candidates if candidate in self._modules), None)
+        return next(
+            (self._modules[candidate] for candidate in candidates if candidate in self._modules), None
+        )
 
     def _is_package(self, folder: str) -> bool:
         return f"{folder}/__init__.py" in self._paths

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-
 from indexer import Hit
 
 # (what was retrieved, what the same query finds in another repository, randomness) -> what the model gets
@@ -16,7 +15,10 @@ Disturb = Callable[[Sequence[Hit], Sequence[Hit], np.random.Generator], list[Hit
 
 def noise(hits: Sequence[Hit], foreign: Sequence[Hit], rng: np.random.Generator) -> list[Hit]:
     """Normal noise of each memory's own spread."""
-    return [_with(hit, rng.standard_normal(hit.memory.shape) * hit.memory.astype(np.float32).std()) for hit in hits]
+    return [
+        _with(hit, rng.standard_normal(hit.memory.shape) * hit.memory.astype(np.float32).std())
+        for hit in hits
+    ]
 
 
 def zeros(hits: Sequence[Hit], foreign: Sequence[Hit], rng: np.random.Generator) -> list[Hit]:

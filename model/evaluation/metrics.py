@@ -10,7 +10,7 @@ import keyword
 import re
 from collections.abc import Callable, Mapping
 
-import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from model.evaluation.tasks import Task
 
@@ -46,20 +46,7 @@ def edit_similarity(text: str, target: str) -> float:
     """1 - Levenshtein distance / longer length, of the stripped texts; between 0 and 1."""
     text, target = text.strip(), target.strip()
     longer = max(len(text), len(target))
-    return 1.0 - edit_distance(text, target) / longer if longer else 1.0
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Levenshtein's distance in characters: insertions, deletions and substitutions cost 1."""
-    other = np.frombuffer(second.encode("utf-32-le"), dtype=np.uint32)
-    columns = np.arange(len(other) + 1)
-    row = columns.copy()
-    for n_read, character in enumerate(first, 1):
-        substituted = row[:-1] + (other != ord(character))
-        row = np.concatenate(([n_read], np.minimum(row[1:] + 1, substituted)))
-        # Insertions run along the row: the least over all earlier columns plus one for each step from there.
-        row = np.minimum.accumulate(row - columns) + columns
-    return int(row[-1])
+    return 1.0 - Levenshtein.distance(text, target) / longer if longer else 1.0
 
 
 def token_match(text: str, target: str) -> bool:

@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from indexer import Hit
-from indexer.retrieval import RANKINGS
+from indexer.query import RANKINGS
+
 from model.completer import Completer
 from model.evaluation.baselines import (
     bm25,
@@ -102,7 +103,9 @@ def baseline(complete: Callable[[Completer, Request, Sources], Completion], prep
 
 # As shipped; and the same without recall, which is what other systems are like.
 PRODUCT: Mapping[str, Mode] = {context: product(context) for context in CONTEXT_MODES}
-PLAIN: Mapping[str, Mode] = {f"plain-{context}": plain(context) for context in CONTEXT_MODES if context != "auto"}
+PLAIN: Mapping[str, Mode] = {
+    f"plain-{context}": plain(context) for context in CONTEXT_MODES if context != "auto"
+}
 
 BASELINES: Mapping[str, Mode] = {
     "jaccard": baseline(reading(jaccard), "windows"),

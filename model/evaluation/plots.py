@@ -49,7 +49,9 @@ def curves(file: Path, drawn: Sequence[Curve], title: str, x: str, *, apart: boo
         if side is not axes:
             side.set_ylabel(curve.label)
         side.plot(*zip(*curve.points, strict=True), marker="o", color=f"C{number}", label=curve.label)
-        side.set_ylim(0, max(1.0, 1.1 * max(max(y for _, y in one.points) for one in ([curve] if apart else drawn))))
+        side.set_ylim(
+            0, max(1.0, 1.1 * max(max(y for _, y in one.points) for one in ([curve] if apart else drawn)))
+        )
     figure.legend(loc="outside lower center", ncol=len(drawn), fontsize=7)
     _save(figure, file)
 

@@ -67,7 +67,9 @@ class Prediction:
         }
         rest = {item.name: getattr(self, item.name) for item in fields(self)}
         rest["timings_ms"] = {name: round(ms, 3) for name, ms in self.timings_ms.items()}
-        return json.dumps(first | system | {name: rest[name] for name in rest if name not in (*first, "system")})
+        return json.dumps(
+            first | system | {name: rest[name] for name in rest if name not in (*first, "system")}
+        )
 
 
 def predict(task: Task, system: System, completion: Completion) -> Prediction:

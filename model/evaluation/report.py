@@ -26,8 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 2 wrong usage or bad input."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.report", description=__doc__)
     parser.add_argument("predictions", type=Path, nargs="+", help="files of --predictions")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} and its plots go")
-    parser.add_argument("--against", default="none", metavar="MODE", help="what differences are taken to (none)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} and its plots go"
+    )
+    parser.add_argument(
+        "--against", default="none", metavar="MODE", help="what differences are taken to (none)"
+    )
     arguments = parser.parse_args(argv)
     try:
         answers = list(latest(one for file in arguments.predictions for one in read(file)))
@@ -65,7 +69,17 @@ def _head(answers: Sequence[Prediction]) -> str:
 
 
 def _quality(summaries: Sequence[Summary]) -> str:
-    head = ("mode", "n", "EM %", "95 %", "ES %", "95 %", "EM LlavaCode %", "identifier EM %", "identifier F1 %")
+    head = (
+        "mode",
+        "n",
+        "EM %",
+        "95 %",
+        "ES %",
+        "95 %",
+        "EM LlavaCode %",
+        "identifier EM %",
+        "identifier F1 %",
+    )
     return _markdown(
         head,
         [
@@ -146,7 +160,13 @@ def _plots(kind: str, source: str, summaries: Sequence[Summary], folder: Path) -
     title, ending = f"{kind}, {source}", f"{kind}_{_slug(source)}.png"
     if points:
         name = f"em_latency_{ending}"
-        scatter(folder / name, points, f"{title}: exact match against latency", "median latency, ms", "exact match, %")
+        scatter(
+            folder / name,
+            points,
+            f"{title}: exact match against latency",
+            "median latency, ms",
+            "exact match, %",
+        )
         yield f"![Exact match against latency]({name})"
     by_mode = {one.mode: one for one in summaries}
     budget = [(n, by_mode[name]) for n, name in BUDGETS.items() if name in by_mode]

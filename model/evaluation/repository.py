@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-
 from indexer import Hit, Index, Query, RetrievalSettings, Vectors
-from indexer.retrieval import RANKINGS
+from indexer.query import RANKINGS
 from indexer.settings import DEFAULT_RETRIEVAL
+
 from model.encoder import Encoder
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError, Task
@@ -44,7 +44,9 @@ class View:
     elsewhere: Index | None = None
     settings: RetrievalSettings = DEFAULT_RETRIEVAL
 
-    def retrieve(self, query: RetrievalQuery, n_hits: int = N_HITS, rankings: Sequence[str] = RANKINGS) -> list[Hit]:
+    def retrieve(
+        self, query: RetrievalQuery, n_hits: int = N_HITS, rankings: Sequence[str] = RANKINGS
+    ) -> list[Hit]:
         """What the server finds: what the prompt shows of the file is left out by the index."""
         asked = Query(query.path, query.before, query.after, query.key, rankings=rankings)
         return self.index.search(asked, n_hits, self.settings) if self.index else []
@@ -74,7 +76,9 @@ class TaskRepository:
         if self._open_task:
             self._write(self._open_task, self._open_task.text)
         if self._read(task) != task.text:
-            raise EvaluationError(f"{task.task_id}: prefix, target and suffix are not {task.path} of {task.repo}")
+            raise EvaluationError(
+                f"{task.task_id}: prefix, target and suffix are not {task.path} of {task.repo}"
+            )
         self._write(task, task.text_with_hole)
         last, self._open_task = self._open_task, task
         for index in self.indexes.values():
@@ -102,7 +106,11 @@ def extract(archive: Path, repositories: Collection[str], into: Path) -> None:
     """
     try:
         with tarfile.open(archive) as tar:
-            members = [member for member in tar if PurePosixPath(member.name).parts[:1] in {(r,) for r in repositories}]
+            members = [
+                member
+                for member in tar
+                if PurePosixPath(member.name).parts[:1] in {(r,) for r in repositories}
+            ]
             tar.extractall(into, members=members, filter="data")
     except (OSError, tarfile.TarError, lzma.LZMAError, EOFError) as problem:
         raise EvaluationError(f"{archive} cannot be unpacked: {problem}") from problem

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
+
 from model.completer import Completer
 from model.evaluation.embedding import with_embedder
 from model.evaluation.metrics import MAX_TOKENS, answer_end
@@ -138,7 +139,9 @@ def _open_index(folders: TaskFolders, name: str, one: Contestant) -> Index:
     )
 
 
-def _elsewhere(folders: TaskFolders, name: str, field: Sequence[Contestant], stack: ExitStack) -> Index | None:
+def _elsewhere(
+    folders: TaskFolders, name: str, field: Sequence[Contestant], stack: ExitStack
+) -> Index | None:
     """The index of another repository, where a mode wants hits of one."""
     for one in field:
         if one.mode.needs_foreign:

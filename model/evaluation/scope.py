@@ -22,7 +22,9 @@ _OPENED = re.compile(r"\bwith\s+([^\W\d][\w.]*)\([^\n]*\)\s+as\s+([^\W\d]\w*)")
 _CLASS = re.compile(r"^class\s+\w+\s*\(\s*([\w.]+)", re.M)
 
 
-def imported_definitions(graph: ModuleGraph, path: str, before: str, after: str, limit: int) -> list[Definition]:
+def imported_definitions(
+    graph: ModuleGraph, path: str, before: str, after: str, limit: int
+) -> list[Definition]:
     """Definitions of other files that the names near the cursor mean, nearest first.
 
     `a.b` gives b's definition before a's: a call's own header says more than the class around it.

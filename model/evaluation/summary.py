@@ -113,15 +113,24 @@ def table(summaries: Sequence[Summary]) -> str:
 def _labels(systems: Sequence[System]) -> dict[System, str]:
     """A system's mode, and what tells it from others: its settings, and its model where that is not enough."""
     tell_settings = len({system.settings for system in systems}) > 1
-    names = {system: " ".join([system.mode, *(system.settings if tell_settings else ())]) for system in systems}
+    names = {
+        system: " ".join([system.mode, *(system.settings if tell_settings else ())]) for system in systems
+    }
     counts = Counter(names.values())
-    return {system: name if counts[name] == 1 else f"{name} ({system.model})" for system, name in names.items()}
+    return {
+        system: name if counts[name] == 1 else f"{name} ({system.model})" for system, name in names.items()
+    }
 
 
 def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
     low, high = one.em_interval
     percents = (f"{one.em:.1f}", f"{low:.1f}-{high:.1f}", f"{one.es:.1f}")
-    costs = (f"{one.p50_ms:.0f}", f"{one.p95_ms:.0f}", f"{one.prompt_tokens:.0f}", f"{one.forward_passes:.1f}")
+    costs = (
+        f"{one.p50_ms:.0f}",
+        f"{one.p95_ms:.0f}",
+        f"{one.prompt_tokens:.0f}",
+        f"{one.forward_passes:.1f}",
+    )
     yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs)
     for origin, part in one.origins.items() if len(one.origins) > 1 else ():
         n, em, es = (f"{part['n']:.0f}", f"{part['em']:.1f}", f"{part['es']:.1f}")

@@ -62,7 +62,9 @@ class Windows:
     def _invert(self, bags: Iterable[Counter[str]]) -> None:
         """Postings of a word are a slice of `owners` (windows) and `counts`."""
         self._ids: dict[str, int] = {}
-        words = np.array([self._ids.setdefault(word, len(self._ids)) for bag in bags for word in bag], np.int32)
+        words = np.array(
+            [self._ids.setdefault(word, len(self._ids)) for bag in bags for word in bag], np.int32
+        )
         order = np.argsort(words, kind="stable")
         owners = np.repeat(np.arange(len(self._sizes), dtype=np.int32), self._sizes)
         counts = np.fromiter(chain.from_iterable(bag.values() for bag in bags), np.int32, len(words))

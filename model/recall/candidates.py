@@ -19,7 +19,11 @@ from model.repository import LinePlace, Lines
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _COMPARED = 64  # neighboring lines that are compared for equality
-_LINES_BEFORE, _LINES_AFTER, _FADE = 4, 3, 0.6  # that are compared word by word, and what each further one counts
+_LINES_BEFORE, _LINES_AFTER, _FADE = (
+    4,
+    3,
+    0.6,
+)  # that are compared word by word, and what each further one counts
 _OWN_LINES = 1_500  # of the document, the nearest
 _CLOSE = 64  # places that are compared word by word
 _ADAPTED_PLACES, _MAX_ADAPTED = 24, 8
@@ -86,8 +90,12 @@ def candidates(cursor: Cursor, places: Iterable[LinePlace], limit: int) -> list[
     quick = sorted(seen, key=lambda one: -_quick_score(cursor, one))
     close = [(_likeness(cursor, one), one) for one in quick[:_CLOSE]]
     close.sort(key=lambda pair: -_score(*pair))
-    found = _pooled(close, Counter(one.text for one in seen), Counter(one.text for one in seen if one.distance >= 0))
-    adapted = [] if cursor.start.strip() else _adapted(cursor, close[:_ADAPTED_PLACES], {c.text for c in found})
+    found = _pooled(
+        close, Counter(one.text for one in seen), Counter(one.text for one in seen if one.distance >= 0)
+    )
+    adapted = (
+        [] if cursor.start.strip() else _adapted(cursor, close[:_ADAPTED_PLACES], {c.text for c in found})
+    )
     return [*found[:limit], *adapted[:_MAX_ADAPTED]]
 
 
@@ -196,7 +204,9 @@ def alike(a: str, b: str) -> float:
     return len(mine & theirs) / max(1, len(mine | theirs))
 
 
-def _pooled(close: Sequence[tuple[Likeness, Seen]], n_places: Counter[str], n_own: Counter[str]) -> list[Candidate]:
+def _pooled(
+    close: Sequence[tuple[Likeness, Seen]], n_places: Counter[str], n_own: Counter[str]
+) -> list[Candidate]:
     """One candidate for each text, best place first."""
     best: dict[str, tuple[Likeness, Seen]] = {}
     weights: defaultdict[str, float] = defaultdict(float)
@@ -205,7 +215,9 @@ def _pooled(close: Sequence[tuple[Likeness, Seen]], n_places: Counter[str], n_ow
         weights[seen.text] += math.exp(_score(likeness, seen))
     total = sum(weights.values())
     return [
-        Candidate(text, seen, like, _score(like, seen), False, n_places[text], n_own[text], weights[text] / total)
+        Candidate(
+            text, seen, like, _score(like, seen), False, n_places[text], n_own[text], weights[text] / total
+        )
         for text, (like, seen) in best.items()
     ]
 

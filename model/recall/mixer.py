@@ -61,7 +61,9 @@ class _Ranked:
 class RecallMixer:
     """`Mixer` of one request."""
 
-    def __init__(self, request: Request, prompt: Prompt, vocabulary: Vocabulary, weights: RecallWeights) -> None:
+    def __init__(
+        self, request: Request, prompt: Prompt, vocabulary: Vocabulary, weights: RecallWeights
+    ) -> None:
         self._request = request
         self._vocabulary = vocabulary
         self._weights = weights
@@ -140,7 +142,9 @@ class RecallMixer:
         own = evidence(matches_within(np.concatenate([self._own_ids(), written]), context[-LONGEST:]))
         if self._request.tokens is None:
             return own, evidence(())
-        found = self._request.tokens.matches(context[-LONGEST:], limit=64, width=1, without=self._request.path)
+        found = self._request.tokens.matches(
+            context[-LONGEST:], limit=64, width=1, without=self._request.path
+        )
         return own, evidence((match.length, match.continuations[:, 0]) for match in found)
 
     def _own_ids(self) -> np.ndarray:

@@ -84,7 +84,9 @@ def _continued(wanted: LineRequest, tokens: Tokens, vocabulary: Vocabulary) -> I
     left = _CONTINUATIONS
     for match in tokens.matches(wanted.ids, limit=left, width=_LINE_TOKENS, without=wanted.cursor.path):
         for row in match.continuations[:left].tolist():
-            text = b"".join(vocabulary.token_bytes(token) for token in row if token >= 0).decode("utf-8", "ignore")
+            text = b"".join(vocabulary.token_bytes(token) for token in row if token >= 0).decode(
+                "utf-8", "ignore"
+            )
             line, end, _ = text.partition("\n")
             if end and line.startswith(wanted.begin):
                 yield _Continuation(TextLines.of([start + line.removeprefix(wanted.begin)]))

@@ -63,7 +63,11 @@ class Forest:
     @classmethod
     def from_json(cls, fields: Fields) -> Forest:
         """Raises ValueError by name."""
-        features, thresholds, values = fields.array("features", "i"), fields.array("thresholds"), fields.array("values")
+        features, thresholds, values = (
+            fields.array("features", "i"),
+            fields.array("thresholds"),
+            fields.array("values"),
+        )
         n_trees, n_inner = features.shape if features.ndim == 2 else (0, 0)
         if not n_trees or n_inner & (n_inner + 1):
             raise ValueError("features are not those of complete trees")
@@ -111,7 +115,9 @@ class _Surroundings:
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
         self.lines_before = cursor.before.texts[-_NEAR_LINES:]
-        self.names_before = set(_NAME.findall("\n".join(cursor.before.texts[-80:])[-_NEAR_CHARS:] + cursor.start))
+        self.names_before = set(
+            _NAME.findall("\n".join(cursor.before.texts[-80:])[-_NEAR_CHARS:] + cursor.start)
+        )
         self.names_after = set(_NAME.findall("\n".join(cursor.after.texts[:40])[: _NEAR_CHARS // 2]))
         self.start = cursor.start.lstrip()
 

@@ -76,7 +76,9 @@ def _aligned_parts(old: str, new: str) -> list[tuple[str, str]]:
     if len(there) != len(here):
         return []
     pairs = zip(there, here, strict=True)
-    return [(a, b) for a, b in pairs if a != b and _is_word(a) and _is_word(b) and (len(a) > 2 or a.isdigit())]
+    return [
+        (a, b) for a, b in pairs if a != b and _is_word(a) and _is_word(b) and (len(a) > 2 or a.isdigit())
+    ]
 
 
 def _is_word(token: str) -> bool:

@@ -46,10 +46,13 @@ def run(config: AblateConfig) -> None:
 def variant(base: AdapterStage, changes: dict[str, Any], folder: Path, steps: int) -> AdapterStage:
     """`base` with `changes` (tables are laid over those of `base`), for `steps` steps into `folder`."""
     merged = {
-        name: {**getattr(base, name), **value} if isinstance(value, dict) else value for name, value in changes.items()
+        name: {**getattr(base, name), **value} if isinstance(value, dict) else value
+        for name, value in changes.items()
     }
     known = from_table(AdapterStage, {"coder": "", "samples": "", "out": "", **merged})
-    return replace(base, **{name: getattr(known, name) for name in merged}, out=folder, steps=steps, seconds=1e9)
+    return replace(
+        base, **{name: getattr(known, name) for name in merged}, out=folder, steps=steps, seconds=1e9
+    )
 
 
 def table(done: dict[str, Sequence[ModeLoss]]) -> str:
@@ -60,7 +63,9 @@ def table(done: dict[str, Sequence[ModeLoss]]) -> str:
         of = {one.mode: one for one in losses}
         pseudo = of["pseudo"]
         differences = [_difference(of[mode]) for mode in ("snippets", "pseudo", "hybrid", "recite")]
-        lines.append((name, f"{of['none'].loss:.3f}", *differences, _share(pseudo.cosine), _share(pseudo.found)))
+        lines.append(
+            (name, f"{of['none'].loss:.3f}", *differences, _share(pseudo.cosine), _share(pseudo.found))
+        )
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -120,7 +120,9 @@ def first_adapter(config: AdapterStage, coder: Qwen2) -> tuple[Fuser, Projector]
 class AdapterTraining:
     """One run: owns the network, its optimizers and the position in the samples."""
 
-    def __init__(self, config: AdapterStage, coder: Qwen2, vocabulary: Vocabulary, workers: Workers = ALONE) -> None:
+    def __init__(
+        self, config: AdapterStage, coder: Qwen2, vocabulary: Vocabulary, workers: Workers = ALONE
+    ) -> None:
         self._config, self._vocabulary, self._workers = config, vocabulary, workers
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = Network(coder, *first_adapter(config, coder), config.compile)
@@ -149,6 +151,7 @@ class AdapterTraining:
         return True
 
     def save(self) -> None:
+        """Write all that `resume` needs; the file before stays until this one is whole."""
         state = {
             "network": self.network.state_dict(),
             "optimizers": self._optimizers.state(),
@@ -178,13 +181,17 @@ class AdapterTraining:
         if leads:
             self.save()
 
-    def step(self, batch: AdapterBatch, seconds: float = 0.0, stop: bool = False) -> tuple[dict[str, float], bool]:
+    def step(
+        self, batch: AdapterBatch, seconds: float = 0.0, stop: bool = False
+    ) -> tuple[dict[str, float], bool]:
         """Learn from one batch, `seconds` after the last. Returns what was measured (losses in nats, mean cosine of
         projected vectors) and whether the run ends here. All workers go by the first one's clock."""
         batch = batch.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
             total, measured = self.losses(batch)
-        if total.requires_grad:  # not so for a frozen coder whose every row has lost its context to the utility filter
+        if (
+            total.requires_grad
+        ):  # not so for a frozen coder whose every row has lost its context to the utility filter
             total.backward()
         trained = [p for p in self.network.parameters() if p.requires_grad]
         seconds, stops = self._workers.average(trained, (seconds, float(stop)))
@@ -233,7 +240,9 @@ class AdapterTraining:
         found = losses.retrieval_loss(keys, leaves, torch.tensor(batch.positives, device=keys.device))
         if len(parents) > 1:
             of_groups = [i for i in batch.group_queries if i is not None]
-            targets = torch.tensor([g for g, i in enumerate(batch.group_queries) if i is not None], device=keys.device)
+            targets = torch.tensor(
+                [g for g, i in enumerate(batch.group_queries) if i is not None], device=keys.device
+            )
             if of_groups:
                 found = found + losses.retrieval_loss(keys[of_groups], parents, targets)
         return found

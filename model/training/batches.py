@@ -87,9 +87,15 @@ class Batcher:
     ) -> None:
         self._repositories, self._rows, self._modes, self._sizes = repositories, rows, modes, sizes
         self._length, self._end, self._mark = length, vocabulary.fim.end, vocabulary.fim.prefix
-        self._all = [(r, s) for r, repository in enumerate(repositories) for s in range(len(repository.samples))]
+        self._all = [
+            (r, s) for r, repository in enumerate(repositories) for s in range(len(repository.samples))
+        ]
 
     def batch(self, number: int, progress: float, utilities: Utilities | None) -> AdapterBatch:
+        """The batch at `number` of a run that is `progress` (0 to 1) done.
+
+        `utilities`: what context gains for each sample, where it was measured; samples that it harms get none.
+        """
         epoch, turn = divmod(number * self._sizes.batch, len(self._all))
         order = random.Random(f"{self._sizes.seed} {epoch}").sample(self._all, len(self._all))
         chosen = (order + order)[turn : turn + self._sizes.batch]
@@ -123,7 +129,9 @@ class Batcher:
         asked = [i for i, mode in enumerate(modes) if mode in ("snippets", "pseudo", "hybrid")]
         if utilities is None or not asked:
             return gains
-        samples = [(self._repositories[r], self._repositories[r].samples[s]) for r, s in (chosen[i] for i in asked)]
+        samples = [
+            (self._repositories[r], self._repositories[r].samples[s]) for r, s in (chosen[i] for i in asked)
+        ]
         bare = self._padded([self._rows.none(sample) for _, sample in samples], ["none"] * len(asked))
         told = [self._rows.snippets(sample, _hits(repository, sample)) for repository, sample in samples]
         found = utilities(bare, self._padded(told, ["snippets"] * len(asked))).tolist()
@@ -161,7 +169,9 @@ class Batcher:
         drawn, mix = rng.random(), self._modes
         return drawn < mix.foreign, mix.foreign <= drawn < mix.foreign + mix.noise
 
-    def _choose(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random) -> int:
+    def _choose(
+        self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random
+    ) -> int:
         """Add the nodes that a pseudo-token row shows, worst first; returns how many."""
         mix = self._modes
         foreign, noise = self._mislead(rng)
@@ -187,7 +197,9 @@ class Batcher:
         nodes.leaves.append(self._rows.chunk_ids(passage, self._sizes.chunk_tokens))
         return len(nodes.leaves) - 1
 
-    def _parent(self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random) -> int:
+    def _parent(
+        self, repository: RepositorySamples, sample: Sample, nodes: _Nodes, rng: random.Random
+    ) -> int:
         """A file node, or a directory: a sample knows one file, so its two halves stand for two files."""
         children = tuple(self._leaf(repository.passages[i], nodes) for i in sample.siblings)
         # Siblings are the best hit's; where that is what helps most, the query just added should find its file, too.

@@ -36,9 +36,13 @@ def fit_forest(table: np.ndarray, right: np.ndarray, config: BoostingConfig = Bo
         split, cut, leaves, leaf = _fit_tree(binned, chances - right, chances * (1 - chances), config)
         scores += leaves[leaf]
         features.append(split)
-        thresholds.append([edges[j][b] if b < len(edges[j]) else np.inf for j, b in zip(split, cut, strict=True)])
+        thresholds.append(
+            [edges[j][b] if b < len(edges[j]) else np.inf for j, b in zip(split, cut, strict=True)]
+        )
         values.append(leaves)
-    return Forest(np.array(features), np.nan_to_num(np.array(thresholds), posinf=1e30), np.array(values), bias)
+    return Forest(
+        np.array(features), np.nan_to_num(np.array(thresholds), posinf=1e30), np.array(values), bias
+    )
 
 
 def _fit_tree(
@@ -46,7 +50,10 @@ def _fit_tree(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Feature and bin of each inner node (right is above the bin), leaf values, and each row's leaf."""
     n_inner, rows = 2**config.depth - 1, np.arange(len(binned))
-    split, cut = np.zeros(n_inner, np.int64), np.full(n_inner, _BINS)  # a node that does not split sends all left
+    split, cut = (
+        np.zeros(n_inner, np.int64),
+        np.full(n_inner, _BINS),
+    )  # a node that does not split sends all left
     node = np.zeros(len(binned), np.int64)
     for level in range(config.depth):
         first, n = 2**level - 1, 2**level
@@ -60,13 +67,20 @@ def _fit_tree(
 
 
 def _best_splits(
-    binned: np.ndarray, node: np.ndarray, n: int, gradient: np.ndarray, hessian: np.ndarray, config: BoostingConfig
+    binned: np.ndarray,
+    node: np.ndarray,
+    n: int,
+    gradient: np.ndarray,
+    hessian: np.ndarray,
+    config: BoostingConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each of `n` nodes the feature and bin that gain most."""
     split, cut, best = np.zeros(n, np.int64), np.full(n, _BINS), np.full(n, 1e-6)
     for j in range(binned.shape[1]):
         place = node * _BINS + binned[:, j]
-        g, h = (np.bincount(place, v, n * _BINS).reshape(n, _BINS).cumsum(axis=1) for v in (gradient, hessian))
+        g, h = (
+            np.bincount(place, v, n * _BINS).reshape(n, _BINS).cumsum(axis=1) for v in (gradient, hessian)
+        )
         g_all, h_all = g[:, -1:], h[:, -1:]
         gain = _worth(g, h, config) + _worth(g_all - g, h_all - h, config) - _worth(g_all, h_all, config)
         gain[(h < config.least) | (h_all - h < config.least)] = 0.0

@@ -8,9 +8,8 @@ cursors: run this stage behind `recall`.
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from operator import mul
@@ -18,18 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer import LineIndex, SuffixIndex
 from model.checkpoint.opening import CHECKSUMS, write_checksums
 from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features
 from model.loaded import LoadedModel
-from model.loading import load_model
 from model.recall.mixer import recalling
 from model.request import Request
 from model.settings import RecallSettings
 from model.training.config import ConfigError
-from model.training.fim import Cut, cut_at
-from model.training.recall_samples import read_repository
+from model.training.cursors import UnseenRepository, collect
+from model.training.fim import Cut
 
 _KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
 _INDENTED = 0.7  # share of the cursors at lines that stand behind the indentation, where an editor puts them
@@ -65,7 +62,7 @@ class Answer:
 
 
 def run(config: ConfidenceConfig) -> None:
-    answers = collect(config)
+    answers = _answers(config)
     config.out.mkdir(parents=True, exist_ok=True)
     fit(answers).save(config.out)
     if (config.out / CHECKSUMS).exists():
@@ -73,36 +70,16 @@ def run(config: ConfidenceConfig) -> None:
     print(report(answers, left_out(answers)))
 
 
-def collect(config: ConfidenceConfig) -> list[Answer]:
-    """Answers in every repository; those that are there already are read."""
-    model = None
-    found: list[Answer] = []
-    for folder in sorted(path for path in config.repositories.iterdir() if path.is_dir()):
-        file = config.samples / f"{folder.name}.npz"
-        if not file.exists():
-            model = model or load_model(config.coder)
-            texts = read_repository(folder)
-            rng = random.Random(f"{config.seed} {folder.name}")
-            asker = Asker(folder.name, texts, model)
-            answers = [asker.answer(path, cut) for path, cut in cursors(texts, config.per_repository, rng)]
-            config.samples.mkdir(parents=True, exist_ok=True)
-            beside = file.with_suffix(".tmp.npz")
-            save_answers([answer for answer in answers if len(answer.right)], beside)
-            os.replace(beside, file)
-        found += load_answers(folder.name, file)
-    return found
+def _answers(config: ConfidenceConfig) -> list[Answer]:
+    def work_out(repository: UnseenRepository, model: LoadedModel, rng: random.Random) -> list[Answer]:
+        asker = Asker(repository, model)
+        answers = []
+        for path, cut in repository.cursors(config.per_repository, _KINDS, rng):
+            indented = cut.kind != "rest" and rng.random() < _INDENTED
+            answers.append(asker.answer(path, _indented(cut) if indented else cut))
+        return [answer for answer in answers if len(answer.right)]
 
-
-def cursors(texts: Mapping[str, str], n: int, rng: random.Random) -> Iterator[tuple[str, Cut]]:
-    """Places inside lines, at lines and at blocks of code, in proportion to the length of the files."""
-    paths = sorted(path for path, text in texts.items() if text.strip())
-    while n:
-        path = rng.choices(paths, [len(texts[p]) for p in paths])[0]
-        kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
-        cut = cut_at(texts[path], rng.randrange(len(texts[path])), rng, kind)
-        if cut and not cut.middle.lstrip().startswith("#"):
-            n -= 1
-            yield path, _indented(cut) if kind != "rest" and rng.random() < _INDENTED else cut
+    return collect(config, work_out, save_answers, load_answers)
 
 
 def _indented(cut: Cut) -> Cut:
@@ -124,17 +101,15 @@ class _Heard(Confidence):
 class Asker:
     """Asks a coder in one repository. Raises ConfigError when it has no recall."""
 
-    def __init__(self, name: str, texts: Mapping[str, str], model: LoadedModel) -> None:
+    def __init__(self, repository: UnseenRepository, model: LoadedModel) -> None:
         if model.recall is None:
-            raise ConfigError(f"{model.name} has no recall, which its confidence counts on: run stage recall first")
-        self._name = name
+            raise ConfigError(
+                f"{model.name} has no recall, which its confidence counts on: run stage recall first"
+            )
+        self._repository = repository
         self._heard = _Heard(np.zeros(len(FEATURES)))
         model = replace(model, confidence=self._heard)
         self._completer = Completer(model, mixing=recalling(model, RecallSettings()))
-        self._lines, self._tokens = LineIndex(), SuffixIndex()
-        self._lines.update(texts)
-        encode = model.vocabulary.encode
-        self._tokens.update({path: np.array(encode(text), np.int32) for path, text in texts.items()})
 
     def answer(self, path: str, cut: Cut) -> Answer:
         """What is written until a line is wrong or all are there. Nothing written, nothing shown: no lines."""
@@ -146,7 +121,9 @@ class Asker:
             return len(done) >= len(wanted) or not all(_same(i, *pair) for i, pair in pairs)
 
         request = Request(path, cut.prefix, cut.suffix, max_tokens=_MAX_TOKENS, deadline_ms=float("inf"))
-        request = replace(request, finished=finished, tokens=self._tokens, lines=self._lines)
+        request = replace(
+            request, finished=finished, tokens=self._repository.tokens, lines=self._repository.lines
+        )
         written = self._completer.complete(request, None).text.split("\n")
         table, right = [], []
         for i, (line, text, want) in enumerate(zip(self._heard.lines, written, wanted, strict=False)):
@@ -156,7 +133,9 @@ class Asker:
             if not _same(i, text, want):
                 break
         whole = sum(bool(line.strip()) for line in wanted)
-        return Answer(self._name, np.array(table).reshape(-1, len(FEATURES)), np.array(right, bool), whole)
+        return Answer(
+            self._repository.name, np.array(table).reshape(-1, len(FEATURES)), np.array(right, bool), whole
+        )
 
 
 def _same(row: int, text: str, wanted: str) -> bool:
@@ -178,7 +157,9 @@ def save_answers(answers: Sequence[Answer], file: Path) -> None:
 def load_answers(repository: str, file: Path) -> list[Answer]:
     with np.load(file) as raw:
         ends = np.cumsum(raw["n_lines"])[:-1]
-        pieces = zip(np.split(raw["table"], ends), np.split(raw["right"], ends), raw["whole"].tolist(), strict=True)
+        pieces = zip(
+            np.split(raw["table"], ends), np.split(raw["right"], ends), raw["whole"].tolist(), strict=True
+        )
         return [Answer(repository, *piece) for piece in pieces]
 
 
@@ -242,5 +223,7 @@ def calibration(right: np.ndarray, chance: np.ndarray) -> str:
     for low in np.arange(0.0, 1.0, 0.1):
         chosen = (chance >= low) & (chance < low + 0.1)
         if chosen.any():
-            rows.append(f"| {low:.1f} | {chosen.sum()} | {chance[chosen].mean():.2f} | {right[chosen].mean():.2f} |")
+            rows.append(
+                f"| {low:.1f} | {chosen.sum()} | {chance[chosen].mean():.2f} | {right[chosen].mean():.2f} |"
+            )
     return "\n".join(rows)

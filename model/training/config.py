@@ -20,6 +20,7 @@ def read_config(kind: type[T], file: Path) -> T:
 
 
 def from_table(kind: type[T], table: dict[str, Any]) -> T:
+    """A dataclass from a TOML table. Raises ConfigError, naming settings that are unknown or missing."""
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # T is a dataclass
     unknown = sorted(set(table) - set(fields))
     if unknown:

@@ -33,7 +33,9 @@ class RowShape:
     """Sizes in tokens, as in serving (`model.settings`)."""
 
     length: int = 768
-    shortest: float = 1.0  # prompts get between this share of the length and all of it: serving has short ones, too
+    shortest: float = (
+        1.0  # prompts get between this share of the length and all of it: serving has short ones, too
+    )
     suffix: int = 160
     middle: int = 96
     snippets: int = 384
@@ -84,7 +86,9 @@ class RowBuilder:
         of them, that one says what follows (the first lesson, after REFRAG, arXiv 2509.01092)."""
         slots = [PSEUDO] * (len(passages) * self._m)
         stretches = [self._stretch(p, rng) for p in rng.sample(passages, len(passages))]
-        text = [token for stretch in stretches for token in stretch][: max(0, self._shape.length - len(slots))]
+        text = [token for stretch in stretches for token in stretch][
+            : max(0, self._shape.length - len(slots))
+        ]
         return ContextRow(slots + text, [0.0] * (len(slots) + 1) + [1.0] * (len(text) - 1), len(slots))
 
     def _stretch(self, passage: Passage, rng: random.Random) -> list[int]:

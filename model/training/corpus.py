@@ -41,7 +41,9 @@ class CorpusConfig:
     wheels: tuple[Path, ...] = ()
     library: Path | None = None  # the standard library; None: the running interpreter's
     with_library: bool = True
-    tokenizer: Path | None = None  # folder of a finished one, for repositories that a trained model is tried on
+    tokenizer: Path | None = (
+        None  # folder of a finished one, for repositories that a trained model is tried on
+    )
     exclude: tuple[Path, ...] = ()  # files of names, one per line
     tasks: tuple[Path, ...] = ()  # evaluation tasks (JSONL, .xz): no file may share a window with theirs
     window: int = 50
@@ -84,7 +86,9 @@ def run(config: CorpusConfig) -> list[ManifestEntry]:
         encodings = tokenizer.encode_batch([f.text for f in repository.files], add_special_tokens=False)
         ids = [e.ids for e in encodings]
         paths = [f.path for f in repository.files]
-        writer.add(repository.name, repository.version, repository.license or "", zip(paths, ids, strict=True))
+        writer.add(
+            repository.name, repository.version, repository.license or "", zip(paths, ids, strict=True)
+        )
         manifest.append(replace(_entry(repository), tokens=sum(map(len, ids))))
     writer.save(config.out)
     _write_manifest(config.out / "manifest.json", manifest, chosen.left_out)
@@ -96,7 +100,9 @@ def _tokenizer(texts: list[str], config: CorpusConfig) -> Tokenizer:
     if config.tokenizer:
         shutil.copytree(config.tokenizer, config.out / "tokenizer", dirs_exist_ok=True)
         return Tokenizer.from_file(str(config.out / "tokenizer" / "tokenizer.json"))
-    tokenizer = train_tokenizer(_sample(texts, config.tokenizer_bytes, random.Random(config.seed)), config.vocab_size)
+    tokenizer = train_tokenizer(
+        _sample(texts, config.tokenizer_bytes, random.Random(config.seed)), config.vocab_size
+    )
     save_tokenizer(tokenizer, config.out / "tokenizer", config.max_length)
     return tokenizer
 
@@ -114,7 +120,10 @@ def task_texts(files: Iterable[Path]) -> Iterator[str]:
 
 
 def select(
-    repositories: Iterable[tuple[SourceRepository, int]], excluded: set[str], overlap: Overlap, config: CorpusConfig
+    repositories: Iterable[tuple[SourceRepository, int]],
+    excluded: set[str],
+    overlap: Overlap,
+    config: CorpusConfig,
 ) -> Selection:
     """Filter the repositories, each with its byte budget; the order of the input decides which copy stays."""
     chosen, copies, rng = Selection(), NearDuplicates(), random.Random(config.seed)
@@ -194,7 +203,9 @@ def _sample(texts: list[str], n_bytes: int, rng: random.Random) -> list[str]:
 
 def _entry(repository: SourceRepository) -> ManifestEntry:
     size = sum(len(f.text.encode()) for f in repository.files)
-    return ManifestEntry(repository.name, repository.version, repository.license or "", len(repository.files), size)
+    return ManifestEntry(
+        repository.name, repository.version, repository.license or "", len(repository.files), size
+    )
 
 
 def _write_manifest(file: Path, manifest: list[ManifestEntry], left_out: Counter[str]) -> None:

@@ -82,7 +82,9 @@ def without_license_header(text: str) -> str:
 
 
 def is_test(path: str) -> bool:
-    return bool(re.search(r"(^|/)(tests?|testing|unit|functional)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$", path))
+    return bool(
+        re.search(r"(^|/)(tests?|testing|unit|functional)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$", path)
+    )
 
 
 def windows(text: str, width: int) -> np.ndarray:
@@ -92,10 +94,15 @@ def windows(text: str, width: int) -> np.ndarray:
         return np.zeros(0, np.uint64)
     numbers: dict[str, int] = {}
     values = np.fromiter(
-        (numbers.get(t) or numbers.setdefault(t, zlib.crc32(t.encode()) + 1) for t in lexemes), np.uint64, len(lexemes)
+        (numbers.get(t) or numbers.setdefault(t, zlib.crc32(t.encode()) + 1) for t in lexemes),
+        np.uint64,
+        len(lexemes),
     )
     # A polynomial hash by prefix sums: window i is (P[i + width] - P[i]) / base**i, all modulo 2**64.
-    powers, inverses = _powers(_BASE, len(values)), _powers(np.uint64(pow(int(_BASE), -1, 2**64)), len(values))
+    powers, inverses = (
+        _powers(_BASE, len(values)),
+        _powers(np.uint64(pow(int(_BASE), -1, 2**64)), len(values)),
+    )
     prefix = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values * powers, dtype=np.uint64)])
     hashes: np.ndarray = (prefix[width:] - prefix[:-width]) * inverses[: len(values) - width + 1]
     return hashes * np.uint64(0xBF58476D1CE4E5B9) ^ (hashes >> np.uint64(29))

@@ -32,7 +32,9 @@ def cut_at(text: str, near: int, rng: random.Random, kind: str | None = None) ->
         start = _inside_line(text, line_start, rng)
         end = _line_end(text, start)
     else:
-        n_lines = {"line": 1, "lines": rng.randint(2, _MAX_LINES), "block": _block_lines(text, line_start)}[kind]
+        n_lines = {"line": 1, "lines": rng.randint(2, _MAX_LINES), "block": _block_lines(text, line_start)}[
+            kind
+        ]
         # Half of the blocks are asked for behind the line that opens them, the rest at the start of a line.
         start = line_start
         end = _end_of_lines(text, start, n_lines)

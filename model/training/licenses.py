@@ -49,7 +49,9 @@ def license_of_metadata(metadata: str) -> str | None:
     expression = headers.get("License-Expression")
     if expression:
         return _if_permissive(re.split(r"\s+(?:AND|OR)\s+", expression.replace("(", "").replace(")", "")))
-    classifiers = [c.rsplit(" :: ", 1)[1] for c in headers.get_all("Classifier", []) if c.startswith("License :: OSI")]
+    classifiers = [
+        c.rsplit(" :: ", 1)[1] for c in headers.get_all("Classifier", []) if c.startswith("License :: OSI")
+    ]
     if classifiers:
         return _if_permissive([c for c in classifiers if c != "OSI Approved"])
     return _if_permissive([headers.get("License", "")])

@@ -56,7 +56,9 @@ class Neighbors:
             row[tokens] = 0
         return packed
 
-    def similar(self, repository: int, query: np.ndarray, hidden: tuple[int, int], k: int) -> list[NeighborWindow]:
+    def similar(
+        self, repository: int, query: np.ndarray, hidden: tuple[int, int], k: int
+    ) -> list[NeighborWindow]:
         """The k windows that share most with `query` (token ids), best first; none that touches `hidden`."""
         ids = np.unique(query)
         ids = ids[np.argsort(-self._weight[ids])][:_QUERY_TOKENS]
@@ -66,7 +68,9 @@ class Neighbors:
         found = (windows[i] for i in order[: 4 * k])
         return [w for w in found if w.end <= hidden[0] or w.start >= hidden[1]][:k]
 
-    def any(self, repository: int, rng: np.random.Generator, hidden: tuple[int, int], k: int) -> list[NeighborWindow]:
+    def any(
+        self, repository: int, rng: np.random.Generator, hidden: tuple[int, int], k: int
+    ) -> list[NeighborWindow]:
         """Windows at random: what a useless retrieval looks like."""
         windows = self._windows[repository]
         found = (windows[i] for i in rng.integers(len(windows), size=k))

@@ -50,7 +50,9 @@ class Optimizers:
             rest = [p for p in trained.values() if id(p) not in taken]
             matrices.append({"params": hidden, "lr": lr, "peak": lr})
             groups.append({"params": [p for p in rest if p.ndim >= 2], "lr": lr, "peak": lr})
-            groups.append({"params": [p for p in rest if p.ndim < 2], "lr": lr, "peak": lr, "weight_decay": 0.0})
+            groups.append(
+                {"params": [p for p in rest if p.ndim < 2], "lr": lr, "peak": lr, "weight_decay": 0.0}
+            )
             self._parameters += trained.values()
         self._all: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(
@@ -59,7 +61,9 @@ class Optimizers:
         ]
         if any(g["params"] for g in matrices):
             matrices = [g for g in matrices if g["params"]]
-            self._all.append(torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+            self._all.append(
+                torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+            )
 
     def step(self, factor: float) -> float:
         """Clip, step at `factor` of the peak rates, forget the gradients. Returns the norm before clipping."""

@@ -107,7 +107,9 @@ def train(workers: Workers, config: PretrainConfig) -> None:
     torch.manual_seed(config.seed)
     vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
     mix = from_table(Mix, dict(config.mix))
-    batches = Batches(Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers, config.loaders)
+    batches = Batches(
+        Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers, config.loaders
+    )
     pretraining = Pretraining(config, first_coder(config, vocabulary), workers)
     pretraining.resume()
     pretraining.go(batches, stop_on_signals())
@@ -164,7 +166,9 @@ def flops_per_token(coder: Qwen2, length: int) -> float:
     attention over half the row on average (PaLM, arXiv 2204.02311, appendix B)."""
     config = coder.config
     weights = sum(p.numel() for p in coder.parameters() if p.ndim == 2)
-    return 6.0 * weights + 6.0 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * length
+    return (
+        6.0 * weights + 6.0 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * length
+    )
 
 
 class Pretraining:
@@ -175,7 +179,9 @@ class Pretraining:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.coder = coder.to(self._device).train()
         self._optimizers = Optimizers([(self.coder, config.lr)], config.weight_decay, config.muon)
-        self._loss = torch.compile(self._weighted_loss, dynamic=False) if config.compile else self._weighted_loss
+        self._loss = (
+            torch.compile(self._weighted_loss, dynamic=False) if config.compile else self._weighted_loss
+        )
         self._course = Course(config.warmup, config.decay)
         self._step = self._tokens = self._row = 0
         self._seconds = 0.0
@@ -197,6 +203,7 @@ class Pretraining:
         return True
 
     def save(self) -> None:
+        """Write all that `resume` needs, and the coder as it is now into `export`, file by file."""
         save_checkpoint(
             self._config.out / "checkpoint.pt",
             {
@@ -258,7 +265,9 @@ class Pretraining:
         """Tokens per second of all workers in a step, and the share of the device's peak."""
         rate = weights.numel() * self._workers.count / seconds
         peak = self._config.peak_tflops * 1e12
-        return {"rate": rate} | ({"mfu": rate * flops_per_token(self.coder, weights.shape[1]) / peak} if peak else {})
+        return {"rate": rate} | (
+            {"mfu": rate * flops_per_token(self.coder, weights.shape[1]) / peak} if peak else {}
+        )
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16)

@@ -7,7 +7,6 @@ the report says is measured on repositories that were left out of the fit, in tu
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint.opening import CHECKSUMS, write_checksums
-from model.loading import load_model
+from model.loaded import LoadedModel
 from model.recall.evidence import shares
 from model.recall.ranking import Forest
 from model.recall.weights import RecallWeights
 from model.training.boosting import fit_forest
-from model.training.recall_samples import Collector, RecallSample, cursors, load_samples, read_repository, save_samples
+from model.training.cursors import UnseenRepository, collect
+from model.training.recall_samples import Collector, RecallSample, load_samples, save_samples
 
+_KINDS = {"rest": 0.3, "line": 0.7}  # shares of the rest of a line and of whole ones
 _FOLDS = 4
 _GATE_STEPS, _GATE_RATE, _GATE_DECAY = 300, 0.5, 1e-3
 _SURE = np.arange(0.0, 1.01, 0.02)
@@ -61,7 +62,8 @@ class Outcome:
 
 
 def run(config: RecallConfig) -> None:
-    samples = collect(config)
+    """Writes `recall.json` into `out` and prints what it is worth in repositories that were left out."""
+    samples = _samples(config)
     folds = [sample.repository for sample in samples]
     names = sorted(set(folds))
     outcome = left_out(samples, [names.index(name) % _FOLDS for name in folds])
@@ -74,23 +76,13 @@ def run(config: RecallConfig) -> None:
     print(report(samples, outcome, np.where(inside, sure_inside, sure)))
 
 
-def collect(config: RecallConfig) -> list[RecallSample]:
-    """Samples of every repository; those that are there already are read."""
-    model = None
-    found: list[RecallSample] = []
-    for folder in sorted(path for path in config.repositories.iterdir() if path.is_dir()):
-        file = config.samples / f"{folder.name}.npz"
-        if not file.exists():
-            model = model or load_model(config.coder)
-            texts = read_repository(folder)
-            collector = Collector(texts, model)
-            places = cursors(texts, config.per_repository, random.Random(f"{config.seed} {folder.name}"))
-            config.samples.mkdir(parents=True, exist_ok=True)
-            beside = file.with_suffix(".tmp.npz")
-            save_samples([collector.sample(folder.name, path, cut) for path, cut in places], beside)
-            os.replace(beside, file)
-        found += load_samples(folder.name, file)
-    return found
+def _samples(config: RecallConfig) -> list[RecallSample]:
+    def work_out(repository: UnseenRepository, model: LoadedModel, rng: random.Random) -> list[RecallSample]:
+        collector = Collector(repository, model)
+        places = repository.cursors(config.per_repository, _KINDS, rng)
+        return [collector.sample(path, cut) for path, cut in places]
+
+    return collect(config, work_out, save_samples, load_samples)
 
 
 def left_out(samples: Sequence[RecallSample], folds: Sequence[int]) -> Outcome:

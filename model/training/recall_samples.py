@@ -5,14 +5,12 @@ What is written down does not depend on those numbers: they are fitted in second
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from indexer import LineIndex, SuffixIndex
 from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.recall.evidence import gate_features, probabilities
@@ -20,13 +18,15 @@ from model.recall.mixer import RecallMixer
 from model.recall.ranking import FEATURES, Forest
 from model.recall.weights import RecallWeights
 from model.request import Request
-from model.training.fim import Cut, cut_at
+from model.training.cursors import UnseenRepository
+from model.training.fim import Cut
 
 _COMPARED = 16  # of the coder's tokens, with all that recall has
-_MAX_CHARS = 200_000  # of a file
-_INSIDE = 0.3  # share of cursors inside a line
 _UNFITTED = RecallWeights(
-    np.zeros((3, 0)), Forest(np.zeros((0, 1), int), np.zeros((0, 1)), np.zeros((0, 2)), 0.0), sure=1.0, sure_inside=1.0
+    np.zeros((3, 0)),
+    Forest(np.zeros((0, 1), int), np.zeros((0, 1)), np.zeros((0, 2)), 0.0),
+    sure=1.0,
+    sure_inside=1.0,
 )
 
 
@@ -50,44 +50,18 @@ class RecallSample:
     steps: tuple[Step, ...]
 
 
-def read_repository(folder: Path) -> dict[str, str]:
-    """Path -> text of the Python files."""
-    texts = {}
-    for file in sorted(folder.rglob("*.py")):
-        try:
-            text = file.read_bytes().decode("utf-8").replace("\r\n", "\n")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if len(text) <= _MAX_CHARS:
-            texts[file.relative_to(folder).as_posix()] = text
-    return texts
-
-
-def cursors(texts: Mapping[str, str], n: int, rng: random.Random) -> Iterator[tuple[str, Cut]]:
-    """Places where a line of code, or the rest of one, is wanted; in proportion to the length of the files."""
-    paths = sorted(path for path, text in texts.items() if text.strip())
-    while n:
-        path = rng.choices(paths, [len(texts[p]) for p in paths])[0]
-        kind = "rest" if rng.random() < _INSIDE else "line"
-        cut = cut_at(texts[path], rng.randrange(len(texts[path])), rng, kind)
-        if cut and not cut.middle.lstrip().startswith("#"):
-            n -= 1
-            yield path, cut
-
-
 class Collector:
     """Samples of one repository under one coder."""
 
-    def __init__(self, texts: Mapping[str, str], model: LoadedModel) -> None:
+    def __init__(self, repository: UnseenRepository, model: LoadedModel) -> None:
+        self._repository = repository
         self._model = model
-        self._lines, self._tokens = LineIndex(), SuffixIndex()
-        self._lines.update(texts)
         self._line_ends = _line_ends(model)
-        encode = model.vocabulary.encode
-        self._tokens.update({path: np.array(encode(text), np.int32) for path, text in texts.items()})
 
-    def sample(self, name: str, path: str, cut: Cut) -> RecallSample:
-        request = Request(path, cut.prefix, cut.suffix, tokens=self._tokens, lines=self._lines)
+    def sample(self, path: str, cut: Cut) -> RecallSample:
+        """What recall proposes at a cut, and for each token of the line what coder and repository give it."""
+        repository = self._repository
+        request = Request(path, cut.prefix, cut.suffix, tokens=repository.tokens, lines=repository.lines)
         prefix, begin = at_token_boundary(self._model.vocabulary, cut.prefix)
         line = cut.middle.partition("\n")[0]
         target = self._model.vocabulary.encode(f"{begin}{line}\n")
@@ -101,7 +75,7 @@ class Collector:
             _step(mixer, [*prompt.before, *target[:n]], logits[n], self._right_tokens(token), first=n == 0)
             for n, token in enumerate(target)
         )
-        return RecallSample(name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
+        return RecallSample(repository.name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
 
     def _right_tokens(self, token: int) -> list[int]:
         """Those that write the same; blank lines behind a line's end may differ."""
@@ -129,7 +103,9 @@ def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
     return found
 
 
-def _step(mixer: RecallMixer, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool) -> Step:
+def _step(
+    mixer: RecallMixer, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool
+) -> Step:
     coder = probabilities(logits)
     own, other = mixer.evidence(context)
     likely = np.argpartition(-coder, _COMPARED)[:_COMPARED]
@@ -157,10 +133,14 @@ def save_samples(samples: Sequence[RecallSample], file: Path) -> None:
 
 
 def load_samples(repository: str, file: Path) -> list[RecallSample]:
+    """What `save_samples` has written of a repository."""
     with np.load(file) as raw:
         tables = _pieces(raw["table"], raw["n_candidates"])
         rights = _pieces(raw["right"], raw["n_candidates"])
-        steps = [Step(*step) for step in zip(raw["features"], _pieces(raw["chances"], raw["n_chances"]), strict=True)]
+        steps = [
+            Step(*step)
+            for step in zip(raw["features"], _pieces(raw["chances"], raw["n_chances"]), strict=True)
+        ]
         ends = np.cumsum(raw["n_steps"]).tolist()
         groups = [tuple(steps[end - n : end]) for end, n in zip(ends, raw["n_steps"].tolist(), strict=True)]
         parts = zip(raw["inside"].tolist(), tables, rights, groups, strict=True)

@@ -19,7 +19,8 @@ from typing import Any
 from indexer import Hit, Index, Query
 from indexer.chunking import Chunk, chunk, language_of
 from indexer.hierarchy import leaf_text
-from indexer.retrieval import SHOWN_AFTER, SHOWN_BEFORE
+from indexer.query import SHOWN_AFTER, SHOWN_BEFORE
+
 from model.training.fim import Cut, cut_at
 from model.training.tokens import TokenFile, TokenRepository
 from model.vocabulary import Vocabulary
@@ -77,7 +78,9 @@ def run(config: SamplesConfig) -> None:
     """Write the samples of repositories in random order; those that are already there are not made again."""
     corpus = TokenFile.load(config.corpus)
     vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
-    chosen = [r for r in corpus.repositories if len(r.files) > 4 and r.n_tokens <= config.max_repository_tokens]
+    chosen = [
+        r for r in corpus.repositories if len(r.files) > 4 and r.n_tokens <= config.max_repository_tokens
+    ]
     random.Random(config.seed).shuffle(chosen)
     config.out.mkdir(parents=True, exist_ok=True)
     for repository in chosen[: config.repositories]:
@@ -197,4 +200,6 @@ def best_match(cut: Cut, passages: Sequence[Passage]) -> int:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in "".join(c if c.isalnum() or c == "_" else " " for c in text).split() if len(word) > 2]
+    return [
+        word for word in "".join(c if c.isalnum() or c == "_" else " " for c in text).split() if len(word) > 2
+    ]

@@ -111,7 +111,10 @@ class Sequences:
         self, r: int, span: TokenSpan, anchor: int, room: int, rng: np.random.Generator
     ) -> tuple[list[int], list[float]]:
         mix = self._mix
-        start, end = self._line_start(span, anchor - room), min(span.end, anchor + mix.max_suffix + mix.max_middle)
+        start, end = (
+            self._line_start(span, anchor - room),
+            min(span.end, anchor + mix.max_suffix + mix.max_middle),
+        )
         before = self._text(start, anchor)
         text = before + self._text(anchor, end)
         cut = cut_at(text, len(before), random.Random(int(rng.integers(2**32))))

@@ -49,7 +49,9 @@ def read_sittings(journals: Sequence[Path]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for journal in journals:
         before = {name: lines[-1].get(name, 0) if lines else 0 for name in ("step", "tokens", "seconds")}
-        lines += [{name: v + before.get(name, 0) for name, v in line.items()} for line in read_journal(journal)]
+        lines += [
+            {name: v + before.get(name, 0) for name, v in line.items()} for line in read_journal(journal)
+        ]
     return lines
 
 
@@ -68,8 +70,18 @@ def model_card(
         "| part | parameters |",
         "| --- | --- |",
     ]
-    parts += [f"| {stem} | {count_parameters(config.out, stem):,} |" for stem in ("model", "fuser", "projector")]
-    parts += ["", "## Training", "", *_training_facts(pretraining, adapter), "", "![Loss curves](loss_curves.png)", ""]
+    parts += [
+        f"| {stem} | {count_parameters(config.out, stem):,} |" for stem in ("model", "fuser", "projector")
+    ]
+    parts += [
+        "",
+        "## Training",
+        "",
+        *_training_facts(pretraining, adapter),
+        "",
+        "![Loss curves](loss_curves.png)",
+        "",
+    ]
     return "\n".join([*parts, *_data(manifest)]) + "\n"
 
 

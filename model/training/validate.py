@@ -77,7 +77,10 @@ MIXES: Mapping[str, tuple[ModeMix, str]] = {
     "hybrid": (_only("hybrid"), "none"),
     "pseudo, vectors of another repository": (_only("pseudo", foreign=1.0), "none"),
     "pseudo, random vectors": (_only("pseudo", noise=1.0), "none"),
-    "recite, vectors of another repository": (_only("recite", foreign=1.0), "recite, vectors of another repository"),
+    "recite, vectors of another repository": (
+        _only("recite", foreign=1.0),
+        "recite, vectors of another repository",
+    ),
     "recite": (_only("recite"), "recite, vectors of another repository"),
 }
 
@@ -121,7 +124,9 @@ def _load(folder: Path) -> tuple[Network, int]:
     return Network(coder, load_fuser(folder, config), load_projector(folder, config)).eval(), config.fuser.m
 
 
-def _losses(network: Network, batcher: Batcher, batches: int) -> tuple[np.ndarray, float | None, float | None]:
+def _losses(
+    network: Network, batcher: Batcher, batches: int
+) -> tuple[np.ndarray, float | None, float | None]:
     """Loss of each row, float64 [n], the mean cosine over the batches that have vectors, and what queries found."""
     losses: list[float] = []
     cosines: list[float] = []

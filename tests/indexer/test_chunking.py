@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from indexer import language_of
 from indexer.chunking import chunk
-from indexer.splitting import Limits
+from indexer.splitting import ChunkLimits
 
-LIMITS = Limits()
+LIMITS = ChunkLimits()
 
 
 def check_cover(text: str, language: str) -> None:

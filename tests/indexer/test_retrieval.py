@@ -7,7 +7,8 @@ import pytest
 
 from indexer import Index, Query, RetrievalSettings
 from indexer.identifiers import terms, terms_of, weighted_identifiers
-from indexer.retrieval import RANKINGS, quotas
+from indexer.query import RANKINGS
+from indexer.retrieval import quotas
 
 FILLER = "\n\n".join(
     f"def filler_{n}(value_{n}):\n    step_{n} = value_{n} * {n}\n    more_{n} = step_{n} + 1\n"

@@ -11,7 +11,7 @@ import pytest
 
 from indexer import IndexSettings
 from indexer.files import Found, Skipped, read
-from indexer.retrieval import Query
+from indexer.query import Query
 from indexer.secret_contents import find_secret
 
 LETTERS = string.ascii_letters + string.digits

@@ -12,7 +12,7 @@ import pytest
 
 from indexer import CacheError, Index, Query
 from indexer import database as databases
-from indexer.database import make_private
+from indexer.cache_folder import make_private
 
 
 @pytest.fixture(autouse=True)

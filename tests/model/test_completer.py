@@ -281,7 +281,7 @@ def test_tokens_of_the_repository_are_drafted_from(tiny_model: LoadedModel) -> N
     ids = np.array(tiny_model.vocabulary.encode(REQUEST.prefix + plain.text), np.int32)
     for path, is_drafted in (("other.py", True), (REQUEST.path, False)):
         index = SuffixIndex()
-        index.replace(path, ids)
+        index.update({path: ids})
         result = Completer(tiny_model).complete(replace(REQUEST, tokens=index), None)
         assert result.text == plain.text
         assert (result.forward_passes < plain.forward_passes) == is_drafted

@@ -33,11 +33,6 @@ def logits(model: LoadedModel) -> np.ndarray:
     return model.decoder.extend(model.decoder.embed(IDS))
 
 
-@pytest.fixture
-def without_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", tmp_path / "absent")
-
-
 def test_a_loaded_checkpoint_describes_itself(tiny_model: LoadedModel, tiny_folder: Path) -> None:
     assert tiny_model.name == str(tiny_folder)
     assert (tiny_model.device, tiny_model.dtype, tiny_model.fim_order) == ("cpu", "int8", "spm")
@@ -267,39 +262,34 @@ def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:
         load_model(str(folder))
 
 
-def test_a_checkpoint_of_its_own_brings_its_own_recall_or_takes_the_embedded_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_of_its_own_brings_its_own_recall_or_takes_the_embedded_one(tmp_path: Path) -> None:
     folder, other = (write_tiny_checkpoint(tmp_path / name, adapter=False) for name in ("bare", "embedded"))
-    monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", other)
-    assert load_model(str(folder)).recall is None
+    assert load_model(str(folder), embedded=other).recall is None
     forest = Forest(np.zeros((1, 1), np.int64), np.zeros((1, 1)), np.zeros((1, 2)), 0.0)
     RecallWeights(np.zeros((3, 16)), forest, sure=0.1, sure_inside=0.2).save(other)
-    taken = load_model(str(folder)).recall
+    taken = load_model(str(folder), embedded=other).recall
     assert taken is not None
     assert (taken.sure, taken.sure_inside) == (0.5, 0.5)
     RecallWeights(np.zeros((3, 16)), forest, sure=0.3, sure_inside=0.4).save(folder)
     write_checksums(folder)
-    fitted = load_model(str(folder)).recall
+    fitted = load_model(str(folder), embedded=other).recall
     assert fitted is not None
     assert (fitted.sure, fitted.sure_inside) == (0.3, 0.4)
 
 
-@pytest.mark.usefixtures("without_embedded")
 def test_without_an_adapter_the_note_says_what_that_means(tmp_path: Path) -> None:
     folder = str(write_tiny_checkpoint(tmp_path / "bare", adapter=False))
-    model = load_model(folder)
+    model = load_model(folder, embedded=tmp_path / "absent")
     assert model.notes == (NOTE.format(folder),)
     assert (model.encoder, model.pseudo, model.default_context) == (None, None, "snippets")
 
 
-@pytest.mark.usefixtures("without_embedded")
 def test_an_adapter_of_another_checkpoint_is_not_used(tmp_path: Path) -> None:
     mine, other = (write_tiny_checkpoint(tmp_path / name, seed=i) for i, name in enumerate("ab"))
     for name in ("adapter.json", "fuser.safetensors", "projector.safetensors"):
         shutil.copy(other / name, mine / name)
     write_checksums(mine)
-    model = load_model(str(mine))
+    model = load_model(str(mine), embedded=tmp_path / "absent")
     assert model.pseudo is None
     assert model.notes == (NOTE.format(mine),)
 
@@ -325,12 +315,9 @@ def test_an_adapter_that_was_named_must_be_one(tiny_folder: Path, tmp_path: Path
         load_model(str(tiny_folder), adapter=str(tmp_path))
 
 
-def test_without_an_adapter_of_its_own_the_embedded_fuser_retrieves(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_adapter_of_its_own_the_embedded_fuser_retrieves(tmp_path: Path, tiny_folder: Path) -> None:
     """So that a change of generator leaves the index as it is."""
-    monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", tiny_folder)
-    model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, seed=4)))
+    model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, seed=4)), embedded=tiny_folder)
     assert model.encoder is not None
     assert model.encoder.query("def f(", ")").shape == (32,)
     assert (model.pseudo, model.default_context) == (None, "snippets")

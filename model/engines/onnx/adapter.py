@@ -25,7 +25,9 @@ class OnnxFuser:
     ) -> None:
         self._fuser, self._children, self._config = fuser, children, config
         self._table = read("encoder.embed_tokens.weight")
-        self._leaf, self._parent, self._query = (read(f"{kind}_readout") for kind in ("leaf", "parent", "query"))
+        self._leaf, self._parent, self._query = (
+            read(f"{kind}_readout") for kind in ("leaf", "parent", "query")
+        )
         self._longest = LONGEST_MEMORY * float(np.linalg.norm(self._table)) / self._table.size**0.5
 
     def encode_chunks(self, chunks: Sequence[Sequence[int]]) -> Nodes:
@@ -56,7 +58,13 @@ class OnnxFuser:
         x = np.concatenate([row, readout + pooled])
         n = len(x)
         cos, sin = rotary_table(self._config.head_dim, self._config.rope_theta, n)
-        feed = {"x": x[None], "cos": cos, "sin": sin, "last": np.array([n - 1], np.int32), "ends": np.arange(n - m, n)}
+        feed = {
+            "x": x[None],
+            "cos": cos,
+            "sin": sin,
+            "last": np.array([n - 1], np.int32),
+            "ends": np.arange(n - m, n),
+        }
         feed["longest"] = np.array(n, np.int32)
         key, states = self._fuser.run(["key", "states"], feed)
         return key, states + pooled

@@ -35,7 +35,9 @@ def add_fuser(graph: Graph, config: FuserConfig, read: Read) -> None:
         attended = graph.linear(attended, read(f"{layer}.self_attn.o_proj.weight"))
         post = read(f"{layer}.post_attention_layernorm.weight")
         residual, normed = graph.add_norm(residual, attended, post, shape.rms_norm_eps)
-        forward = graph.gated(normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down")))
+        forward = graph.gated(
+            normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down"))
+        )
         following = "encoder.norm" if i == last else f"encoder.layers.{i + 1}.input_layernorm"
         residual, normed = graph.add_norm(residual, forward, read(f"{following}.weight"), shape.rms_norm_eps)
     states = graph.op("Reshape", normed, graph.sizes(-1, config.m, config.hidden_size))
@@ -69,7 +71,8 @@ def add_projector(graph: Graph, widths: list[int], read: Read) -> None:
 
 def _attention(graph: Graph, shape: Qwen2Config, projection: str, x: str, read: Read) -> str:
     weight, bias = (
-        np.concatenate([read(f"{projection}.{name}_proj.{part}") for name in "qkv"]) for part in ("weight", "bias")
+        np.concatenate([read(f"{projection}.{name}_proj.{part}") for name in "qkv"])
+        for part in ("weight", "bias")
     )
     heads = {"num_heads": shape.num_attention_heads, "kv_num_heads": shape.num_key_value_heads}
     inputs = [graph.linear(x, weight, bias), "", "", "", "", "last", "longest", "cos", "sin"]

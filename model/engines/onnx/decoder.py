@@ -80,6 +80,7 @@ class OnnxDecoder:
     def extend(
         self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
     ) -> np.ndarray:
+        """As `Decoder.extend`: a sequence is the tree whose rows each follow the one before."""
         n, past = len(vectors), self.length
         check_room(past, n, self.capacity)
         sees = np.tri(n, dtype=bool) if parents is None else tree_mask(parents)

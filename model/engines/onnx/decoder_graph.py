@@ -32,8 +32,12 @@ def add_decoder(graph: Graph, config: Qwen2Config, read: Read) -> None:
         if i == last:
             attended, residual = (graph.op("Gather", y, rows, axis=0) for y in (attended, residual))
         attended = graph.linear(attended, read(f"{layer}.self_attn.o_proj.weight"))
-        residual, normed = graph.add_norm(residual, attended, read(f"{layer}.post_attention_layernorm.weight"), epsilon)
-        forward = graph.gated(normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down")))
+        residual, normed = graph.add_norm(
+            residual, attended, read(f"{layer}.post_attention_layernorm.weight"), epsilon
+        )
+        forward = graph.gated(
+            normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down"))
+        )
         following = "model.norm" if i == last else f"model.layers.{i + 1}.input_layernorm"
         residual, normed = graph.add_norm(residual, forward, read(f"{following}.weight"), epsilon)
     head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"

@@ -62,11 +62,16 @@ class OnnxEngine:
         """Kernels pack weights beside the mapped file; of what is cached, keys are float32 and values float64."""
         return (2 if self.dtype == "int8" else 8) * n_weights + 6 * n_cached
 
-    def decoder(self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int) -> OnnxDecoder:
+    def decoder(
+        self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int
+    ) -> OnnxDecoder:
+        """The coder from its graph, which is built where the cache has none; its embeddings stay a mapped file."""
         quantization = self._quantization(config.hidden_size)
 
         def build(folder: Path) -> None:
-            from model.engines.onnx.build import build_decoder  # and with it onnx, which opening a graph can do without
+            from model.engines.onnx.build import (
+                build_decoder,
+            )  # and with it onnx, which opening a graph can do without
 
             np.save(folder / "embeddings.npy", stored(checkpoint.tensors[_EMBEDDINGS]))
             build_decoder(folder, config, reader(checkpoint.tensors), quantization)
@@ -78,6 +83,7 @@ class OnnxEngine:
         return OnnxDecoder(session, table, config, capacity, n_slots, piece)
 
     def fuser(self, folder: Path, config: AdapterConfig) -> OnnxFuser:
+        """The fuser from its two graphs: the network, and what turns children into its input."""
         tensors = fuser_tensors(folder, config.fuser)
         quantization: Quantization = "rows" if self.dtype == "int8" else "none"
 
@@ -92,6 +98,7 @@ class OnnxEngine:
         return OnnxFuser(fuser, children, config.fuser, reader(tensors))
 
     def projector(self, folder: Path, config: AdapterConfig) -> OnnxPseudoTokens:
+        """The projector from its graph, always in float32."""
         tensors = projector_tensors(folder, config)
 
         def build(target: Path) -> None:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    StringStringEntryProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from model.engines.onnx.quantization import BLOCK, Quantization, quantize_blocks, quantize_rows
 
@@ -50,6 +58,7 @@ class Graph:
         self._final_names[value] = name
 
     def constant(self, value: np.ndarray | np.generic) -> str:
+        """The name of a value in the graph: equal small ones share it, large ones lie in the data file."""
         array = np.ascontiguousarray(value).reshape(value.shape)
         if array.nbytes > _INLINE_BYTES:
             return self._external(array)
@@ -82,7 +91,9 @@ class Graph:
 
     def norm(self, x: str, weight: np.ndarray, epsilon: float) -> str:
         """RMSNorm over the last axis."""
-        return self.op("SimplifiedLayerNormalization", x, self.constant(weight), axis=-1, epsilon=epsilon, stash_type=1)
+        return self.op(
+            "SimplifiedLayerNormalization", x, self.constant(weight), axis=-1, epsilon=epsilon, stash_type=1
+        )
 
     def add_norm(self, x: str, y: str, weight: np.ndarray, epsilon: float) -> tuple[str, str]:
         """x + y, and RMSNorm of it."""
@@ -110,6 +121,7 @@ class Graph:
         return self.linear(self.op("Mul", silu, ups), down)
 
     def save(self, file: Path) -> None:
+        """Write the graph; its data file is complete with it."""
         self._data.close()
         for node in self._nodes:
             for names in (node.input, node.output):
@@ -134,7 +146,13 @@ class Graph:
 
     def _linear_blocks(self, x: str, weight: np.ndarray) -> str:
         values, scales = quantize_blocks(weight)
-        shape = {"N": weight.shape[0], "K": weight.shape[1], "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
+        shape = {
+            "N": weight.shape[0],
+            "K": weight.shape[1],
+            "bits": 8,
+            "block_size": BLOCK,
+            "accuracy_level": 4,
+        }
         return self.fused("MatMulNBits", x, self.constant(values), self.constant(scales), **shape)
 
     def _external(self, array: np.ndarray) -> str:

@@ -16,21 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model.checkpoint.files import WeightsError, read_bytes, sha256_of
+from model.privacy import cache_home
 
 GRAPHS_KEPT = 8
 BYTES_KEPT = 8 << 30  # beside the one in use
 _CHECKSUMS = "SHA256SUMS"
 _MAX_CHECKSUMS_BYTES = 100_000
 _DRAFT_SECONDS = 86_400  # no build takes so long
-
-
-def cache_home() -> Path:
-    """Where the user's caches are; HEF_CACHE_DIR moves all that this project keeps."""
-    if named := os.environ.get("HEF_CACHE_DIR"):
-        return Path(named)
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hef-lsp"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hef-lsp"
 
 
 @contextmanager
@@ -63,7 +55,9 @@ def _temporary(build: Callable[[Path], None]) -> Iterator[Path]:
             build(Path(folder))
         except OSError as problem:
             where = f"{cache_home()} and {tempfile.gettempdir()}"
-            raise WeightsError(f"the model's graphs can be written neither to {where} ({problem})") from problem
+            raise WeightsError(
+                f"the model's graphs can be written neither to {where} ({problem})"
+            ) from problem
         yield Path(folder)
 
 

@@ -34,7 +34,9 @@ def quantize_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = np.empty((len(weight), n_blocks, BLOCK), np.uint8)
     scales = np.empty((len(weight), n_blocks), np.float32)
     for rows in _slices(len(weight)):
-        part = np.pad(weight[rows], ((0, 0), (0, n_blocks * BLOCK - weight.shape[1]))).reshape(-1, n_blocks, BLOCK)
+        part = np.pad(weight[rows], ((0, 0), (0, n_blocks * BLOCK - weight.shape[1]))).reshape(
+            -1, n_blocks, BLOCK
+        )
         scales[rows] = _steps(np.abs(part).max(axis=2))
         values[rows] = np.rint(part / scales[rows, :, None]) + 128
     return values, scales

@@ -75,6 +75,7 @@ class CudaDecoder:
         return self._length
 
     def select(self, slot: int) -> None:
+        """As `Decoder.select`: graphs compute in one cache, so what is in it is set aside and the other copied in."""
         if slot == self._slot:
             return
         cache, other = self._static.cache, self._aside[slot]
@@ -94,7 +95,10 @@ class CudaDecoder:
     @overload
     def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int]) -> LogitRows: ...
 
-    def extend(self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None) -> LogitRows:
+    def extend(
+        self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
+    ) -> LogitRows:
+        """As `Decoder.extend`; all rows of a sequence are trees without branches, as wide as there are graphs for."""
         n = len(vectors)
         check_room(self._length, n, self._capacity)
         if parents is not None:
@@ -103,13 +107,17 @@ class CudaDecoder:
             return self._read(self._sequence(vectors)[0])
         widest = self._grid.widest_tree
         pieces = [vectors[first : first + widest] for first in range(0, n, widest)]
-        return np.concatenate([self._read(self._tree(piece, range(-1, len(piece) - 1)).logits) for piece in pieces])
+        return np.concatenate(
+            [self._read(self._tree(piece, range(-1, len(piece) - 1)).logits) for piece in pieces]
+        )
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
         if must_move(rows):
             cache = self._static.cache
             with torch.inference_mode(), torch.cuda.stream(self._stream):
-                cache[:, :, start : start + len(rows)] = cache[:, :, self._sent([start + row for row in rows])]
+                cache[:, :, start : start + len(rows)] = cache[
+                    :, :, self._sent([start + row for row in rows])
+                ]
         self._length = start + len(rows)
 
     def rewind(self, length: int) -> None:

@@ -124,7 +124,9 @@ def allocate(weights: FusedWeights, length: int, widest: int, widest_tree: int) 
         row=positions[:widest].clone(),
         position=positions,
         rotary=_rotary_table(config, positions).to(like.dtype),
-        cache=like.new_zeros(config.num_hidden_layers, 2 * config.num_key_value_heads, length, config.head_dim),
+        cache=like.new_zeros(
+            config.num_hidden_layers, 2 * config.num_key_value_heads, length, config.head_dim
+        ),
         logits=torch.zeros(widest_tree, config.vocab_size, device=like.device),
     )
 
@@ -146,7 +148,9 @@ def _rotary_table(config: Qwen2Config, positions: Tensor) -> Tensor:
     return torch.stack([cos[0, 0], torch.cat([-sin[0, 0, :, :half], sin[0, 0, :, half:]], dim=-1)], dim=1)
 
 
-def forward(weights: FusedWeights, static: StaticTensors, shape: Shape, layer_step: LayerStep | None = None) -> None:
+def forward(
+    weights: FusedWeights, static: StaticTensors, shape: Shape, layer_step: LayerStep | None = None
+) -> None:
     """One pass over the first `shape.width` vectors; writes their keys and values, and logits.
 
     Rows beyond those that count are padding: they write behind the sequence, where nothing looks. `layer_step` stands
@@ -170,11 +174,19 @@ def forward(weights: FusedWeights, static: StaticTensors, shape: Shape, layer_st
 
 
 def add_layer(
-    config: Qwen2Config, layer: LayerWeights, x: Tensor, rotary: Tensor, bias: Tensor, rows: Tensor, cache: Tensor
+    config: Qwen2Config,
+    layer: LayerWeights,
+    x: Tensor,
+    rotary: Tensor,
+    bias: Tensor,
+    rows: Tensor,
+    cache: Tensor,
 ) -> None:
     """Add a layer's output to x [width, hidden] in place; `cache` is the layer's [2 * kv heads, length, head_dim]."""
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-    qkv = F.linear(_norm(config, x, layer.norm), layer.qkv, layer.qkv_bias).unflatten(1, (-1, config.head_dim))
+    qkv = F.linear(_norm(config, x, layer.norm), layer.qkv, layer.qkv_bias).unflatten(
+        1, (-1, config.head_dim)
+    )
     query_key = qkv[:, : heads + kv_heads]
     swapped = query_key.roll(config.head_dim // 2, -1)
     query_key.mul_(rotary[:, :1]).addcmul_(swapped, rotary[:, 1:])

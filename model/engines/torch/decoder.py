@@ -25,7 +25,9 @@ class TorchDecoder:
         self._dtype = weight.dtype
         config = network.config
         shape = (1, config.num_key_value_heads, capacity, config.head_dim)
-        self._slots = [KVCache(config.num_hidden_layers, shape, self._device, self._dtype) for _ in range(n_slots)]
+        self._slots = [
+            KVCache(config.num_hidden_layers, shape, self._device, self._dtype) for _ in range(n_slots)
+        ]
         self._cache = self._slots[0]
 
     @property
@@ -64,6 +66,7 @@ class TorchDecoder:
         all_rows: bool = False,
         parents: Sequence[int] | None = None,
     ) -> np.ndarray:
+        """As `Decoder.extend`, in one pass whatever the length."""
         n, past = len(vectors), self.length
         check_room(past, n, self.capacity)
         x = torch.from_numpy(vectors).to(self._device, self._dtype)[None]

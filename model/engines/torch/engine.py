@@ -81,7 +81,9 @@ def open_torch_engine(device: str = "auto", dtype: str = "auto", threads: int = 
     if device == "cuda" and not has_cuda:
         raise WeightsError("model.device is cuda, but torch finds no CUDA device: set it to auto or cpu")
     if dtype == "int8":
-        raise WeightsError("model.dtype int8 is for the CPU, where ONNX Runtime runs it: set model.engine to onnx")
+        raise WeightsError(
+            "model.dtype int8 is for the CPU, where ONNX Runtime runs it: set model.engine to onnx"
+        )
     if threads:
         torch.set_num_threads(threads)
     chosen = torch.device("cuda" if has_cuda and device in ("auto", "cuda") else "cpu")
@@ -89,7 +91,9 @@ def open_torch_engine(device: str = "auto", dtype: str = "auto", threads: int = 
     return TorchEngine(chosen, _DTYPES.get(dtype, automatic))
 
 
-def load_network(checkpoint: Checkpoint, config: Qwen2Config, device: torch.device, dtype: torch.dtype) -> Qwen2:
+def load_network(
+    checkpoint: Checkpoint, config: Qwen2Config, device: torch.device, dtype: torch.dtype
+) -> Qwen2:
     """The network with the checkpoint's tensors. Raises WeightsError on any that is missing, foreign or misshapen."""
     check_tensors(checkpoint, coder_shapes(config))
     with torch.device("meta"):  # No memory and no random numbers for weights that are replaced anyway.

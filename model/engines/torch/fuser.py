@@ -73,7 +73,9 @@ class Fuser(nn.Module):
         ids, lengths = self._pad([chunk[: self.config.max_tokens] for chunk in chunks])
         return self._read(self.encoder.embed_tokens(ids), lengths, self.leaf_readout)
 
-    def encode_query(self, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], mark: int) -> Encoded:
+    def encode_query(
+        self, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], mark: int
+    ) -> Encoded:
         """Token ids before and after B cursors; `mark` (the FIM prefix token) stands between them.
 
         What is nearest to the cursor comes last: the first tokens of `after`, then the last ones of `before`.
@@ -129,7 +131,9 @@ class Fuser(nn.Module):
 
 def _without_bias(layer: nn.Module) -> dict[str, Tensor]:
     """What a layer of a Llama, which has no biases, does not say of a Qwen2 layer."""
-    return {name: torch.zeros_like(value) for name, value in layer.state_dict().items() if name.endswith(".bias")}
+    return {
+        name: torch.zeros_like(value) for name, value in layer.state_dict().items() if name.endswith(".bias")
+    }
 
 
 def shortened(memory: Tensor, longest: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None, layer: int
     ) -> Tensor:
+        """x [B, T, hidden] -> the same shape. `mask` [T, past + T]: what each row sees; None: all before it."""
         batch, n, _ = x.shape  # x: [B, T, hidden]
 
         def split(y: Tensor) -> Tensor:

@@ -116,18 +116,16 @@ def test_a_file_that_only_the_checksums_know_is_missed(folder: Path) -> None:
         open_checkpoint(str(folder))
 
 
-def test_the_embedded_model_is_not_trusted_without_checksums(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.checkpoint.opening.EMBEDDED_FOLDER", folder)
-    assert open_checkpoint("embedded").folder == folder
+def test_the_embedded_model_is_not_trusted_without_checksums(folder: Path) -> None:
+    assert open_checkpoint("embedded", embedded=folder).folder == folder
     (folder / CHECKSUMS).unlink()
     with pytest.raises(WeightsError, match="has no SHA256SUMS"):
-        open_checkpoint("embedded")
+        open_checkpoint("embedded", embedded=folder)
 
 
-def test_an_installation_without_the_embedded_model_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.checkpoint.opening.EMBEDDED_FOLDER", tmp_path / "absent")
+def test_an_installation_without_the_embedded_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no embedded model"):
-        open_checkpoint("embedded")
+        open_checkpoint("embedded", embedded=tmp_path / "absent")
 
 
 def test_the_fingerprint_names_the_weights(folder: Path, tmp_path: Path) -> None:

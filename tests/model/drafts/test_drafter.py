@@ -123,7 +123,7 @@ def test_a_change_of_the_store_empties_the_table() -> None:
     tokens = repository(a=[1, 2, 3])
     searched = searched_in(tokens)
     assert searched.find([7, 8]) is None
-    tokens.replace("b", np.array([7, 8, 9], np.int32))
+    tokens.update({"b": np.array([7, 8, 9], np.int32)})
     assert not searched.lacks([7, 8])
     assert searched.find([7, 8]) is not None
 

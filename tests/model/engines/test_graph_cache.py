@@ -9,7 +9,7 @@ import pytest
 
 from model.checkpoint.files import WeightsError
 from model.engines.onnx import graph_cache
-from model.engines.onnx.graph_cache import cache_home, graph_folder
+from model.engines.onnx.graph_cache import graph_folder
 from model.loading import load_model
 
 
@@ -96,13 +96,6 @@ def test_where_the_cache_cannot_be_written_the_graph_lives_for_the_moment(home: 
     with graph_folder("a", build) as folder:
         assert (folder / "decoder.onnx").read_text() == "graph"
     assert not folder.exists()
-
-
-def test_the_cache_is_where_users_keep_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache_home() == tmp_path / "cache"
-    monkeypatch.delenv("HEF_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_home() == tmp_path / "xdg" / "hef-lsp"
 
 
 # --- whatever stands in the cache -------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from model.evaluation.metrics import (
     answer,
-    edit_distance,
     edit_similarity,
     exact_match,
     first_line_match,
@@ -21,7 +22,6 @@ from tests.model.evaluation.holes import a_task
 @pytest.mark.parametrize(
     ("first", "second", "distance"),
     [
-        ("", "", 0),
         ("", "abc", 3),
         ("abc", "", 3),
         ("kitten", "sitting", 3),  # the textbook's: k/s, e/i, +g
@@ -33,8 +33,24 @@ from tests.model.evaluation.holes import a_task
     ],
 )
 def test_edit_distance_is_levenshteins(first: str, second: str, distance: int) -> None:
-    assert edit_distance(first, second) == distance
-    assert edit_distance(second, first) == distance
+    similarity = 1 - distance / max(len(first), len(second))
+    assert edit_similarity(first, second) == edit_similarity(second, first) == pytest.approx(similarity)
+
+
+def by_hand(first: str, second: str) -> int:
+    """Wagner and Fischer's table, row by row."""
+    row = list(range(len(second) + 1))
+    for n_read, character in enumerate(first, 1):
+        above, row = row, [n_read]
+        for n, other in enumerate(second):
+            row.append(min(above[n + 1] + 1, row[n] + 1, above[n] + (character != other)))
+    return row[-1]
+
+
+@settings(deadline=None)
+@given(*[st.text("abü🙂_(", min_size=1, max_size=40)] * 2)
+def test_edit_similarity_is_that_of_the_table_by_hand(first: str, second: str) -> None:
+    assert edit_similarity(first, second) == 1 - by_hand(first, second) / max(len(first), len(second))
 
 
 @pytest.mark.parametrize(

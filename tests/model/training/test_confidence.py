@@ -11,8 +11,9 @@ import pytest
 from model.checkpoint.opening import write_checksums
 from model.confidence import FEATURES, FILE, Confidence, WrittenLine, features
 from model.loading import load_model
-from model.training.confidence import Answer, ConfidenceConfig, fit, left_out, report, run
+from model.training.confidence import Answer, Asker, ConfidenceConfig, fit, left_out, report, run
 from model.training.config import ConfigError
+from model.training.cursors import UnseenRepository
 from tests.model.recall.test_mixer import weights
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -87,14 +88,12 @@ def test_the_stage_writes_a_file_and_says_what_it_is_worth(
     assert (config.out / FILE).read_text() == first
 
 
-def test_a_coder_without_recall_is_refused(
-    config: ConfidenceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("model.loading.EMBEDDED_FOLDER", tmp_path / "absent")
-    bare = write_tiny_checkpoint(tmp_path / "bare")
+def test_a_coder_without_recall_is_refused(config: ConfidenceConfig, tmp_path: Path) -> None:
+    bare = load_model(str(write_tiny_checkpoint(tmp_path / "bare")), embedded=tmp_path / "absent")
+    repository = UnseenRepository.read(config.repositories / "one", bare.vocabulary)
 
     with pytest.raises(ConfigError, match="run stage recall first"):
-        run(replace(config, coder=str(bare)))
+        Asker(repository, bare)
 
 
 def test_a_file_beside_a_coder_is_in_its_checksums_and_loaded_with_it(config: ConfidenceConfig) -> None:
