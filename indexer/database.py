@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from indexer.damage import CacheError, DamagedError, cache_error, is_damage, is_locked, number
+from indexer.damage import CacheError, DamagedError, cache_error, is_damage, is_locked, number, reading
 
 _log = logging.getLogger(__name__)
 
@@ -197,9 +197,7 @@ def _of_another(folder: Path) -> CacheError:
 
 def open_database(folder: Path) -> sqlite3.Connection:
     """Open the store's file for writing, created if absent; one that cannot be read is set aside and begun anew.
-
-    Raises CacheError when the folder cannot be written.
-    """
+    Raises CacheError when the folder cannot be written."""
     make_private(folder)
     try:
         return _open(folder)
@@ -212,6 +210,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
         raise cache_error(error, folder) from None
 
 
+@reading()  # what SQLite says of a damaged schema quotes it, and may be no text
 def connect(folder: Path) -> sqlite3.Connection:
     """Another connection to the same file; transactions are explicit."""
     connection = sqlite3.connect(
@@ -245,6 +244,7 @@ def _aside(path: Path) -> Path:
     return path.with_suffix(".sqlite.damaged")
 
 
+@reading()
 def _open(folder: Path) -> sqlite3.Connection:
     path = database_path(folder)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
