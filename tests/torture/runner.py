@@ -54,7 +54,7 @@ class Kind:
     full: Form
     limit_seconds: Callable[[int], float]
     max_bytes: int | None = None  # of a worker's address space
-    seconds_each: float = 0.0  # that one of a case's size takes, where a case is long and may be made shorter
+    seconds_each: float = 0.0  # of a case per size, where a case is long and may be made shorter
 
     def fitting(self, form: Form, seconds: float) -> Form:
         """A form whose cases are no longer than this time, where that can be."""
