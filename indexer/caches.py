@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.cache_folder import FORMAT_VERSION, cache_home
+from indexer.damage import reading
 from indexer.database import connect, database_path
 from indexer.reading import read_regular
 
@@ -208,7 +209,7 @@ def _is_held(folder: Path) -> bool:
     try:
         if not stat.S_ISREG(database_path(folder).lstat().st_mode):
             return False  # not ours to open: its target would be changed
-        with closing(connect(folder)) as connection:
+        with reading(), closing(connect(folder)) as connection:
             connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA journal_mode = DELETE")
     except OSError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.cache_folder import FORMAT_VERSION, make_private
-from indexer.damage import DamagedError, cache_error, is_damage, is_locked, number
+from indexer.damage import DamagedError, cache_error, is_damage, is_locked, number, reading
 
 _log = logging.getLogger(__name__)
 
@@ -144,9 +144,7 @@ def among(connection: sqlite3.Connection, query: str, values: Iterable[object]) 
 
 def open_database(folder: Path) -> sqlite3.Connection:
     """Open the store's file for writing, created if absent; one that cannot be read is set aside and begun anew.
-
-    Raises CacheError when the folder cannot be written.
-    """
+    Raises CacheError when the folder cannot be written."""
     make_private(folder)
     try:
         return _open(folder)
@@ -159,6 +157,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
         raise cache_error(error, folder) from None
 
 
+@reading()  # what SQLite says of a damaged schema quotes it, and may be no text
 def connect(folder: Path) -> sqlite3.Connection:
     """Another connection to the same file; transactions are explicit."""
     connection = sqlite3.connect(
@@ -196,6 +195,7 @@ def _aside(path: Path) -> Path:
     return path.with_suffix(".sqlite.damaged")
 
 
+@reading()
 def _open(folder: Path) -> sqlite3.Connection:
     path = database_path(folder)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -57,7 +57,7 @@ def walk(root: Path, rules: Rules, settings: IndexSettings, below: str = "") -> 
     while waiting:
         directory = waiting.pop()
         try:
-            with os.scandir(root / directory) as listing:
+            with os.scandir(os.path.join(root, directory)) as listing:
                 entries = list(listing)
         except OSError:
             yield Skipped(directory, UNREADABLE)

@@ -20,6 +20,7 @@ from indexer.reading import ReadingError, read_inside
 
 MAX_FILES = 20_000  # of a package
 MAX_FOLDERS = 5_000
+_MAX_DEPTH = 50
 _MAX_DISTRIBUTIONS = 5_000
 _MAX_LIST_BYTES = 65_536  # of the file in which a distribution names its modules
 _SKIPPED = frozenset(
@@ -56,10 +57,18 @@ class Package:
             return
         if self.place.is_file():
             yield self.place.name
-        for parent, folders, names in islice(os.walk(self.place), MAX_FOLDERS):
-            folders[:] = sorted(set(folders) - _SKIPPED)
-            inside = Path(parent).relative_to(self.place.parent)
-            yield from ((inside / name).as_posix() for name in sorted(names) if name.endswith(".py"))
+            return
+        waiting = [(self.place.name, 0)]
+        for _ in range(MAX_FOLDERS):
+            if not waiting:
+                return
+            folder, depth = waiting.pop()
+            folders, names = _entries(self.place.parent / folder)
+            yield from (f"{folder}/{name}" for name in sorted(names) if name.endswith(".py"))
+            if depth < _MAX_DEPTH:  # no package is so deep, and a repository's may be without end
+                waiting += [
+                    (f"{folder}/{name}", depth + 1) for name in sorted(folders - _SKIPPED, reverse=True)
+                ]
 
 
 def imported(text: str) -> frozenset[str]:
@@ -94,6 +103,17 @@ def installed(folder: Path, names: Iterable[str]) -> dict[str, Package]:
             if place:
                 found[top] = Package(f"{name}.{top}", version, place)
     return found
+
+
+def _entries(folder: Path) -> tuple[set[str], set[str]]:
+    """Names of the folders and of all else in a folder; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = {entry.name: entry.is_dir(follow_symlinks=False) for entry in listing}
+    except OSError:
+        return set(), set()
+    folders = {name for name, is_folder in entries.items() if is_folder}
+    return folders, entries.keys() - folders
 
 
 def _layouts(home: Path) -> Iterator[Path]:

@@ -36,7 +36,9 @@ class RuleFiles:
         """Whether the files, and those that were not there, are as they were when they were read."""
         return all(_stamp(file, of_user) == stamp for (file, of_user), stamp in self._stamps.items())
 
-    def patterns(self, file: Path, *, inside: Path | None = None, of_user: bool = False) -> Patterns | None:
+    def patterns(
+        self, file: str | Path, *, inside: Path | None = None, of_user: bool = False
+    ) -> Patterns | None:
         """What an ignore file says, None where it says nothing."""
         content = self.content(file, inside=inside, of_user=of_user)
         if not content:
@@ -47,7 +49,7 @@ class RuleFiles:
             self._problems[f"{file}:{number}"] = BAD_PATTERN
         return patterns or None
 
-    def content(self, file: Path, *, inside: Path | None = None, of_user: bool = False) -> bytes:
+    def content(self, file: str | Path, *, inside: Path | None = None, of_user: bool = False) -> bytes:
         """A file's bytes, b"" where it is not there or does not count. `inside`: no directory between is a link.
 
         The type is asked for before it is opened, as opening alone makes some devices do something.
@@ -60,8 +62,8 @@ class RuleFiles:
             if stat.S_ISLNK(stamp[0]) or not stat.S_ISREG(stamp[0]):
                 raise ReadingError(SYMLINK if stat.S_ISLNK(stamp[0]) else NOT_A_FILE)
             if inside is not None:
-                return read_inside(inside, file.relative_to(inside).as_posix(), MAX_BYTES)
-            return read_regular(file, MAX_BYTES, follow_link=of_user)
+                return read_inside(inside, Path(file).relative_to(inside).as_posix(), MAX_BYTES)
+            return read_regular(Path(file), MAX_BYTES, follow_link=of_user)
         except ReadingError as error:
             if not stat.S_ISDIR(stamp[0]):  # `.git` mostly is one
                 self._problems[str(file)] = error.reason

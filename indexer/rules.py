@@ -9,7 +9,8 @@ built-in list. A folder inside a work tree obeys the files above it as well.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -26,16 +27,37 @@ OUTSIDE = "outside of the folder"
 
 _REMEMBERED = 32  # roots of a gate; documents outside of all folders have one each
 
+_Ruled = tuple[
+    tuple[int, Patterns], ...
+]  # most important first: bytes to take off a path, patterns for the rest
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """What decides about the entries of a directory. Folders without ignore files share that of the folder above."""
+
+    user: _Ruled
+    hef: _Ruled
+    git: _Ruled
+    last: _Ruled
+
+    def inside(self, n_bytes: int, hef: Patterns | None, git: Patterns | None) -> _Chain:
+        """The same for a directory with these ignore files, whose own path takes so many bytes."""
+        if not (hef or git):
+            return self
+        return _Chain(self.user, _ruled(n_bytes, hef) + self.hef, _ruled(n_bytes, git) + self.git, self.last)
+
 
 class Rules:
-    """The ignore rules of one repository, each ignore file read once: make a new one to see changes."""
+    """The ignore rules of one repository, each ignore file read once: make a new one to see changes.
+
+    What is known of a directory is remembered, so that a path costs no more the deeper it lies.
+    """
 
     def __init__(self, root: Path, settings: IndexSettings = DEFAULT_INDEX) -> None:
         self._user = _patterns(settings.ignore)
         self._names = SecretNames(settings.secrets)
         self._files = RuleFiles()
-        self._patterns: dict[Path, Patterns | None] = {}
-        self._chains: dict[str, list[tuple[int, Patterns]]] = {}
         self._root = root = root.resolve()
         self._above = _bytes(_with_slash(root.as_posix()))
         self._root_is_secret = any(
@@ -43,11 +65,13 @@ class Rules:
         )
         self._top = git.work_tree(root) or root
         self._inside = _with_slash(root.relative_to(self._top).as_posix())
-        self._excludes = git.excludes(self._top, self._files)
+        self._chains = {"": self._outermost(git.excludes(self._top, self._files))}
         if any(self._is_ignored(directory, True) for directory in _down_to(self._inside)):
             # Whoever opens an ignored folder (a virtual environment's, a build's) wants to see what is in it.
-            self._top, self._inside, self._excludes = root, "", []
-            self._chains.clear()
+            self._top, self._inside = root, ""
+            self._chains = {"": self._outermost([])}
+        self._directories: dict[str, str | None] = {"": None}  # why not, by path relative to the root
+        self._secret_folders = {"": False}  # by whole path
 
     @property
     def problems(self) -> dict[str, str]:
@@ -72,10 +96,9 @@ class Rules:
 
     def why_not(self, path: str) -> str | None:
         """SECRET or IGNORED for a file that is out, None for one that counts. `path` is relative to the root."""
-        directories = _down_to(path.rpartition("/")[0])
-        if self.is_secret(path) or any(self.is_secret(directory, True) for directory in directories):
+        above = self._why_not_directory(path.rpartition("/")[0])
+        if above == SECRET or self.is_secret(path):
             return SECRET
-        above = any(self.is_ignored(directory, True) for directory in directories)
         return IGNORED if above or self.is_ignored(path, False) else None
 
     def why_not_file(self, file: Path) -> str | None:
@@ -89,9 +112,11 @@ class Rules:
 
     def is_secret_elsewhere(self, file: Path) -> bool:
         """Whether the names of any file say that it is secret, wherever it lies."""
-        absolute = _bytes(file.as_posix())
-        folders = (_bytes(above) for above in _down_to(file.parent.as_posix()))
-        return self._names.has(absolute, False) or any(self._names.has(folder, True) for folder in folders)
+        folder = file.parent.as_posix()
+        for unknown in _unknown(folder, self._secret_folders):
+            above = self._secret_folders[unknown.rpartition("/")[0]]
+            self._secret_folders[unknown] = above or self._names.has(_bytes(unknown), True)
+        return self._secret_folders[folder] or self._names.has(_bytes(file.as_posix()), False)
 
     def is_current(self) -> bool:
         """Whether the ignore files are still as they were when they were read."""
@@ -103,36 +128,43 @@ class Rules:
         if name == ".git":
             return True
         asked = _bytes(path)
-        for skipped, patterns in self._chain(directory):
-            verdict = patterns.verdict(asked[skipped:], is_directory)
-            if verdict is not None:
-                return verdict
+        chain = self._chain(directory)
+        for ruled in (chain.user, chain.hef, chain.git, chain.last):
+            for skipped, patterns in ruled:
+                verdict = patterns.verdict(asked[skipped:], is_directory)
+                if verdict is not None:
+                    return verdict
         return False
 
-    def _chain(self, directory: str) -> list[tuple[int, Patterns]]:
-        """What decides about entries of a directory, most important first: (bytes to take off the path, patterns)."""
-        chain = self._chains.get(directory)
-        if chain is None:
-            chain = [
-                (len(_bytes(prefix)), patterns) for prefix, patterns in self._deciding(directory) if patterns
-            ]
-            self._chains[directory] = chain
-        return chain
+    def _why_not_directory(self, directory: str) -> str | None:
+        """Why nothing in a directory counts, for what it is itself or any above it is."""
+        for unknown in _unknown(directory, self._directories):
+            why = self._directories[unknown.rpartition("/")[0]]
+            if why != SECRET and self.is_secret(unknown, True):
+                why = SECRET
+            elif why is None and self.is_ignored(unknown, True):
+                why = IGNORED
+            self._directories[unknown] = why
+        return self._directories[directory]
 
-    def _deciding(self, directory: str) -> Iterator[tuple[str, Patterns | None]]:
-        inward = ["", *(_with_slash(above) for above in _down_to(directory))][::-1]
-        yield "", self._user
-        for name in (".hefignore", ".gitignore"):
-            for prefix in inward:
-                yield prefix, self._read(self._top / prefix / name, inside=self._top)
-        for excludes in self._excludes:
-            yield "", self._read(excludes.file, of_user=excludes.of_user)
-        yield "", _built_in()
+    def _chain(self, directory: str) -> _Chain:
+        """What decides about entries of a directory, relative to the work tree's top."""
+        for unknown in _unknown(directory, self._chains):
+            above = self._chains[unknown.rpartition("/")[0]]
+            self._chains[unknown] = above.inside(len(_bytes(unknown)) + 1, *self._of_directory(unknown))
+        return self._chains[directory]
 
-    def _read(self, file: Path, *, inside: Path | None = None, of_user: bool = False) -> Patterns | None:
-        if file not in self._patterns:
-            self._patterns[file] = self._files.patterns(file, inside=inside, of_user=of_user)
-        return self._patterns[file]
+    def _outermost(self, excludes: Iterable[git.Excludes]) -> _Chain:
+        """What decides about entries of the work tree's top."""
+        last = [self._files.patterns(exclude.file, of_user=exclude.of_user) for exclude in excludes]
+        outer = _Chain(_ruled(0, self._user), (), (), _ruled(0, *last, _built_in()))
+        return outer.inside(0, *self._of_directory(""))
+
+    def _of_directory(self, directory: str) -> tuple[Patterns | None, Patterns | None]:
+        """A directory's own .hefignore and .gitignore."""
+        folder = os.path.join(self._top, directory)
+        hef, git = (os.path.join(folder, name) for name in (".hefignore", ".gitignore"))
+        return self._files.patterns(hef, inside=self._top), self._files.patterns(git, inside=self._top)
 
 
 class Gate:
@@ -189,6 +221,19 @@ def _down_to(path: str) -> list[str]:
     """A path's directories and itself, outermost first; none of ""."""
     parts = PurePosixPath(path).parts
     return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+
+
+def _unknown(path: str, known: Container[str]) -> list[str]:
+    """Those of a path and its directories that are not known yet, outermost first; "" is."""
+    unknown = []
+    while path not in known:
+        unknown.append(path)
+        path = path.rpartition("/")[0]
+    return unknown[::-1]
+
+
+def _ruled(n_bytes: int, *patterns: Patterns | None) -> _Ruled:
+    return tuple((n_bytes, found) for found in patterns if found)
 
 
 def _with_slash(path: str) -> str:

@@ -108,7 +108,8 @@ class TokenCache:
         if self._db is None:
             return
         try:
-            work(self._db)
+            with reading():
+                work(self._db)
         except sqlite3.Error as error:
             self._give_up(error)
 
@@ -125,12 +126,13 @@ class TokenCache:
 def _connect(file: Path) -> sqlite3.Connection:
     db = sqlite3.connect(file, timeout=1.0, check_same_thread=False, isolation_level=None)
     try:
-        db.execute("PRAGMA secure_delete = ON")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = OFF")  # what a crash of the system loses is tokenized again
-        db.execute(
-            "CREATE TABLE IF NOT EXISTS tokens(digest BLOB PRIMARY KEY, ids BLOB NOT NULL) WITHOUT ROWID"
-        )
+        with reading():
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = OFF")  # what a crash of the system loses is tokenized again
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS tokens(digest BLOB PRIMARY KEY, ids BLOB NOT NULL) WITHOUT ROWID"
+            )
         return db
     except sqlite3.Error:
         db.close()

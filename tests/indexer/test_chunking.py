@@ -180,3 +180,9 @@ def test_languages():
         "text",
         "text",
     ]
+
+
+def test_names_that_share_a_row_are_in_order_of_appearance():
+    names = [f"name_{number * 7 % 100}" for number in range(100)]
+    found = chunk("; ".join(f"{name} = 1" for name in names) + "\n", "python")
+    assert [symbol.name for piece in found for symbol in piece.symbols] == names

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from indexer import Index, IndexSettings, Query
+from indexer.database import open_database
 from indexer.token_cache import TokenCache
 from tests.indexer.conftest import HashEmbedder
 from tests.indexer.test_index import digests, module
@@ -181,6 +184,38 @@ def test_damage_found_by_a_search_is_said_once_and_mended_by_the_next_update(sav
         index.update([root / "m1.py"])
         assert not index.is_damaged
         assert state(index) == expected
+
+
+def spoiled(content: bytes) -> Iterator[bytes]:
+    """One byte in each of a database's CREATE statements is no longer text."""
+    for found in re.finditer(rb"CREATE ", content):
+        for place in (found.start() + 4, found.end() + 2):
+            yield content[:place] + b"\xff" + content[place + 1 :]
+
+
+def test_a_schema_that_is_no_text_is_set_aside(saved, tmp_path):
+    store = next(saved[1]["closed"].rglob("store.sqlite")).read_bytes()
+    for number, content in enumerate(spoiled(store)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "store.sqlite").write_bytes(content)
+        with closing(open_database(folder)) as db:
+            db.execute("INSERT INTO meta VALUES ('usable', 1)")
+        assert (folder / "store.sqlite.damaged").exists()
+    assert number > 30
+
+
+def test_a_token_cache_whose_schema_is_no_text_begins_anew(tmp_path):
+    file, tokens = tmp_path / "tokens.sqlite", {b"a" * 16: np.arange(5, dtype=np.int32)}
+    TokenCache(file).close()
+    for content in spoiled(file.read_bytes()):
+        file.write_bytes(content)
+        for _ in range(2):
+            cache = TokenCache(file)
+            cache.put(tokens)
+            found = cache.get(tokens)
+            cache.close()
+        assert list(found) == list(tokens)
 
 
 @pytest.mark.parametrize("ids", [b"\x01\x02\x03", b"", b"\xff\xff\xff\xff" * 3, "text", None, 7])

@@ -142,5 +142,5 @@ def _anywhere(rng: random.Random, content: Any) -> tuple[Any, Any]:
 
 
 KIND = Kind(
-    "checkpoint", case, short=Form(10, 1), full=Form(1_000, 1), limit_seconds=lambda size: 60, max_bytes=MAX_BYTES
+    "checkpoint", case, short=Form(8, 1), full=Form(1_000, 1), limit_seconds=lambda size: 60, max_bytes=MAX_BYTES
 )

@@ -188,4 +188,4 @@ def _process(seed: int, rng: random.Random, size: int, scratch: Path) -> list[st
     return [f"{done}: {failure}" for failure in failures]
 
 
-KIND = Kind("damage", case, short=Form(16, 12), full=Form(1_000, 12), limit_seconds=lambda size: 120)
+KIND = Kind("damage", case, short=Form(12, 12), full=Form(1_000, 12), limit_seconds=lambda size: 120)

@@ -141,4 +141,4 @@ def _shown(rng: random.Random, written: str, snapshot: Snapshot) -> list[str]:
     return failures
 
 
-KIND = Kind("files", case, short=Form(40, 4), full=Form(100_000, 4), limit_seconds=lambda size: 30, max_bytes=8 << 30)
+KIND = Kind("files", case, short=Form(20, 4), full=Form(100_000, 4), limit_seconds=lambda size: 60, max_bytes=8 << 30)

@@ -6,6 +6,7 @@ later, when the repository was indexed once.
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tests.torture.material import HELL
 
+TRAP = "trap"  # name of the threads that a repository starts
 SECRET = "zqoutside_pass_4711_secret"
 SECRET_LINE = f"password_of_customer = '{SECRET}'\n"
 SECRET_NAMES = (
@@ -192,7 +194,8 @@ def secret_names(root: Path, outside: Path, rng: random.Random) -> Later:
 
 
 def secret_content(root: Path, outside: Path, rng: random.Random) -> Later:
-    key = f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}MIIEowIBAAKCAQEAx\n-----END RSA PRIVATE KEY-----\n"
+    body = "\n".join(base64.b64encode(rng.randbytes(48)).decode() for _ in range(25))
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n{SECRET}\n-----END RSA PRIVATE KEY-----\n"
     (root / "settings.py").write_text(f'KEY = """{key}"""\n')
     (root / "notes.txt").write_text(key)
     return None
@@ -212,7 +215,7 @@ def flipping_file(root: Path, outside: Path, rng: random.Random) -> Later:
             except OSError:
                 return
 
-    threading.Thread(target=flip, daemon=True).start()
+    threading.Thread(target=flip, name=TRAP, daemon=True).start()
     return None
 
 

@@ -184,4 +184,4 @@ def _end(session: Session, root: Path) -> list[str]:
     return failures
 
 
-KIND = Kind("protocol", case, short=Form(3, 60), full=Form(100, 100), limit_seconds=lambda size: 90 + size)
+KIND = Kind("protocol", case, short=Form(2, 50), full=Form(100, 100), limit_seconds=lambda size: 240 + size)

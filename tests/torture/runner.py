@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import resource
 import select
@@ -53,9 +54,27 @@ class Kind:
     full: Form
     limit_seconds: Callable[[int], float]
     max_bytes: int | None = None  # of a worker's address space
+    seconds_each: float = 0.0  # of a case per size, where a case is long and may be made shorter
+
+    def fitting(self, form: Form, seconds: float) -> Form:
+        """A form whose cases are no longer than this time, where that can be."""
+        if not self.seconds_each:
+            return form
+        return Form(form.cases, max(self.short.size, min(form.size, int(seconds / self.seconds_each))))
 
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True)
+class Until:
+    """How long cases are run, in monotonic seconds: none begins after `last`, and what runs at `end` is cut off."""
+
+    last: float = math.inf
+    end: float = math.inf
+
+
+WITHOUT_END = Until()
 
 
 @dataclass(frozen=True)
@@ -81,16 +100,19 @@ class Worker:
         self._errors = self._scratch / "stderr"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, seed: int) -> Outcome:
+    def run(self, seed: int, end: float = math.inf) -> Outcome | None:
+        """What became of a case; None where it was not at its end when time was."""
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        limit = self._kind.limit_seconds(self._size)
+        limit, left = self._kind.limit_seconds(self._size), max(0.0, end - time.monotonic())
         process.stdin.write(b"%d\n" % seed)
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], limit)[0]:
+        if not select.select([process.stdout], [], [], min(limit, left))[0]:
             tail = self._last_words()
             self._end()
+            if left < limit:
+                return None
             return Outcome([f"hangs: no end within {limit:.0f} s: {tail}"])
         line = process.stdout.readline()
         if not line:
@@ -159,14 +181,20 @@ def run_here(kind: Kind, seed: int, size: int, scratch: Path) -> Outcome:
 
 
 def run(
-    kind: Kind, form: Form, seeds: Iterable[int], told: Callable[[Record], None] = lambda record: None
+    kind: Kind,
+    form: Form,
+    seeds: Iterable[int],
+    told: Callable[[Record], None] = lambda record: None,
+    until: Until = WITHOUT_END,
 ) -> list[Record]:
-    """Run the cases of these seeds. `told` hears of each as it ends."""
+    """Run the cases of these seeds, as far as time lasts. `told` hears of each as it ends."""
     worker, commit, records = Worker(kind, form.size), current_commit(), []
     try:
         for seed in seeds:
             began = time.monotonic()
-            outcome = worker.run(seed)
+            outcome = worker.run(seed, until.end) if began < until.last else None
+            if outcome is None:
+                break
             seconds = round(time.monotonic() - began, 3)
             record = Record(
                 kind.name, seed, form.size, seconds, outcome.failures, outcome.figures, outcome.skipped, commit

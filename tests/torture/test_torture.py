@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from tests.torture import summary
 from tests.torture.kinds import KINDS
-from tests.torture.runner import Form, Kind, Outcome, run_here
+from tests.torture.runner import Form, Kind, Outcome, Record, Until, run_here
 from tests.torture.runner import run as run_cases
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and signals of POSIX")
 
 
-@pytest.mark.timeout(400)
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[Record]]]]:
+    """The kinds that are asked for, two at a time: half of each is waiting for a process to start."""
+    chosen = [item for item in request.session.items if getattr(item, "function", None) is test_the_short_form]
+    kinds = [item.callspec.params["kind"] for item in chosen]
+    with ThreadPoolExecutor(2) as pool:
+        yield {kind.name: pool.submit(run_cases, kind, kind.short, range(kind.short.cases)) for kind in kinds}
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)
-def test_the_short_form(kind: Kind) -> None:
-    records = run_cases(kind, kind.short, range(kind.short.cases))
+def test_the_short_form(kind: Kind, running: dict[str, Future[list[Record]]]) -> None:
+    records = running[kind.name].result()
+    assert len(records) == kind.short.cases
     assert not any(record.failures for record in records), summary.failures(records)
 
 
@@ -38,3 +50,17 @@ def test_a_case_cleans_up_behind_it_and_says_what_memory_it_took(tmp_path) -> No
     assert outcome.figures["n"] == 7
     assert outcome.figures["peak_mb"] > 1
     assert not (tmp_path / "scratch").exists()
+
+
+def test_time_that_is_over_begins_no_case_and_cuts_off_the_one_that_runs() -> None:
+    kind = KINDS["files"]
+    assert run_cases(kind, kind.short, range(3), until=Until(last=0)) == []
+    assert run_cases(kind, kind.short, range(3), until=Until(end=0)) == []
+
+
+def test_a_long_case_is_made_as_long_as_its_time() -> None:
+    form = KINDS["typing"].full
+    assert KINDS["typing"].fitting(form, 600).size < 600
+    assert KINDS["typing"].fitting(form, 1e9) == form
+    assert KINDS["typing"].fitting(form, 1) == KINDS["typing"].short
+    assert KINDS["files"].fitting(KINDS["files"].full, 1) == KINDS["files"].full

@@ -77,4 +77,7 @@ def _store(cache: Path) -> Path:
     return next(path for path in cache.glob("root-*/v*/store.sqlite"))
 
 
-KIND = Kind("two", case, short=Form(1, 10), full=Form(1, 500), limit_seconds=lambda size: 240 + 3 * size)
+KIND = Kind(
+    "two", case, short=Form(1, 5), full=Form(1, 500), limit_seconds=lambda size: 300 + 3 * size,
+    seconds_each=0.8,
+)  # fmt: skip

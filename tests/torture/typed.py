@@ -171,4 +171,7 @@ def _judged(figures: dict[str, float]) -> list[str]:
     return failures
 
 
-KIND = Kind("typing", case, short=Form(1, 8), full=Form(1, 7_200), limit_seconds=lambda size: 240 + 1.2 * size)
+KIND = Kind(
+    "typing", case, short=Form(1, 4), full=Form(1, 7_200), limit_seconds=lambda size: 300 + 1.2 * size,
+    seconds_each=1.1,
+)  # fmt: skip
