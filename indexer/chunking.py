@@ -131,15 +131,35 @@ def parse_python(source: bytes) -> Tree:
     return Parser(_python()[0]).parse(lambda start, _: source[start : start + _PARSED_AT_ONCE])
 
 
-def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
-    """The query's captures. What reaches over several pieces of the text is there several times."""
-    found: dict[str, list[Node]] = {}
-    for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
-        cursor = QueryCursor(_python()[1])
-        cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
-        for name, nodes in cursor.captures(root).items():
-            found.setdefault(name, []).extend(nodes)
+def _captures(root: Node) -> Mapping[str, Sequence[Node]]:
+    """The query's captures, and those of the module itself. What reaches over several pieces is there several times.
+
+    Each statement of the module is searched by itself: to begin anywhere in a hundred thousand of them costs a walk over
+    all before, and holds the interpreter.
+    """
+    found: dict[str, list[Node]] = {"statement": [], "variable": []}
+    whole = QueryCursor(_python()[1])
+    for child in root.children:
+        if root.type == "module" and child.is_named and not child.is_error:
+            found["statement"].append(child)
+            found["variable"] += _bound(child)
+        for start in range(child.start_byte, child.end_byte, _SEARCHED_AT_ONCE):
+            cursor = whole
+            if child.end_byte - child.start_byte > _SEARCHED_AT_ONCE:
+                cursor = QueryCursor(_python()[1])
+                cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
+            for name, nodes in cursor.captures(child).items():
+                found.setdefault(name, []).extend(nodes)
     return found
+
+
+def _bound(statement: Node) -> Iterator[Node]:
+    """The name that a statement gives a value."""
+    if statement.type == "expression_statement":
+        for child in statement.named_children:
+            left = child.child_by_field_name("left") if child.type == "assignment" else None
+            if left is not None and left.type == "identifier":
+                yield left
 
 
 def _is_tangled(root: Node) -> bool:
@@ -166,7 +186,7 @@ def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
     tree = parse_python(source)
     if _is_tangled(tree.root_node):
         return _paragraphs(lines)
-    captures = _captures(tree.root_node, len(source))
+    captures = _captures(tree.root_node)
     comments = {node.start_point.row for node in captures.get("comment", ()) if _begins_line(node, lines)}
     firsts = {node.start_point.row for node in captures.get("first", ())}
 

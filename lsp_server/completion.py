@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -54,9 +55,17 @@ class Completions:
         self._numbers = itertools.count(1)
 
     async def suggest(
-        self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False, least: float = 0.0
+        self,
+        snapshot: Snapshot,
+        wait_seconds: float | None = None,
+        *,
+        insists: bool = False,
+        least: float = 0.0,
+        asked: float | None = None,
     ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
+
+        `asked`: when the request came, seconds of the monotonic clock, if that was not now: the deadline counts from it.
 
         After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What is less
         likely to be right than `least` is held back, but kept. Who `insists` sees it, now and while it is typed along,
@@ -65,7 +74,8 @@ class Completions:
         if insists:
             self._nothing.pop(snapshot.uri, None)
             least = 0.0
-        offer = await self._offer(snapshot, wait_seconds, least)
+        asked = time.monotonic() if asked is None else asked
+        offer = await self._offer(snapshot, wait_seconds, least, asked)
         if offer is None or offer.ahead:
             return None
         if insists and snapshot.uri in self._offers:
@@ -146,21 +156,23 @@ class Completions:
             self._unsure.pop(snapshot.uri, None)
         return sure
 
-    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None, least: float) -> Offer | None:
+    async def _offer(
+        self, snapshot: Snapshot, wait_seconds: float | None, least: float, asked: float
+    ) -> Offer | None:
         if typed_along := self._typed_along(snapshot, least):
             self.supersede(snapshot.uri)
             return typed_along
         if self._is_nothing(snapshot):
             return None
         if job := self._join(snapshot):
-            if not await self._wait(job, wait_seconds):
+            if not await self._wait(job, wait_seconds, asked):
                 return None
             offer = self._typed_along(snapshot, least)
             if offer is not None or job.snapshot.prefix == snapshot.prefix:
                 return offer  # else the two parted ways: begin anew
-        job = Job(snapshot, asyncio.get_running_loop().create_future())
+        job = Job(snapshot, asyncio.get_running_loop().create_future(), created=asked)
         self._start(job)
-        return self._typed_along(snapshot, least) if await self._wait(job, wait_seconds) else None
+        return self._typed_along(snapshot, least) if await self._wait(job, wait_seconds, asked) else None
 
     def _typed_along(self, snapshot: Snapshot, least: float = 0.0) -> Offer | None:
         offer = self._offers.get(snapshot.uri)
@@ -192,13 +204,13 @@ class Completions:
         job.running = self._run(job)
         job.running.add_done_callback(lambda running: _on_loop(loop, self._finish, job, running))
 
-    async def _wait(self, job: Job, wait_seconds: float | None) -> bool:
+    async def _wait(self, job: Job, wait_seconds: float | None, asked: float) -> bool:
         """True when the job is done, False when this request lost its claim on it."""
         waiter = job.waiter
         assert waiter is not None  # just set
         seconds = self._patience(job.snapshot.path) + GRACE_SECONDS if wait_seconds is None else wait_seconds
         try:
-            return await asyncio.wait_for(asyncio.shield(waiter), seconds)
+            return await asyncio.wait_for(asyncio.shield(waiter), asked + seconds - time.monotonic())
         except TimeoutError:
             self._let_go(job, waiter, goes_on=wait_seconds is not None)
             return False

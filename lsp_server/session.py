@@ -118,11 +118,12 @@ class Session:
         self, snapshot: Snapshot, wait_seconds: float | None = None, *, insists: bool = False, least: float = 0.0
     ) -> Offer | None:
         """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
+        asked = time.monotonic()
         if not self._has_model or await self.refusal(snapshot) is not None:
             self.completions.supersede(snapshot.uri)
             return None
         was_slow = self.completions.is_slow
-        offer = await self.completions.suggest(snapshot, wait_seconds, insists=insists, least=least)
+        offer = await self.completions.suggest(snapshot, wait_seconds, insists=insists, least=least, asked=asked)
         if self.completions.is_slow != was_slow:
             self.tell()
         return offer

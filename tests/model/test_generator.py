@@ -113,10 +113,27 @@ def test_cancel_is_heard_before_each_step(vocabulary: Vocabulary) -> None:
 def test_the_deadline_keeps_what_is_there(vocabulary: Vocabulary) -> None:
     ticks = itertools.count()
     generator = scripted(vocabulary, answer(vocabulary), clock=lambda: float(next(ticks)))
-    result = generator.generate(PROMPT, StopLimits(50, deadline=5.0))
+    result = generator.generate(PROMPT, StopLimits(50, deadline=12.0))
     assert result.stopped == "deadline"
     assert result.text
     assert "self.first + 1".startswith(result.text)
+
+
+def test_a_pass_that_would_end_behind_the_deadline_is_not_begun(vocabulary: Vocabulary) -> None:
+    now, seconds = 0.0, 0.3
+
+    class Slow(ScriptedDecoder):
+        def extend(self, vectors: np.ndarray) -> np.ndarray:
+            nonlocal now
+            now += seconds
+            return super().extend(vectors)
+
+    full = answer(vocabulary)
+    decoder = Slow(after(len(PROMPT), full), vocab_size=320)
+    generator = Generator(decoder, vocabulary, vocabulary.fim.stops, lambda: now)
+    result = generator.generate(PROMPT, StopLimits(50, deadline=1.0))
+    assert (result.stopped, list(result.token_ids)) == ("deadline", full[:3])
+    assert now <= 1.0
 
 
 def test_a_deadline_in_the_past_costs_no_pass(vocabulary: Vocabulary) -> None:
