@@ -134,8 +134,8 @@ def parse_python(source: bytes) -> Tree:
 def _captures(root: Node) -> Mapping[str, Sequence[Node]]:
     """The query's captures, and those of the module itself. What reaches over several pieces is there several times.
 
-    Each statement of the module is searched by itself: to begin anywhere in a hundred thousand of them costs a walk over
-    all before, and holds the interpreter.
+    Each statement of the module is searched by itself: to begin behind a hundred thousand of them costs a walk over
+    them, which holds the interpreter.
     """
     found: dict[str, list[Node]] = {"statement": [], "variable": []}
     whole = QueryCursor(_python()[1])

@@ -65,7 +65,7 @@ class Completions:
     ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
 
-        `asked`: when the request came, seconds of the monotonic clock, if that was not now: the deadline counts from it.
+        `asked`: when the request came, in seconds of the monotonic clock; the deadline counts from it. None: now.
 
         After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What is less
         likely to be right than `least` is held back, but kept. Who `insists` sees it, now and while it is typed along,
