@@ -131,25 +131,21 @@ def parse_python(source: bytes) -> Tree:
     return Parser(_python()[0]).parse(lambda start, _: source[start : start + _PARSED_AT_ONCE])
 
 
-def _captures(root: Node) -> Mapping[str, Sequence[Node]]:
+def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
     """The query's captures, and those of the module itself. What reaches over several pieces is there several times.
 
-    Each statement of the module is searched by itself: to begin behind a hundred thousand of them costs a walk over
-    them, which holds the interpreter.
+    A query that knew the module would begin anew with its first statement in each piece of the text, and hold the
+    interpreter until it came to the piece.
     """
-    found: dict[str, list[Node]] = {"statement": [], "variable": []}
-    whole = QueryCursor(_python()[1])
-    for child in root.children:
-        if root.type == "module" and child.is_named and not child.is_error:
-            found["statement"].append(child)
-            found["variable"] += _bound(child)
-        for start in range(child.start_byte, child.end_byte, _SEARCHED_AT_ONCE):
-            cursor = whole
-            if child.end_byte - child.start_byte > _SEARCHED_AT_ONCE:
-                cursor = QueryCursor(_python()[1])
-                cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
-            for name, nodes in cursor.captures(child).items():
-                found.setdefault(name, []).extend(nodes)
+    found: dict[str, list[Node]] = {}
+    if root.type == "module":
+        found["statement"] = [child for child in root.named_children if not child.is_error]
+        found["variable"] = [name for child in found["statement"] for name in _bound(child)]
+    for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
+        cursor = QueryCursor(_python()[1])
+        cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
+        for name, nodes in cursor.captures(root).items():
+            found.setdefault(name, []).extend(nodes)
     return found
 
 
@@ -186,7 +182,7 @@ def _python_outline(text: str, lines: Lines, limits: Limits) -> _Outline:
     tree = parse_python(source)
     if _is_tangled(tree.root_node):
         return _paragraphs(lines)
-    captures = _captures(tree.root_node)
+    captures = _captures(tree.root_node, len(source))
     comments = {node.start_point.row for node in captures.get("comment", ()) if _begins_line(node, lines)}
     firsts = {node.start_point.row for node in captures.get("first", ())}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ def load_engine(settings: Settings) -> Engine:
     from model.loading import load_from_settings
     from model.recall.mixer import recalling
 
+    gc.unfreeze()  # an earlier model can go
     model = load_from_settings(settings.model)
-    return Engine(
+    engine = Engine(
         completer=Completer(model, settings.model, mixing=recalling(model, settings.recall), drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
@@ -61,6 +63,9 @@ def load_engine(settings: Settings) -> Engine:
         loaded_at=time.monotonic(),
         tokenizer=model.vocabulary,
     )
+    # What the libraries have made stays: to look through it for garbage takes up to 90 ms, in which no one is answered.
+    gc.freeze()
+    return engine
 
 
 def describe(model: LoadedModel) -> str:
