@@ -156,9 +156,7 @@ class Completions:
             self._unsure.pop(snapshot.uri, None)
         return sure
 
-    async def _offer(
-        self, snapshot: Snapshot, wait_seconds: float | None, least: float, asked: float
-    ) -> Offer | None:
+    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None, least: float, asked: float) -> Offer | None:
         if typed_along := self._typed_along(snapshot, least):
             self.supersede(snapshot.uri)
             return typed_along
