@@ -136,14 +136,30 @@ def parse_python(source: bytes) -> Tree:
 
 
 def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
-    """The query's captures. What reaches over several pieces of the text is there several times."""
+    """The query's captures, and those of the module itself. What reaches over several pieces is there several times.
+
+    A query that knew the module would begin anew with its first statement in each piece of the text, and hold the
+    interpreter until it came to the piece.
+    """
     found: dict[str, list[Node]] = {}
+    if root.type == "module":
+        found["statement"] = [child for child in root.named_children if not child.is_error]
+        found["variable"] = [name for child in found["statement"] for name in _bound(child)]
     for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
         cursor = QueryCursor(_python()[1])
         cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
         for name, nodes in cursor.captures(root).items():
             found.setdefault(name, []).extend(nodes)
     return found
+
+
+def _bound(statement: Node) -> Iterator[Node]:
+    """The name that a statement gives a value."""
+    if statement.type == "expression_statement":
+        for child in statement.named_children:
+            left = child.child_by_field_name("left") if child.type == "assignment" else None
+            if left is not None and left.type == "identifier":
+                yield left
 
 
 def _is_tangled(root: Node) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -59,8 +60,11 @@ class Completions:
         *,
         explicit: bool = False,
         min_confidence: float = 0.0,
+        asked: float | None = None,
     ) -> Offer | None:
         """The offer for `snapshot`, None for none. Raises CancelledError when the client cancels.
+
+        `asked`: when the request came, in seconds of the monotonic clock; the deadline counts from it. None: now.
 
         After `wait_seconds` the answer is None and the model goes on, for the next keystroke's request. What
         is less likely to be right than `min_confidence` is held back, but kept. Who asks for it by a key
@@ -70,7 +74,8 @@ class Completions:
         if explicit:
             self._state(snapshot.uri).silent = None
             min_confidence = 0.0
-        offer = await self._offer(snapshot, wait_seconds, min_confidence)
+        asked = time.monotonic() if asked is None else asked
+        offer = await self._offer(snapshot, wait_seconds, min_confidence, asked)
         if offer is None or offer.ahead:
             return None
         state = self._state(snapshot.uri)
@@ -146,7 +151,9 @@ class Completions:
     def _state(self, uri: str) -> DocumentState:
         return self._documents.setdefault(uri, DocumentState())
 
-    async def _offer(self, snapshot: Snapshot, wait_seconds: float | None, min_confidence: float) -> Offer | None:
+    async def _offer(
+        self, snapshot: Snapshot, wait_seconds: float | None, min_confidence: float, asked: float
+    ) -> Offer | None:
         state = self._state(snapshot.uri)
         if typed_along := state.typed_along(snapshot, min_confidence):
             state.supersede()
@@ -154,14 +161,15 @@ class Completions:
         if state.is_silent(snapshot):
             return None
         if job := state.join(snapshot):
-            if not await self._wait(job, wait_seconds):
+            if not await self._wait(job, wait_seconds, asked):
                 return None
             offer = self._typed_along(snapshot, min_confidence)
             if offer is not None or job.snapshot.prefix == snapshot.prefix:
                 return offer  # else the two parted ways: begin anew
-        job = Job(snapshot, asyncio.get_running_loop().create_future())
+        job = Job(snapshot, asyncio.get_running_loop().create_future(), created=asked)
         self._start(job)
-        return self._typed_along(snapshot, min_confidence) if await self._wait(job, wait_seconds) else None
+        done = await self._wait(job, wait_seconds, asked)
+        return self._typed_along(snapshot, min_confidence) if done else None
 
     def _typed_along(self, snapshot: Snapshot, min_confidence: float) -> Offer | None:
         """After a wait: the document may have been closed meanwhile."""
@@ -177,13 +185,13 @@ class Completions:
         job.running = self._run(job)
         job.running.add_done_callback(lambda running: _on_loop(loop, self._finish, job, running))
 
-    async def _wait(self, job: Job, wait_seconds: float | None) -> bool:
+    async def _wait(self, job: Job, wait_seconds: float | None, asked: float) -> bool:
         """True when the job is done, False when this request lost its claim on it."""
         waiter = job.waiter
         assert waiter is not None  # just set
         seconds = self._patience(job.snapshot.path) + GRACE_SECONDS if wait_seconds is None else wait_seconds
         try:
-            return await asyncio.wait_for(asyncio.shield(waiter), seconds)
+            return await asyncio.wait_for(asyncio.shield(waiter), asked + seconds - time.monotonic())
         except TimeoutError:
             self._let_go(job, waiter, goes_on=wait_seconds is not None)
             return False

@@ -7,6 +7,7 @@ The only door from the server to what computes, opened lazily.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -129,9 +130,10 @@ def load_coder(settings: Settings) -> LoadedCoder:
     from model.loading import load_from_settings
     from model.recall.mixer import recalling
 
+    gc.unfreeze()  # an earlier model can go
     model = load_from_settings(settings.model)
     mixing = recalling(model, settings.recall)
-    return LoadedCoder(
+    coder = LoadedCoder(
         completer=Completer(model, settings.model, mixing=mixing, drafts=settings.drafts),
         encoder=model.encoder,
         description=describe(model),
@@ -139,6 +141,10 @@ def load_coder(settings: Settings) -> LoadedCoder:
         loaded_at=time.monotonic(),
         tokenizer=model.vocabulary,
     )
+    # What the libraries have made stays: to look through it for garbage takes up to 90 ms, in which no one
+    # is answered.
+    gc.freeze()
+    return coder
 
 
 def describe(model: LoadedModel) -> str:

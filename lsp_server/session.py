@@ -103,12 +103,13 @@ class Session:
     ) -> Offer | None:
         """The suggestion at a snapshot, None for none. Never waits for the index; see
         `Completions.suggest`."""
+        asked = time.monotonic()
         if not self._model.is_usable or await self.refusal(snapshot) is not None:
             self._completions.supersede(snapshot.uri)
             return None
         was_slow = self._completions.is_slow
         offer = await self._completions.suggest(
-            snapshot, wait_seconds, explicit=explicit, min_confidence=min_confidence
+            snapshot, wait_seconds, explicit=explicit, min_confidence=min_confidence, asked=asked
         )
         if self._completions.is_slow != was_slow:
             self.tell()

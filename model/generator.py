@@ -107,8 +107,9 @@ class Generator:
                 f"{len(prompt)} prompt tokens and {limits.max_tokens} new ones do not fit {self._decoder.capacity}"
             )
         start = self._clock()
-        run = _Run(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before))
-        self._take_planned(run)
+        run = _Run(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before), start)
+        if mixer and not self._interrupted(run):
+            self._take_planned(run)
         if not run.stopped:
             self._compute(replace(prompt, ids=(*prompt.ids, *run.ids)), run)
         end = self._clock()
@@ -156,11 +157,13 @@ class Generator:
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
 
     def _take_planned(self, run: _Run) -> None:
-        """Write what needs no pass."""
-        while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
+        """Write what needs no pass, a line at a time."""
+        while run.mixer and (planned := run.mixer.planned(run.context)):
             for token in planned:
                 if not run.takes(token, self._stop_ids):
                     return
+            if self._interrupted(run):
+                return
 
     def _draft(self, n_chain: int, room: int, run: _Run) -> Draft:
         """What may come behind the context, at most as many rows as there is `room` for in the cache."""
@@ -212,22 +215,30 @@ class Generator:
         return self._foreign[begin]
 
     def _interrupted(self, run: _Run) -> bool:
+        """Asked before each step: whether it is not wanted, or would end too late if it takes as long as others did."""
+        now = self._clock()
+        run.step, run.began = max(now - run.began, run.step / 2), now
         if run.limits.cancelled():
             run.stopped = "cancelled"
-        elif self._clock() >= run.limits.deadline:
+        elif now + run.step >= run.limits.deadline:
             run.stopped = "deadline"
         return run.stopped is not None
 
 
 @dataclass
 class _Run:
-    """Where one call stands. `context`: ids of the document before the cursor and of what was written."""
+    """Where one call stands. `context`: ids of the document before the cursor and of what was written.
+
+    `began`: when the step in hand did. `step`: seconds that the last one took, or half of the one before.
+    """
 
     limits: StopLimits
     drafter: Drafting | None
     mixer: Mixer | None
     stream: TextStream
     context: list[int]
+    began: float
+    step: float = 0.0
     ids: list[int] = field(default_factory=list)
     log_chances: list[float] = field(default_factory=list)  # see Generation
     stopped: Stopped | None = None

@@ -142,7 +142,7 @@ class Vocabulary:
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Ids and, of each, the offset in `text` where it starts."""
         with _panics_as_errors():
-            encoding = self.tokenizer.encode(_whole(text), add_special_tokens=False)
+            encoding = self.tokenizer.encode_batch([_whole(text)], add_special_tokens=False)[0]
         return encoding.ids, [start for start, _ in encoding.offsets]
 
     def token_bytes(self, token_id: int) -> bytes:

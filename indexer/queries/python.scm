@@ -3,9 +3,8 @@
 ;   @first       the first statement of a block stays with the header above it
 ;   @comment     comment lines belong to the statement below them
 ;   @definition  a function or class: a chunk of its own unless tiny, and a symbol
-;   @variable    a name bound at module level: a symbol
+; Statements of the module, and the names that they bind, are found without it.
 
-(module (_) @statement)
 (block (_) @statement)
 (block . (_) @first)
 
@@ -23,5 +22,3 @@
   (function_definition)
   (class_definition)
 ] @definition
-
-(module (expression_statement (assignment left: (identifier) @variable)))

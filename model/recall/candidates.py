@@ -27,6 +27,7 @@ _LINES_BEFORE, _LINES_AFTER, _FADE = (
 _OWN_LINES = 1_500  # of the document, the nearest
 _CLOSE = 64  # places that are compared word by word
 _ADAPTED_PLACES, _MAX_ADAPTED = 24, 8
+_KEPT_CHARS = 500  # of longer lines nothing is kept in memory: there may be many
 _MATCHED = 8  # words before the cursor on its line that are looked for
 
 
@@ -192,14 +193,23 @@ def _fading(mine: Sequence[str], theirs: Sequence[str], n: int) -> float:
     return sum(_FADE**i * alike(a, b) for i, (a, b) in enumerate(zip(mine[:n], theirs[:n], strict=False)))
 
 
-@lru_cache(maxsize=16_384)
 def words(line: str) -> frozenset[str]:
+    """The words and signs of a line."""
+    return _words(line) if len(line) <= _KEPT_CHARS else _words.__wrapped__(line)
+
+
+def alike(a: str, b: str) -> float:
+    """Jaccard's similarity of the words and signs of two lines."""
+    return _alike(a, b) if len(a) + len(b) <= _KEPT_CHARS else _alike.__wrapped__(a, b)
+
+
+@lru_cache(maxsize=16_384)
+def _words(line: str) -> frozenset[str]:
     return frozenset(_TOKEN.findall(line, 0, LONGEST_LINE))
 
 
 @lru_cache(maxsize=16_384)
-def alike(a: str, b: str) -> float:
-    """Jaccard's similarity of the words and signs of two lines."""
+def _alike(a: str, b: str) -> float:
     mine, theirs = words(a), words(b)
     return len(mine & theirs) / max(1, len(mine | theirs))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LONGEST_LINE = 1_000  # characters of a line that are looked at; a longer one is nothing to repeat
-_NEAR_CHARS = 400_000  # on each side of the cursor, whose lines are
+_NEAR_CHARS, _NEAR_LINES = 400_000, 2_000  # on each side of the cursor, whose lines are
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,11 @@ class Cursor:
     @classmethod
     def of(cls, path: str, prefix: str, suffix: str) -> Cursor:
         number = prefix.count("\n")
-        *above, start = prefix[-_NEAR_CHARS:].split("\n")
-        if len(prefix) > _NEAR_CHARS:
-            del above[:1]  # the rest of a line
-        rest, *below = suffix[:_NEAR_CHARS].split("\n")
+        *above, start = prefix[-_NEAR_CHARS:].rsplit("\n", _NEAR_LINES)
+        if len(prefix) > _NEAR_CHARS or len(above) == _NEAR_LINES:
+            del above[:1]  # the rest of a line, or all that is further away
+        rest, *below = suffix[:_NEAR_CHARS].split("\n", _NEAR_LINES)
+        del below[_NEAR_LINES - 1 :]
         before, after = TextLines.of(above, number - len(above)), TextLines.of(below, number + 1)
         return cls(path, before, start[-LONGEST_LINE:], rest[:LONGEST_LINE], after, number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -368,6 +369,15 @@ async def test_an_answer_that_is_waited_for_briefly_comes_with_the_next_keystrok
 
     assert await settled(asked) == "alue"
     assert len(model.runs) == 1
+
+
+async def test_the_deadline_counts_from_when_the_request_came() -> None:
+    """The disk may have been slow to say whether anything may be suggested."""
+    model = Model()
+    came = time.monotonic() - 9.0
+    assert await asyncio.wait_for(completions(model, patience=9.0).suggest(at("a = |"), asked=came), 5) is None
+    assert model.jobs[0].created == came
+    assert model.jobs[0].cancelled.is_set()
 
 
 async def test_patience_ends() -> None:

@@ -113,10 +113,52 @@ def test_cancel_is_heard_before_each_step(vocabulary: Vocabulary) -> None:
 def test_the_deadline_keeps_what_is_there(vocabulary: Vocabulary) -> None:
     ticks = itertools.count()
     generator = scripted(vocabulary, answer(vocabulary), clock=lambda: float(next(ticks)))
-    result = generator.generate(PROMPT, StopLimits(50, deadline=5.0))
+    result = generator.generate(PROMPT, StopLimits(50, deadline=12.0))
     assert result.stopped == "deadline"
     assert result.text
     assert "self.first + 1".startswith(result.text)
+
+
+def test_a_pass_that_would_end_behind_the_deadline_is_not_begun(vocabulary: Vocabulary) -> None:
+    now, seconds = 0.0, 0.3
+
+    class Slow(ScriptedDecoder):
+        def extend(self, vectors: np.ndarray) -> np.ndarray:
+            nonlocal now
+            now += seconds
+            return super().extend(vectors)
+
+    full = answer(vocabulary)
+    decoder = Slow(after(len(PROMPT), full), vocab_size=320)
+    generator = Generator(decoder, vocabulary, vocabulary.fim.stops, lambda: now)
+    result = generator.generate(PROMPT, StopLimits(50, deadline=1.0))
+    assert (result.stopped, list(result.token_ids)) == ("deadline", full[:3])
+    assert now <= 1.0
+
+
+def test_lines_that_need_no_pass_keep_the_deadline_too(vocabulary: Vocabulary) -> None:
+    """Looking them up took two seconds in a document of 50,000 like lines, and nothing stopped it."""
+    now = 0.0
+
+    class Planning:
+        def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
+            return logits
+
+        def planned(self, context: Sequence[int]) -> tuple[int, ...]:
+            nonlocal now
+            now += 0.3
+            return tuple(vocabulary.encode("x\n"))
+
+        def chance(self, context: Sequence[int]) -> float | None:
+            return None
+
+    decoder = ScriptedDecoder(after(len(PROMPT), answer(vocabulary)), vocab_size=320)
+    generator = Generator(decoder, vocabulary, vocabulary.fim.stops, lambda: now)
+    result = generator.generate(PROMPT, StopLimits(50, deadline=1.0), mixer=Planning())
+    assert (result.text, result.stopped, result.forward_passes) == ("x\nx\nx\n", "deadline", 0)
+    assert now <= 1.0
+    cancelled = generator.generate(PROMPT, StopLimits(50, cancelled=lambda: True), mixer=Planning())
+    assert (cancelled.text, cancelled.stopped) == ("", "cancelled")
 
 
 def test_a_deadline_in_the_past_costs_no_pass(vocabulary: Vocabulary) -> None:

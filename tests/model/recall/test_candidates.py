@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from model.recall import candidates as candidates_module
 from model.recall.candidates import candidates
 from model.recall.cursor import Cursor, TextLines
 
@@ -90,3 +91,21 @@ def test_at_most_so_many_lines_as_they_are() -> None:
     text = "\n".join(f"line_{n}()" for n in range(40))
 
     assert sum(not c.adapted for c in candidates(cursor_at(f"{text}\n|"), [], 10)) == 10
+
+
+def test_of_a_large_document_only_so_many_lines_are_read() -> None:
+    """Each line that is written looks anew: 10,000 short ones on either side took 80 ms."""
+    text = "".join(f"x{n}\n" for n in range(10_000))
+    cursor = Cursor.of("a.py", f"{text}value", f" = 1\n{text}")
+
+    assert (cursor.start, cursor.rest, cursor.number) == ("value", " = 1", 10_000)
+    assert len(cursor.before.texts) < 2_001 > len(cursor.after.texts)
+    assert (cursor.above, cursor.before.numbers[-1]) == ("x9999", 9_999)
+    assert (cursor.below, cursor.after.numbers[0]) == ("x0", 10_001)
+
+
+def test_long_lines_are_not_kept_in_memory() -> None:
+    before = candidates_module._words.cache_info().currsize, candidates_module._alike.cache_info().currsize
+    assert candidates_module.alike("a " * 400, "a b " * 200) == 0.5
+    after = candidates_module._words.cache_info().currsize, candidates_module._alike.cache_info().currsize
+    assert after == before

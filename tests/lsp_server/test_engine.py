@@ -1,0 +1,19 @@
+"""What loading a model does to the process around it."""
+
+from __future__ import annotations
+
+import gc
+
+from lsp_server.engine import load_engine
+
+from lsp_server.settings import Settings
+
+
+def test_what_stays_is_not_looked_through_for_garbage() -> None:
+    gc.unfreeze()
+    try:
+        load_engine(Settings())
+        assert gc.get_freeze_count() > 10_000
+        assert len(gc.get_objects()) < 10_000
+    finally:
+        gc.unfreeze()
