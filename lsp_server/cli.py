@@ -116,23 +116,37 @@ def _parser() -> argparse.ArgumentParser:
     command = parser.add_mutually_exclusive_group()
     command.add_argument("--stdio", action="store_true", help="serve on stdio (the default)")
     command.add_argument("--tcp", metavar="HOST:PORT", help="serve one client on TCP, on loopback by default")
-    command.add_argument("--reindex", metavar="DIR", nargs="?", const=".", help="bring the index of DIR up to date")
-    command.add_argument("--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)")
+    command.add_argument(
+        "--reindex", metavar="DIR", nargs="?", const=".", help="bring the index of DIR up to date"
+    )
+    command.add_argument(
+        "--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)"
+    )
     command.add_argument("--doctor", action="store_true", help="say what works, what does not and what to do")
     command.add_argument(
         "--caches", action="store_true", help="list what is kept on disk, of which repository, how old"
     )
     command.add_argument(
-        "--purge", metavar="DIR", nargs="?", const="", help="delete what is kept of DIR (default: the repository here)"
+        "--purge",
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="delete what is kept of DIR (default: the repository here)",
     )
     command.add_argument("--version", action="store_true", help="print the version")
-    parser.add_argument("--context", choices=CONTEXT_MODES, help="context mode of --complete (default: the setting)")
+    parser.add_argument(
+        "--context", choices=CONTEXT_MODES, help="context mode of --complete (default: the setting)"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--stale", action="store_true", help="--purge what nobody will want")
     which.add_argument("--all", action="store_true", help="--purge everything")
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
     parser.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting; may be repeated"
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="override one setting; may be repeated",
     )
     return parser
 

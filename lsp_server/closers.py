@@ -38,7 +38,9 @@ def overwritten(text: str, line_before: str, rest: str) -> int:
         last = closers.popleft()[1]
         taken = index + 1
     tail = rest[taken:]
-    written_again = tail and text.endswith(tail) and last <= len(text) - len(tail) and set(tail) <= set(PUNCTUATION)
+    written_again = (
+        tail and text.endswith(tail) and last <= len(text) - len(tail) and set(tail) <= set(PUNCTUATION)
+    )
     return len(rest) if written_again else taken
 
 

@@ -95,7 +95,9 @@ def _fits(path: str) -> bool:
     return max(map(len, whole.split(b"/"))) <= LONGEST_NAME
 
 
-def _cells_around(workspace: Workspace, cell: TextDocument, notebook: types.NotebookDocument) -> tuple[str, str]:
+def _cells_around(
+    workspace: Workspace, cell: TextDocument, notebook: types.NotebookDocument
+) -> tuple[str, str]:
     """The text of the other cells in the same language, before and after a cell."""
     uris = [other.document for other in notebook.cells]
     here = next(index for index, uri in enumerate(uris) if unquote(uri) == unquote(cell.uri))

@@ -104,7 +104,9 @@ def _length(line: bytes, before: int | None) -> int | None:
     name, colon, value = line.partition(b":")
     name, value = name.lower(), value.strip()
     if not colon or name not in (b"content-length", b"content-type"):
-        raise FramingError("Something that is not LSP came in: a header has Content-Length and Content-Type only.")
+        raise FramingError(
+            "Something that is not LSP came in: a header has Content-Length and Content-Type only."
+        )
     if name == b"content-type":
         return before
     if before is not None:

@@ -32,7 +32,11 @@ def show_caches(settings: Settings, *, as_json: bool) -> int:
         stale = f", stale: {cache.stale}" if cache.stale else ""
         write_line(visible(f"{_size(cache.bytes):>10}  used {used}  {_name(cache)}{stale}"))
     if hub:
-        write_line(visible(f"Models from the hub lie in {hub}; they are not ours, `hf cache` lists and deletes them."))
+        write_line(
+            visible(
+                f"Models from the hub lie in {hub}; they are not ours, `hf cache` lists and deletes them."
+            )
+        )
     return 0
 
 
@@ -51,7 +55,9 @@ def purge(settings: Settings, directory: str, *, stale: bool, everything: bool, 
         kept = [{**_figures(cache), "problem": problem} for cache, problem in problems.items() if problem]
         deleted = [_figures(cache) for cache in gone]
         write_line(
-            json.dumps({"deleted": deleted, "bytes": sum(cache.bytes for cache in gone), "kept": kept}, indent=2)
+            json.dumps(
+                {"deleted": deleted, "bytes": sum(cache.bytes for cache in gone), "kept": kept}, indent=2
+            )
         )
     else:
         _say(gone, "" if stale or everything else str(root))
@@ -67,7 +73,9 @@ def _say(gone: Sequence[Cache], of: str) -> None:
         write_line(visible(f"Deleted {_size(cache.bytes)}: {_name(cache)}"))
     total = sum(cache.bytes for cache in gone)
     where = f" of {of}" if of else ""
-    write_line(visible(f"{len(gone)} deleted{where}: {total:,} bytes." if gone else f"Nothing is kept{where}."))
+    write_line(
+        visible(f"{len(gone)} deleted{where}: {total:,} bytes." if gone else f"Nothing is kept{where}.")
+    )
 
 
 def _is_of(cache: Cache, root: Path) -> bool:

@@ -64,7 +64,11 @@ class LspDocuments(Workspace):
     """A workspace of such documents."""
 
     def _create_text_document(
-        self, doc_uri: str, source: str | None = None, version: int | None = None, language_id: str | None = None
+        self,
+        doc_uri: str,
+        source: str | None = None,
+        version: int | None = None,
+        language_id: str | None = None,
     ) -> TextDocument:
         return LspDocument(
             doc_uri,
@@ -150,7 +154,9 @@ class LspProtocol(LanguageServerProtocol):
             raise JsonRpcMethodNotFound()
         return self.structure_message(data)
 
-    def _execute_handler(self, msg_id: Any, handler: Any, callback: Any, args: Any = None, kwargs: Any = None) -> None:
+    def _execute_handler(
+        self, msg_id: Any, handler: Any, callback: Any, args: Any = None, kwargs: Any = None
+    ) -> None:
         """pygls takes note of what runs, and strikes out what answers a request, nothing else."""
         super()._execute_handler(msg_id, handler, callback, args, kwargs)
         future = self._request_futures.get(msg_id)
@@ -162,7 +168,9 @@ class LspProtocol(LanguageServerProtocol):
             loop = asyncio.get_running_loop()
             future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._strike_out, msg_id, done))
 
-    def _send_response(self, msg_id: Any, result: Any = None, error: types.ResponseError | None = None) -> None:
+    def _send_response(
+        self, msg_id: Any, result: Any = None, error: types.ResponseError | None = None
+    ) -> None:
         """A bug's message and traceback may quote source, and editors write answers into logs of their
         own."""
         if error is not None and error.code == JsonRpcInternalError.CODE:

@@ -38,7 +38,11 @@ class Server(ArrivalServer):
 
     def __init__(self, assignments: Sequence[str] = (), load: LoadCoder = load_coder) -> None:
         super().__init__(
-            "hef-lsp", own_version(), notebook_document_sync=NOTEBOOKS, protocol_cls=LspProtocol, max_workers=2
+            "hef-lsp",
+            own_version(),
+            notebook_document_sync=NOTEBOOKS,
+            protocol_cls=LspProtocol,
+            max_workers=2,
         )
         self.client = EditorClient(self)
         self.session = Session(self.client, load)
@@ -186,7 +190,9 @@ def _register_completion(server: Server) -> None:
     options = types.InlineCompletionOptions(work_done_progress=False)
 
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, options)
-    async def inline_completion(ls: Server, params: types.InlineCompletionParams) -> types.InlineCompletionList:
+    async def inline_completion(
+        ls: Server, params: types.InlineCompletionParams
+    ) -> types.InlineCompletionList:
         snapshot = ls.protocol.at_arrival()
         automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
         wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion

@@ -22,8 +22,12 @@ SECTION = "hef-lsp"
 class CompletionSettings:
     """When and how suggestions are made."""
 
-    enabled: bool = field(default=True, metadata={"help": "Off: no suggestions, no indexing and no model in memory."})
-    automatic: bool = field(default=True, metadata={"help": "Off: suggest only when asked by a key or a command."})
+    enabled: bool = field(
+        default=True, metadata={"help": "Off: no suggestions, no indexing and no model in memory."}
+    )
+    automatic: bool = field(
+        default=True, metadata={"help": "Off: suggest only when asked by a key or a command."}
+    )
     disabled_languages: tuple[str, ...] = field(
         default=(), metadata={"help": "Language ids in which nothing is suggested, e.g. markdown."}
     )
@@ -43,7 +47,8 @@ class CompletionSettings:
         },
     )
     max_lines: int = field(
-        default=12, metadata={"help": "Longest suggestion in lines; 1 never suggests a block.", "min": 1, "max": 100}
+        default=12,
+        metadata={"help": "Longest suggestion in lines; 1 never suggests a block.", "min": 1, "max": 100},
     )
     min_confidence: float = field(
         default=0.25,
@@ -85,7 +90,9 @@ class CompletionSettings:
 class ServerSettings:
     """The process itself."""
 
-    watch: bool = field(default=True, metadata={"help": "Follow changes on disk. Off: index at start and by command."})
+    watch: bool = field(
+        default=True, metadata={"help": "Follow changes on disk. Off: index at start and by command."}
+    )
     allow_remote: bool = field(
         default=False,
         metadata={

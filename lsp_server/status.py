@@ -72,7 +72,9 @@ def status_of(
     folders = tuple(folders)
     if not enabled:
         step = "Set completion.enabled to true."
-        return Status("disabled", "Suggestions are off.", "completion.enabled is false.", step, folders=folders)
+        return Status(
+            "disabled", "Suggestions are off.", "completion.enabled is false.", step, folders=folders
+        )
     if model_error is not None:
         return _without_model(model_error)
     if model is None:
@@ -84,7 +86,9 @@ def status_of(
         step = "See `hef-lsp --doctor`; suggestions go on without what is missing."
         return Status("error", f"Indexing {failed.name} failed.", failed.error, step, **about)
     if paused:
-        return Status("paused", "Indexing is paused.", "You paused it.", "Run the command hef-lsp.resume.", **about)
+        return Status(
+            "paused", "Indexing is paused.", "You paused it.", "Run the command hef-lsp.resume.", **about
+        )
     if busy is not None:
         return Status("indexing", progress_line(busy), **about)
     return Status("ready", _ready_line(folders), **about)

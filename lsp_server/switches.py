@@ -30,7 +30,8 @@ SECRET_FILE = Refusal(
     "Secrets are never completed in; give the file another name if it holds none.",
 )
 IGNORED_FILE = Refusal(
-    "The file is ignored: nothing is suggested in it, nor from it.", "Bring it back with `!pattern` in .hefignore."
+    "The file is ignored: nothing is suggested in it, nor from it.",
+    "Bring it back with `!pattern` in .hefignore.",
 )
 LOOKS_SECRET_FILE = Refusal(
     "The text looks like a secret (a private key, or a service's): nothing is suggested in it, nor from it.",
@@ -40,7 +41,12 @@ UNKNOWN_FILE = Refusal(
     "The disk does not say whether the file is ignored or secret: nothing is suggested until it does.",
     "Look after the drive that it lies on.",
 )
-_REFUSALS = {SECRET: SECRET_FILE, IGNORED: IGNORED_FILE, LOOKS_SECRET: LOOKS_SECRET_FILE, UNKNOWN: UNKNOWN_FILE}
+_REFUSALS = {
+    SECRET: SECRET_FILE,
+    IGNORED: IGNORED_FILE,
+    LOOKS_SECRET: LOOKS_SECRET_FILE,
+    UNKNOWN: UNKNOWN_FILE,
+}
 
 TOO_LARGE = Refusal(
     "The document is too large: nothing is suggested in it.",

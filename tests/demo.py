@@ -22,7 +22,9 @@ from tests.typist import Typist
 
 MAX_SECONDS = 900.0  # for the first index: an idle machine needs half a minute, a busy one many
 N_ABOVE = 6  # lines shown above the cursor
-N_ASKED = 2  # on a busy machine the first request may meet its deadline; the next goes on from what is computed
+N_ASKED = (
+    2  # on a busy machine the first request may meet its deadline; the next goes on from what is computed
+)
 N_TYPED = 8  # characters of the suggestion that are typed
 
 
@@ -154,7 +156,9 @@ async def _show_context(typist: Typist, shown: Shown) -> None:
 
 def _places(context: Sequence[dict[str, Any]]) -> list[str]:
     lines = {"chunk": ":{firstLine}-{lastLine}", "file": " (the whole file)", "directory": "/ (directory)"}
-    return [(item["path"] or ".") + lines.get(item["level"], " (repository)").format(**item) for item in context]
+    return [
+        (item["path"] or ".") + lines.get(item["level"], " (repository)").format(**item) for item in context
+    ]
 
 
 async def _type_along(typist: Typist, shown: Shown) -> None:
@@ -169,7 +173,9 @@ async def _type_along(typist: Typist, shown: Shown) -> None:
         times.append(ms)
     if times:
         print(f"  typing    {shown.text[:n_typed]!r}: the rest stays; ", end="")
-        print(f"each key is answered in {median(times):.1f} ms (slowest {max(times):.1f} ms), without the model")
+        print(
+            f"each key is answered in {median(times):.1f} ms (slowest {max(times):.1f} ms), without the model"
+        )
 
 
 def _progress_line(text: str) -> None:

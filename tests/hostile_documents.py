@@ -84,7 +84,8 @@ def _json_line() -> _Made:
 
 def _log() -> _Made:
     lines = (
-        f"2026-01-01T00:00:{n % 60:02} INFO worker-{n % 8} request {n} done in {n % 97} ms\n" for n in range(160_000)
+        f"2026-01-01T00:00:{n % 60:02} INFO worker-{n % 8} request {n} done in {n % 97} ms\n"
+        for n in range(160_000)
     )
     return "log", "".join(lines), CURSOR_AT_END
 
@@ -135,7 +136,9 @@ _DOCUMENTS: Mapping[str, Callable[[], _Made]] = {
     "50,000 decorators": lambda: _python("@decorated\n" * 50_000),
     "one line 10,000 times": lambda: _python("    value = compute(value, other)\n" * 10_000 + "    val"),
     "two lines in turn": lambda: _python("first = second\nsecond = first\n" * 10_000),
-    "conflict markers": lambda: _python("<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n" * 20_000 + "x = "),
+    "conflict markers": lambda: _python(
+        "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n" * 20_000 + "x = "
+    ),
     "binary": _binary,
     "a log of 10 MB": _log,
     "control tokens": _control_tokens,

@@ -25,7 +25,9 @@ N_BURST = 10
 MAX_INDEX_SECONDS = 900.0
 MAX_FOLLOW_SECONDS = 20.0
 UNIQUE = "zymurgy_ledger_reconciliation"
-CALLS = tuple(f"\n{line}" for line in (f"value = {UNIQUE}(", f"self.total = {UNIQUE}(self.", f"if {UNIQUE}(self, "))
+CALLS = tuple(
+    f"\n{line}" for line in (f"value = {UNIQUE}(", f"self.total = {UNIQUE}(self.", f"if {UNIQUE}(self, ")
+)
 
 
 class BrokenPromiseError(Exception):
@@ -63,9 +65,13 @@ class Journey:
             times.append(ms)
             n_texts += bool(suggestion)
             line = text[text.rfind("\n", 0, offset) + 1 : offset].strip()
-            say(f"  {ms:6.0f} ms  {path.relative_to(self._root)}: {line[-40:]}\x1b[2m{first_line(suggestion)}\x1b[0m")
+            say(
+                f"  {ms:6.0f} ms  {path.relative_to(self._root)}: {line[-40:]}\x1b[2m{first_line(suggestion)}\x1b[0m"
+            )
             self._typist.close(uri)
-        say(f"  {n_texts} of {len(cursors)} with a suggestion, p50 {median(times):.0f} ms, max {max(times):.0f} ms")
+        say(
+            f"  {n_texts} of {len(cursors)} with a suggestion, p50 {median(times):.0f} ms, max {max(times):.0f} ms"
+        )
         return times
 
     async def follow_the_disk(self, path: Path, text: str, offset: int) -> None:
@@ -73,12 +79,16 @@ class Journey:
         helper = self._root / "journey_helper.py"
         if await self._uses(path, text[:offset], helper.name):
             raise BrokenPromiseError("the context names a file that does not exist yet")
-        helper.write_text(f"def {UNIQUE}(ledger, period):\n    return ledger.reconcile(period)\n", encoding="utf-8")
+        helper.write_text(
+            f"def {UNIQUE}(ledger, period):\n    return ledger.reconcile(period)\n", encoding="utf-8"
+        )
         start = time.monotonic()
         while not await self._uses(path, text[:offset], helper.name):
             if time.monotonic() - start > MAX_FOLLOW_SECONDS:
                 raise BrokenPromiseError(f"{helper.name} was not retrieved within {MAX_FOLLOW_SECONDS:.0f} s")
-        say(f"  a new file on disk is retrieved after {(time.monotonic() - start) * 1e3:.0f} ms, quiet time included")
+        say(
+            f"  a new file on disk is retrieved after {(time.monotonic() - start) * 1e3:.0f} ms, quiet time included"
+        )
 
     async def _uses(self, path: Path, above: str, name: str) -> bool:
         """Ask at places that call the function, until one has a suggestion, and look at what that was made from."""

@@ -55,7 +55,14 @@ def _check_package(package: Path, version: str) -> None:
         folder = Path(name)
         venv.create(folder / "env", with_pip=True)
         programs = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
-        _run(str(programs / "pip"), "install", "--quiet", "--disable-pip-version-check", str(package), cwd=folder)
+        _run(
+            str(programs / "pip"),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            str(package),
+            cwd=folder,
+        )
         for path, text in SAMPLE.items():
             (folder / "repository" / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / "repository" / path).write_text(text, "utf-8")
@@ -64,7 +71,9 @@ def _check_package(package: Path, version: str) -> None:
         assert version in _run(hef_lsp, "--version", cwd=repository)
         _run(hef_lsp, "--reindex", ".", cwd=repository, **environment)
         _run(hef_lsp, "--doctor", cwd=repository, **environment)
-        answer = json.loads(_run(hef_lsp, "--complete", "shop/report.py:7:13", "--json", cwd=repository, **environment))
+        answer = json.loads(
+            _run(hef_lsp, "--complete", "shop/report.py:7:13", "--json", cwd=repository, **environment)
+        )
         assert answer["text"] == ".count = count", answer["text"]
 
 
@@ -72,7 +81,9 @@ def _check_extension(file: Path, version: str) -> None:
     with zipfile.ZipFile(file) as archive:
         manifest = json.loads(archive.read("extension/package.json"))
         assert manifest["version"] == version
-        assert {"extension/dist/extension.js", "extension/readme.md"} <= {name.lower() for name in archive.namelist()}
+        assert {"extension/dist/extension.js", "extension/readme.md"} <= {
+            name.lower() for name in archive.namelist()
+        }
 
 
 def _check_plugin(file: Path) -> None:
@@ -98,7 +109,13 @@ def _check_plugin(file: Path) -> None:
 def _run(*command: str, cwd: Path | None = None, **environment: str) -> str:
     """What the command printed. Raises CalledProcessError, its output shown, when it failed."""
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=1800
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=1800,
     )
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)

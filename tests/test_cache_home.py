@@ -31,5 +31,7 @@ def test_index_and_model_keep_their_caches_in_one_folder(
     found = indexer.cache_folder.cache_home()
 
     assert found == model.privacy.cache_home()
-    if sys.platform == "linux" or variables.get("HEF_CACHE_DIR"):  # elsewhere the platform has a place of its own
+    if sys.platform == "linux" or variables.get(
+        "HEF_CACHE_DIR"
+    ):  # elsewhere the platform has a place of its own
         assert found == tmp_path / expected

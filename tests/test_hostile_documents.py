@@ -23,7 +23,10 @@ from tests.freezing import place_of
 from tests.hostile_documents import NAMES, Hostile, hostile
 
 KEYSTROKE_SECONDS = 0.5  # for each of a few steps; tens of milliseconds on a free machine
-CHUNKED, CHUNK_SECONDS = 200_000, 10.0  # characters; below what brackets took, and one second on a free machine
+CHUNKED, CHUNK_SECONDS = (
+    200_000,
+    10.0,
+)  # characters; below what brackets took, and one second on a free machine
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -72,7 +75,9 @@ def test_a_hostile_document_is_cut_into_chunks_that_are_all_of_it(name: str) -> 
     assert sum(len(found.scope) for found in chunks) < 10 * CHUNKED  # nesting is not repeated without end
 
 
-@pytest.mark.parametrize("text", ["(" * 200_000, "[{(" * 60_000, "- " * 100_000, "not " * 50_000, "f(\n" * 60_000])
+@pytest.mark.parametrize(
+    "text", ["(" * 200_000, "[{(" * 60_000, "- " * 100_000, "not " * 50_000, "f(\n" * 60_000]
+)
 @pytest.mark.parametrize("width", [80, 9_000])
 def test_brackets_on_many_lines_are_cut_as_fast(text: str, width: int) -> None:
     lines = "\n".join(text[start : start + width] for start in range(0, len(text), width))

@@ -98,7 +98,9 @@ def home_of(module: str) -> str:
 @pytest.mark.parametrize("file", sources(), ids=name_of)
 def test_imports_run_one_way(file: Path) -> None:
     here = home_of(module_of(file))
-    foreign = {module for module in imported(file) if home_of(module) and home_of(module) not in ALLOWED[here]}
+    foreign = {
+        module for module in imported(file) if home_of(module) and home_of(module) not in ALLOWED[here]
+    }
 
     assert not foreign, f"{here} must not import {sorted(foreign)}"
 
@@ -127,12 +129,14 @@ def test_each_library_has_its_place(file: Path) -> None:
     assert not misplaced
 
 
-@pytest.mark.parametrize("module", ["lsp_server.server", "lsp_server.cli", "lsp_server.commands", "lsp_server.doctor"])
+@pytest.mark.parametrize(
+    "module", ["lsp_server.server", "lsp_server.cli", "lsp_server.commands", "lsp_server.doctor"]
+)
 def test_no_engine_is_imported_with_the_server(module: str) -> None:
-    code = (
-        f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'onnxruntime')))"
+    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'onnxruntime')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False, capture_output=True
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False, capture_output=True)
 
     assert done.returncode == 0, done.stderr.decode()
 
@@ -144,7 +148,10 @@ def test_files_and_functions_stay_short(file: Path) -> None:
     if name not in LONG_FILES:
         assert text.count("\n") <= MAX_FILE_LINES
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and f"{name}:{node.name}" not in LONG_FUNCTIONS:
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and f"{name}:{node.name}" not in LONG_FUNCTIONS
+        ):
             assert (node.end_lineno or 0) - node.lineno + 1 <= MAX_FUNCTION_LINES, f"{node.name} is too long"
 
 
@@ -173,7 +180,8 @@ def test_a_condition_in_an_expression_holds_no_other(file: Path) -> None:
     nested = [
         node.lineno
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.IfExp) and any(isinstance(part, ast.IfExp) for part in ast.iter_child_nodes(node))
+        if isinstance(node, ast.IfExp)
+        and any(isinstance(part, ast.IfExp) for part in ast.iter_child_nodes(node))
     ]
 
     assert not nested, f"nested ternaries at lines {nested}"

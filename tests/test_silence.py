@@ -21,7 +21,9 @@ HEF = (sys.executable, "-m", "lsp_server")
 ALIVE_SECONDS = 12.0
 LONG_SECONDS = 40.0
 LOOK_UP = "import socket\ntry: socket.getaddrinfo('example.invalid', 443)\nexcept OSError: pass\n"
-CONNECT = "import socket\ntry: socket.create_connection(('192.0.2.1', 9), timeout=0.2)\nexcept OSError: pass\n"
+CONNECT = (
+    "import socket\ntry: socket.create_connection(('192.0.2.1', 9), timeout=0.2)\nexcept OSError: pass\n"
+)
 CHILD = f"import os\nif os.fork():\n    os.wait()\nelse:\n    exec({CONNECT!r})\n"
 SILENT = "import socket\nsocket.socketpair()\n"
 
@@ -68,7 +70,11 @@ def run(recorder: Recorder, home: Path, *command: str) -> list[str]:
     """What a command that must succeed looked up and connected to."""
     log = home / f"{time.monotonic_ns()}.log"
     done = subprocess.run(
-        recorder.around(command, log), cwd=home / "repository", env=environment(home), capture_output=True, timeout=100
+        recorder.around(command, log),
+        cwd=home / "repository",
+        env=environment(home),
+        capture_output=True,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr.decode()
     return recorder.recorded(log)
@@ -90,7 +96,11 @@ def serve(recorder: Recorder, home: Path, seconds: float, meanwhile: Callable[[]
     log = home / "server.log"
     uri = (home / "repository" / "fresh.py").as_uri()
     text = "from scale_1 import scale_1\n\nvalue = scale_1("
-    place = {"textDocument": {"uri": uri}, "position": {"line": 2, "character": 16}, "context": {"triggerKind": 1}}
+    place = {
+        "textDocument": {"uri": uri},
+        "position": {"line": 2, "character": 16},
+        "context": {"triggerKind": 1},
+    }
     folders = [{"uri": (home / "repository").as_uri(), "name": "repository"}]
     capabilities = {"textDocument": {"inlineCompletion": {}}}
     document = {"uri": uri, "languageId": "python", "version": 1, "text": text}
@@ -108,7 +118,9 @@ def serve(recorder: Recorder, home: Path, seconds: float, meanwhile: Callable[[]
         server.stdin.write(message({"method": "textDocument/didOpen", "params": {"textDocument": document}}))
         server.stdin.write(message({"id": 2, "method": "textDocument/inlineCompletion", "params": place}))
         server.stdin.flush()
-        answer = next(heard for heard in messages(server.stdout) if heard.get("id") == 2 and "method" not in heard)
+        answer = next(
+            heard for heard in messages(server.stdout) if heard.get("id") == 2 and "method" not in heard
+        )
         assert "result" in answer
         meanwhile()
         time.sleep(max(0.0, begun + seconds - time.monotonic()))
@@ -125,7 +137,9 @@ def beside_the_cache(home: Path) -> list[Path]:
     return [path for folder in ("home", "temporary") for path in (home / folder).rglob("*")]
 
 
-def test_the_recorder_sees_look_ups_and_connections_and_nothing_else(each_recorder: Recorder, home: Path) -> None:
+def test_the_recorder_sees_look_ups_and_connections_and_nothing_else(
+    each_recorder: Recorder, home: Path
+) -> None:
     assert run(each_recorder, home, sys.executable, "-c", LOOK_UP)
     assert run(each_recorder, home, sys.executable, "-c", CONNECT)
     assert run(each_recorder, home, sys.executable, "-c", CHILD)
@@ -133,7 +147,9 @@ def test_the_recorder_sees_look_ups_and_connections_and_nothing_else(each_record
 
 
 @pytest.mark.parametrize("seconds", [ALIVE_SECONDS, pytest.param(LONG_SECONDS, marks=pytest.mark.slow)])
-def test_nothing_leaves_and_nothing_is_written_beside_the_cache(recorder: Recorder, home: Path, seconds: float) -> None:
+def test_nothing_leaves_and_nothing_is_written_beside_the_cache(
+    recorder: Recorder, home: Path, seconds: float
+) -> None:
     seen: list[str] = []
 
     def run_commands() -> None:

@@ -32,7 +32,9 @@ def tiny_tokenizer(control: tuple[str, ...] = CONTROL_TOKENS) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, min_frequency=1, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=alphabet, min_frequency=1, show_progress=False
+    )
     tokenizer.train_from_iterator([_SAMPLE] * 4, trainer)
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in control])
     return tokenizer
@@ -109,7 +111,9 @@ def write_weights(folder: Path, network: Qwen2, shards: int = 1) -> None:
 def write_tiny_adapter(folder: Path, network: Qwen2) -> None:
     """A one-layer fuser with m = 2 and a projector, for the checkpoint that `folder` already holds."""
     torch.manual_seed(1)
-    fuser = Fuser.from_coder(network, num_layers=1, d_key=32, m=2, max_tokens=64, query_before=48, query_after=16)
+    fuser = Fuser.from_coder(
+        network, num_layers=1, d_key=32, m=2, max_tokens=64, query_before=48, query_after=16
+    )
     projector = Projector(fuser.config.d_memory, network.config.hidden_size, n_layers=2)
     base = open_checkpoint(str(folder)).fingerprint()
     save_adapter(folder, AdapterConfig(base, network.config.hidden_size, fuser.config, 2), fuser, projector)

@@ -24,7 +24,9 @@ class Typist(Editor):
 
     async def serve(self, folder: Path, cache: Path, *arguments: str) -> None:
         """Start the server with these arguments and this cache directory, and open a folder."""
-        await self.start_io(*SERVER, *SHOW_ALL, *arguments, env={**os.environ, "HEF_CACHE_DIR": str(cache)}, cwd=ROOT)
+        await self.start_io(
+            *SERVER, *SHOW_ALL, *arguments, env={**os.environ, "HEF_CACHE_DIR": str(cache)}, cwd=ROOT
+        )
         await self.hello(folder)
 
     @property

@@ -89,7 +89,11 @@ class Wire:
 
     def hello(self, capabilities: Any = None, **params: Any) -> Any:
         """The handshake. Returns the answer to `initialize`."""
-        about = {"processId": None, "rootUri": None, "capabilities": UTF_16 if capabilities is None else capabilities}
+        about = {
+            "processId": None,
+            "rootUri": None,
+            "capabilities": UTF_16 if capabilities is None else capabilities,
+        }
         answer = self.request("initialize", about | params)
         self.notify("initialized", {})
         return answer

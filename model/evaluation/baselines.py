@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from indexer.query import SHOWN_BEFORE
-
 from model.completer import Completer
 from model.evaluation.matching import continuation
 from model.evaluation.scope import imported_definitions

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from indexer.query import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
 
+from indexer.query import DENSE, RANKINGS, SHOWN_AFTER, SHOWN_BEFORE, SYMBOLS, WORDS
 from model.checkpoint.files import WeightsError
 from model.evaluation.baselines import bm25, definitions, jaccard
 from model.evaluation.metrics import identifiers

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+
 from indexer import Hit
 
 # (what was retrieved, what the same query finds in another repository, randomness) -> what the model gets

@@ -13,7 +13,6 @@ from typing import Any
 
 from indexer import Hit
 from indexer.query import RANKINGS
-
 from model.completer import Completer
 from model.evaluation.baselines import (
     bm25,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from indexer.settings import IndexSettings, RetrievalSettings
-
 from model.assignments import override as overridden
 from model.evaluation.tasks import EvaluationError
 from model.settings import DraftSettings, ModelSettings, RecallSettings

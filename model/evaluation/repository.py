@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+
 from indexer import Hit, Index, Query, RetrievalSettings, Vectors
 from indexer.query import RANKINGS
 from indexer.settings import DEFAULT_RETRIEVAL
-
 from model.encoder import Encoder
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError, Task

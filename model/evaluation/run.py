@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
-
 from model.completer import Completer
 from model.evaluation.embedding import with_embedder
 from model.evaluation.metrics import MAX_TOKENS, answer_end

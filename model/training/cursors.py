@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
-from indexer import LineIndex, SuffixIndex
 
+from indexer import LineIndex, SuffixIndex
 from model.loaded import LoadedModel
 from model.loading import load_model
 from model.training.fim import Cut, cut_at

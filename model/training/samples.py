@@ -20,7 +20,6 @@ from indexer import Hit, Index, Query
 from indexer.chunking import Chunk, chunk, language_of
 from indexer.hierarchy import leaf_text
 from indexer.query import SHOWN_AFTER, SHOWN_BEFORE
-
 from model.training.fim import Cut, cut_at
 from model.training.tokens import TokenFile, TokenRepository
 from model.vocabulary import Vocabulary

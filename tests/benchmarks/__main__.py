@@ -58,16 +58,22 @@ def main() -> int:
     if not arguments.json:
         print(heading(machine))
     on_folders = (
-        _measured(_folders(arguments.folder), topics, model, arguments.model) if topics - WITHOUT_FOLDERS else ()
+        _measured(_folders(arguments.folder), topics, model, arguments.model)
+        if topics - WITHOUT_FOLDERS
+        else ()
     )
-    rows = chain(on_folders, engines.measured() if "engines" in topics else (), flat.flat() if "flat" in topics else ())
+    rows = chain(
+        on_folders, engines.measured() if "engines" in topics else (), flat.flat() if "flat" in topics else ()
+    )
     for line in (json_line(row, machine) for row in rows) if arguments.json else table(rows):
         print(line, flush=True)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Time the parts and the whole.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description="Time the parts and the whole."
+    )
     parser.add_argument(
         "--folder",
         type=Path,

@@ -23,7 +23,9 @@ MAX_WAIT = 60.0  # seconds for one answer
 
 def cancelled(subject: Subject, model: str) -> Iterator[Measurement]:
     """The prompt is read from an empty cache; an answer goes on to N_TOKENS. Both are cancelled at a random moment."""
-    settings = override(Settings(), (f"model.name={model}", f"model.maxTokens={N_TOKENS}", "drafts.enabled=false"))
+    settings = override(
+        Settings(), (f"model.name={model}", f"model.maxTokens={N_TOKENS}", "drafts.enabled=false")
+    )
     thread = ModelThread(lambda: load_coder(settings))
     thread.start()
     draw = random.Random(5)
@@ -41,7 +43,9 @@ def cancelled(subject: Subject, model: str) -> Iterator[Measurement]:
         if times:
             values = {**percentiles(times), "max_ms": max(times)}
             note = f"{len(times)} cancels"
-            yield Measurement("cancel to idle", subject.name, len(subject.files), case, values, "<= 50 ms", note)
+            yield Measurement(
+                "cancel to idle", subject.name, len(subject.files), case, values, "<= 50 ms", note
+            )
 
 
 class _Run:

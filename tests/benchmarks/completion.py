@@ -74,7 +74,9 @@ def typed(subject: Subject, model: LoadedModel, embedder: Embedder) -> Iterator[
     prompts = sum(one.completion.prompt_tokens for one in done)
     values["reused_percent"] = 100 * sum(one.completion.reused_tokens for one in done) / prompts
     target, note = "p50 <= 120 ms, p95 <= 300 ms", f"{len(done)} keystrokes"
-    yield Measurement("keystroke", subject.name, len(subject.files), "warm, model asked", values, target, note)
+    yield Measurement(
+        "keystroke", subject.name, len(subject.files), "warm, model asked", values, target, note
+    )
 
 
 def cursors(subject: Subject, n: int) -> Iterator[Cursor]:
@@ -83,7 +85,11 @@ def cursors(subject: Subject, n: int) -> Iterator[Cursor]:
     n_found = 0
     for file in subject.sample(n * 3):
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        rows = [row for row, line in enumerate(lines) if len(line.strip()) >= 20 and not line.lstrip().startswith("#")]
+        rows = [
+            row
+            for row, line in enumerate(lines)
+            if len(line.strip()) >= 20 and not line.lstrip().startswith("#")
+        ]
         if len(rows) > 5 and n_found < n:
             n_found += 1
             yield _cursor(subject, file, lines, draw.choice(rows[5:]))
@@ -106,7 +112,12 @@ def _complete(completer: Completer, index: Index, cursor: Cursor, mode: str) -> 
         return index.search(Query(query.path, query.before, query.after, query.key))
 
     request = Request(
-        cursor.path, cursor.prefix, cursor.suffix, mode, finished=lambda text: "\n" in text.lstrip(), deadline_ms=60_000
+        cursor.path,
+        cursor.prefix,
+        cursor.suffix,
+        mode,
+        finished=lambda text: "\n" in text.lstrip(),
+        deadline_ms=60_000,
     )
     cpu_start = time.process_time()
     completion = completer.complete(request, retrieve)

@@ -70,7 +70,9 @@ class _Contestant:
 
 def ablation(subject: Subject, model: LoadedModel) -> Iterator[Measurement]:
     """One row per kind of task and configuration, then the cost of a pass by its width."""
-    with closing(Index.open(subject.root, None, subject.cache / "drafts", tokenizer=model.vocabulary)) as index:
+    with closing(
+        Index.open(subject.root, None, subject.cache / "drafts", tokenizer=model.vocabulary)
+    ) as index:
         index.update()
         packages = _packages(subject, model)
         for kind, tasks in (("line", list(_lines(subject))), ("block", list(_blocks(subject)))):
@@ -88,7 +90,10 @@ def _packages(subject: Subject, model: LoadedModel) -> PackageTokens:
     """What the subject imports, but nothing of itself: its answers must not be among its packages."""
     texts = (file.read_text(encoding="utf-8", errors="replace") for file in subject.files)
     imports = Counter(name for text in texts for name in imported(text))
-    own = {subject.name, *(file.relative_to(subject.root).parts[0].removesuffix(".py") for file in subject.files)}
+    own = {
+        subject.name,
+        *(file.relative_to(subject.root).parts[0].removesuffix(".py") for file in subject.files),
+    }
     packages = PackageTokens(subject.root, subject.cache, model.vocabulary)
     packages.follow(Counter({name: n for name, n in imports.items() if name not in own}))
     packages.wait(PACKAGES_SECONDS)
@@ -161,10 +166,14 @@ def _rows(subject: Subject, kind: str, field_: Mapping[str, _Contestant]) -> Ite
             "tokens_per_pass": _total(one.done, "tokens") / _total(one.done, "forward_passes"),
             "drafted_per_pass": _total(one.done, "drafted") / _total(one.done, "forward_passes"),
             "accepted_percent": 100 * _total(one.done, "accepted") / max(1, _total(one.done, "drafted")),
-            **{f"decode_{key}": n for key, n in percentiles([c.timings_ms["decode"] for c in one.done]).items()},
+            **{
+                f"decode_{key}": n
+                for key, n in percentiles([c.timings_ms["decode"] for c in one.done]).items()
+            },
             "decode_speedup": _ratio(plain, one.done, lambda completion: completion.timings_ms["decode"]),
             "total_speedup": _ratio(plain, one.done, lambda completion: completion.timings_ms["total"]),
-            "same_percent": 100 * float(np.mean([a.text == b.text for a, b in zip(plain, one.done, strict=True)])),
+            "same_percent": 100
+            * float(np.mean([a.text == b.text for a, b in zip(plain, one.done, strict=True)])),
         }
         target = ">= 2.5 fewer passes, same 100" if name == "all" else ""
         note = f"{len(one.done)} tasks, {_total(one.done, 'tokens')} tokens" if name == "off" else ""
@@ -175,7 +184,9 @@ def _total(done: Sequence[Completion], name: str) -> int:
     return sum(getattr(completion, name) for completion in done)
 
 
-def _ratio(plain: Sequence[Completion], done: Sequence[Completion], value: Callable[[Completion], float]) -> float:
+def _ratio(
+    plain: Sequence[Completion], done: Sequence[Completion], value: Callable[[Completion], float]
+) -> float:
     return sum(map(value, plain)) / max(1e-9, sum(map(value, done)))
 
 
@@ -197,4 +208,6 @@ def _pass_costs(subject: Subject, decoder: Decoder) -> Measurement:
     values = {f"rows_{width}_ms": cost for width, cost in costs.items()}
     # So many tokens a pass of this width must bring to be worth as much as passes of one row.
     values |= {f"break_even_{width}": cost / costs[1] for width, cost in costs.items() if width > 1}
-    return Measurement("pass by width", subject.name, len(subject.files), f"behind {N_CONTEXT} positions", values)
+    return Measurement(
+        "pass by width", subject.name, len(subject.files), f"behind {N_CONTEXT} positions", values
+    )

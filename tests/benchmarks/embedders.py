@@ -39,7 +39,9 @@ class FreeEmbedder:
             return self.real.embed(texts)
         places = [zlib.crc32(text.encode()) for text in texts]
         if self._sample_every:
-            self.sample += [t for t, place in zip(texts, places, strict=True) if place % self._sample_every == 0]
+            self.sample += [
+                t for t, place in zip(texts, places, strict=True) if place % self._sample_every == 0
+            ]
         return self._vectors(places)
 
     def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:

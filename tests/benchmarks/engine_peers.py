@@ -42,7 +42,10 @@ class Transformers:
         with self._torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             out = self._model.generate(
-                input_ids=prompt, attention_mask=self._torch.ones_like(prompt), max_new_tokens=n, **self._options
+                input_ids=prompt,
+                attention_mask=self._torch.ones_like(prompt),
+                max_new_tokens=n,
+                **self._options,
             )
         written: list[int] = out[0, len(ids) :].tolist()
         return written
@@ -124,11 +127,16 @@ def write_gguf(gguf: Any, file: str, checkpoint: Checkpoint) -> None:
     writer.add_token_types([1] * config.vocab_size)
     merges = raw["model"]["merges"]
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges[:1]])
-    read, names = reader(checkpoint.tensors), gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers)
+    read, names = (
+        reader(checkpoint.tensors),
+        gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers),
+    )
     for name in coder_shapes(config):
         values = read(name)
         kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
-        writer.add_tensor(names.get_name(name, (".weight", ".bias")), gguf.quantize(values, kind), raw_dtype=kind)
+        writer.add_tensor(
+            names.get_name(name, (".weight", ".bias")), gguf.quantize(values, kind), raw_dtype=kind
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -37,12 +37,17 @@ class Step(nn.Module):
         n, attention, width = x.shape[0], layer.self_attn, self.config.head_dim
         normed = layer.input_layernorm(x)
         query, key, value = (
-            y.view(n, -1, width) for y in (attention.q_proj(normed), attention.k_proj(normed), attention.v_proj(normed))
+            y.view(n, -1, width)
+            for y in (attention.q_proj(normed), attention.k_proj(normed), attention.v_proj(normed))
         )
         query, key = (rotate(y.transpose(0, 1)[None], *turn)[0].transpose(0, 1) for y in (query, key))
         keys, values = torch.cat([keys, key]), torch.cat([values, value])
         out = F.scaled_dot_product_attention(
-            query.transpose(0, 1)[None], keys.transpose(0, 1)[None], values.transpose(0, 1)[None], mask, enable_gqa=True
+            query.transpose(0, 1)[None],
+            keys.transpose(0, 1)[None],
+            values.transpose(0, 1)[None],
+            mask,
+            enable_gqa=True,
         )
         x = x + attention.o_proj(out[0].transpose(0, 1).reshape(n, -1))
         return x + layer.mlp(layer.post_attention_layernorm(x)), keys, values

@@ -148,6 +148,8 @@ def _engines(checkpoint: Checkpoint) -> tuple[dict[str, Engine], dict[str, str]]
 
 
 def _torch_decoder(checkpoint: Checkpoint, config: Qwen2Config) -> Decoder:
-    from model.engines.torch.engine import open_torch_engine  # an extra, which a user of the CPU need not have
+    from model.engines.torch.engine import (
+        open_torch_engine,  # an extra, which a user of the CPU need not have
+    )
 
     return open_torch_engine("cpu", threads=THREADS).decoder(checkpoint, config, CAPACITY, 1)

@@ -21,7 +21,9 @@ N_REQUESTS, N_DOCUMENTS = 20_000, 5_000
 N_WARM = 1_000  # of each before the first look: caches of a fixed size fill, the allocator gets what it keeps
 N_LOOKS = 20
 N_TEXTS = 50  # what is typed comes again, as the words of one project do
-FILES = {f"module_{number}.py": f"def function_{number}(argument):\n    return {number}\n" for number in range(20)}
+FILES = {
+    f"module_{number}.py": f"def function_{number}(argument):\n    return {number}\n" for number in range(20)
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def of_requests(wire: Wire, folder: Path, number: int) -> None:
     """An edit and a request, as at every keystroke."""
     uri = _uri(folder, "main")
     document = {"uri": uri, "version": number + 2}
-    wire.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": _text(number)}]})
+    wire.notify(
+        "textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": _text(number)}]}
+    )
     wire.ask(uri, 1, 8)
 
 

@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.gpu", description="Time decoding on a GPU.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.gpu", description="Time decoding on a GPU."
+    )
     shapes = ",".join(name for name in SHAPES if name != "tiny")
     parser.add_argument("--models", default=shapes, help=f"of {shapes}")
     parser.add_argument("--no-peers", action="store_true", help="without transformers")
@@ -90,7 +92,9 @@ def _line(measurement: Measurement) -> str:
 
 def _machine(device: torch.device) -> Machine:
     machine = this_machine()
-    return replace(machine, processor=torch.cuda.get_device_name(device)) if device.type == "cuda" else machine
+    return (
+        replace(machine, processor=torch.cuda.get_device_name(device)) if device.type == "cuda" else machine
+    )
 
 
 if __name__ == "__main__":

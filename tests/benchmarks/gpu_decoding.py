@@ -97,8 +97,12 @@ def compiled_passes(subject: Subject, weights: FusedWeights, span: int) -> Itera
         shape = Shape(width, span, width > 1)
         with torch.inference_mode():
             compile_ms = Stopwatch(subject.device).ms(partial(step, shape))
-        values = _pass_costs(subject, static, Graphs(step, _capture(subject.device)), {f"{width}_rows_ms": shape})
-        yield subject.measured("pass", f"compiled, {span} positions", {**values, "compile_s": compile_ms / 1e3})
+        values = _pass_costs(
+            subject, static, Graphs(step, _capture(subject.device)), {f"{width}_rows_ms": shape}
+        )
+        yield subject.measured(
+            "pass", f"compiled, {span} positions", {**values, "compile_s": compile_ms / 1e3}
+        )
 
 
 def _pass_costs(

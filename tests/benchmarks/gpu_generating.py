@@ -39,7 +39,9 @@ class Rehearsed:
         """It learns nothing."""
 
 
-def agreement(subject: Subject, generator: Generator, ids: Sequence[int], theirs: Sequence[int]) -> Measurement:
+def agreement(
+    subject: Subject, generator: Generator, ids: Sequence[int], theirs: Sequence[int]
+) -> Measurement:
     """Greedy tokens of ours and of transformers. In bfloat16 two right programs part where two logits nearly tie."""
     nothing = np.zeros((0, subject.config.hidden_size), np.float32)
     ours = generator.generate(Prompt(tuple(ids), nothing), StopLimits(max_tokens=len(theirs))).token_ids
@@ -68,7 +70,9 @@ def compressions(subject: Subject, generator: Generator) -> Iterator[Measurement
             subject.sizes.rounds,
         )
         saved = 100 * (1 - found["pseudo_ms"] / found["text_ms"])
-        yield subject.measured("compression", f"{before} -> {after} tokens", {**found, "saved_percent": saved})
+        yield subject.measured(
+            "compression", f"{before} -> {after} tokens", {**found, "saved_percent": saved}
+        )
 
 
 def lines(subject: Subject, generator: Generator) -> Iterator[Measurement]:

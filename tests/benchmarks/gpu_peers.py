@@ -30,7 +30,9 @@ class Peer:
         fields.pop("attention_bias")  # Qwen2 always has it
         theta = fields.pop("rope_theta")
         rope = {"rope_type": "default", "rope_theta": theta}
-        config = transformers.Qwen2Config(**fields, rope_parameters=rope, eos_token_id=None, bos_token_id=None)
+        config = transformers.Qwen2Config(
+            **fields, rope_parameters=rope, eos_token_id=None, bos_token_id=None
+        )
         with torch.device(subject.device):
             self._model = transformers.Qwen2ForCausalLM._from_config(config, dtype=subject.dtype).eval()
         self._model.load_state_dict(subject.network.state_dict(), strict=False)
@@ -61,12 +63,19 @@ class Peer:
 
         def run() -> float:
             vectors = 0.02 * torch.randn(1, n, hidden, device=self._subject.device)
-            return self._watch.ms(lambda: self._generated({"inputs_embeds": vectors.to(self._subject.dtype)}, 1, False))
+            return self._watch.ms(
+                lambda: self._generated({"inputs_embeds": vectors.to(self._subject.dtype)}, 1, False)
+            )
 
         return run
 
     def _generated(self, inputs: dict[str, torch.Tensor], n: int, compiled: bool) -> list[int]:
-        options: dict[str, Any] = {"do_sample": False, "min_new_tokens": n, "max_new_tokens": n, "use_cache": True}
+        options: dict[str, Any] = {
+            "do_sample": False,
+            "min_new_tokens": n,
+            "max_new_tokens": n,
+            "use_cache": True,
+        }
         if compiled:
             options["cache_implementation"] = "static"
             if self._subject.device.type == "cpu":  # where transformers does not compile by itself

@@ -54,7 +54,9 @@ TINY = Sizes(
 )
 
 
-def _qwen(hidden: int, layers: int, heads: int, kv_heads: int, mlp: int, vocab: int, tied: bool) -> Qwen2Config:
+def _qwen(
+    hidden: int, layers: int, heads: int, kv_heads: int, mlp: int, vocab: int, tied: bool
+) -> Qwen2Config:
     return Qwen2Config(
         vocab_size=vocab,
         hidden_size=hidden,
@@ -95,7 +97,9 @@ class Subject:
     dtype: torch.dtype
     network: Qwen2
     sizes: Sizes
-    bytes_per_token: int  # what a step must read at least: every weight once, but of an untied table only a row
+    bytes_per_token: (
+        int  # what a step must read at least: every weight once, but of an untied table only a row
+    )
     rates: Rates
 
     @property
@@ -136,7 +140,9 @@ def build(name: str, device: torch.device, dtype: torch.dtype, sizes: Sizes, rat
     n_read = sum(parameter.numel() for parameter in network.parameters())
     if not config.tie_word_embeddings:
         n_read -= config.vocab_size * config.hidden_size
-    return Subject(name, device, dtype, network.eval().requires_grad_(False), sizes, n_read * dtype.itemsize, rates)
+    return Subject(
+        name, device, dtype, network.eval().requires_grad_(False), sizes, n_read * dtype.itemsize, rates
+    )
 
 
 def vocabulary(size: int) -> Vocabulary:
@@ -219,5 +225,7 @@ def in_turns(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, flo
 
 def share_equal(ours: Sequence[int], theirs: Sequence[int]) -> float:
     """How far two outputs agree from the start, 0 to 1."""
-    n = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    n = next(
+        (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+    )
     return n / max(1, len(ours))

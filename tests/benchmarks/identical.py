@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     tasks = select(read_tasks(options.tasks), options.kind.split(","), options.limit)
     before = resume(options.predictions)
-    with TemporaryDirectory(prefix="hef-benchmark-") as folder, options.predictions.open("a", encoding="utf-8") as file:
+    with (
+        TemporaryDirectory(prefix="hef-benchmark-") as folder,
+        options.predictions.open("a", encoding="utf-8") as file,
+    ):
         folders = TaskFolders(Path(folder, "snapshots"), Path(folder, "indexes"))
         extract(options.repos, {task.repo for task in tasks}, folders.snapshots)
         field = _field(options.context, options.set)
@@ -67,7 +70,8 @@ def report(done: Sequence[Pair]) -> int:
         if chosen := [pair for pair in done if pair.on.kind == kind]:
             on, off = (sum(getattr(pair, name).forward_passes for pair in chosen) for name in ("on", "off"))
             fast, slow = (
-                percentiles([getattr(pair, name).timings_ms["decode"] for pair in chosen]) for name in ("on", "off")
+                percentiles([getattr(pair, name).timings_ms["decode"] for pair in chosen])
+                for name in ("on", "off")
             )
             print(
                 f"{kind:<10} {len(chosen):>5} tasks  passes {off / len(chosen):6.2f} -> {on / len(chosen):6.2f}"
@@ -89,7 +93,9 @@ def _field(context: str, settings: Sequence[str]) -> list[Contestant]:
     return [
         one
         for drafts in (ON, OFF)
-        for one in contestants({context: MODES[context]}, model, override(options, [drafts]), [drafts, *settings])
+        for one in contestants(
+            {context: MODES[context]}, model, override(options, [drafts]), [drafts, *settings]
+        )
     ]
 
 
@@ -101,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context", choices=[mode for mode in PRODUCT if mode != "auto"], default="none")
     parser.add_argument("--kind", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
     parser.add_argument("--limit", type=int, help="at most so many tasks, drawn evenly over repositories")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
+    )
     return parser
 
 

@@ -26,7 +26,9 @@ N_EDITS = 20
 N_QUERIES = 200
 N_EMBEDDED = 192
 # A definition on one line, and a body of six lines and more without a blank one.
-_DEFINITION = re.compile(r"^[ ]*def \w+\(.*:\n(?P<body>(?P<indent>[ ]+)\S.*\n(?:[ ]+\S.*\n){5})", re.MULTILINE)
+_DEFINITION = re.compile(
+    r"^[ ]*def \w+\(.*:\n(?P<body>(?P<indent>[ ]+)\S.*\n(?:[ ]+\S.*\n){5})", re.MULTILINE
+)
 
 
 def first_index(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
@@ -51,7 +53,9 @@ def first_index(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measuremen
     values = {**start.rates(middle, report.chunks), "chunks": report.chunks, "lines": subject.n_lines}
     yield _row("first index", subject, "chunk + store", values, ">= 2,000 chunks/s", note)
     values = {**middle.rates(end, report.chunks), "store_mb": stats.bytes / 1e6}
-    yield _row("first index", subject, f"vectors, {stats.search} search", values, note=note or "the fuser apart")
+    yield _row(
+        "first index", subject, f"vectors, {stats.search} search", values, note=note or "the fuser apart"
+    )
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,9 @@ def reopened(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
             n_chunks = index.stats().chunks
     values = {"open_ms": float(np.median(opening)), "open_and_search_ms": float(np.median(searched))}
     values |= {"scan_ms": float(np.median(scanned)), "chunks": n_chunks}
-    yield _row("re-open", subject, "median of 5", values, "<= 300 ms at 100k chunks", "files in the system's cache")
+    yield _row(
+        "re-open", subject, "median of 5", values, "<= 300 ms at 100k chunks", "files in the system's cache"
+    )
 
 
 def retrieval(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]:
@@ -136,7 +142,9 @@ def retrieval(subject: Subject, embedder: FreeEmbedder) -> Iterator[Measurement]
             start = time.perf_counter()
             index.search(query, 8)
             times.append(_ms_since(start))
-    yield _row("retrieval", subject, "dense + words + symbols", percentiles(times), note=f"{len(times)} cursors")
+    yield _row(
+        "retrieval", subject, "dense + words + symbols", percentiles(times), note=f"{len(times)} cursors"
+    )
 
 
 def queries(subject: Subject, n: int, embedder: Embedder) -> Iterator[Query]:

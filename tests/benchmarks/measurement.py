@@ -54,7 +54,10 @@ def this_machine() -> Machine:
 
 def percentiles(samples: Sequence[float], unit: str = "ms") -> dict[str, float]:
     """Median and 95th percentile."""
-    return {f"p50_{unit}": float(np.percentile(samples, 50)), f"p95_{unit}": float(np.percentile(samples, 95))}
+    return {
+        f"p50_{unit}": float(np.percentile(samples, 50)),
+        f"p95_{unit}": float(np.percentile(samples, 95)),
+    }
 
 
 def heading(machine: Machine) -> str:

@@ -29,7 +29,9 @@ N_CURSORS = 60
 def looked_up(subject: Subject, model: LoadedModel) -> Iterator[Measurement]:
     """One row each for a cursor at the start of its line and inside it."""
     weights = model.recall or _any_weights()
-    with closing(Index.open(subject.root, None, subject.cache / "recall", tokenizer=model.vocabulary)) as index:
+    with closing(
+        Index.open(subject.root, None, subject.cache / "recall", tokenizer=model.vocabulary)
+    ) as index:
         index.update()
         for case, inside in (("start of a line", False), ("inside a line", True)):
             times: list[tuple[float, float]] = []
@@ -39,7 +41,9 @@ def looked_up(subject: Subject, model: LoadedModel) -> Iterator[Measurement]:
             proposals, mixture = zip(*times, strict=True)
             values = {f"proposals_{name}": n for name, n in percentiles(proposals).items()}
             values |= {f"mixture_{name}": n for name, n in percentiles(mixture).items()}
-            yield Measurement("recall", subject.name, len(subject.files), case, values, "the same at every size")
+            yield Measurement(
+                "recall", subject.name, len(subject.files), case, values, "the same at every size"
+            )
 
 
 def _timed(mixer: RecallMixer, before: tuple[int, ...]) -> tuple[float, float]:
@@ -70,4 +74,6 @@ def _any_weights() -> RecallWeights:
     """Costs as much as fitted ones."""
     n = len(gate_features(NOTHING, NOTHING, np.ones(2) / 2, first=True))
     trees = np.zeros((90, 7), np.int64)
-    return RecallWeights(np.zeros((3, n)), Forest(trees % len(FEATURES), trees * 0.0, np.zeros((90, 8)), 0.0), 1.0, 1.0)
+    return RecallWeights(
+        np.zeros((3, n)), Forest(trees % len(FEATURES), trees * 0.0, np.zeros((90, 8)), 0.0), 1.0, 1.0
+    )

@@ -32,7 +32,14 @@ async def _session(subject: Subject, model: str) -> list[Measurement]:
     typist = Typist()
     try:
         began = time.monotonic()
-        rows = [_row(subject, "start", await _start(typist, subject, model, places[0]), "<= 3 s to the first answer")]
+        rows = [
+            _row(
+                subject,
+                "start",
+                await _start(typist, subject, model, places[0]),
+                "<= 3 s to the first answer",
+            )
+        ]
         rows += await _answers(typist, subject, places[1 : 1 + N_BUSY_PLACES], " while indexing")
         await _until(typist, _is_ready)
         ready = time.monotonic() - began
@@ -51,7 +58,9 @@ async def _session(subject: Subject, model: str) -> list[Measurement]:
 async def _start(typist: Typist, subject: Subject, model: str, place: Cursor) -> dict[str, float]:
     """Nothing is cached: the process starts, shakes hands, and is asked at once."""
     start = time.perf_counter()
-    await typist.serve(subject.root, subject.cache / "server", "--set", f"model.name={model}", *EVERYTHING_SHOWN)
+    await typist.serve(
+        subject.root, subject.cache / "server", "--set", f"model.name={model}", *EVERYTHING_SHOWN
+    )
     initialized = time.perf_counter() - start
     uri = typist.open_document(subject.root / place.path, place.prefix + place.suffix)
     text, _ = await typist.suggestion_at(uri, len(place.prefix))
@@ -75,7 +84,9 @@ def _is_quiet(typist: Typist) -> bool:
     return _is_ready(typist) and not any(folder["background"] for folder in typist.statuses[-1]["folders"])
 
 
-async def _answers(typist: Typist, subject: Subject, places: list[Cursor], when: str = "") -> list[Measurement]:
+async def _answers(
+    typist: Typist, subject: Subject, places: list[Cursor], when: str = ""
+) -> list[Measurement]:
     """At each place the first three characters are typed with a request after each; then the suggestion is followed."""
     asked: list[float] = []
     along: list[float] = []

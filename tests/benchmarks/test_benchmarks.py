@@ -58,14 +58,18 @@ def test_an_edit_embeds_one_leaf_and_is_found(subject: Subject) -> None:
     assert edit.values["retrieved_percent"] == 100
 
 
-def test_a_copy_takes_at_most_so_many_files_and_leaves_the_folder_alone(subject: Subject, tmp_path: Path) -> None:
+def test_a_copy_takes_at_most_so_many_files_and_leaves_the_folder_alone(
+    subject: Subject, tmp_path: Path
+) -> None:
     few = copy_of(subject.root, tmp_path / "few", 4)
     assert len(few.files) == 4
     assert {file.parent.name for file in few.files} == {"part_0", "part_1"}
     assert all(file.is_relative_to(tmp_path / "few") for file in few.files)
 
 
-def test_drafts_on_and_off_are_compared_text_by_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drafts_on_and_off_are_compared_text_by_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny_folder = write_tiny_checkpoint(tmp_path / "tiny")
     task = a_task()
     archive = write_archive(tmp_path / "repos.tar", {f"{task.repo}/{task.path}": task.text})
@@ -81,7 +85,9 @@ def test_drafts_on_and_off_are_compared_text_by_text(tmp_path: Path, capsys: pyt
     assert len(answers.read_text().splitlines()) == 2
 
 
-def test_the_draft_benchmark_takes_bodies_out_and_leaves_the_subject_out_of_its_packages(subject: Subject) -> None:
+def test_the_draft_benchmark_takes_bodies_out_and_leaves_the_subject_out_of_its_packages(
+    subject: Subject,
+) -> None:
     tasks = list(drafting._blocks(subject))
     assert len(tasks) == 6
     for task in tasks:
@@ -109,4 +115,12 @@ def test_rows_are_for_people_and_for_scripts() -> None:
     assert next(iter(table([measurement]))) == "\nkeystroke: shop, 1,500 Python files"
     line = json.loads(json_line(measurement, this_machine()))
     assert line["values"] == values
-    assert line["machine"].keys() == {"processor", "cores", "load", "python", "onnxruntime", "torch", "commit"}
+    assert line["machine"].keys() == {
+        "processor",
+        "cores",
+        "load",
+        "python",
+        "onnxruntime",
+        "torch",
+        "commit",
+    }

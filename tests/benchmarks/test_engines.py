@@ -25,7 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_engines_write_the_same_line(folder: Path) -> None:
     checkpoint = open_checkpoint(str(folder))
-    ours = Ours(OnnxEngine("float32", 1).decoder(checkpoint, Qwen2Config.from_json(checkpoint.config), 256, 1))
+    ours = Ours(
+        OnnxEngine("float32", 1).decoder(checkpoint, Qwen2Config.from_json(checkpoint.config), 256, 1)
+    )
     written = ours.write(IDS, 12)
     assert ours.write(IDS, 12) == written  # nothing is left of the last prompt
     assert len(set(written)) > 4
@@ -39,7 +41,9 @@ def test_what_is_not_installed_is_left_out_by_name(folder: Path, monkeypatch: py
     monkeypatch.setattr(engines, "ROUNDS", 1)
     monkeypatch.setattr(engines, "CAPACITY", 256)
     monkeypatch.setattr(engines, "LINE", 3)
-    rows = {row.case: row for row in engines.compared("tiny", open_checkpoint(str(folder)), lambda n: IDS[n:])}
+    rows = {
+        row.case: row for row in engines.compared("tiny", open_checkpoint(str(folder)), lambda n: IDS[n:])
+    }
     left_out = {case: row.note for case, row in rows.items() if not row.values}
     assert left_out == {
         "transformers float32": "left out: transformers is not installed",

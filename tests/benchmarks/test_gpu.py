@@ -34,7 +34,9 @@ def test_every_row_is_measured_and_every_path_writes_the_same_tokens(tmp_path: P
 def test_a_bare_checkout_with_torch_is_enough() -> None:
     missing = ("hnswlib", "lsprotocol", "pathspec", "pygls", "tree_sitter", "tree_sitter_python", "watchdog")
     code = f"import sys; sys.modules.update(dict.fromkeys({missing})); from tests.benchmarks import gpu"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=100, check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, timeout=100, check=False, capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()
 
 
@@ -67,6 +69,8 @@ def test_a_rehearsed_drafter_is_wrong_about_every_fourth_token() -> None:
     assert drafter.draft([1, 2, 10, 11], 1, None).tokens == (12, 13, 15, 15)
 
 
-@pytest.mark.parametrize(("ours", "theirs", "share"), [([1, 2], [1, 2], 1), ([1, 2], [1, 3], 0.5), ([1, 2], [1], 0.5)])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "share"), [([1, 2], [1, 2], 1), ([1, 2], [1, 3], 0.5), ([1, 2], [1], 0.5)]
+)
 def test_outputs_agree_as_far_as_they_are_equal(ours: list[int], theirs: list[int], share: float) -> None:
     assert share_equal(ours, theirs) == share

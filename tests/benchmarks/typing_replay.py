@@ -180,7 +180,9 @@ def _places(subject: Subject) -> Iterator[tuple[Path, str, range]]:
         text = file.read_text(encoding="utf-8", errors="replace")
         lines = text.splitlines(keepends=True)
         starts = [
-            row for row in range(len(lines) // 2, len(lines) - N_LINES) if all(map(str.strip, lines[row:][:N_LINES]))
+            row
+            for row in range(len(lines) // 2, len(lines) - N_LINES)
+            if all(map(str.strip, lines[row:][:N_LINES]))
         ]
         if starts and len(lines) > 40 and n_found < N_FILES:
             n_found += 1
@@ -188,7 +190,9 @@ def _places(subject: Subject) -> Iterator[tuple[Path, str, range]]:
             yield file, text, range(first, first + N_LINES)
 
 
-async def _typed(session: Session, recorder: Recorder, path: Path, text: str, rows: range) -> tuple[list[Stroke], int]:
+async def _typed(
+    session: Session, recorder: Recorder, path: Path, text: str, rows: range
+) -> tuple[list[Stroke], int]:
     """Take the rows out and type them again; halfway, a line far above is typed anew."""
     lines = text.splitlines(keepends=True)
     wanted = [lines[row].rstrip("\n") for row in rows]
@@ -248,7 +252,9 @@ def _row(subject: Subject, case: str, strokes: Sequence[Stroke], n_accepted: int
     asked = [stroke for stroke in strokes if stroke.n_runs]
     values = percentiles([stroke.ms for stroke in strokes])
     if asked:
-        values |= {f"asked_{name}": value for name, value in percentiles([stroke.ms for stroke in asked]).items()}
+        values |= {
+            f"asked_{name}": value for name, value in percentiles([stroke.ms for stroke in asked]).items()
+        }
     values |= {
         "without_model_percent": 100 * (1 - len(asked) / max(1, len(strokes))),
         "prefilled_per_keystroke": float(np.mean([stroke.prefilled for stroke in strokes])),

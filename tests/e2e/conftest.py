@@ -58,7 +58,11 @@ def calls(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
 
     def read() -> list[dict[str, Any]]:
         file = tmp_path / "calls.jsonl"
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+        return (
+            [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            if file.exists()
+            else []
+        )
 
     return read
 

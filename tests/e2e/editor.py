@@ -52,7 +52,9 @@ class Editor(LanguageClient):
         answer = await self.initialize_async(
             types.InitializeParams(
                 capabilities=types.ClientCapabilities(
-                    text_document=types.TextDocumentClientCapabilities(inline_completion=INLINE if inline else None),
+                    text_document=types.TextDocumentClientCapabilities(
+                        inline_completion=INLINE if inline else None
+                    ),
                     notebook_document=NOTEBOOKS,
                     workspace=types.WorkspaceClientCapabilities(
                         configuration=self.configuration is not None, workspace_folders=True
@@ -88,7 +90,9 @@ class Editor(LanguageClient):
         raise AssertionError(f"{why}; last status: {self.statuses[-1:]}, messages: {self.messages}")
 
     async def until_ready(self) -> dict[str, Any]:
-        return await self.until(lambda: [s for s in self.statuses[-1:] if s["state"] == "ready"], "never ready")
+        return await self.until(
+            lambda: [s for s in self.statuses[-1:] if s["state"] == "ready"], "never ready"
+        )
 
     def open(self, uri: str, text: str, language: str = "python") -> None:
         self.versions[uri] = 1
@@ -181,7 +185,9 @@ class Editor(LanguageClient):
 
         @self.feature(types.WORKSPACE_CONFIGURATION)
         def on_configuration(params: types.ConfigurationParams) -> list[Any]:
-            return [self.folder_configuration.get(item.scope_uri, self.configuration) for item in params.items]
+            return [
+                self.folder_configuration.get(item.scope_uri, self.configuration) for item in params.items
+            ]
 
 
 def _folder(path: Path) -> types.WorkspaceFolder:

@@ -39,7 +39,12 @@ async def test_an_untitled_buffer_is_completed_with_an_accept_signal(start: Any,
     assert capabilities.completion_provider is None
     assert capabilities.text_document_sync.change == types.TextDocumentSyncKind.Incremental
     await editor.command("accepted", *item.command.arguments)
-    assert (await editor.command("status"))["suggestions"] == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 0}
+    assert (await editor.command("status"))["suggestions"] == {
+        "offered": 1,
+        "accepted": 1,
+        "kept": 0,
+        "unsure": 0,
+    }
     assert await editor.bye() == 0
 
 
@@ -118,7 +123,9 @@ async def test_a_keystroke_that_agrees_joins_the_running_request(start: Any, scr
     newer = editor.ask(URI, 0, 5)
 
     assert not (await asyncio.wait_for(older, 20)).items
-    assert [item.insert_text for item in (await asyncio.wait_for(newer, 20)).items] == ["alue_one_and_more_of_it"]
+    assert [item.insert_text for item in (await asyncio.wait_for(newer, 20)).items] == [
+        "alue_one_and_more_of_it"
+    ]
     assert len(calls()) == 1
 
 
@@ -156,7 +163,12 @@ async def test_the_suggestion_after_an_accepted_one_is_ready_before_it_is_asked_
     editor.type(URI, 1, 24, "\n    ")
     assert await editor.suggestions(URI, 2, 4) == ["count = count + 1"]
     assert len(calls()) == 2
-    assert (await editor.command("status"))["suggestions"] == {"offered": 2, "accepted": 1, "kept": 1, "unsure": 0}
+    assert (await editor.command("status"))["suggestions"] == {
+        "offered": 2,
+        "accepted": 1,
+        "kept": 1,
+        "unsure": 0,
+    }
 
 
 async def test_what_was_worked_out_in_advance_stops_when_the_user_goes_on_elsewhere(
@@ -187,7 +199,9 @@ async def test_random_edits_never_get_a_suggestion_of_another_place(start: Any, 
     asked: list[tuple[str, str, asyncio.Future[types.InlineCompletionList]]] = []
     for _ in range(150):
         uri = rng.choice(list(texts))
-        latest = next((future for other, _, future in reversed(asked) if other == uri and future.done()), None)
+        latest = next(
+            (future for other, _, future in reversed(asked) if other == uri and future.done()), None
+        )
         shown = latest.result().items if latest else []
         letters = str(shown[0].insert_text)[: rng.randint(1, 6)] if shown and rng.random() < 0.5 else "q"
         texts[uri] += letters
@@ -290,7 +304,9 @@ async def test_a_client_without_inline_completion_gets_the_menu(start: Any, scri
 
     (item,) = answer.items
     assert capabilities.completion_provider is not None
-    assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)")
+    assert item.text_edit == types.TextEdit(
+        types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)"
+    )
     assert item.preselect
     assert item.filter_text == "first(second)"
 
@@ -320,11 +336,15 @@ async def test_the_menu_does_not_wait_and_gets_the_suggestion_with_the_next_keys
     assert not first.items
     assert first.is_incomplete
     assert waited < 1  # the model takes 2 seconds
-    assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)")
+    assert item.text_edit == types.TextEdit(
+        types.Range(types.Position(0, 8), types.Position(0, 10)), "first(second)"
+    )
     assert len(calls()) == 1
 
 
-async def test_nothing_is_completed_in_secret_files(start: Any, script: Any, tmp_path: Path, calls: Any) -> None:
+async def test_nothing_is_completed_in_secret_files(
+    start: Any, script: Any, tmp_path: Path, calls: Any
+) -> None:
     editor = await start(script())
     await editor.hello(tmp_path)
     uri = (tmp_path / ".env").as_uri()
@@ -343,7 +363,9 @@ async def test_no_source_is_logged(start: Any, script: Callable[..., Path]) -> N
     editor.versions["untitled:never-opened"] = 1
     editor.type("untitled:never-opened", 0, 0, "typed_secret")
     with pytest.raises(JsonRpcException):
-        await asyncio.wait_for(editor.raw("textDocument/inlineCompletion", {"textDocument": "typed_secret"}), 20)
+        await asyncio.wait_for(
+            editor.raw("textDocument/inlineCompletion", {"textDocument": "typed_secret"}), 20
+        )
     await editor.bye()
     log = (await editor._server.stderr.read()).decode()
 

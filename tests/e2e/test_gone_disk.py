@@ -19,7 +19,9 @@ SLACK_SECONDS = 4.0  # other work may run on this machine
 
 
 @pytest.mark.parametrize("call", ["is_dir", "open", "search"])
-def test_everything_is_answered_and_the_process_ends(script: Callable[..., Path], tmp_path: Path, call: str) -> None:
+def test_everything_is_answered_and_the_process_ends(
+    script: Callable[..., Path], tmp_path: Path, call: str
+) -> None:
     folders = [tmp_path / "gone", tmp_path / "here"]
     for folder in folders:
         folder.mkdir()

@@ -62,7 +62,10 @@ def test_header_names_are_read_whatever_their_case(wire: Wire) -> None:
     wire.hello()
     body = json.dumps({"jsonrpc": "2.0", "id": "a", "method": "workspace/executeCommand",
                        "params": {"command": "hef-lsp.status"}}).encode()  # fmt: skip
-    wire.raw(b"content-type: application/vscode-jsonrpc; charset=utf-8\r\nCONTENT-LENGTH:%d\r\n\r\n" % len(body) + body)
+    wire.raw(
+        b"content-type: application/vscode-jsonrpc; charset=utf-8\r\nCONTENT-LENGTH:%d\r\n\r\n" % len(body)
+        + body
+    )
     assert "result" in wire.answer("a")
     ends_well(wire)
 
@@ -73,7 +76,9 @@ def test_a_second_initialize_is_refused_and_changes_nothing(wire: Wire) -> None:
     again = wire.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
     assert again["error"]["code"] == -32600
     assert [item["insertText"] for item in wire.ask(URI, 0, 5)["result"]["items"]] == ["value_one"]
-    assert wire.ask(URI, 0, 5)["result"]["items"][0]["range"]["start"]["character"] == 5  # still counted in bytes
+    assert (
+        wire.ask(URI, 0, 5)["result"]["items"][0]["range"]["start"]["character"] == 5
+    )  # still counted in bytes
     assert wire.bye() == 0
 
 
@@ -101,7 +106,9 @@ def test_the_first_known_encoding_of_a_mixed_list_is_taken(wire: Wire) -> None:
 def test_http_on_the_tcp_port_is_refused_and_nothing_in_it_is_obeyed(script: Callable[..., Path]) -> None:
     frames = b"".join(
         b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-        for body in (json.dumps(message).encode() for message in (INITIALIZE, {"jsonrpc": "2.0", "method": "exit"}))
+        for body in (
+            json.dumps(message).encode() for message in (INITIALIZE, {"jsonrpc": "2.0", "method": "exit"})
+        )
     )
     server = subprocess.Popen([*SCRIPTED, str(script()), "--tcp", ":0"], stderr=subprocess.PIPE)
     assert server.stderr is not None

@@ -63,7 +63,9 @@ def cursor(before: str, encoding: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
-async def test_every_kind_of_text_is_completed_at_the_right_place(start: Any, script: Any, encoding: str) -> None:
+async def test_every_kind_of_text_is_completed_at_the_right_place(
+    start: Any, script: Any, encoding: str
+) -> None:
     editor = await start(script(targets=[case[2] for case in CASES], otherwise=""))
     await editor.hello(encodings=(encoding,))
     for name, marked, _, wanted in CASES:
@@ -84,7 +86,11 @@ async def test_typing_along_past_an_auto_closed_bracket_never_asks_the_model(
     editor.open(uri, text)
     await editor.suggestions(uri, 0, 4)
     column = 4
-    for typed, closed in [*((letter, "") for letter in "call"), ("(", ")"), *((letter, "") for letter in "val")]:
+    for typed, closed in [
+        *((letter, "") for letter in "call"),
+        ("(", ")"),
+        *((letter, "") for letter in "val"),
+    ]:
         editor.type(uri, 0, column, typed + closed)
         text = text[:column] + typed + closed + text[column:]
         column += 1
@@ -113,7 +119,9 @@ async def test_files_that_are_no_ordinary_files_of_a_folder(start: Any, script: 
     assert (await editor.command("context", places[1].as_uri()))["folder"] == ""
 
 
-@pytest.mark.parametrize("uri", ["untitled:/home/me/.env", "untitled:.env", "vscode-vfs://github/me/x/id_rsa.pem"])
+@pytest.mark.parametrize(
+    "uri", ["untitled:/home/me/.env", "untitled:.env", "vscode-vfs://github/me/x/id_rsa.pem"]
+)
 async def test_a_secret_that_is_not_on_this_disk_is_one_all_the_same(
     start: Any, script: Any, calls: Any, uri: str
 ) -> None:
@@ -128,7 +136,9 @@ async def test_a_secret_that_is_not_on_this_disk_is_one_all_the_same(
     assert calls() == []
 
 
-async def test_a_file_that_is_renamed_or_deleted_while_it_is_open(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_a_file_that_is_renamed_or_deleted_while_it_is_open(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     old, new, main = (tmp_path / "repo" / name for name in ("old.py", "new.py", "main.py"))
     old.parent.mkdir()
     old.write_text("def moving_function(argument):\n    return argument\n", encoding="utf-8")
@@ -162,7 +172,9 @@ async def test_a_file_that_is_renamed_or_deleted_while_it_is_open(start: Any, sc
     await retrieved()
 
 
-async def test_a_file_of_twenty_thousand_lines_keeps_up_with_typing(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_a_file_of_twenty_thousand_lines_keeps_up_with_typing(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     lines = [f"def function_{number}(argument): return {number}" for number in range(20_000)]
     text = "\n".join(lines) + "\n"
     file = tmp_path / "large.py"

@@ -39,7 +39,9 @@ async def test_the_first_requests_wait_for_the_model_not_for_ever(start: Any, sc
 
 
 async def test_a_model_that_loads_too_long_means_an_empty_answer(start: Any, script: Any) -> None:
-    editor = await start(script(load_seconds=60), "--set", "completion.loadWaitMs=0", "--set", "model.deadlineMs=50")
+    editor = await start(
+        script(load_seconds=60), "--set", "completion.loadWaitMs=0", "--set", "model.deadlineMs=50"
+    )
     await editor.hello()
     editor.open(URI, "x = \n")
 
@@ -52,7 +54,9 @@ async def test_a_model_that_loads_too_long_means_an_empty_answer(start: Any, scr
 
 
 async def test_a_model_that_is_too_slow_here_is_noted_with_what_to_do(start: Any, script: Any) -> None:
-    editor = await start(script(otherwise="one two three four", token_seconds=0.02), "--set", "model.deadlineMs=30")
+    editor = await start(
+        script(otherwise="one two three four", token_seconds=0.02), "--set", "model.deadlineMs=30"
+    )
     await editor.hello()
     await editor.until_ready()
     for number in range(6):
@@ -64,7 +68,9 @@ async def test_a_model_that_is_too_slow_here_is_noted_with_what_to_do(start: Any
     assert "model.deadlineMs" in editor.statuses[-1]["notes"][0]
 
 
-async def test_without_a_model_everything_is_answered_and_the_status_says_why(start: Any, script: Any) -> None:
+async def test_without_a_model_everything_is_answered_and_the_status_says_why(
+    start: Any, script: Any
+) -> None:
     editor = await start(script(load_error="weights.safetensors is missing; run the download."))
     await editor.hello()
     editor.open(URI, "x = \n")
@@ -111,7 +117,9 @@ async def test_indexing_reports_progress_with_counts(start: Any, script: Any, tm
     editor = await start(script())
     await editor.hello(folder)
     ready = (await editor.until_ready())[0]
-    await editor.until(lambda: editor.progress and editor.progress[-1]["kind"] == "end", "the bar was left standing")
+    await editor.until(
+        lambda: editor.progress and editor.progress[-1]["kind"] == "end", "the bar was left standing"
+    )
 
     assert set(ready) == {"state", "message", "reason", "nextStep", "model", "notes", "folders"}
     assert ready["model"] == "scripted"
@@ -121,14 +129,18 @@ async def test_indexing_reports_progress_with_counts(start: Any, script: Any, tm
 
 
 async def test_a_file_written_on_disk_is_retrieved(start: Any, script: Any, tmp_path: Path) -> None:
-    folder = repository(tmp_path / "repo", main="import helper\n", helper="def area(width):\n    return width\n")
+    folder = repository(
+        tmp_path / "repo", main="import helper\n", helper="def area(width):\n    return width\n"
+    )
     editor = await start(script())
     await editor.hello(folder)
     uri = (folder / "main.py").as_uri()
     editor.open(uri, "x = area(")
     await editor.until_ready()
     assert "helper.py" in await contexts(editor, uri, "y = area(")
-    (folder / "fresh.py").write_text("def freshly_written(argument):\n    return argument\n", encoding="utf-8")
+    (folder / "fresh.py").write_text(
+        "def freshly_written(argument):\n    return argument\n", encoding="utf-8"
+    )
 
     for attempt in range(100):
         if "fresh.py" in await contexts(editor, uri, f"z{attempt} = freshly_written("):
@@ -156,7 +168,9 @@ async def test_an_unsaved_buffer_is_retrieved(start: Any, script: Any, tmp_path:
         pytest.fail("the unsaved text was never retrieved")
 
 
-async def test_folders_come_and_go_and_nested_ones_count_once(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_folders_come_and_go_and_nested_ones_count_once(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     outer = repository(tmp_path / "outer", one="one = 1\n")
     inner = repository(outer / "inner", two="two = 2\n")
     other = repository(tmp_path / "other", three="three = 3\n")
@@ -207,7 +221,9 @@ async def test_exit_without_shutdown_is_an_error(start: Any, script: Any) -> Non
 
 
 async def test_shutdown_in_the_middle_of_a_completion_is_prompt(start: Any, script: Any) -> None:
-    editor = await start(script(otherwise=" + ".join(str(number) for number in range(2000)), token_seconds=0.01))
+    editor = await start(
+        script(otherwise=" + ".join(str(number) for number in range(2000)), token_seconds=0.01)
+    )
     await editor.hello()
     editor.open(URI, "x = \n")
     await editor.until_ready()

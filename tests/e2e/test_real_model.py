@@ -39,7 +39,9 @@ async def test_a_repository_is_indexed_and_completed(
             editor.type(uri, 2, column, letter)
             assert all(text.strip() for text in await editor.suggestions(uri, 2, column + 1))
         context = await editor.command("context")  # random weights: there may be nothing to show
-        assert context is None or {item["path"] for item in context["context"]} <= {p.name for p in folder.iterdir()}
+        assert context is None or {item["path"] for item in context["context"]} <= {
+            p.name for p in folder.iterdir()
+        }
         assert await editor.bye() == 0
     finally:
         await editor.leave()

@@ -42,7 +42,9 @@ async def why_not(editor: Any, file: Path, language: str = "python") -> str:
     return str(about["reason"])
 
 
-async def test_the_status_says_why_nothing_is_suggested_in_a_document(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_the_status_says_why_nothing_is_suggested_in_a_document(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     folder = repository(tmp_path / "repo", main="x = 1\n", test_main="x = 1\n", generated="x = 1\n")
     (folder / ".gitignore").write_text("generated.py\n", encoding="utf-8")
     switches = {"completion": {"disabledLanguages": ["markdown"], "disabledFiles": ["test_*", "deep/*.py"]}}
@@ -77,7 +79,9 @@ async def test_rule_files_that_never_end_stop_neither_suggestions_nor_shutdown(
     await asyncio.wait_for(editor.shutdown_async(None), 20)
 
 
-async def test_nothing_is_suggested_in_a_document_that_looks_secret(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_nothing_is_suggested_in_a_document_that_looks_secret(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     folder = repository(tmp_path / "repo", main="x = \n")
     editor = await start(script())
     await editor.hello(folder)
@@ -91,7 +95,9 @@ async def test_nothing_is_suggested_in_a_document_that_looks_secret(start: Any, 
 
 async def test_each_folder_has_its_settings_and_its_context(start: Any, script: Any, tmp_path: Path) -> None:
     folders = {
-        name: repository(tmp_path / name, **{f"helper_{name}": "def shared_helper(argument):\n    return argument\n"})
+        name: repository(
+            tmp_path / name, **{f"helper_{name}": "def shared_helper(argument):\n    return argument\n"}
+        )
         for name in ("one", "two", "off")
     }
     editor = await start(script(), configuration={})
@@ -100,7 +106,10 @@ async def test_each_folder_has_its_settings_and_its_context(start: Any, script: 
     await editor.hello(*folders.values())
     await editor.until_ready()
 
-    assert sorted(folder["name"] for folder in editor.statuses[-1]["folders"]) == ["one", "two"]  # off costs nothing
+    assert sorted(folder["name"] for folder in editor.statuses[-1]["folders"]) == [
+        "one",
+        "two",
+    ]  # off costs nothing
     assert await why_not(editor, folders["one"] / "main.py") == ""
     assert "for python" in await why_not(editor, folders["two"] / "main.py")
     assert "off" in await why_not(editor, folders["off"] / "main.py")
@@ -118,7 +127,9 @@ async def test_each_folder_has_its_settings_and_its_context(start: Any, script: 
         assert sources == {(folder / f"helper_{name}.py").as_uri()}
 
 
-async def test_an_editor_that_cannot_be_asked_pushes_its_settings_once(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_an_editor_that_cannot_be_asked_pushes_its_settings_once(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     editor = await start(script())
     await editor.hello()
     pushed = {"hef-lsp": {"completion": {"disabledLanguages": ["python"]}}}
@@ -142,12 +153,18 @@ async def test_the_context_names_what_the_suggestion_took_from_each_place(
     await editor.suggestions(uri, 2, 11)
     context = (await editor.command("context"))["context"]
 
-    assert {item["path"]: item["names"] for item in context if item["level"] == "chunk"} == {"shapes.py": ["area_of"]}
+    assert {item["path"]: item["names"] for item in context if item["level"] == "chunk"} == {
+        "shapes.py": ["area_of"]
+    }
 
 
-async def test_switched_off_nothing_is_loaded_and_nothing_indexed(start: Any, script: Any, tmp_path: Path) -> None:
+async def test_switched_off_nothing_is_loaded_and_nothing_indexed(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
     folder = repository(tmp_path / "repo", main="x = 1\n")
-    editor = await start(script(load_error="must not be loaded"), configuration={"completion": {"enabled": False}})
+    editor = await start(
+        script(load_error="must not be loaded"), configuration={"completion": {"enabled": False}}
+    )
     await editor.hello(folder)
     await editor.until(lambda: editor.statuses, "no status")
 
@@ -179,7 +196,9 @@ async def test_what_is_unsure_comes_when_asked_for(
     assert len(await editor.suggestions(uri, 0, 4)) == by_itself
     about = (await editor.command("status", uri))["document"]
     assert about["suggests"]
-    assert ("unsure" in about["reason"], "completion.minConfidence" in about["nextStep"]) == (not by_itself,) * 2
+    assert ("unsure" in about["reason"], "completion.minConfidence" in about["nextStep"]) == (
+        not by_itself,
+    ) * 2
     answer = await asyncio.wait_for(editor.text_document_inline_completion_async(params), 20)
     assert [item.insert_text for item in answer.items] == ["value_one"]
     assert (await editor.command("status", uri))["document"]["reason"] == ""
@@ -187,7 +206,9 @@ async def test_what_is_unsure_comes_when_asked_for(
 
 
 async def test_only_when_asked_means_that_a_key_still_brings_a_suggestion(start: Any, script: Any) -> None:
-    editor = await start(script(), "--set", "completion.automatic=false", "--set", "completion.menuWaitMs=10000")
+    editor = await start(
+        script(), "--set", "completion.automatic=false", "--set", "completion.menuWaitMs=10000"
+    )
     await editor.hello(inline=False)  # whoever has it may still ask for it
     editor.open("untitled:one", "x = \n")
     params = types.InlineCompletionParams(
@@ -199,21 +220,33 @@ async def test_only_when_asked_means_that_a_key_still_brings_a_suggestion(start:
     assert await editor.suggestions("untitled:one", 0, 4) == []
     answer = await asyncio.wait_for(editor.text_document_inline_completion_async(params), 20)
     assert [item.insert_text for item in answer.items] == ["value_one"]
-    for kind, n_items in [(types.CompletionTriggerKind.TriggerCharacter, 0), (types.CompletionTriggerKind.Invoked, 1)]:
+    for kind, n_items in [
+        (types.CompletionTriggerKind.TriggerCharacter, 0),
+        (types.CompletionTriggerKind.Invoked, 1),
+    ]:
         place = (types.TextDocumentIdentifier("untitled:one"), types.Position(0, 4))
         menu = await asyncio.wait_for(
-            editor.text_document_completion_async(types.CompletionParams(*place, types.CompletionContext(kind))), 20
+            editor.text_document_completion_async(
+                types.CompletionParams(*place, types.CompletionContext(kind))
+            ),
+            20,
         )
         assert len(menu.items) == n_items
 
 
-async def test_the_first_suggestion_does_not_wait_for_the_index(start: Any, script: Any, tmp_path: Path) -> None:
-    folder = repository(tmp_path / "repo", **{f"m{number}": f"def f{number}(): pass\n" for number in range(60)})
+async def test_the_first_suggestion_does_not_wait_for_the_index(
+    start: Any, script: Any, tmp_path: Path
+) -> None:
+    folder = repository(
+        tmp_path / "repo", **{f"m{number}": f"def f{number}(): pass\n" for number in range(60)}
+    )
     editor = await start(script(embed_seconds=0.2))
     await editor.hello(folder)
     uri = (folder / "main.py").as_uri()
     editor.open(uri, "x = f59(\n")
-    await editor.until(lambda: editor.statuses and editor.statuses[-1]["state"] == "indexing", "never indexing")
+    await editor.until(
+        lambda: editor.statuses and editor.statuses[-1]["state"] == "indexing", "never indexing"
+    )
 
     assert await editor.suggestions(uri, 0, 8) == ["value_one"]
     assert editor.statuses[-1]["state"] == "indexing"
@@ -241,7 +274,9 @@ async def test_left_alone_the_server_uses_no_processor(start: Any, script: Any, 
 
 def can_cut_the_network() -> bool:
     unshare = shutil.which("unshare")
-    return bool(unshare) and subprocess.run([str(unshare), "-rn", "true"], capture_output=True).returncode == 0
+    return (
+        bool(unshare) and subprocess.run([str(unshare), "-rn", "true"], capture_output=True).returncode == 0
+    )
 
 
 @pytest.mark.skipif(not can_cut_the_network(), reason="needs unshare and user namespaces")

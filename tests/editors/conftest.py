@@ -77,7 +77,11 @@ def start_neovim(neovim_program: str, tmp_path_factory: pytest.TempPathFactory) 
             f"vim.lsp.config('hef_lsp', vim.json.decode({json.dumps(json.dumps(config))}))\n"
             f"require('hef_lsp').setup({{ keymaps = true }})\n{init}"
         )
-        environment = {"HEF_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {
+            "HEF_CACHE_DIR": str(folder / "cache"),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        }
         neovim = Neovim(neovim_program, folder / "home", init, repository, environment, **terminal)
         started.append(neovim)
         if state is None:

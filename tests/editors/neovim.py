@@ -136,10 +136,16 @@ class Neovim:
         return text if isinstance(text, str) and text else None
 
     def wait_for_ghost(self, text: str) -> None:
-        wait_for(lambda: self.ghost() == text, f"the ghost text {text!r}", lambda: f"{self.ghost()!r}, {self.state()}")
+        wait_for(
+            lambda: self.ghost() == text,
+            f"the ghost text {text!r}",
+            lambda: f"{self.ghost()!r}, {self.state()}",
+        )
 
     def wait_for_lines(self, lines: list[str]) -> None:
-        wait_for(lambda: self.lines() == lines, f"the lines {lines}", lambda: f"{self.lines()}, {self.state()}")
+        wait_for(
+            lambda: self.lines() == lines, f"the lines {lines}", lambda: f"{self.lines()}, {self.state()}"
+        )
 
     def lines(self) -> list[str]:
         lines: list[str] = self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, false)")
@@ -161,7 +167,9 @@ class Neovim:
         for process in processes:
             for children in Path(f"/proc/{process}/task").glob("*/children"):
                 processes += [int(child) for child in children.read_text().split()]
-        is_server = [b"scripted_server" in Path(f"/proc/{process}/cmdline").read_bytes() for process in processes]
+        is_server = [
+            b"scripted_server" in Path(f"/proc/{process}/cmdline").read_bytes() for process in processes
+        ]
         os.kill(processes[is_server.index(True)], signal.SIGKILL)
 
     def run(self, command: str) -> Any:
@@ -174,7 +182,9 @@ class Neovim:
 
     def logged_errors(self) -> list[str]:
         """The error lines of the client's log, but for what the server itself wrote to stderr."""
-        lines = [line for file in self._home.rglob("lsp.log") for line in file.read_text("utf-8").splitlines()]
+        lines = [
+            line for file in self._home.rglob("lsp.log") for line in file.read_text("utf-8").splitlines()
+        ]
         return [line for line in lines if line.startswith("[ERROR]") and '"stderr"' not in line]
 
     def screenshot(self, name: str) -> None:

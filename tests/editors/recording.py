@@ -21,7 +21,9 @@ from tests.editors.neovim import Neovim, find_neovims, wait_for
 
 SIZE = (88, 22)
 KEY_MS, LOOK_MS, LAST_MS = 70, 900, 2500  # how long a typed key, a suggestion and the end stay on the screen
-WAIT_SECONDS = 1.2  # for a suggestion, at the places where the typist looks up: a word's end, a line's beginning
+WAIT_SECONDS = (
+    1.2  # for a suggestion, at the places where the typist looks up: a word's end, a line's beginning
+)
 N_COLORS = 64
 INIT = """
 vim.opt.cmdheight = 0
@@ -49,10 +51,13 @@ class Recorder:
 
     def save(self, out: Path) -> None:
         images = [
-            Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=N_COLORS) for file, _ in self._frames
+            Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=N_COLORS)
+            for file, _ in self._frames
         ]
         durations = [milliseconds for _, milliseconds in self._frames]
-        images[0].save(out, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
+        images[0].save(
+            out, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True
+        )
 
 
 def main() -> int:
@@ -77,7 +82,9 @@ def main() -> int:
             recorder.save(arguments.out)
         finally:
             editor.quit()
-    print(f"{taken} of {sum(map(len, lines[first - 1 : last]))} characters came from suggestions; {arguments.out}")
+    print(
+        f"{taken} of {sum(map(len, lines[first - 1 : last]))} characters came from suggestions; {arguments.out}"
+    )
     return 0
 
 

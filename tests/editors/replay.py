@@ -18,7 +18,10 @@ import pyte
 from tests.editors.neovim import Neovim
 
 GHOST_COLOR = "ff00ff"
-SIZE = (400, 120)  # of the terminal: all of the document is on the screen, and that a server has ended, in one line
+SIZE = (
+    400,
+    120,
+)  # of the terminal: all of the document is on the screen, and that a server has ended, in one line
 
 # place() -> the text before the cursor and the text after it
 PLACE = """
@@ -113,7 +116,11 @@ class Frame:
     def agrees(self, answer: Answer) -> bool:
         """Whether this is what is left of `answer`, where it has a say."""
         behind, _, below = shown(answer.after).partition("\n")
-        if self.elsewhere or self.below != below.rstrip() or (answer.width == 0 and self.behind != behind.rstrip()):
+        if (
+            self.elsewhere
+            or self.below != below.rstrip()
+            or (answer.width == 0 and self.behind != behind.rstrip())
+        ):
             return False
         is_begun = self.before.startswith(shown(answer.before).rstrip(" "))
         return is_begun and shown(self.before + self.ghost) == shown(answer.before + answer.text)

@@ -116,7 +116,10 @@ class Terminal:
     def _draw(self, draw: ImageDraw.ImageDraw, row: int, column: int) -> None:
         cell = self._screen.buffer[row][column]
         front, back = _rgb(cell.fg, INK), _rgb(cell.bg, PAPER)
-        is_cursor = (self._screen.cursor.y, self._screen.cursor.x) == (row, column) and not self._screen.cursor.hidden
+        is_cursor = (self._screen.cursor.y, self._screen.cursor.x) == (
+            row,
+            column,
+        ) and not self._screen.cursor.hidden
         if cell.reverse:
             front, back = back, front
         if is_cursor:

@@ -20,7 +20,10 @@ FOLDER = ROOT / "tests" / "editors"
 def has_client(name: str) -> bool:
     emacs = shutil.which("emacs")
     question = ["--batch", "--eval", f"(kill-emacs (if (require '{name} nil t) 0 1))"]
-    return emacs is not None and subprocess.run([emacs, *question], capture_output=True, timeout=60).returncode == 0
+    return (
+        emacs is not None
+        and subprocess.run([emacs, *question], capture_output=True, timeout=60).returncode == 0
+    )
 
 
 @pytest.mark.parametrize("client", ["eglot", "lsp-mode"])
@@ -32,8 +35,21 @@ def test_a_suggestion_is_completed(tmp_path: Path, client: str) -> None:
     file = repository / "double.py"
     file.write_text(HEAD)
     done = subprocess.run(
-        ["emacs", "--batch", "-l", str(FOLDER / f"{client}.el"), str(file), "    re", *scripted_server(tmp_path, {})],
-        env={**os.environ, "HOME": str(tmp_path), "HEF_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)},
+        [
+            "emacs",
+            "--batch",
+            "-l",
+            str(FOLDER / f"{client}.el"),
+            str(file),
+            "    re",
+            *scripted_server(tmp_path, {}),
+        ],
+        env={
+            **os.environ,
+            "HOME": str(tmp_path),
+            "HEF_CACHE_DIR": str(tmp_path / "cache"),
+            "PYTHONPATH": str(ROOT),
+        },
         capture_output=True,
         text=True,
         timeout=180,

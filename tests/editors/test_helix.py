@@ -14,11 +14,15 @@ from tests.editors.conftest import BLOCK, BLOCK_HEAD, HEAD, LINE, scripted_serve
 from tests.editors.neovim import ROOT, SCREENSHOTS, wait_for
 from tests.editors.terminal import Terminal
 
-PROGRAM = shutil.which(os.environ.get("HEF_HELIX") or ROOT / ".editors" / "helix" / "bin" / "hx") or shutil.which("hx")
+PROGRAM = shutil.which(
+    os.environ.get("HEF_HELIX") or ROOT / ".editors" / "helix" / "bin" / "hx"
+) or shutil.which("hx")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(200),
-    pytest.mark.skipif(PROGRAM is None, reason="no Helix: `make test-editors` installs one, HEF_HELIX names another"),
+    pytest.mark.skipif(
+        PROGRAM is None, reason="no Helix: `make test-editors` installs one, HEF_HELIX names another"
+    ),
 ]
 
 LANGUAGES = """
@@ -45,7 +49,11 @@ class Helix:
         languages = folder / "helix" / "languages.toml"
         languages.parent.mkdir()
         languages.write_text(LANGUAGES.format(program=json.dumps(program), arguments=json.dumps(arguments)))
-        places = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+        places = {
+            "HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+        }
         server = {"HEF_CACHE_DIR": str(folder / "index"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         assert PROGRAM is not None
         self.terminal = Terminal([PROGRAM, str(self.file)], {**os.environ, **places, **server}, repository)

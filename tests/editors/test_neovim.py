@@ -37,7 +37,9 @@ vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a919e' })
 vim.o.statusline = " %f %m%= %{v:lua.require'hef_lsp'.status()} "
 """,
 }
-PLACES = "return vim.tbl_map(function(it) return { vim.fn.bufname(it.bufnr), it.lnum } end, vim.fn.getqflist())"
+PLACES = (
+    "return vim.tbl_map(function(it) return { vim.fn.bufname(it.bufnr), it.lnum } end, vim.fn.getqflist())"
+)
 
 
 def test_a_suggestion_is_shown_and_accepted_and_the_server_hears_of_it(neovim: Neovim) -> None:
@@ -148,7 +150,9 @@ def test_the_context_of_the_last_suggestion_can_be_jumped_to(neovim: Neovim) -> 
 
 @pytest.mark.parametrize("has_ended", [False, True])
 def test_restart_starts_a_new_server_that_suggests(neovim: Neovim, has_ended: bool) -> None:
-    client = "local client = require('hef_lsp').client() return client and client.initialized and client.id or 0"
+    client = (
+        "local client = require('hef_lsp').client() return client and client.initialized and client.id or 0"
+    )
     neovim.edit(f"restarted_{has_ended}.py", HEAD)
     before = neovim.lua(client)
     if has_ended:
@@ -162,7 +166,11 @@ def test_restart_starts_a_new_server_that_suggests(neovim: Neovim, has_ended: bo
 
 def test_checkhealth_reports_editor_server_and_status(neovim: Neovim) -> None:
     neovim.keys(":checkhealth hef_lsp<CR>")
-    wait_for(lambda: any(":HefDoctor" in line for line in neovim.lines()), "the report", lambda: str(neovim.lines()))
+    wait_for(
+        lambda: any(":HefDoctor" in line for line in neovim.lines()),
+        "the report",
+        lambda: str(neovim.lines()),
+    )
     neovim.screenshot("health")
     report = "\n".join(neovim.lines())
     assert "ghost text is drawn by" in report
@@ -175,8 +183,12 @@ def test_the_help_has_every_command_and_default_key(neovim: Neovim) -> None:
     commands = neovim.lua("return vim.fn.getcompletion('Hef', 'command')")
     assert len(commands) >= 7
     assert [name for name in commands if f"*:{name}*" not in page] == []
-    maps = neovim.lua("return vim.tbl_map(function(map) return map.desc or '' end, vim.api.nvim_get_keymap('i'))")
-    names = [name.removeprefix("hef-lsp: ").replace(" ", "_") for name in maps if name.startswith("hef-lsp: ")]
+    maps = neovim.lua(
+        "return vim.tbl_map(function(map) return map.desc or '' end, vim.api.nvim_get_keymap('i'))"
+    )
+    names = [
+        name.removeprefix("hef-lsp: ").replace(" ", "_") for name in maps if name.startswith("hef-lsp: ")
+    ]
     assert len(names) == 7
     assert [name for name in names if f"\n    {name} " not in page] == []
 

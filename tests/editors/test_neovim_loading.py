@@ -106,7 +106,9 @@ def test_suggestions_can_be_off_for_a_part(neovim: Neovim, scope: str) -> None:
 def test_the_doctor_and_the_log_open_in_windows(neovim: Neovim) -> None:
     neovim.edit("doctor.py", HEAD)
     neovim.keys(":HefDoctor<CR>")
-    wait_for(lambda: any("python:" in line for line in neovim.lines()), "the report", lambda: str(neovim.lines()))
+    wait_for(
+        lambda: any("python:" in line for line in neovim.lines()), "the report", lambda: str(neovim.lines())
+    )
     neovim.screenshot("doctor")
     neovim.keys(":close<CR>:HefLog<CR>")
     wait_for(lambda: neovim.lua("return vim.fn.expand('%:t')") == "lsp.log", "the log")

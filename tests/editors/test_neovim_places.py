@@ -74,7 +74,9 @@ def test_in_a_snippet_tab_goes_on_to_the_next_field(start_neovim: Start) -> None
 
 
 def test_a_key_that_asks_while_neovim_is_about_to_is_answered(start_neovim: Start) -> None:
-    neovim = start_neovim(otherwise="seen_again()", settings=PATIENT, token_seconds=0.2)  # both ask before it answers
+    neovim = start_neovim(
+        otherwise="seen_again()", settings=PATIENT, token_seconds=0.2
+    )  # both ask before it answers
     neovim.edit("snippet.py", "")
     neovim.keys("i<Cmd>lua vim.snippet.expand('print(${1:item})')<CR>")
     neovim.keys(r"box<M-\>")
@@ -142,7 +144,9 @@ def test_tabs_stay_tabs(start_neovim: Start) -> None:
 def test_a_buffer_without_a_name(neovim: Neovim) -> None:
     neovim.lua("vim.cmd('silent! only | enew | setfiletype python')")
     neovim.wait_for_client()
-    neovim.lua(f"vim.api.nvim_buf_set_lines(0, 0, -1, false, vim.split({HEAD!r}, '\\n', {{ trimempty = true }}))")
+    neovim.lua(
+        f"vim.api.nvim_buf_set_lines(0, 0, -1, false, vim.split({HEAD!r}, '\\n', {{ trimempty = true }}))"
+    )
     neovim.keys("Gore")
     neovim.wait_for_ghost(REST)
     neovim.keys("<Tab>")

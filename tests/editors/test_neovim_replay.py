@@ -85,7 +85,9 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
 ) -> None:
     frames = replay.Frames()
     terminal = {"size": replay.SIZE, "on_frame": frames.look}
-    neovim = start_neovim(otherwise=None, targets=[], token_seconds=0.002, init=replay.OBSERVER, terminal=terminal)
+    neovim = start_neovim(
+        otherwise=None, targets=[], token_seconds=0.002, init=replay.OBSERVER, terminal=terminal
+    )
     (tmp_path / "folder").mkdir()
     reference = Neovim(neovim_program, tmp_path / "home", replay.REFERENCE, tmp_path / "folder")
     try:
@@ -98,7 +100,9 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
                 n_before = len(replay.answers(neovim))
                 neovim.kill_server()
             pair.press(key)
-        seen = list(frames.seen)  # the terminal draws on; what it draws from here on may show answers that came later
+        seen = list(
+            frames.seen
+        )  # the terminal draws on; what it draws from here on may show answers that came later
         known = replay.answers(neovim)
         assert [frame for frame in seen if not any(map(frame.agrees, known))] == []
         assert pair.n_accepted > 5

@@ -33,8 +33,12 @@ class HashEmbedder:
     def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
         assert all(1 <= len(group) <= 32 and group.shape[1:] == (M, D_MEMORY) for group in groups)
         self.fused += len(groups)
-        weights = [np.linspace(1, 2, len(group))[:, None, None] for group in groups]  # the order of children matters
-        return _vectors(np.stack([(group * weight).sum(0) for group, weight in zip(groups, weights, strict=True)]))
+        weights = [
+            np.linspace(1, 2, len(group))[:, None, None] for group in groups
+        ]  # the order of children matters
+        return _vectors(
+            np.stack([(group * weight).sum(0) for group, weight in zip(groups, weights, strict=True)])
+        )
 
 
 def _hashed(text: str) -> np.ndarray:
@@ -84,7 +88,9 @@ def open_index(root: Path, tmp_path: Path, embedder: HashEmbedder):
     """Open an index of the repository in the same cache each time; closed at the end."""
     opened: list[Index] = []
 
-    def open_index(embedder: HashEmbedder | None = embedder, cache: str = "cache", **settings: object) -> Index:
+    def open_index(
+        embedder: HashEmbedder | None = embedder, cache: str = "cache", **settings: object
+    ) -> Index:
         index = Index.open(root, embedder, tmp_path / cache, IndexSettings(**settings))
         opened.append(index)
         return index

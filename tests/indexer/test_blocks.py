@@ -18,7 +18,10 @@ CASES = [
     ("def f(x):\n    $0\n    a = 1\n", LINE),
     ('def f(x):\n    """Doc."""\n    # then\n    $0\n\ndef g(): pass\n', Block(True, 4)),
     ("class A:\n    def f(self):\n        if x:\n            $0\n        return 1\n", Block(True, 12)),
-    ("class A:\n    def f(self):\n        if x:\n            y\n        else:$0\n        return 1\n", Block(True, 9)),
+    (
+        "class A:\n    def f(self):\n        if x:\n            y\n        else:$0\n        return 1\n",
+        Block(True, 9),
+    ),
     ("class A:\n\tdef f(self):\n\t\t$0\n", Block(True, 16)),
     ("for x in y:\r\n    $0\r\n", Block(True, 4)),
     ("try:\n    $0\nexcept E:\n    pass\n", Block(True, 4)),

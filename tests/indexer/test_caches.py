@@ -150,7 +150,11 @@ def test_vanished_projects_and_other_models_are_stale_and_go_after_a_time(home, 
         age(folder, MONTH)
     age(other, MONTH + 5)
     assert listed()[there].stale == "unused for 31 days"
-    assert set(delete_unused(here)) == {gone, other, old}  # a repository that is there keeps the one that it uses
+    assert set(delete_unused(here)) == {
+        gone,
+        other,
+        old,
+    }  # a repository that is there keeps the one that it uses
     assert not gone.parent.exists()
     assert set(listed()) == {here, there}
 

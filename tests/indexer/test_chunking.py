@@ -49,9 +49,7 @@ def functions(*names: str) -> str:
 
 
 def test_functions_are_chunks_and_the_lines_between_are_grouped():
-    source = (
-        f'"""Doc."""\n\nimport os\nimport re\n\n\n{functions("one")}\n\nLIMIT = 1\nOTHER = 2\n\n\n{functions("two")}'
-    )
+    source = f'"""Doc."""\n\nimport os\nimport re\n\n\n{functions("one")}\n\nLIMIT = 1\nOTHER = 2\n\n\n{functions("two")}'
     assert starts(source) == ['"""Doc."""', "def one(a, b):", "LIMIT = 1", "def two(a, b):"]
 
 
@@ -66,7 +64,9 @@ def test_a_class_that_fits_is_one_chunk_and_one_that_does_not_opens_up():
     large = "class Large(Base):\n    '''Doc.'''\n\n    limit = 1\n\n" + "\n\n".join(methods) + "\n"
     assert starts(small) == ["class Small:"]
     chunks = chunk(large, "python")
-    assert [found.text.strip().split("(")[0] for found in chunks[1:]] == [f"def {name}" for name in "abcdefghijk"]
+    assert [found.text.strip().split("(")[0] for found in chunks[1:]] == [
+        f"def {name}" for name in "abcdefghijk"
+    ]
     assert chunks[0].text.startswith("class Large(Base):\n    '''Doc.'''\n\n    limit = 1\n")
     assert {found.scope for found in chunks[1:]} == {"class Large(Base):"}
     assert chunks[1].signature == "class Large(Base):\n    def a(a, b):"
@@ -78,7 +78,9 @@ def test_small_neighbors_merge():
 
 
 def test_long_functions_split_at_statements_under_their_header():
-    body = "".join(f"    if condition_{n}:\n        call_{n}(\n            {n},\n        )\n" for n in range(60))
+    body = "".join(
+        f"    if condition_{n}:\n        call_{n}(\n            {n},\n        )\n" for n in range(60)
+    )
     chunks = chunk(f"async def long(\n    a: int,  # why\n    b: str = 'x',\n) -> None:\n{body}", "python")
     assert len(chunks) > 3
     assert chunks[0].text.startswith("async def long(")
@@ -119,13 +121,17 @@ def test_an_edit_changes_few_chunks_wherever_it_is():
         row = rng.randrange(len(lines))
         indent = lines[row][: len(lines[row]) - len(lines[row].lstrip())].strip("\n")
         edited = "".join([*lines[:row], f"{indent}# an edit\n", *lines[row:]])
-        changed.append(len({(found.scope, found.text.rstrip()) for found in chunk(edited, "python")} - before))
+        changed.append(
+            len({(found.scope, found.text.rstrip()) for found in chunk(edited, "python")} - before)
+        )
     assert sorted(changed)[len(changed) // 2] == 1
     assert max(changed) <= 6
 
 
 def test_text_is_cut_at_blank_lines_least_indented_first():
-    source = "".join(f"function f{n}() {{\n  one();\n\n  two();\n" + "  three();\n" * 12 + "}\n\n" for n in range(9))
+    source = "".join(
+        f"function f{n}() {{\n  one();\n\n  two();\n" + "  three();\n" * 12 + "}\n\n" for n in range(9)
+    )
     chunks = chunk(source, "text")
     assert len(chunks) > 1
     assert all(found.text.startswith("function f") for found in chunks)
@@ -167,7 +173,9 @@ def test_random_bytes_are_covered(content, language):
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(["def f():\n", "    x = 1\n", "class A:\n", "  y\n", "\n", "@d\n", "'''\n", "(\n", "# c\n"])
+        st.sampled_from(
+            ["def f():\n", "    x = 1\n", "class A:\n", "  y\n", "\n", "@d\n", "'''\n", "(\n", "# c\n"]
+        )
     )
 )
 def test_broken_python_is_covered(lines):
@@ -193,7 +201,8 @@ def test_each_of_many_statements_costs_the_same() -> None:
     """To walk over all of those before it, for each piece of the text, took 3.5 s, and 0.3 s without a pause."""
 
     def seconds(n: int) -> float:
-        source = b"<<<<<<< HEAD\nx = 1\n=======\nx = 2\n        tree = parse_python(source)
+        source = b"<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n" * n
+        tree = parse_python(source)
         began = time.thread_time()
         captures = _captures(tree.root_node, len(source))
         took = time.thread_time() - began
@@ -201,4 +210,3 @@ def test_each_of_many_statements_costs_the_same() -> None:
         return took
 
     assert min(seconds(20_000) for _ in range(2)) < 16 * min(seconds(2_500) for _ in range(2))
->>>>>>> freeze

@@ -90,7 +90,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pat
     return root, {"closed": folder / "cache", "killed": folder / "killed"}, expected
 
 
-KINDS = [("closed", "store.sqlite"), ("closed", "tokens-*.sqlite"), ("closed", "chunk.hnsw"), ("closed", "chunk.json")]
+KINDS = [
+    ("closed", "store.sqlite"),
+    ("closed", "tokens-*.sqlite"),
+    ("closed", "chunk.hnsw"),
+    ("closed", "chunk.json"),
+]
 KINDS += [("killed", "store.sqlite"), ("killed", "store.sqlite-wal"), ("killed", "tokens-*.sqlite-wal")]
 
 

@@ -22,8 +22,14 @@ STEPS = st.lists(
         st.tuples(st.just("write"), st.sampled_from(PATHS), FUNCTIONS),
         st.tuples(st.just("insert"), st.sampled_from(PATHS), st.integers(0, 40)),
         st.tuples(st.just("delete"), st.sampled_from([*PATHS, "pkg", "pkg/sub"]), st.none()),
-        st.tuples(st.just("rename"), st.sampled_from([*PATHS, "pkg/sub"]), st.sampled_from([*PATHS, "moved"])),
-        st.tuples(st.just("ignore"), st.just(".gitignore"), st.sampled_from(["", "pkg/\n", "*.md\n", "!a.py\nb.py\n"])),
+        st.tuples(
+            st.just("rename"), st.sampled_from([*PATHS, "pkg/sub"]), st.sampled_from([*PATHS, "moved"])
+        ),
+        st.tuples(
+            st.just("ignore"),
+            st.just(".gitignore"),
+            st.sampled_from(["", "pkg/\n", "*.md\n", "!a.py\nb.py\n"]),
+        ),
     ),
     max_size=8,
 )

@@ -28,10 +28,20 @@ def listing(root: Path, **settings: object) -> tuple[set[str], dict[str, str]]:
 
 IGNORING = [
     ("nested .gitignore", {".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n"}, "a/keep.log", True),
-    ("nested .gitignore elsewhere", {".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n"}, "b/keep.log", False),
+    (
+        "nested .gitignore elsewhere",
+        {".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n"},
+        "b/keep.log",
+        False,
+    ),
     ("anchored pattern", {".gitignore": "/x.py\n"}, "a/x.py", True),
     ("anchored pattern at its place", {".gitignore": "/x.py\n"}, "x.py", False),
-    ("an excluded directory is not entered", {".gitignore": "gen/\n", "gen/.gitignore": "!x.py\n"}, "gen/x.py", False),
+    (
+        "an excluded directory is not entered",
+        {".gitignore": "gen/\n", "gen/.gitignore": "!x.py\n"},
+        "gen/x.py",
+        False,
+    ),
     (".git/info/exclude", {".git/info/exclude": "private.py\n"}, "private.py", False),
     (".hefignore adds", {".hefignore": "big/\n"}, "big/x.py", False),
     (".hefignore overrides git", {".gitignore": "gen/\n", ".hefignore": "!gen/\n"}, "gen/x.py", True),
@@ -44,7 +54,9 @@ IGNORING = [
 ]
 
 
-@pytest.mark.parametrize(("rules", "path", "counts"), [case[1:] for case in IGNORING], ids=[c[0] for c in IGNORING])
+@pytest.mark.parametrize(
+    ("rules", "path", "counts"), [case[1:] for case in IGNORING], ids=[c[0] for c in IGNORING]
+)
 def test_ignore_rules_are_those_of_git(root, write, rules, path, counts):
     for name, text in rules.items():
         write(name, text)
@@ -63,7 +75,9 @@ ABOVE = [
 ]
 
 
-@pytest.mark.parametrize(("rules", "path", "counts"), [case[1:] for case in ABOVE], ids=[case[0] for case in ABOVE])
+@pytest.mark.parametrize(
+    ("rules", "path", "counts"), [case[1:] for case in ABOVE], ids=[case[0] for case in ABOVE]
+)
 def test_a_folder_inside_a_work_tree_obeys_what_is_above_it(root, write, rules, path, counts):
     for name, text in {".git/HEAD": "", **rules}.items():
         write(name, text)
@@ -75,7 +89,9 @@ def test_a_folder_inside_a_work_tree_obeys_what_is_above_it(root, write, rules, 
 CONFIGURED = '[user]\n\texcludesFile = no\n[core]\n\tbare = false\n\texcludesfile = "{file}"\n'
 
 
-@pytest.mark.parametrize("where", ["home/.gitconfig", "xdg/git/config", "repository/.git/config", "GIT_CONFIG_GLOBAL"])
+@pytest.mark.parametrize(
+    "where", ["home/.gitconfig", "xdg/git/config", "repository/.git/config", "GIT_CONFIG_GLOBAL"]
+)
 def test_what_git_ignores_everywhere_is_ignored(tmp_path, monkeypatch, where):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
@@ -145,7 +161,9 @@ def test_secrets_are_neither_indexed_nor_completed_in(root, write, name):
     assert not is_completable(root, target)
 
 
-@pytest.mark.parametrize("name", ["config.json", "environment.py", "keys.py", "credentials.py", "monkey.py", "env.py"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "environment.py", "keys.py", "credentials.py", "monkey.py", "env.py"]
+)
 def test_ordinary_names_are_no_secrets(root, write, name):
     assert is_completable(root, write(name, "x = 1\n"))
     assert name in listing(root)[0]

@@ -74,7 +74,9 @@ def test_names_never_become_paths(site: Path, tmp_path: Path, name: str, version
     (site / "evil").mkdir()
     (site / "evil" / "a.py").write_text("class Evil:\n")
     describe(site, "evil-1.dist-info", name, version, ["evil"])
-    monkeypatch.setattr("indexer.packages.standard_library", lambda: Package(name, version, site / "evil" / "a.py"))
+    monkeypatch.setattr(
+        "indexer.packages.standard_library", lambda: Package(name, version, site / "evil" / "a.py")
+    )
     home = tmp_path / "home" / "cache"
     before = set(tmp_path.rglob("*"))
     packages = PackageTokens(tmp_path / "clone", home, Characters())
@@ -85,12 +87,26 @@ def test_names_never_become_paths(site: Path, tmp_path: Path, name: str, version
     assert made
     assert all(path.is_relative_to(home.parent) for path in made)
     assert all(path == home.parent or path == home or path.is_relative_to(home) for path in made)
-    assert {path.name for path in home.rglob("*") if path.is_file()} == {"tokens.int32", "order.int32", "package.json"}
+    assert {path.name for path in home.rglob("*") if path.is_file()} == {
+        "tokens.int32",
+        "order.int32",
+        "package.json",
+    }
 
 
 def test_only_importable_names_are_looked_for(site: Path, tmp_path: Path) -> None:
     (site / "good").mkdir()
-    tops = ["../../../../../users", str(tmp_path / "users"), "..", ".", "", "good", "good/../../x", "a b", "-c"]
+    tops = [
+        "../../../../../users",
+        str(tmp_path / "users"),
+        "..",
+        ".",
+        "",
+        "good",
+        "good/../../x",
+        "a b",
+        "-c",
+    ]
     describe(site, "evil-1.dist-info", "evil", "1", tops)
     assert set(installed(site, tops)) == {"good"}
     texts = "\n".join(f"import {top}\nfrom {top} import x" for top in tops)
@@ -164,7 +180,9 @@ def test_files_and_folders_are_counted(site: Path, monkeypatch: pytest.MonkeyPat
     assert len(list(Package("p", "1", site / "evil").files())) == 9
 
 
-@pytest.mark.parametrize("link", [".venv", ".venv/lib", ".venv/lib/python3.12", ".venv/lib/python3.12/site-packages"])
+@pytest.mark.parametrize(
+    "link", [".venv", ".venv/lib", ".venv/lib/python3.12", ".venv/lib/python3.12/site-packages"]
+)
 def test_an_environment_that_is_a_link_is_not_the_repositorys(tmp_path: Path, link: str, monkeypatch) -> None:
     users = tmp_path / "users" / "env"
     site = users / "lib" / "python3.12" / "site-packages"
@@ -174,17 +192,22 @@ def test_an_environment_that_is_a_link_is_not_the_repositorys(tmp_path: Path, li
     (clone / link).symlink_to(users / Path(link).relative_to(".venv"))
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     assert os.path.realpath(site_packages(clone)) != str(site)
-    monkeypatch.setenv("VIRTUAL_ENV", str(clone / ".venv"))  # the user stands behind what is active, link or not
+    monkeypatch.setenv(
+        "VIRTUAL_ENV", str(clone / ".venv")
+    )  # the user stands behind what is active, link or not
     assert os.path.realpath(site_packages(clone)) == os.path.realpath(site)
 
 
-def test_an_environment_may_lie_in_a_repository_that_is_opened_through_a_link(site: Path, tmp_path: Path) -> None:
+def test_an_environment_may_lie_in_a_repository_that_is_opened_through_a_link(
+    site: Path, tmp_path: Path
+) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "clone")
     assert os.path.realpath(site_packages(tmp_path / "link")) == str(site)
 
 
 @pytest.mark.parametrize(
-    "piece", [" ", "\t", "\n", "import ", "from ", "import\t", "from .", " import", "from a", "import a\n", "a", "ä_"]
+    "piece",
+    [" ", "\t", "\n", "import ", "from ", "import\t", "from .", " import", "from a", "import a\n", "a", "ä_"],
 )
 def test_imports_are_found_in_linear_time(piece: str) -> None:
     begin = time.thread_time()

@@ -17,7 +17,9 @@ from indexer import Index, IndexSettings, Query
 
 
 def function(name: str, *calls: str) -> str:
-    lines = "".join(f"    {call}_result = {call}({name}_input)\n" for call in calls or ("compute", "verify", "store"))
+    lines = "".join(
+        f"    {call}_result = {call}({name}_input)\n" for call in calls or ("compute", "verify", "store")
+    )
     return f"def {name}({name}_input):\n    '''Do {name}.'''\n    {name}_state = {{}}\n{lines}    return {name}_state\n"
 
 
@@ -46,7 +48,10 @@ def answers(index: Index, embedder) -> list[tuple]:
     before = "import app.orders\n\ndef main():\n    order = place_order(1)\n    truncate("
     key = embedder.embed(["place_order create_user"]).keys[0].astype(np.float32)
     hits = [hit for k in (key, None) for hit in index.search(Query("main.py", before, "\n", k), 12)]
-    return [(h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text, h.memory.tobytes()) for h in hits]
+    return [
+        (h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text, h.memory.tobytes())
+        for h in hits
+    ]
 
 
 def test_a_first_index_holds_everything(project, open_index, embedder, root):
@@ -58,7 +63,15 @@ def test_a_first_index_holds_everything(project, open_index, embedder, root):
     assert embedder.largest_call <= 16
     stats = index.stats()
     assert (stats.state, stats.pending, stats.files, stats.directories) == ("ready", 0, 5, 3)
-    assert set(digests(index)) == {"", "app", "lib", "app/orders.py", "app/users.py", "lib/text.py", "README.md"}
+    assert set(digests(index)) == {
+        "",
+        "app",
+        "lib",
+        "app/orders.py",
+        "app/users.py",
+        "lib/text.py",
+        "README.md",
+    }
 
 
 def test_the_cache_is_private_and_outside_the_repository(project, open_index, root):
@@ -96,7 +109,9 @@ def test_an_edited_function_embeds_one_chunk(project, open_index, embedder, writ
     index.update()
     embedder.embedded.clear()
     text = (root / "app/orders.py").read_text()
-    index.update([write("app/orders.py", text.replace("compute(cancel_order_input)", "renamed(cancel_order_input)"))])
+    index.update(
+        [write("app/orders.py", text.replace("compute(cancel_order_input)", "renamed(cancel_order_input)"))]
+    )
     assert [text.split("(")[0] for text in embedder.embedded] == ["def cancel_order"]
 
 
@@ -146,7 +161,10 @@ def test_vanished_vectors_are_forgotten_beyond_the_bound(project, open_index, em
     index.update()
     with sqlite3.connect(index.stats().folder / "store.sqlite") as db:
         dead = db.execute("SELECT count(*) FROM nodes WHERE alive = 0").fetchone()[0]
-        counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("nodes", "keys", "memories")]
+        counts = [
+            db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("nodes", "keys", "memories")
+        ]
     db.close()
     assert dead == 2
     assert len(set(counts)) == 1
@@ -174,7 +192,9 @@ def test_a_file_that_became_a_directory_and_back(project, open_index, write, roo
     assert "lib/text.py/inner.py" not in digests(index)
 
 
-def test_a_new_ignore_rule_drops_files_and_its_removal_brings_them_back(project, open_index, embedder, write, root):
+def test_a_new_ignore_rule_drops_files_and_its_removal_brings_them_back(
+    project, open_index, embedder, write, root
+):
     index = open_index()
     index.update()
     embedder.embedded.clear()
@@ -186,7 +206,9 @@ def test_a_new_ignore_rule_drops_files_and_its_removal_brings_them_back(project,
     assert embedder.embedded == ["lib/"]
 
 
-def test_a_changed_file_of_equal_size_and_time_is_still_read_when_it_was_fresh(project, open_index, write, root):
+def test_a_changed_file_of_equal_size_and_time_is_still_read_when_it_was_fresh(
+    project, open_index, write, root
+):
     index = open_index()
     index.update()
     path = root / "README.md"

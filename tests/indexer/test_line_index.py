@@ -35,7 +35,9 @@ def test_lines_are_stripped_and_blank_ones_left_out_with_their_columns_and_numbe
         ([], ["return json.load(file)"]),
     ],
 )
-def test_a_place_is_found_by_the_line_before_it_or_the_line_behind_it(before: list[str], after: list[str]) -> None:
+def test_a_place_is_found_by_the_line_before_it_or_the_line_behind_it(
+    before: list[str], after: list[str]
+) -> None:
     index = index_of({"a.py": LOADER, "b.py": "unrelated = True\nsame = False\n"})
 
     assert {path for path, _ in found(index.between(before, after))} == {"a.py"}
@@ -76,7 +78,9 @@ def test_an_index_brought_up_to_date_finds_what_a_fresh_one_finds(seed: int) -> 
     for _ in range(30):
         path = f"{rng.randrange(6)}.py"
         text = None if rng.random() < 0.2 else "\n".join(rng.choices("abcdef", k=rng.randrange(1, 12)))
-        kept = {name: old for name, old in kept.items() if name != path} | ({} if text is None else {path: text})
+        kept = {name: old for name, old in kept.items() if name != path} | (
+            {} if text is None else {path: text}
+        )
         index.update({path: text})
         before, after = rng.choices("abcdef", k=3), rng.choices("abcdef", k=3)
 

@@ -43,7 +43,9 @@ def opened(repository: Path, tmp_path: Path, tokenizer: Characters) -> Iterator[
     indexes: list[Index] = []
 
     def open_index(**settings: int) -> Index:
-        index = Index.open(repository, None, tmp_path / "cache", IndexSettings(**settings), tokenizer=tokenizer)
+        index = Index.open(
+            repository, None, tmp_path / "cache", IndexSettings(**settings), tokenizer=tokenizer
+        )
         indexes.append(index)
         return index
 
@@ -54,7 +56,9 @@ def opened(repository: Path, tmp_path: Path, tokenizer: Characters) -> Iterator[
 
 def after(index: Index, text: str, without: str = "") -> list[str]:
     """What follows a text, wherever it occurs."""
-    found = index.tokens.find([ord(character) for character in text], shortest=len(text), width=4, without=without)
+    found = index.tokens.find(
+        [ord(character) for character in text], shortest=len(text), width=4, without=without
+    )
     return sorted("".join(chr(token) for token in row if token >= 0) for row in found.continuations.tolist())
 
 
@@ -116,7 +120,9 @@ def test_an_open_document_counts_instead_of_the_disk(opened: Callable[..., Index
     assert after(index, "alpha") == [" + 2", " /= "]
 
 
-def test_a_document_that_is_not_on_disk_goes_when_it_is_closed(opened: Callable[..., Index], repository: Path) -> None:
+def test_a_document_that_is_not_on_disk_goes_when_it_is_closed(
+    opened: Callable[..., Index], repository: Path
+) -> None:
     index = opened()
     index.update()
     index.overlay(repository / "new.py", "alpha * 2")

@@ -98,7 +98,9 @@ def test_a_link_that_took_an_indexed_files_place_is_not_read(
     assert after(index, "alpha") == [" + 2"]
 
 
-def test_a_pipe_that_took_its_place_does_not_hang(indexed: None, open_index: Callable[[], Index], root: Path) -> None:
+def test_a_pipe_that_took_its_place_does_not_hang(
+    indexed: None, open_index: Callable[[], Index], root: Path
+) -> None:
     (root / "sub" / "a.py").unlink()
     os.mkfifo(root / "sub" / "a.py")
     index = open_index()
@@ -126,7 +128,11 @@ def test_a_file_that_grew_huge_is_not_read_whole(
 
 
 def test_other_bytes_wait_until_they_are_indexed_and_are_read_once(
-    indexed: None, open_index: Callable[[], Index], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    indexed: None,
+    open_index: Callable[[], Index],
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read, real = [], mirror_module.read_inside
 

@@ -30,7 +30,9 @@ def shown(index) -> set[str]:
     return {hit.path for hit in hits if "OverlayedThing" in hit.text}
 
 
-@pytest.mark.parametrize("target", [".env", "ignored/x.py", "../outside.py", "../absent.py", "ignored/absent.py"])
+@pytest.mark.parametrize(
+    "target", [".env", "ignored/x.py", "../outside.py", "../absent.py", "ignored/absent.py"]
+)
 @pytest.mark.parametrize("linked", ["file", "chain"])
 def test_a_link_to_what_is_left_out_is_left_out(index, root, target, linked):
     (root / "link.py").symlink_to(root / target)

@@ -152,7 +152,9 @@ def test_folders_are_the_users_alone(package, home, load) -> None:
     finally:
         os.umask(before)
     modes = {
-        stat.S_IMODE(folder.stat().st_mode) for folder in home.glob("*/") for folder in (folder, *folder.iterdir())
+        stat.S_IMODE(folder.stat().st_mode)
+        for folder in home.glob("*/")
+        for folder in (folder, *folder.iterdir())
     }
     assert modes == {0o700}
 

@@ -108,7 +108,9 @@ def followed(
 
 
 def found(packages: PackageTokens, text: str) -> str:
-    rows = packages.tokens.find([ord(character) for character in text], shortest=len(text), width=6).continuations
+    rows = packages.tokens.find(
+        [ord(character) for character in text], shortest=len(text), width=6
+    ).continuations
     return "".join(chr(token) for row in rows.tolist() for token in row if token >= 0)
 
 
@@ -163,10 +165,14 @@ def test_a_package_is_cut_at_its_limit(root: Path, monkeypatch: pytest.MonkeyPat
     assert ord("b") not in segment.tokens
 
 
-def test_the_newest_wish_is_not_lost_while_another_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_wish_is_not_lost_while_another_is_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[bool] = []
     tokenizer = Waiting()
-    packages = followed(root, tokenizer, monkeypatch, told.append, imports=[])  # the first session: no file is read yet
+    packages = followed(
+        root, tokenizer, monkeypatch, told.append, imports=[]
+    )  # the first session: no file is read yet
     assert tokenizer.began.wait(30)
     packages.follow(Counter(["web_things"]))
     packages.follow(Counter(["oddly"]))
@@ -205,7 +211,9 @@ def test_what_is_loaded_is_not_loaded_again(root: Path, monkeypatch: pytest.Monk
     assert found(packages, "class ") == "WebApp"
 
 
-def test_a_package_that_is_gone_is_forgotten_on_disk_as_well(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_gone_is_forgotten_on_disk_as_well(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packages = followed(root, Characters(), monkeypatch)
     word = "WebApp".encode("utf-32-le")
     assert any(word in file.read_bytes() for file in (root / "cache").rglob("*.int32"))

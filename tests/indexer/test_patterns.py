@@ -14,17 +14,50 @@ from pathspec import GitIgnoreSpec
 
 from indexer.patterns import Patterns
 
-WORDS = ("a", "b", "ab", "abc", "a.b", "foo", "foo.py", "x[1]", "é", "-", "!a", "#b", "a b", "a*b", "a\\b", ".a", "]")
+WORDS = (
+    "a",
+    "b",
+    "ab",
+    "abc",
+    "a.b",
+    "foo",
+    "foo.py",
+    "x[1]",
+    "é",
+    "-",
+    "!a",
+    "#b",
+    "a b",
+    "a*b",
+    "a\\b",
+    ".a",
+    "]",
+)
 PIECES = (
     *("a", "b", "ab", "foo", ".py", "*", "**", "?", "[ab]", "[!ab]", "[^a]", "[a-c]", "[]a]", "[!]a]"),
-    *("[[:alpha:]]", "[[:nope:]]", "[[:digit:].]", "[", "[a-", "[a\\]b]", "[a-\\c]", "[--b]", "\\*", "\\", "\\a"),
+    *(
+        "[[:alpha:]]",
+        "[[:nope:]]",
+        "[[:digit:].]",
+        "[",
+        "[a-",
+        "[a\\]b]",
+        "[a-\\c]",
+        "[--b]",
+        "\\*",
+        "\\",
+        "\\a",
+    ),
     *("é", " ", "-", "]", "!", "#", "[é]", "[[a]", "[[:a]"),
 )
 JOINS = ("/", "/", "/", "/**/", "**/", "/**", "", "", "/*/", "//")
 
 
 def some_pattern(dice: random.Random) -> str:
-    begin, end = dice.choice(("", "", "", "/", "!", "**/", "\\!")), dice.choice(("", "", "", "/", "/**", " ", "\\ "))
+    begin, end = (
+        dice.choice(("", "", "", "/", "!", "**/", "\\!")),
+        dice.choice(("", "", "", "/", "/**", " ", "\\ ")),
+    )
     middle = [dice.choice(PIECES) + dice.choice(JOINS) for _ in range(dice.randint(0, 3))]
     return begin + "".join(middle) + dice.choice(PIECES) + end
 
@@ -37,14 +70,27 @@ def ignored(patterns: Patterns, path: str) -> bool:
     """What a walk finds out: an ignored directory is not entered."""
     parts = os.fsencode(path).split(b"/")
     above = [b"/".join(parts[:depth]) for depth in range(1, len(parts))]
-    verdicts = [*(patterns.verdict(directory, True) for directory in above), patterns.verdict(os.fsencode(path), False)]
+    verdicts = [
+        *(patterns.verdict(directory, True) for directory in above),
+        patterns.verdict(os.fsencode(path), False),
+    ]
     return any(verdicts)
 
 
 def ignored_by_git(root: Path, lines: list[str], paths: list[str]) -> set[str]:
     (root / ".gitignore").write_text("\n".join(lines) + "\n", encoding="utf-8")
     asked = subprocess.run(
-        ["git", "-C", str(root), "-c", "core.ignoreCase=false", "check-ignore", "--no-index", "-z", "--stdin"],
+        [
+            "git",
+            "-C",
+            str(root),
+            "-c",
+            "core.ignoreCase=false",
+            "check-ignore",
+            "--no-index",
+            "-z",
+            "--stdin",
+        ],
         input="\0".join(paths).encode(),
         capture_output=True,
         check=False,
@@ -69,7 +115,9 @@ def test_patterns_are_those_of_git(repository, seed):
     lines = [some_pattern(dice) for _ in range(dice.randint(1, 3))]
     paths = sorted({some_path(dice) for _ in range(20)})
     patterns = Patterns(os.fsencode(line) for line in lines)
-    assert {path for path in paths if ignored(patterns, path)} == ignored_by_git(repository, lines, paths), lines
+    assert {path for path in paths if ignored(patterns, path)} == ignored_by_git(repository, lines, paths), (
+        lines
+    )
 
 
 ORDINARY = (
@@ -90,7 +138,10 @@ def test_ordinary_patterns_mean_what_another_matcher_finds(seed):
     for path in PLACES:
         parts = path.split("/")
         above = ["/".join(parts[:depth]) + "/" for depth in range(1, len(parts))]
-        assert ignored(ours, path) is any(theirs.check_file(step).include for step in (*above, path)), (lines, path)
+        assert ignored(ours, path) is any(theirs.check_file(step).include for step in (*above, path)), (
+            lines,
+            path,
+        )
 
 
 HOSTILE = [
@@ -104,7 +155,9 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("pattern", "path"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
+@pytest.mark.parametrize(
+    ("pattern", "path"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE]
+)
 def test_no_pattern_takes_long(pattern, path):
     """Git's own matcher, and every expression that backtracks, needs more than years for these."""
     text, place = pattern(250), path(250)
@@ -116,7 +169,10 @@ def test_no_pattern_takes_long(pattern, path):
 
 
 def test_long_ignore_files_are_read_and_matched_in_time():
-    lines = [*(b"file%d" % number for number in range(50_000)), *(b"*%da*%db" % (n, n) for n in range(10_000))]
+    lines = [
+        *(b"file%d" % number for number in range(50_000)),
+        *(b"*%da*%db" % (n, n) for n in range(10_000)),
+    ]
     began = time.perf_counter()
     patterns = Patterns(lines)
     assert patterns.verdict(b"a/file49999", False)

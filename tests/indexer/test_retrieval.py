@@ -58,7 +58,9 @@ def test_rankings_can_be_left_out(index, embedder):
     """The key says one thing, the name near the cursor another: each ranking alone finds its own."""
     key = embedder.embed([FILLER[: FILLER.index("def filler_1(")].replace("filler_", "filler3_")]).keys[0]
     found = {
-        name: chunks(index, Query("main.py", "x = ConfigParser(", ")\n", key.astype(np.float32), rankings=(name,)))
+        name: chunks(
+            index, Query("main.py", "x = ConfigParser(", ")\n", key.astype(np.float32), rankings=(name,))
+        )
         for name in RANKINGS
     }
     assert {hit.path for hit in found["symbols"]} == {"settings/parser.py"}
@@ -108,7 +110,9 @@ def test_what_the_prompt_shows_is_not_retrieved():
 def test_lines_can_be_excluded(index):
     query = Query("main.py", "here_3 here_4 here_5", "", None, exclude_lines=(1, 1))
     assert "main.py" in {hit.path for hit in chunks(index, query)}
-    assert "main.py" not in {hit.path for hit in chunks(index, Query(*_fields(query), exclude_lines=(1, 10_000)))}
+    assert "main.py" not in {
+        hit.path for hit in chunks(index, Query(*_fields(query), exclude_lines=(1, 10_000)))
+    }
 
 
 def _fields(query: Query) -> tuple:
@@ -140,7 +144,8 @@ def test_an_imported_module_is_preferred(index, write):
 
 
 @pytest.mark.parametrize(
-    "before", ["", "\n", "   ", "'\"; DROP TABLE nodes; --", "é名前 = ", "\ud800 x", "NEAR(a b) OR *", "a" * 99]
+    "before",
+    ["", "\n", "   ", "'\"; DROP TABLE nodes; --", "é名前 = ", "\ud800 x", "NEAR(a b) OR *", "a" * 99],
 )
 def test_odd_queries_do_no_harm(index, before):
     index.search(Query("nowhere/x.py", before, before, None))
@@ -178,11 +183,17 @@ def test_the_nearest_lines_weigh_most():
 def test_unsaved_text_beats_the_disk(index, root):
     path = root / "settings/parser.py"
     index.overlay(path, PARSER.replace("ConfigParser", "TomlReader"))
-    assert chunks(index, Query("main.py", "TomlReader(", "", None))[0].signature.startswith("class TomlReader:")
-    assert all("ConfigParser" not in hit.text for hit in chunks(index, Query("main.py", "ConfigParser(", "", None)))
+    assert chunks(index, Query("main.py", "TomlReader(", "", None))[0].signature.startswith(
+        "class TomlReader:"
+    )
+    assert all(
+        "ConfigParser" not in hit.text for hit in chunks(index, Query("main.py", "ConfigParser(", "", None))
+    )
     index.overlay(path, None)
     assert chunks(index, Query("main.py", "ConfigParser(", "", None))[0].path == "settings/parser.py"
-    assert all("TomlReader" not in hit.text for hit in chunks(index, Query("main.py", "TomlReader(", "", None)))
+    assert all(
+        "TomlReader" not in hit.text for hit in chunks(index, Query("main.py", "TomlReader(", "", None))
+    )
 
 
 def test_unsaved_text_is_found_by_its_key_and_has_a_memory(index, root, embedder):
@@ -218,7 +229,10 @@ def test_unsaved_text_is_never_written_to_the_store(index, root):
 def test_documents_that_the_index_leaves_out_are_left_out_open_as_well(index, root, write, name):
     index.update([write(".gitignore", "ignored/\n")])
     assert index.overlay(root / name, "class OverlayedThing:\n    pass\n").chunks == 0
-    assert all("OverlayedThing" not in hit.text for hit in chunks(index, Query("main.py", "OverlayedThing(", "", None)))
+    assert all(
+        "OverlayedThing" not in hit.text
+        for hit in chunks(index, Query("main.py", "OverlayedThing(", "", None))
+    )
 
 
 def test_lone_surrogates_in_an_open_document(index, root):

@@ -94,12 +94,17 @@ CONFIGURATIONS = [
     ("spaces before an end", lambda n: "[core]\n" + " " * n + "x"),
     ("a section that is not closed", lambda n: "[" + " " * n + "x"),
     ("spaces in a section", lambda n: "[" + " \t" * n + "]" + " " * n + "x\n" * 3),
-    ("spaces around a value", lambda n: "[core]\nexcludesfile" + " " * n + "=" + " " * n + "x" + " " * n + "y"),
+    (
+        "spaces around a value",
+        lambda n: "[core]\nexcludesfile" + " " * n + "=" + " " * n + "x" + " " * n + "y",
+    ),
     ("many sections", lambda n: "[core]\n" * (n // 4)),
 ]
 
 
-@pytest.mark.parametrize("text", [case[1] for case in CONFIGURATIONS], ids=[case[0] for case in CONFIGURATIONS])
+@pytest.mark.parametrize(
+    "text", [case[1] for case in CONFIGURATIONS], ids=[case[0] for case in CONFIGURATIONS]
+)
 def test_git_s_configuration_is_read_in_linear_time(root, text):
     """Before: 100,000 spaces took minutes."""
     (root / ".git").mkdir()

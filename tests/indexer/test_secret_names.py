@@ -90,7 +90,12 @@ def test_files_are_judged_by_their_folder_wherever_the_root_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("pattern", "path"),
-    [("*.private", "a/x.private"), ("Deploy/*.yml", "deploy/x.yml"), ("vaults/", "a/vaults/x.py"), ("!x", "!x")],
+    [
+        ("*.private", "a/x.private"),
+        ("Deploy/*.yml", "deploy/x.yml"),
+        ("vaults/", "a/vaults/x.py"),
+        ("!x", "!x"),
+    ],
 )
 def test_what_users_add(tmp_path, pattern, path):
     rules = Rules(tmp_path, IndexSettings(secrets=(pattern, "!.env", "!*")))
@@ -102,7 +107,16 @@ def test_what_users_add(tmp_path, pattern, path):
 def test_hostile_names_and_patterns_take_no_time():
     hostile = SecretNames(["*.a" + "*a" * 100 + "b"])
     began = time.perf_counter()
-    for name in ("." + "a" * 250, "a" * 250, ".bak" * 60, "~" * 250, "#" * 250, "(" * 250, ".swp" * 60, "." * 250):
+    for name in (
+        "." + "a" * 250,
+        "a" * 250,
+        ".bak" * 60,
+        "~" * 250,
+        "#" * 250,
+        "(" * 250,
+        ".swp" * 60,
+        "." * 250,
+    ):
         assert not hostile.has(name.encode(), False)
     assert time.perf_counter() - began < 0.5
 
@@ -113,7 +127,13 @@ def test_a_link_is_judged_by_where_it_leads(tmp_path: Path):
     for name in ("root/.env", "root/build/x.py", "outside.py", "id_rsa", "root/plain.py"):
         (tmp_path / name).write_text("x = 1\n")
     verdicts = {}
-    links = (("e", ".env"), ("b", "build/x.py"), ("o", "../outside.py"), ("k", "../id_rsa"), ("p", "plain.py"))
+    links = (
+        ("e", ".env"),
+        ("b", "build/x.py"),
+        ("o", "../outside.py"),
+        ("k", "../id_rsa"),
+        ("p", "plain.py"),
+    )
     for name, target in links:
         (root / f"{name}.py").symlink_to(root / target)
         verdicts[name] = Rules(root).why_not_file(root / f"{name}.py")

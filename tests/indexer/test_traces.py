@@ -37,7 +37,9 @@ def found_in(folder: Path) -> list[str]:
     forms = {"text": TOKEN.encode(), "terms": TOKEN.lower().encode(), "part": b"topsecret", "ids": ids}
     files = [path for path in folder.rglob("*") if path.is_file()]
     contents = [(path.name, path.read_bytes()) for path in files]
-    return [f"{name} {form}" for name, content in contents for form, needle in forms.items() if needle in content]
+    return [
+        f"{name} {form}" for name, content in contents for form, needle in forms.items() if needle in content
+    ]
 
 
 def delete(file: Path) -> None:
@@ -66,7 +68,9 @@ CHANGES = [delete, edit, ignore, become_secret, outgrow]
 @pytest.fixture
 def repository(root: Path) -> Path:
     for number in range(30):
-        (root / f"m{number}.py").write_text(f"def function_{number}(value):\n    return value * {number}\n" * 5)
+        (root / f"m{number}.py").write_text(
+            f"def function_{number}(value):\n    return value * {number}\n" * 5
+        )
     (root / "told.py").write_text(TEXT)
     return root
 
@@ -104,7 +108,9 @@ def test_the_server_wipes_by_itself(repository, tmp_path, opened, monkeypatch, c
     monkeypatch.setattr(workspaces, "WIPE_SECONDS", 0.2)
     updated: list[object] = []
     events = Events(*(lambda *_: None,) * 4)
-    events = Events(events.progress, lambda root, stats: updated.append(stats), events.failed, events.unwatched)
+    events = Events(
+        events.progress, lambda root, stats: updated.append(stats), events.failed, events.unwatched
+    )
     workspace = Workspace(repository, opened, None, events)
     workspace.start()
     try:
@@ -161,7 +167,9 @@ def test_many_changes_leave_nothing(root, tmp_path, opened):
     index.wipe(whole=True)
     content = b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())
     assert [name for name in sorted(gone) if name.encode() in content] == []
-    assert sum(file.stem.encode() in content for file in root.glob("zq*.py")) == len(list(root.glob("zq*.py")))
+    assert sum(file.stem.encode() in content for file in root.glob("zq*.py")) == len(
+        list(root.glob("zq*.py"))
+    )
 
 
 def test_a_store_that_was_set_aside_is_deleted_once_another_is_built(repository, tmp_path, opened):
@@ -194,7 +202,9 @@ def test_tokens_that_were_forgotten_before_a_kill_are_wiped_by_the_next_session(
     assert again.has_traces
     again.wipe()
     assert not again.has_traces
-    assert np.arange(40_000, 40_010, dtype=np.int32).tobytes() not in b"".join(f.read_bytes() for f in copy.iterdir())
+    assert np.arange(40_000, 40_010, dtype=np.int32).tobytes() not in b"".join(
+        f.read_bytes() for f in copy.iterdir()
+    )
     again.close()
 
 

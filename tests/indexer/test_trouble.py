@@ -89,7 +89,9 @@ def test_another_users_cache_is_refused(root, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_folders_and_files_are_for_the_user_alone_whatever_the_umask(root, tmp_path, monkeypatch, umask, write):
+def test_folders_and_files_are_for_the_user_alone_whatever_the_umask(
+    root, tmp_path, monkeypatch, umask, write
+):
     write("a.py", "x = 1\n")
     monkeypatch.delenv("HEF_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
@@ -112,7 +114,9 @@ def test_our_folders_that_were_open_to_others_are_closed_and_the_users_own_stay(
     monkeypatch.delenv("HEF_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     make_private(tmp_path / "hef-lsp" / "project" / "v2")
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "hef-lsp" / "project", tmp_path / "hef-lsp")]
+    modes = [
+        stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "hef-lsp" / "project", tmp_path / "hef-lsp")
+    ]
     assert modes == [0o700, 0o700]
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
@@ -124,7 +128,9 @@ def test_a_file_replaced_by_another_of_the_same_size_and_time_is_read(open_index
     index = open_index()
     index.update()
     with closing(sqlite3.connect(index.stats().folder / "store.sqlite")) as db, db:
-        db.execute("UPDATE entries SET mtime_ns = ?", (past,))  # as if they had been read long after they were written
+        db.execute(
+            "UPDATE entries SET mtime_ns = ?", (past,)
+        )  # as if they had been read long after they were written
     (root / "b.py").replace(root / "a.py")
     assert index.update([root / "a.py"]).changed == 1
     assert index.search(Query("c.py", "gamma(", "", None))[0].path == "a.py"

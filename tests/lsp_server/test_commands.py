@@ -61,7 +61,9 @@ def test_reindexing_counts_and_embeds_nothing_twice(run: Any, repository: Path) 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_completing_without_an_index_makes_one(run: Any, repository: Path, mode: str) -> None:
-    answer = run("--complete", f"{repository / 'main.py'}:3:7", "--context", mode, "--set", "model.maxTokens=4")
+    answer = run(
+        "--complete", f"{repository / 'main.py'}:3:7", "--context", mode, "--set", "model.maxTokens=4"
+    )
 
     assert set(answer) >= {"text", "tokens", "drafted", "accepted", "forward_passes", "timings_ms", "context"}
     assert set(answer["timings_ms"]) == {"retrieve", "prefill", "decode", "total"}
@@ -94,7 +96,9 @@ def test_a_first_completion_does_not_wait_for_every_vector(
     assert "hef-lsp --reindex" in err
 
 
-def test_secret_files_are_not_completed(repository: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secret_files_are_not_completed(
+    repository: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--complete", f"{repository / '.env'}:1:7", "--set", f"model.name={checkpoint}"]
 
     assert cli.main(arguments) == 1
@@ -177,7 +181,9 @@ def test_a_completion_drafts_from_installed_packages(
     """Before: the request of `--complete` was built apart from the server's, and had none."""
     library = repository.parent / "library"
     library.mkdir()
-    (library / "shapes.py").write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
+    (library / "shapes.py").write_text(
+        "def area(width, height):\n    return width * height\n", encoding="utf-8"
+    )
     monkeypatch.setattr("indexer.packages.standard_library", lambda: Package("python", "3.99", library))
     monkeypatch.setattr(commands, "PACKAGES_SECONDS", 20.0)  # they are not in the cache yet
     asked: list[Request] = []

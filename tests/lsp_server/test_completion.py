@@ -214,7 +214,9 @@ async def test_an_edit_with_a_menu_item_selected_leaves_the_verdict_to_the_next_
     model = Model()
     answers = completions(model)
     chosen = SelectedCompletionInfo(Range(Position(0, 3), Position(0, 5)), "append")
-    buffers = [Buffer("untitled:a", version, None, "python", text) for version, text in ((1, "xs.ap"), (2, "xs.app"))]
+    buffers = [
+        Buffer("untitled:a", version, None, "python", text) for version, text in ((1, "xs.ap"), (2, "xs.app"))
+    ]
     await begun(answers.suggest(take(buffers[0], Position(0, 5), "utf-16", chosen)))
     answers.edited(buffer("xs.app"))
     chosen = SelectedCompletionInfo(Range(Position(0, 3), Position(0, 6)), "append")
@@ -232,7 +234,8 @@ async def test_a_bracket_that_the_editor_closed_is_typed_along() -> None:
     model.write("call(value)[0]")
     await asked
     offers = [
-        await answers.suggest(at(text, version=2)) for text in ("a = call(|)", "a = call(va|)", "a = call(value)[|]")
+        await answers.suggest(at(text, version=2))
+        for text in ("a = call(|)", "a = call(va|)", "a = call(value)[|]")
     ]
 
     assert [offer and offer.suggestion for offer in offers] == [
@@ -375,7 +378,9 @@ async def test_the_deadline_counts_from_when_the_request_came() -> None:
     """The disk may have been slow to say whether anything may be suggested."""
     model = Model()
     came = time.monotonic() - 9.0
-    assert await asyncio.wait_for(completions(model, patience=9.0).suggest(at("a = |"), asked=came), 5) is None
+    assert (
+        await asyncio.wait_for(completions(model, patience=9.0).suggest(at("a = |"), asked=came), 5) is None
+    )
     assert model.jobs[0].created == came
     assert model.jobs[0].cancelled.is_set()
 
@@ -436,8 +441,18 @@ async def test_suggestions_are_counted_once_however_often_they_are_shown_and_tol
     for number in (1, 1, 7, -1):
         answers.accepted(number)
 
-    assert answers.tally.to_json(lambda uri: "a = value") == {"offered": 1, "accepted": 1, "kept": 1, "unsure": 0}
-    assert answers.tally.to_json(lambda uri: "a = other") == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 0}
+    assert answers.tally.to_json(lambda uri: "a = value") == {
+        "offered": 1,
+        "accepted": 1,
+        "kept": 1,
+        "unsure": 0,
+    }
+    assert answers.tally.to_json(lambda uri: "a = other") == {
+        "offered": 1,
+        "accepted": 1,
+        "kept": 0,
+        "unsure": 0,
+    }
     answers.forget("untitled:a", "a = value")
     assert answers.tally.to_json(lambda uri: "") == {"offered": 1, "accepted": 1, "kept": 1, "unsure": 0}
 
@@ -451,6 +466,7 @@ async def test_the_last_suggestion_is_known_per_document() -> None:
         answers.shown(await asked)  # type: ignore[arg-type]
 
     numbers = [
-        offer and offer.number for offer in (answers.last(), answers.last("untitled:a"), answers.last("untitled:c"))
+        offer and offer.number
+        for offer in (answers.last(), answers.last("untitled:a"), answers.last("untitled:c"))
     ]
     assert numbers == [2, 1, None]

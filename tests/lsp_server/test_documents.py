@@ -69,7 +69,9 @@ def test_every_document_has_a_name_that_can_be_looked_up(uri: str, name: str) ->
     assert not Path(found).exists()
 
 
-def test_a_disk_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_does_not_answer_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Gone(type(tmp_path)):  # type: ignore[misc]
         def is_dir(self) -> bool:
             time.sleep(30)

@@ -66,7 +66,9 @@ COMMANDS = [("--reindex",), ("--complete", "main.py:1:7")]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ("--doctor",)], ids=lambda command: command[0])
-def test_a_locked_store(ended: Any, store: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_store(
+    ended: Any, store: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "_BUSY_SECONDS", 0.2)
     with closing(sqlite3.connect(store, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -105,7 +107,9 @@ def no_room() -> Iterator[None]:
 def test_a_disk_without_room(
     ended: Any, store: Path, repository: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)  # a handler of another test may be left, on a closed stream
+    monkeypatch.setattr(
+        logging, "raiseExceptions", False
+    )  # a handler of another test may be left, on a closed stream
     (repository / "more.py").write_text("x = 1\n" * 500, encoding="utf-8")
     with no_room():
         code, out, err = ended(*command)
@@ -174,7 +178,9 @@ def test_files_that_are_none(ended: Any, repository: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--doctor",)])
-def test_nobody_reads_the_output(repository: Path, model: tuple[str, str], arguments: tuple[str, ...]) -> None:
+def test_nobody_reads_the_output(
+    repository: Path, model: tuple[str, str], arguments: tuple[str, ...]
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -193,10 +199,14 @@ def test_the_output_does_not_fit_on_the_disk(repository: Path) -> None:
 @pytest.fixture
 def long_work(repository: Path, model: tuple[str, str]) -> Iterator[subprocess.Popen[str]]:
     for number in range(600):
-        text = "".join(f"def scale_{number}_{line}(factor):\n    return {line} * factor\n\n" for line in range(40))
+        text = "".join(
+            f"def scale_{number}_{line}(factor):\n    return {line} * factor\n\n" for line in range(40)
+        )
         (repository / f"scale_{number}.py").write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*HEF, "--reindex", *model], stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [*HEF, "--reindex", *model], stderr=subprocess.PIPE, text=True, env=environment
+    )
     yield process
     process.kill()
     process.communicate()

@@ -103,4 +103,6 @@ def test_what_is_no_json_is_refused(body: bytes) -> None:
 
 def test_half_a_character_becomes_one_that_can_be_stored() -> None:
     text = {"half \ud83d": ["\ud83d", "\ude00 \ud83d", "😀 \\ud83d", 1, None]}
-    assert parse(json.dumps(text).encode()) == {"half \ufffd": ["\ufffd", "\ufffd \ufffd", "😀 \\ud83d", 1, None]}
+    assert parse(json.dumps(text).encode()) == {
+        "half \ufffd": ["\ufffd", "\ufffd \ufffd", "😀 \\ud83d", 1, None]
+    }

@@ -106,7 +106,9 @@ def test_everything_is_everything_of_ours(places: Path, run: Any) -> None:
     assert (places / "second" / "a.py").exists()
 
 
-def test_what_an_editor_has_open_stays_and_is_named(places: Path, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_an_editor_has_open_stays_and_is_named(
+    places: Path, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     with closing(Index.open(places / "second", None)):
         report = run("--purge", "--all", code=1)
         assert projects(report, "kept") == {"second"}

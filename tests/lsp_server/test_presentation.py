@@ -15,9 +15,13 @@ BLOCK = StopRule(block=True, indent=4)
 def accept(document: str, written: str, rule: StopRule = LINE, *, whole: bool = True) -> str | None:
     before, after = document.split("$0")
     lines = before.replace("\r\n", "\n").split("\n")
-    snapshot = take(Buffer("file:///a.py", 1, None, "python", before + after), Position(len(lines) - 1, len(lines[-1])))
+    snapshot = take(
+        Buffer("file:///a.py", 1, None, "python", before + after), Position(len(lines) - 1, len(lines[-1]))
+    )
     suggestion = present(written, snapshot, rule, whole=whole)
-    return None if suggestion is None else before + inserted(suggestion, snapshot) + after[suggestion.replace :]
+    return (
+        None if suggestion is None else before + inserted(suggestion, snapshot) + after[suggestion.replace :]
+    )
 
 
 CLOSERS = [
@@ -66,7 +70,12 @@ def test_lines_of_the_document_are_not_repeated(
 ENDS = [
     ("x = $0\n", "12\ny = 2", LINE, "x = 12\n"),
     ("x = 1$0\n", "\ny = 2", LINE, None),
-    ("def f():\n    $0", "a = 1\n    return a\n\n\ndef g(): pass", BLOCK, "def f():\n    a = 1\n    return a"),
+    (
+        "def f():\n    $0",
+        "a = 1\n    return a\n\n\ndef g(): pass",
+        BLOCK,
+        "def f():\n    a = 1\n    return a",
+    ),
     ("def f():\n    $0", "a = 1\n\n    return a\ng()", BLOCK, "def f():\n    a = 1\n\n    return a"),
     ("def f():$0", "\n    return 12\nx = 1", BLOCK, "def f():\n    return 12"),
     ("def f():\n    $0", "\n".join(["line()"] + [f"    line{i}()" for i in range(30)]), BLOCK, 12),
@@ -119,7 +128,10 @@ def test_later_lines_take_the_documents_tabs_or_spaces() -> None:
 
 
 def test_a_document_with_crlf_gets_crlf() -> None:
-    assert accept("def f():\r\n    $0\r\n", "a = 1\n    return a", BLOCK) == "def f():\r\n    a = 1\r\n    return a\r\n"
+    assert (
+        accept("def f():\r\n    $0\r\n", "a = 1\n    return a", BLOCK)
+        == "def f():\r\n    a = 1\r\n    return a\r\n"
+    )
 
 
 LOOPS = [

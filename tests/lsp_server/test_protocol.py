@@ -63,7 +63,9 @@ class Screen:
 
 
 def say(server: Server, method: str, params: Any = None, **about: Any) -> None:
-    server.protocol.handle_body(json.dumps({"jsonrpc": "2.0", "method": method, "params": params, **about}).encode())
+    server.protocol.handle_body(
+        json.dumps({"jsonrpc": "2.0", "method": method, "params": params, **about}).encode()
+    )
 
 
 @pytest.mark.asyncio
@@ -78,7 +80,9 @@ async def test_nothing_is_kept_of_what_was_handled() -> None:
         change = {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [{"text": "y = 1\n"}]}
         say(server, "textDocument/didChange", change)
         say(server, "workspace/didChangeConfiguration", {"settings": {}})  # its handler is a task
-        say(server, "workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": []}})  # and one in this
+        say(
+            server, "workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": []}}
+        )  # and one in this
         say(server, "workspace/executeCommand", {"command": "hef-lsp.status"}, id=f"status {number}")
         say(server, "textDocument/didClose", {"textDocument": {"uri": uri}})
     for _ in range(100):

@@ -36,7 +36,10 @@ def test_a_good_value_is_used(options: dict[str, Any], name: str, value: object)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"completion": {"maxLines": "many"}}, "'completion.maxLines' must be a whole number, not 'many'; 12 is used."),
+        (
+            {"completion": {"maxLines": "many"}},
+            "'completion.maxLines' must be a whole number, not 'many'; 12 is used.",
+        ),
         ({"completion": {"maxLines": 0}}, "'completion.maxLines' must be at least 1, not 0; 12 is used."),
         ({"completion": {"maxLines": 101}}, "'completion.maxLines' must be at most 100"),
         ({"completion": {"maxLines": True}}, "must be a whole number"),
@@ -47,7 +50,10 @@ def test_a_good_value_is_used(options: dict[str, Any], name: str, value: object)
         ({"completion": {"minConfidence": 1.5}}, "must be at most"),
         ({"completion": {"minConfidence": -0.1}}, "must be at least"),
         ({"completion": {"minConfidence": "high"}}, "must be a number"),
-        ({"complete": {"maxLines": 1}}, "Unknown setting 'complete.maxLines' (did you mean 'completion.maxLines'?)."),
+        (
+            {"complete": {"maxLines": 1}},
+            "Unknown setting 'complete.maxLines' (did you mean 'completion.maxLines'?).",
+        ),
         ({"max_lines": 1}, "Unknown setting 'max_lines'"),
         ({"completion": 1}, "Unknown setting 'completion'"),
     ],
@@ -73,7 +79,9 @@ def test_the_command_line_sets(assignment: str, name: str, value: object) -> Non
     assert getattr(override(Settings(), [assignment]).completion, name) == value
 
 
-@pytest.mark.parametrize("assignment", ["completion.enabled", "nonsense=1", "completion.maxLines=x", "model.context=x"])
+@pytest.mark.parametrize(
+    "assignment", ["completion.enabled", "nonsense=1", "completion.maxLines=x", "model.context=x"]
+)
 def test_the_command_line_refuses_what_it_does_not_know(assignment: str) -> None:
     with pytest.raises(ValueError, match=r"--set|Unknown|must be"):
         override(Settings(), [assignment])

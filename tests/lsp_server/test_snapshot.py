@@ -54,7 +54,9 @@ def test_the_range_overwrites_characters_in_the_clients_units() -> None:
     snapshot = take(buffer("print('😀')"), Position(0, 9))  # behind the emoji, in UTF-16
 
     assert snapshot.range(2) == Range(Position(0, 9), Position(0, 11))
-    assert take(buffer("print('😀')"), Position(0, 11), "utf-8").range(2) == Range(Position(0, 11), Position(0, 13))
+    assert take(buffer("print('😀')"), Position(0, 11), "utf-8").range(2) == Range(
+        Position(0, 11), Position(0, 13)
+    )
 
 
 def test_a_selected_menu_item_counts_as_accepted() -> None:

@@ -31,7 +31,14 @@ def test_other_addresses_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "is_local"),
-    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("h", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("h", False),
+    ],
 )
 def test_only_this_machine_reaches_loopback(host: str, is_local: bool) -> None:
     assert is_loopback(host) is is_local

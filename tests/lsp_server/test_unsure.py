@@ -35,12 +35,20 @@ async def suggested(
     answers: Completions, snapshot: Snapshot, min_confidence: float = 0.5, *, explicit: bool = False
 ) -> str | None:
     """What a request gets that the model need not be asked for."""
-    return await settled(await begun(answers.suggest(snapshot, explicit=explicit, min_confidence=min_confidence)))
+    return await settled(
+        await begun(answers.suggest(snapshot, explicit=explicit, min_confidence=min_confidence))
+    )
 
 
 @pytest.mark.parametrize(
     ("chances", "min_confidence", "shown"),
-    [((0.6,), 0.5, "value"), ((0.5,), 0.5, "value"), ((0.4,), 0.5, None), ((0.0,), 0.0, "value"), ((), 1.0, "value")],
+    [
+        ((0.6,), 0.5, "value"),
+        ((0.5,), 0.5, "value"),
+        ((0.4,), 0.5, None),
+        ((0.0,), 0.0, "value"),
+        ((), 1.0, "value"),
+    ],
 )
 async def test_what_is_less_sure_than_wanted_is_not_shown(
     chances: tuple[float, ...], min_confidence: float, shown: str | None
@@ -110,7 +118,10 @@ async def test_a_request_that_joined_an_unsure_answer_is_answered_behind_what_wa
 async def test_a_block_is_shown_as_far_as_it_is_sure(min_confidence: float, shown: str | None) -> None:
     model = Model()
 
-    assert await answered(completions(model), model, at(BLOCK), BODY, (0.9, 0.8, 0.9, 0.5), min_confidence) == shown
+    assert (
+        await answered(completions(model), model, at(BLOCK), BODY, (0.9, 0.8, 0.9, 0.5), min_confidence)
+        == shown
+    )
 
 
 async def test_the_rest_of_a_block_comes_when_what_was_sure_is_there() -> None:

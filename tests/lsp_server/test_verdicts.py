@@ -95,14 +95,18 @@ async def test_the_newest_text_counts_while_an_older_one_is_looked_at(tmp_path: 
     disk = Disk(lambda question: "looks like a secret" if TOKEN in "".join(question.parts) else None)
     disk.hangs.add(None)
     verdicts = Verdicts(disk)
-    asked = [asyncio.create_task(verdicts.ask(about(tmp_path / "a.py", text), LONG)) for text in ("x", "x" + TOKEN)]
+    asked = [
+        asyncio.create_task(verdicts.ask(about(tmp_path / "a.py", text), LONG)) for text in ("x", "x" + TOKEN)
+    ]
     await asyncio.sleep(0)
     disk.goes_on.set()
     answers = [answer.why for answer in await asyncio.gather(*asked) if answer]
     assert answers == [None, "looks like a secret"]
 
 
-async def test_an_error_refuses_and_is_logged_without_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_refuses_and_is_logged_without_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(question: Question) -> str | None:
         raise ValueError("".join(question.parts))
 
@@ -134,7 +138,9 @@ async def test_a_hanging_thread_keeps_no_process_alive() -> None:
         "hang = lambda: lambda question: time.sleep(600)\n"
         "print(asyncio.run(Verdicts(hang).ask(question, 0.1)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout == "None\n"
 
 
@@ -167,7 +173,9 @@ async def test_an_edited_ignore_file_counts_while_typing_goes_on(tmp_path: Path)
 
 
 async def test_patterns_of_the_user_take_no_time(tmp_path: Path) -> None:
-    settings = Settings(completion=CompletionSettings(disabled_files=("*a" * 100 + "b", "**/" * 50 + "*a" * 50 + "/c")))
+    settings = Settings(
+        completion=CompletionSettings(disabled_files=("*a" * 100 + "b", "**/" * 50 + "*a" * 50 + "/c"))
+    )
     began = time.perf_counter()
     assert await Switches().refusal(settings, tmp_path, buffer(tmp_path / ("a" * 200))) is None
     assert time.perf_counter() - began < LONG

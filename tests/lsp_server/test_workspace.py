@@ -125,7 +125,11 @@ class SlowIndex:
         self.embeds = threading.Event()
 
     def update(
-        self, paths: Collection[Path] | None, *, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
+        self,
+        paths: Collection[Path] | None,
+        *,
+        progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
     ) -> UpdateReport:
         self.asked.append(paths)
         deadline = time.monotonic() + 10
@@ -237,7 +241,9 @@ class Troubled:
 @pytest.fixture
 def troubled() -> Iterator[tuple[Workspace, Troubled]]:
     index = Troubled()
-    workspace = Workspace(Path("/folder"), lambda _: cast(Index, index), None, Events(*(lambda *_: None,) * 4))
+    workspace = Workspace(
+        Path("/folder"), lambda _: cast(Index, index), None, Events(*(lambda *_: None,) * 4)
+    )
     yield workspace, index
     workspace.stop()
 
@@ -255,7 +261,9 @@ def test_a_document_that_cannot_be_taken_in_costs_neither_the_others_nor_the_fir
     assert workspace.error is None
 
 
-def test_a_scan_that_fails_is_made_again(troubled: tuple[Workspace, Troubled], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_that_fails_is_made_again(
+    troubled: tuple[Workspace, Troubled], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lsp_server.workspace.FIRST_RETRY_SECONDS", 0.1)
     workspace, index = troubled
     index.failures = [OSError("no room"), RuntimeError("odd")]
@@ -267,7 +275,9 @@ def test_a_scan_that_fails_is_made_again(troubled: tuple[Workspace, Troubled], m
     assert len(index.asked) == 3  # and no more once it went
 
 
-def test_damage_that_a_search_meets_is_rebuilt_without_a_change_on_disk(troubled: tuple[Workspace, Troubled]) -> None:
+def test_damage_that_a_search_meets_is_rebuilt_without_a_change_on_disk(
+    troubled: tuple[Workspace, Troubled],
+) -> None:
     workspace, index = troubled
     workspace.start()
     wait_until(lambda: len(index.asked) == 1)

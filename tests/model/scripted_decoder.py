@@ -70,7 +70,9 @@ class ScriptedDecoder:
         return logits
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
-        assert [len(self._tree[row]) for row in rows] == [start + n + 1 for n in range(len(rows))], "not a path"
+        assert [len(self._tree[row]) for row in rows] == [start + n + 1 for n in range(len(rows))], (
+            "not a path"
+        )
         self._ids[:] = self._tree[rows[-1]] if rows else self._ids[:start]
 
     def rewind(self, length: int) -> None:

@@ -53,7 +53,8 @@ def test_answers_of_documents_that_take_turns_are_those_of_a_fresh_generator(voc
         decoder = ScriptedDecoder(lambda ids: sum(ids) % 250, vocab_size=320, n_slots=n_slots)
         generator = Generator(decoder, vocabulary, vocabulary.fim.stops)
         return [
-            generator.generate(Prompt(ids, np.zeros((0, 2), np.float32)), StopLimits(6)).token_ids for ids in visits
+            generator.generate(Prompt(ids, np.zeros((0, 2), np.float32)), StopLimits(6)).token_ids
+            for ids in visits
         ]
 
     visits = [FIRST, SECOND, FIRST[:30], THIRD, (*SECOND, 5), FIRST, THIRD[:5], SECOND]

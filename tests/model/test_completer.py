@@ -19,7 +19,9 @@ from model.request import Request
 from model.settings import DraftSettings, ModelSettings
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
-REQUEST = Request("a.py", "class A:\n    def add(self, fi", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000)
+REQUEST = Request(
+    "a.py", "class A:\n    def add(self, fi", "\n\nimport os\n", max_tokens=8, deadline_ms=60_000
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Found:
 
 def found(n: int, seed: int = 0) -> list[Found]:
     memories = np.random.default_rng(seed).normal(size=(n, 2, 64)).astype(np.float16)
-    return [Found(f"pkg/m{i}.py", memories[i], f"def f{i}(x):\n    return x\n", f"def f{i}(x):") for i in range(n)]
+    return [
+        Found(f"pkg/m{i}.py", memories[i], f"def f{i}(x):\n    return x\n", f"def f{i}(x):") for i in range(n)
+    ]
 
 
 class Repository:
@@ -66,7 +70,9 @@ def test_each_mode_completes_and_says_what_it_used(completer: Completer, mode: s
     assert result.tokens == 8
     assert set(result.timings_ms) == {"retrieve", "prefill", "decode", "total"}
     assert result.timings_ms["total"] >= result.timings_ms["prefill"] + result.timings_ms["decode"]
-    assert [item.path for item in result.context] == ([] if mode == "none" else [f"pkg/m{i}.py" for i in range(5)])
+    assert [item.path for item in result.context] == (
+        [] if mode == "none" else [f"pkg/m{i}.py" for i in range(5)]
+    )
 
 
 def test_the_modes_differ_in_what_the_model_reads(tiny_model: LoadedModel) -> None:
@@ -90,7 +96,9 @@ def test_the_query_carries_the_fusers_key(completer: Completer) -> None:
 @pytest.mark.parametrize(("budget", "n_items"), [(0, 0), (1, 0), (2, 1), (7, 3), (32, 6)])
 def test_the_pseudo_token_budget_holds(tiny_model: LoadedModel, budget: int, n_items: int) -> None:
     settings = ModelSettings(pseudo_tokens=budget)
-    result = Completer(tiny_model, settings).complete(replace(REQUEST, context="pseudo"), Repository(found(6)))
+    result = Completer(tiny_model, settings).complete(
+        replace(REQUEST, context="pseudo"), Repository(found(6))
+    )
     bare = Completer(tiny_model, settings).complete(replace(REQUEST, context="none"), None)
     assert len(result.context) == n_items
     assert result.prompt_tokens - bare.prompt_tokens == 2 * n_items
@@ -110,14 +118,20 @@ def test_the_best_memory_stands_last(tiny_model: LoadedModel) -> None:
 
 def test_only_items_that_the_model_reads_are_reported(tiny_model: LoadedModel) -> None:
     settings = ModelSettings(snippet_tokens=50)
-    result = Completer(tiny_model, settings).complete(replace(REQUEST, context="snippets"), Repository(found(9)))
+    result = Completer(tiny_model, settings).complete(
+        replace(REQUEST, context="snippets"), Repository(found(9))
+    )
     assert 1 <= len(result.context) < 9
 
 
 @pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
 def test_the_smallest_prompt_still_has_room_for_the_cursor(tiny_model: LoadedModel, mode: str) -> None:
     settings = ModelSettings(
-        context_tokens=128, pseudo_tokens=256, snippet_tokens=16384, hybrid_text_tokens=4096, signature_tokens=4096
+        context_tokens=128,
+        pseudo_tokens=256,
+        snippet_tokens=16384,
+        hybrid_text_tokens=4096,
+        signature_tokens=4096,
     )
     result = Completer(tiny_model, settings).complete(replace(REQUEST, context=mode), Repository(found(90)))
     assert result.prompt_tokens <= 128
@@ -134,10 +148,15 @@ def test_few_or_no_items_are_no_error(completer: Completer, mode: str, items: li
 
 
 @pytest.mark.parametrize(
-    ("mode", "read"), [("snippets", ["new", "m0", "m1"]), ("pseudo", ["m0", "m1"]), ("hybrid", ["m0", "m1", "new"])]
+    ("mode", "read"),
+    [("snippets", ["new", "m0", "m1"]), ("pseudo", ["m0", "m1"]), ("hybrid", ["m0", "m1", "new"])],
 )
-def test_what_has_no_vectors_yet_is_read_as_text_alone(completer: Completer, mode: str, read: list[str]) -> None:
-    new = replace(found(1)[0], path="pkg/new.py", memory=np.zeros((0, 0), np.float16), signature="def new(x):")
+def test_what_has_no_vectors_yet_is_read_as_text_alone(
+    completer: Completer, mode: str, read: list[str]
+) -> None:
+    new = replace(
+        found(1)[0], path="pkg/new.py", memory=np.zeros((0, 0), np.float16), signature="def new(x):"
+    )
     result = completer.complete(replace(REQUEST, context=mode), Repository([new, *found(2)]))
     assert [item.path for item in result.context] == [f"pkg/{name}.py" for name in read]
 
@@ -219,11 +238,15 @@ def test_something_else_found_is_read(completer: Completer) -> None:
     completer.complete(REQUEST, repository)
     repository.items = found(5, seed=1)
     second = completer.complete(replace(REQUEST, generation=1), repository)
-    assert [item.memory.tobytes() for item in second.context] == [item.memory.tobytes() for item in repository.items]
+    assert [item.memory.tobytes() for item in second.context] == [
+        item.memory.tobytes() for item in repository.items
+    ]
 
 
 def test_documents_that_take_turns_are_retrieved_for_and_read_once(completer: Completer) -> None:
-    requests = [replace(REQUEST, path=f"{n}.py", prefix=f"class C{n}:\n    def add(self, fi") for n in range(4)]
+    requests = [
+        replace(REQUEST, path=f"{n}.py", prefix=f"class C{n}:\n    def add(self, fi") for n in range(4)
+    ]
     repositories = [Repository(found(5, seed=n)) for n in range(4)]
     first = [completer.complete(*pair) for pair in zip(requests, repositories, strict=True)]
     again = [completer.complete(*pair) for pair in zip(requests, repositories, strict=True)]

@@ -31,29 +31,47 @@ PLAIN = confidence(planned_chance=1.0, written_sum=1.0)
 
 
 def asked(
-    model: LoadedModel, recall: RecallWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 3
+    model: LoadedModel,
+    recall: RecallWeights | None,
+    prefix: str = PREFIX,
+    *,
+    drafts: bool = True,
+    lines: int = 3,
 ) -> tuple[Completer, Request]:
     line_index, tokens = stores(model)
     model = replace(model, recall=recall, confidence=PLAIN)
-    completer = Completer(model, mixing=recalling(model, RecallSettings()), drafts=DraftSettings(enabled=drafts))
+    completer = Completer(
+        model, mixing=recalling(model, RecallSettings()), drafts=DraftSettings(enabled=drafts)
+    )
     request = Request("here.py", prefix, SUFFIX, max_tokens=60, deadline_ms=float("inf"))
     finished = lambda text: text.count("\n") >= lines  # noqa: E731
     return completer, replace(request, finished=finished, lines=line_index, tokens=tokens)
 
 
 def complete(
-    model: LoadedModel, recall: RecallWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 3
+    model: LoadedModel,
+    recall: RecallWeights | None,
+    prefix: str = PREFIX,
+    *,
+    drafts: bool = True,
+    lines: int = 3,
 ) -> Completion:
     completer, request = asked(model, recall, prefix, drafts=drafts, lines=lines)
     return completer.complete(request, None)
 
 
-@pytest.mark.parametrize("recall", [weights(), weights(0.3, chance=0.4), weights(1.1), weights(1.1, coder=0.0)])
+@pytest.mark.parametrize(
+    "recall", [weights(), weights(0.3, chance=0.4), weights(1.1), weights(1.1, coder=0.0)]
+)
 @pytest.mark.parametrize("prefix", [PREFIX, f"{PREFIX}        return self.f"])
-def test_drafts_and_a_warm_cache_change_nothing(tiny_model: LoadedModel, recall: RecallWeights, prefix: str) -> None:
+def test_drafts_and_a_warm_cache_change_nothing(
+    tiny_model: LoadedModel, recall: RecallWeights, prefix: str
+) -> None:
     plain = complete(tiny_model, recall, prefix, drafts=False)
     completer, request = asked(tiny_model, recall, prefix)
-    answers = [completer.complete(request, None) for _ in range(2)]  # the second has drafts of the first, and its cache
+    answers = [
+        completer.complete(request, None) for _ in range(2)
+    ]  # the second has drafts of the first, and its cache
 
     assert len(plain.confidence) == plain.text.count("\n") + 1
     for answer in answers:
@@ -78,23 +96,29 @@ def test_without_a_fit_it_is_unknown(tiny_model: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize("begin", ["", " "])
-def test_chances_are_those_of_the_choices_among_what_could_be_chosen(tiny_model: LoadedModel, begin: str) -> None:
+def test_chances_are_those_of_the_choices_among_what_could_be_chosen(
+    tiny_model: LoadedModel, begin: str
+) -> None:
     prompt = prompt_of(tiny_model, LONG)
     generator = Generator(tiny_model.decoder, tiny_model.vocabulary, frozenset(), weighs=True)
     done = generator.generate(prompt, StopLimits(8, begin=begin))
     tiny_model.decoder.rewind(0)
-    logits = tiny_model.decoder.extend(tiny_model.decoder.embed([*prompt.ids, *done.token_ids[:-1]]), all_rows=True)[
-        -8:
-    ].astype(np.float64)
+    logits = tiny_model.decoder.extend(
+        tiny_model.decoder.embed([*prompt.ids, *done.token_ids[:-1]]), all_rows=True
+    )[-8:].astype(np.float64)
     logits[:, tiny_model.vocabulary.never(logits.shape[1])] = -np.inf
     if begin:
         logits[0, tiny_model.vocabulary.not_beginning(begin, logits.shape[1])] = -np.inf
-    expected = [row[token] - np.log(np.exp(row).sum()) for row, token in zip(logits, done.token_ids, strict=True)]
+    expected = [
+        row[token] - np.log(np.exp(row).sum()) for row, token in zip(logits, done.token_ids, strict=True)
+    ]
 
     assert done.log_chances == pytest.approx(expected, abs=1e-4)
 
 
-def lines_of(vocabulary: Vocabulary, text: str, *, ended: bool = False) -> tuple[list[int], list[WrittenLine]]:
+def lines_of(
+    vocabulary: Vocabulary, text: str, *, ended: bool = False
+) -> tuple[list[int], list[WrittenLine]]:
     ids = vocabulary.encode(text)
     log_chances = [-float(n + 1) for n in range(len(ids) + ended)]
     return ids, list(written_lines(vocabulary, ids, log_chances, lambda n: None))

@@ -22,7 +22,13 @@ from tests.model.engines.test_torch_decoder import greedy
 from tests.tiny_checkpoint import tiny_config, tiny_network
 
 IDS = [(7 * i + i // 40) % 300 for i in range(120)]
-ENGINES = ("torch", "static", "none", "rows", "blocks")  # "static": of CUDA; on ONNX Runtime, the quantization
+ENGINES = (
+    "torch",
+    "static",
+    "none",
+    "rows",
+    "blocks",
+)  # "static": of CUDA; on ONNX Runtime, the quantization
 
 New = Callable[..., Decoder]  # capacity, n_slots
 
@@ -156,8 +162,12 @@ def test_in_float32_the_graph_gives_the_logits_of_torch(tiny_folder: Path, tmp_p
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("quantization", ["rows", "blocks"])
-@pytest.mark.skipif(not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout")
-def test_the_embedded_model_in_8_bits_is_exact_at_every_width(tmp_path: Path, quantization: str, threads: int) -> None:
+@pytest.mark.skipif(
+    not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout"
+)
+def test_the_embedded_model_in_8_bits_is_exact_at_every_width(
+    tmp_path: Path, quantization: str, threads: int
+) -> None:
     new = onnx_decoders(open_checkpoint("embedded"), tmp_path, quantization, threads)
     slow, fast, tree = new(320), new(320), new(320)
     ids = [(31 * i) % 4000 for i in range(300)]

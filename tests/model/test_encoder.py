@@ -23,7 +23,13 @@ ENGINES = {
     "onnx int8": OnnxEngine("int8", 1),
     "onnx float32": OnnxEngine("float32", 1),
 }
-TEXTS = ["class A:\n    def f(self): ...", "x = 1", "", "def g(a, b):\n    return a + b\n" * 40, "naïve = '😀'"]
+TEXTS = [
+    "class A:\n    def f(self): ...",
+    "x = 1",
+    "",
+    "def g(a, b):\n    return a + b\n" * 40,
+    "naïve = '😀'",
+]
 
 
 @pytest.fixture(scope="module", params=ENGINES.values(), ids=ENGINES)
@@ -98,7 +104,9 @@ def test_nothing_in_nothing_out(encoder: Encoder, pseudo: PseudoTokens) -> None:
 
 def test_a_query_reads_only_what_is_near(encoder: Encoder) -> None:
     near = encoder.query("x" * 50, "y" * 20)
-    np.testing.assert_allclose(near, encoder.query("z\n" * 5000 + "x" * 50, "y" * 20 + "\nz" * 5000), atol=0.2)
+    np.testing.assert_allclose(
+        near, encoder.query("z\n" * 5000 + "x" * 50, "y" * 20 + "\nz" * 5000), atol=0.2
+    )
     assert np.isfinite(encoder.query("", "")).all()
 
 
@@ -121,7 +129,9 @@ def test_onnx_runtime_computes_what_torch_computes(tiny_folder: Path, name: str,
         (ours.fuse([children[:2], children]), theirs.fuse([children[:2], children])),
     ]
     for mine, other in pairs:
-        assert np.einsum("nd,nd->n", *(n.keys.astype(np.float32) for n in (mine, other))).min() > cosine - 1e-3
+        assert (
+            np.einsum("nd,nd->n", *(n.keys.astype(np.float32) for n in (mine, other))).min() > cosine - 1e-3
+        )
         assert cosines(mine.memories, other.memories).min() > cosine
     assert ours.query("def f(", ")") @ theirs.query("def f(", ")") > cosine
     projected = [ENGINES[kind].projector(tiny_folder, config).project(children) for kind in (name, "torch")]
@@ -178,7 +188,9 @@ def load(folder: Path, engine: Engine) -> None:
 
 def test_tensors_that_do_not_fit_are_named(folder: Path, engine: Engine) -> None:
     edit(folder, projector_layers=3)
-    with pytest.raises(WeightsError, match=r"projector\.safetensors does not fit adapter\.json: 0\.bias is \(64,\)"):
+    with pytest.raises(
+        WeightsError, match=r"projector\.safetensors does not fit adapter\.json: 0\.bias is \(64,\)"
+    ):
         load(folder, engine)
 
 

@@ -32,7 +32,9 @@ def embedded() -> LoadedModel:
 @pytest.fixture(scope="module")
 def repository(embedded: LoadedModel) -> SuffixIndex:
     index = SuffixIndex()
-    index.update({file.name: np.array(embedded.vocabulary.encode(file.read_text("utf-8")), np.int32) for file in FILES})
+    index.update(
+        {file.name: np.array(embedded.vocabulary.encode(file.read_text("utf-8")), np.int32) for file in FILES}
+    )
     return index
 
 
@@ -62,15 +64,20 @@ def test_drafts_and_reused_caches_change_nothing_but_the_number_of_passes(
     embedded: LoadedModel, repository: SuffixIndex
 ) -> None:
     plain = [
-        Completer(embedded, drafts=DraftSettings(enabled=False)).complete(request, None) for request in requests(None)
+        Completer(embedded, drafts=DraftSettings(enabled=False)).complete(request, None)
+        for request in requests(None)
     ]
     drafter = Drafter(embedded.vocabulary)  # learns as it goes; a completer each, so that no cache is reused
-    drafted = [Completer(embedded, drafter=drafter).complete(request, None) for request in requests(repository)]
+    drafted = [
+        Completer(embedded, drafter=drafter).complete(request, None) for request in requests(repository)
+    ]
     assert outcomes(drafted) == outcomes(plain)
     warm = Completer(embedded)
     twice = [warm.complete(request, None) for request in requests(repository) for _ in range(2)]
     assert outcomes(twice[::2]) == outcomes(twice[1::2]) == outcomes(plain)
     assert sum(completion.reused_tokens for completion in twice) > sum(c.prompt_tokens for c in twice) / 3
-    n_passes = [sum(completion.forward_passes for completion in done) for done in (plain, drafted, twice[1::2])]
+    n_passes = [
+        sum(completion.forward_passes for completion in done) for done in (plain, drafted, twice[1::2])
+    ]
     assert n_passes[0] > 1.5 * n_passes[1]
     assert n_passes[0] > 4 * n_passes[2]  # asked again, the answer is in the session's cache

@@ -18,7 +18,9 @@ from tests.model.scripted_decoder import ScriptedDecoder, after
 PROMPT = Prompt((1, 2, 3, 4, 5), np.zeros((0, 2), np.float32))
 
 
-def scripted(vocabulary: Vocabulary, answer: Sequence[int], clock: Callable[[], float] = lambda: 0.0) -> Generator:
+def scripted(
+    vocabulary: Vocabulary, answer: Sequence[int], clock: Callable[[], float] = lambda: 0.0
+) -> Generator:
     decoder = ScriptedDecoder(after(len(PROMPT), answer), vocab_size=320)
     return Generator(decoder, vocabulary, vocabulary.fim.stops, clock)
 
@@ -59,7 +61,9 @@ def test_every_stop_token_ends_it(vocabulary: Vocabulary) -> None:
 
 
 def test_control_tokens_are_never_chosen(vocabulary: Vocabulary) -> None:
-    result = scripted(vocabulary, [vocabulary.fim.prefix, vocabulary.fim.middle, 319]).generate(PROMPT, StopLimits(3))
+    result = scripted(vocabulary, [vocabulary.fim.prefix, vocabulary.fim.middle, 319]).generate(
+        PROMPT, StopLimits(3)
+    )
     assert vocabulary.control_ids.isdisjoint(result.token_ids)
     assert max(result.token_ids) < vocabulary.tokenizer.get_vocab_size()
 
@@ -162,7 +166,9 @@ def test_lines_that_need_no_pass_keep_the_deadline_too(vocabulary: Vocabulary) -
 
 
 def test_a_deadline_in_the_past_costs_no_pass(vocabulary: Vocabulary) -> None:
-    result = scripted(vocabulary, answer(vocabulary), clock=lambda: 9.0).generate(PROMPT, StopLimits(50, deadline=8.0))
+    result = scripted(vocabulary, answer(vocabulary), clock=lambda: 9.0).generate(
+        PROMPT, StopLimits(50, deadline=8.0)
+    )
     assert (result.text, result.stopped, result.forward_passes) == ("", "deadline", 0)
 
 
@@ -202,7 +208,9 @@ def generator_of(model: LoadedModel) -> Generator:
     return Generator(model.decoder, model.vocabulary, model.stop_ids)
 
 
-def prompt_of(model: LoadedModel, prefix: str, suffix: str = "\n\nclass A:\n", head: Head | None = None) -> Prompt:
+def prompt_of(
+    model: LoadedModel, prefix: str, suffix: str = "\n\nclass A:\n", head: Head | None = None
+) -> Prompt:
     return build_prompt(model.vocabulary, "spm", head or empty_head(64), prefix, suffix, Budget(300, 100))
 
 
@@ -211,12 +219,24 @@ def outcome(generation: Generation) -> tuple[tuple[int, ...], str]:
 
 
 LONG = "".join(f"    def method_{i}(self, x):\n        return self.first[{i}] + x\n" for i in range(30))
-EDITS = ["def add(", "def add(self", "def add(self, fir", "def add(s", "", "import os\ndef add(s", LONG, LONG + "    d"]
+EDITS = [
+    "def add(",
+    "def add(self",
+    "def add(self, fir",
+    "def add(s",
+    "",
+    "import os\ndef add(s",
+    LONG,
+    LONG + "    d",
+]
 
 
 def test_reused_cache_equals_fresh_token_for_token(tiny_model: LoadedModel) -> None:
     """Typing, deleting, starting over, a cut prefix: after each edit, what a fresh generator answers."""
-    fresh = [outcome(generator_of(tiny_model).generate(prompt_of(tiny_model, text), StopLimits(12))) for text in EDITS]
+    fresh = [
+        outcome(generator_of(tiny_model).generate(prompt_of(tiny_model, text), StopLimits(12)))
+        for text in EDITS
+    ]
     generator = generator_of(tiny_model)
     reused = [generator.generate(prompt_of(tiny_model, text), StopLimits(12)) for text in EDITS]
     assert [outcome(generation) for generation in reused] == fresh
@@ -247,10 +267,14 @@ def test_other_pseudo_tokens_do_not_reuse_the_cache_and_equal_ones_do(tiny_model
 def test_embeddings_of_tokens_as_pseudo_tokens_equal_the_tokens(tiny_model: LoadedModel) -> None:
     ids = tiny_model.vocabulary.encode("import os\nclass A:\n    first = os")
     with_ids = prompt_of(tiny_model, "def add(", head=Head(tuple(ids), np.zeros((0, 64), np.float32)))
-    with_slots = prompt_of(tiny_model, "def add(", head=Head((PSEUDO,) * len(ids), tiny_model.decoder.embed(ids)))
+    with_slots = prompt_of(
+        tiny_model, "def add(", head=Head((PSEUDO,) * len(ids), tiny_model.decoder.embed(ids))
+    )
     mixed_ids = (ids[0], *(PSEUDO,) * (len(ids) - 2), ids[-1])
     mixed = prompt_of(tiny_model, "def add(", head=Head(mixed_ids, tiny_model.decoder.embed(ids[1:-1])))
-    results = [generator_of(tiny_model).generate(prompt, StopLimits(16)) for prompt in (with_ids, with_slots, mixed)]
+    results = [
+        generator_of(tiny_model).generate(prompt, StopLimits(16)) for prompt in (with_ids, with_slots, mixed)
+    ]
     assert len({outcome(result) for result in results}) == 1
 
 

@@ -34,7 +34,11 @@ class Guesses:
     def draft(self, context: Sequence[int], n_chain: int, banned: np.ndarray | None) -> Draft:
         self.begins.append(banned is not None)
         sequences = self.guess(context)
-        return weighted_trie([(tokens, [1.0] * len(tokens)) for tokens in sequences], 64) if sequences else NO_DRAFT
+        return (
+            weighted_trie([(tokens, [1.0] * len(tokens)) for tokens in sequences], 64)
+            if sequences
+            else NO_DRAFT
+        )
 
     def verified(self, n_rows: int, seconds: float) -> None:
         self.n_rows.append(n_rows)
@@ -95,12 +99,16 @@ def test_finished_is_asked_with_the_same_texts(vocabulary: Vocabulary, answer: l
                     texts.append(text)
                     return len(texts) == n
 
-                result = scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, finished=finished), drafter)
+                result = scripted(vocabulary, answer).generate(
+                    PROMPT, StopLimits(50, finished=finished), drafter
+                )
                 results.append((outcome(result), texts))
             assert results[0] == results[1]
 
 
-def test_an_early_end_token_ends_it_in_the_middle_of_a_draft(vocabulary: Vocabulary, answer: list[int]) -> None:
+def test_an_early_end_token_ends_it_in_the_middle_of_a_draft(
+    vocabulary: Vocabulary, answer: list[int]
+) -> None:
     for n in range(len(answer)):
         cut = [*answer[:n], vocabulary.fim.end]
         for guess in guessers(answer, len(BEFORE)).values():  # it proposes what comes behind the end as well
@@ -113,7 +121,9 @@ def test_the_first_token_begins_as_demanded(vocabulary: Vocabulary) -> None:
     drafter = Guesses(knowing(text, len(BEFORE), 3))
     answer = [*text, vocabulary.fim.end]
     result = scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, begin="."), drafter)
-    assert outcome(result) == outcome(scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, begin=".")))
+    assert outcome(result) == outcome(
+        scripted(vocabulary, answer).generate(PROMPT, StopLimits(50, begin="."))
+    )
     assert drafter.begins == [True, *[False] * (len(drafter.begins) - 1)]
 
 
@@ -127,7 +137,9 @@ def test_what_is_accepted_saves_passes_and_is_counted(vocabulary: Vocabulary, an
 
 
 @pytest.mark.parametrize("n_prompt", [5, 300])
-def test_a_full_cache_leaves_no_room_for_drafts(vocabulary: Vocabulary, answer: list[int], n_prompt: int) -> None:
+def test_a_full_cache_leaves_no_room_for_drafts(
+    vocabulary: Vocabulary, answer: list[int], n_prompt: int
+) -> None:
     limit = len(answer) - 1
     before = tuple(n % 250 for n in range(n_prompt))
     prompt = Prompt(before, np.zeros((0, 2), np.float32), before=before)

@@ -39,7 +39,9 @@ def test_a_loaded_checkpoint_describes_itself(tiny_model: LoadedModel, tiny_fold
     assert tiny_model.engine.startswith("ONNX Runtime 1.")
     assert tiny_model.threads >= 1
     assert (tiny_model.default_context, tiny_model.notes, tiny_model.revision) == ("pseudo", (), "")
-    assert tiny_model.n_parameters == sum(t.numel() for t in load_file(tiny_folder / "model.safetensors").values())
+    assert tiny_model.n_parameters == sum(
+        t.numel() for t in load_file(tiny_folder / "model.safetensors").values()
+    )
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -73,7 +75,10 @@ def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, 
 NORM = "model.norm.weight"
 MISFITS = {
     "missing": (lambda s: {k: v for k, v in s.items() if k != NORM}, f"{NORM} is missing"),
-    "extra": (lambda s: s | {"model.extra.weight": torch.zeros(2)}, r"model\.extra\.weight is not a Qwen2 tensor"),
+    "extra": (
+        lambda s: s | {"model.extra.weight": torch.zeros(2)},
+        r"model\.extra\.weight is not a Qwen2 tensor",
+    ),
     "misshapen": (lambda s: s | {NORM: torch.zeros(7)}, rf"{NORM} is \[7\], config\.json wants \[64\]"),
     "many": (
         lambda s: {k: v for k, v in s.items() if "layers.1" not in k},
@@ -105,29 +110,41 @@ def test_a_config_without_its_shape_is_named(tmp_path: Path) -> None:
     del config["intermediate_size"]
     (folder / "config.json").write_text(json.dumps(config))
     write_checksums(folder)
-    with pytest.raises(WeightsError, match=r"config\.json in .* is no network's: intermediate_size is missing"):
+    with pytest.raises(
+        WeightsError, match=r"config\.json in .* is no network's: intermediate_size is missing"
+    ):
         load_model(str(folder))
 
 
 def test_a_checkpoint_without_fim_tokens_writes_from_left_to_right(tmp_path: Path) -> None:
     model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, control=("<|endoftext|>",))))
     assert model.fim_order == "ltr"
-    assert model.notes[-1].endswith("has no fill-in-the-middle tokens: it does not read what is behind the cursor")
+    assert model.notes[-1].endswith(
+        "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
+    )
     ask = Request("a.py", "def add(self, first", ")\n", context="none", max_tokens=4, deadline_ms=6e4)
-    with_suffix, without = (Completer(model).complete(replace(ask, suffix=suffix), None) for suffix in (ask.suffix, ""))
+    with_suffix, without = (
+        Completer(model).complete(replace(ask, suffix=suffix), None) for suffix in (ask.suffix, "")
+    )
     assert with_suffix.prompt_tokens == without.prompt_tokens
 
 
 def test_a_checkpoint_whose_texts_have_no_end_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_checkpoint(tmp_path, adapter=False, control=("<s>",))
-    with pytest.raises(WeightsError, match="cannot complete code: its tokenizer has neither fill-in-the-middle"):
+    with pytest.raises(
+        WeightsError, match="cannot complete code: its tokenizer has neither fill-in-the-middle"
+    ):
         load_model(str(folder))
 
 
-def test_a_model_that_does_not_fit_in_memory_is_refused(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_does_not_fit_in_memory_is_refused(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for engine in ("onnx", "torch"):
         monkeypatch.setattr(f"model.engines.{engine}.engine.free_bytes", lambda: 100_000)
-        with pytest.raises(WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"):
+        with pytest.raises(
+            WeightsError, match=r"needs 0\.0 GB on cpu and 0\.0 GB are free: choose a smaller"
+        ):
             load_model(str(tiny_folder), engine=engine)
 
 
@@ -245,7 +262,14 @@ print(Completer(model).complete(Request("a.py", "import os\\nimport ", "\\n", ma
 def test_nothing_of_the_cpu_path_needs_torch(name: str, tiny_folder: Path) -> None:
     if name == "embedded" and not (EMBEDDED_FOLDER / "config.json").is_file():
         pytest.skip("no embedded model in this checkout")
-    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, str(tiny_folder) if name == "tiny" else name]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        WITHOUT_TORCH,
+        str(tiny_folder) if name == "tiny" else name,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert 1 <= int(done.stdout) <= 4
@@ -315,7 +339,9 @@ def test_an_adapter_that_was_named_must_be_one(tiny_folder: Path, tmp_path: Path
         load_model(str(tiny_folder), adapter=str(tmp_path))
 
 
-def test_without_an_adapter_of_its_own_the_embedded_fuser_retrieves(tmp_path: Path, tiny_folder: Path) -> None:
+def test_without_an_adapter_of_its_own_the_embedded_fuser_retrieves(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
     """So that a change of generator leaves the index as it is."""
     model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, seed=4)), embedded=tiny_folder)
     assert model.encoder is not None

@@ -83,7 +83,9 @@ LINES = "".join(f"value_{i} = {i}\n" for i in range(200))
 
 
 @pytest.mark.parametrize("budget", [20, 64, 100, 333])
-@pytest.mark.parametrize(("prefix", "suffix"), [(LINES, LINES), (LINES, ""), ("", LINES), ("x" * 3000, LINES)])
+@pytest.mark.parametrize(
+    ("prefix", "suffix"), [(LINES, LINES), (LINES, ""), ("", LINES), ("x" * 3000, LINES)]
+)
 def test_the_budget_holds(vocabulary: Vocabulary, budget: int, prefix: str, suffix: str) -> None:
     prompt = build_prompt(vocabulary, "psm", head(vocabulary, 8), prefix, suffix, whole(budget))
     assert len(prompt) <= budget
@@ -119,7 +121,9 @@ def test_the_right_side_has_a_limit_of_its_own(vocabulary: Vocabulary, limit: in
 
 
 @pytest.mark.parametrize(("prefix", "suffix"), [("x = 1\n", LINES), (LINES, "\nx = 1")])
-def test_what_one_side_does_not_need_goes_to_the_other(vocabulary: Vocabulary, prefix: str, suffix: str) -> None:
+def test_what_one_side_does_not_need_goes_to_the_other(
+    vocabulary: Vocabulary, prefix: str, suffix: str
+) -> None:
     before, after = sides(vocabulary, prefix, suffix, 400)
     assert before == prefix or after == suffix
     assert len(vocabulary.encode(before + after)) > 0.7 * 400
@@ -136,7 +140,9 @@ def test_typing_a_line_moves_no_cut(vocabulary: Vocabulary, above: str) -> None:
     """What stands before the typed text keeps its place, so its keys and values stay valid; with few exceptions."""
 
     def ids(typed: int) -> tuple[int, ...]:
-        return build_prompt(vocabulary, "spm", empty_head(HIDDEN), above + "a b " * typed, LINES, whole(300)).ids
+        return build_prompt(
+            vocabulary, "spm", empty_head(HIDDEN), above + "a b " * typed, LINES, whole(300)
+        ).ids
 
     moved = sum(ids(typed)[: len(ids(typed - 1)) - 1] != ids(typed - 1)[:-1] for typed in range(1, 60))
     assert moved <= 5
@@ -147,7 +153,10 @@ DOCUMENTS = [("best.py", "def best(): ...\n\n"), ("worse.py", "def worse(): ...\
 
 def test_documents_come_worst_first(vocabulary: Vocabulary) -> None:
     ids = worst_first(fit_documents(vocabulary, DOCUMENTS[:2], 400))
-    assert text_of(vocabulary, ids) == "<|file_sep|>worse.py\ndef worse(): ...\n<|file_sep|>best.py\ndef best(): ...\n"
+    assert (
+        text_of(vocabulary, ids)
+        == "<|file_sep|>worse.py\ndef worse(): ...\n<|file_sep|>best.py\ndef best(): ...\n"
+    )
 
 
 @pytest.mark.parametrize(("budget", "n_documents"), [(0, 0), (15, 0), (16, 1), (31, 1), (90, 3), (300, 3)])
@@ -182,7 +191,9 @@ def test_a_context_that_leaves_no_room_is_refused(vocabulary: Vocabulary) -> Non
 
 
 def test_the_same_cursor_gives_the_same_prompt(vocabulary: Vocabulary) -> None:
-    first, second = (build_prompt(vocabulary, "spm", head(vocabulary, 2), LINES, LINES, whole(200)) for _ in range(2))
+    first, second = (
+        build_prompt(vocabulary, "spm", head(vocabulary, 2), LINES, LINES, whole(200)) for _ in range(2)
+    )
     assert first.ids == second.ids
 
 

@@ -66,9 +66,15 @@ class ScriptedCompleter:
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = lambda: False
     ) -> Completion:
-        found = retrieve(RetrievalQuery(request.path, request.prefix, request.suffix, None)) if retrieve else []
+        found = (
+            retrieve(RetrievalQuery(request.path, request.prefix, request.suffix, None)) if retrieve else []
+        )
         wanted = next(
-            (target[len(request.prefix) :] for target in self._script["targets"] if target.startswith(request.prefix)),
+            (
+                target[len(request.prefix) :]
+                for target in self._script["targets"]
+                if target.startswith(request.prefix)
+            ),
             self._script["otherwise"],
         )
         wanted = varied(request.prefix) if wanted is None else wanted
@@ -109,7 +115,11 @@ def varied(prefix: str) -> str:
     words = [f"w{digest[at : at + 4]}" for at in range(0, 40, 4)]
     indent = prefix[prefix.rfind("\n") + 1 :]
     indent = indent[: len(indent) - len(indent.lstrip())]
-    lines = [f"{words[0]}({words[1]}, [{words[2]}])", f"{indent}{words[3]} = {words[4]}", f"{indent}{words[5]}()"]
+    lines = [
+        f"{words[0]}({words[1]}, [{words[2]}])",
+        f"{indent}{words[3]} = {words[4]}",
+        f"{indent}{words[5]}()",
+    ]
     start = ")" if int(digest[40], 16) < 4 else ""
     return start + "\n".join(lines[: 1 + int(digest[41], 16) % 3])
 
@@ -126,7 +136,11 @@ def load_script(script: dict[str, Any]) -> Callable[[Settings], LoadedCoder]:
             raise WeightsError(script["load_error"])
         print("a stray print must not reach the protocol", flush=True)
         return LoadedCoder(
-            ScriptedCompleter(script), HashEncoder(script.get("embed_seconds", 0.0)), "scripted", (), time.monotonic()
+            ScriptedCompleter(script),
+            HashEncoder(script.get("embed_seconds", 0.0)),
+            "scripted",
+            (),
+            time.monotonic(),
         )
 
     return load

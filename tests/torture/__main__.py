@@ -27,10 +27,14 @@ def main() -> int:
         serve(kinds[0], options.size, options.worker)
         return 0
     if options.seed is not None:
-        records = [record for kind in kinds for record in run(kind, _form(kind, options), [options.seed], _tell)]
+        records = [
+            record for kind in kinds for record in run(kind, _form(kind, options), [options.seed], _tell)
+        ]
     else:
         records = _all(kinds, options)
-    print(f"\n{summary.figures(records)}\n\n{summary.table(records)}\n{summary.failures(records)}", flush=True)
+    print(
+        f"\n{summary.figures(records)}\n\n{summary.table(records)}\n{summary.failures(records)}", flush=True
+    )
     return 1 if any(record.failures for record in records) else 0
 
 
@@ -77,8 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cases", type=int, help="how many instead of the form's number")
     parser.add_argument("--size", type=int, help="of each case")
     parser.add_argument("--seed", type=int, help="run this one case, and not note it down")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="after which it ends, all kinds together")
-    parser.add_argument("--journal", type=Path, default=Path(".torture/journal.jsonl"), help="where finished cases are")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="after which it ends, all kinds together"
+    )
+    parser.add_argument(
+        "--journal", type=Path, default=Path(".torture/journal.jsonl"), help="where finished cases are"
+    )
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     return parser
 

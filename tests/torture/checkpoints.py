@@ -128,7 +128,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     seconds = time.process_time() - began
     if seconds > MAX_SECONDS:
         failures.append(f"{seconds:.1f} s of processor time")
-    return Outcome([f"{done}: {failure}" for failure in failures], {"load_s": round(seconds, 2), "refused": refusals})
+    return Outcome(
+        [f"{done}: {failure}" for failure in failures], {"load_s": round(seconds, 2), "refused": refusals}
+    )
 
 
 def _anywhere(rng: random.Random, content: Any) -> tuple[Any, Any]:
@@ -142,5 +144,10 @@ def _anywhere(rng: random.Random, content: Any) -> tuple[Any, Any]:
 
 
 KIND = Kind(
-    "checkpoint", case, short=Form(8, 1), full=Form(1_000, 1), limit_seconds=lambda size: 60, max_bytes=MAX_BYTES
+    "checkpoint",
+    case,
+    short=Form(8, 1),
+    full=Form(1_000, 1),
+    limit_seconds=lambda size: 60,
+    max_bytes=MAX_BYTES,
 )

@@ -84,10 +84,14 @@ class Client:
     def request(self, method: str, params: Any) -> int:
         """Its number; `answer` waits for what comes back."""
         self._next += 1
-        self.body(json.dumps({"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}).encode())
+        self.body(
+            json.dumps({"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}).encode()
+        )
         return self._next
 
-    def initialize(self, *folders: Path, encodings: Sequence[str] = ("utf-16",), **options: Any) -> dict[str, Any]:
+    def initialize(
+        self, *folders: Path, encodings: Sequence[str] = ("utf-16",), **options: Any
+    ) -> dict[str, Any]:
         capabilities = {
             "textDocument": {"inlineCompletion": {}},
             "general": {"positionEncodings": list(encodings)},
@@ -138,7 +142,9 @@ class Client:
         except queue.Empty:
             raise TimeoutError(f"no answer to {what}") from None
         if message is None:
-            raise EOFError(f"the server ended with {self._process.wait()} before {what}: {self.errors[-300:]}")
+            raise EOFError(
+                f"the server ended with {self._process.wait()} before {what}: {self.errors[-300:]}"
+            )
         if "method" in message:
             self._hear(message)
         else:

@@ -63,7 +63,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     """`size`: files of the repository."""
     rng = random.Random(seed)
     kinds = [_store, _store, _package, _graph]
-    kind = partial(_process, seed) if seed % COMMAND_LINE_EVERY == COMMAND_LINE_EVERY - 1 else rng.choice(kinds)
+    kind = (
+        partial(_process, seed) if seed % COMMAND_LINE_EVERY == COMMAND_LINE_EVERY - 1 else rng.choice(kinds)
+    )
     errors, log = io.StringIO(), io.StringIO()
     handler = logging.StreamHandler(log)
     logging.getLogger().addHandler(handler)
@@ -82,7 +84,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
 
 def _damaged(rng: random.Random, folder: Path) -> str:
     """Damage one file below a folder; what was done to which."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.stat().st_size and _counts(file))
+    files = sorted(
+        file for file in folder.rglob("*") if file.is_file() and file.stat().st_size and _counts(file)
+    )
     file, damage = rng.choice(files), rng.choice(DAMAGES)
     content = bytearray(file.read_bytes())
     damage(rng, content)
@@ -134,9 +138,13 @@ def _package(rng: random.Random, size: int, scratch: Path) -> list[str]:
         segment = load_or_build(package, cache, vocabulary(), lambda: False)
         if segment is None:
             return None
-        followed = [segment.narrow(ids, 8) for ids in (segment.tokens[5:9].tolist(), segment.tokens[40:43].tolist())]
+        followed = [
+            segment.narrow(ids, 8) for ids in (segment.tokens[5:9].tolist(), segment.tokens[40:43].tolist())
+        ]
         places = [segment.following(found[0], 20, 8, "") for found in followed if found]
-        return np.concatenate([np.array(segment.tokens), np.array(segment.order), *(p.ravel() for p in places)])
+        return np.concatenate(
+            [np.array(segment.tokens), np.array(segment.order), *(p.ravel() for p in places)]
+        )
 
     whole = load()
     done = _damaged(rng, cache)

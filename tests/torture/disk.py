@@ -95,7 +95,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
 
 
 def _tried(name: str, root: Path, cache: Path, size: int) -> list[str]:
-    failures = command_line(cache, "--reindex", str(root)).failures(CANARY, codes=(0,) if name != "full" else (0, 1))
+    failures = command_line(cache, "--reindex", str(root)).failures(
+        CANARY, codes=(0,) if name != "full" else (0, 1)
+    )
     file = next(iter(sorted(root.rglob("*.py"))))
     with TROUBLES[name](cache):
         _another(root)

@@ -93,7 +93,10 @@ def _positions(rng: random.Random, text: str, n: int) -> list[str]:
     lines = [match.end() for match in LINE_END.finditer(text)]
     failures = []
     for encoding in ENCODINGS * n:
-        row, column = rng.randrange(len(lines) + 2), rng.choice((0, rng.randrange(100), rng.randrange(100_000)))
+        row, column = (
+            rng.randrange(len(lines) + 2),
+            rng.choice((0, rng.randrange(100), rng.randrange(100_000))),
+        )
         wanted = _slow_offset(text, [0, *lines], row, column, encoding)
         found = offset_at(text, types.Position(row, column), encoding)
         if found != wanted:
@@ -141,4 +144,6 @@ def _shown(rng: random.Random, written: str, snapshot: Snapshot) -> list[str]:
     return failures
 
 
-KIND = Kind("files", case, short=Form(20, 4), full=Form(100_000, 4), limit_seconds=lambda size: 60, max_bytes=8 << 30)
+KIND = Kind(
+    "files", case, short=Form(20, 4), full=Form(100_000, 4), limit_seconds=lambda size: 60, max_bytes=8 << 30
+)

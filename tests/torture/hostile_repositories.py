@@ -115,7 +115,9 @@ def rules_are_a_pipe(root: Path, outside: Path, rng: random.Random) -> Later:
 
 
 def rules_are_a_link(root: Path, outside: Path, rng: random.Random) -> Later:
-    (root / rng.choice((".gitignore", ".hefignore"))).symlink_to(rng.choice(("/dev/zero", str(outside / "rules"))))
+    (root / rng.choice((".gitignore", ".hefignore"))).symlink_to(
+        rng.choice(("/dev/zero", str(outside / "rules")))
+    )
     return None
 
 
@@ -139,7 +141,9 @@ def git_is_a_pipe(root: Path, outside: Path, rng: random.Random) -> Later:
 
 
 def git_points_out(root: Path, outside: Path, rng: random.Random) -> Later:
-    (root / ".git").write_text(rng.choice(("gitdir: /dev", f"gitdir: {outside}", "gitdir: ../../..", "gitdir: \0")))
+    (root / ".git").write_text(
+        rng.choice(("gitdir: /dev", f"gitdir: {outside}", "gitdir: ../../..", "gitdir: \0"))
+    )
     return None
 
 

@@ -19,7 +19,18 @@ from tests.indexer.conftest import HashEmbedder
 from tests.torture.runner import ROOT
 
 CANARY = "zqcanary"  # in every text of a repository: nobody else says it
-WORDS = ("ledger", "customer", "invoice", "total", "period", "account", "balance", "entry", "report", "budget")
+WORDS = (
+    "ledger",
+    "customer",
+    "invoice",
+    "total",
+    "period",
+    "account",
+    "balance",
+    "entry",
+    "report",
+    "budget",
+)
 VECTORS, TOLERANCE = ("keys", "memories"), 0.01
 # What the store says of the living. Ids and times differ from store to store, contents must not.
 LIVING = {
@@ -42,8 +53,12 @@ def module(rng: random.Random, number: int) -> str:
     parts = [f"import os\nfrom m{rng.randrange(20)} import {rng.choice(WORDS)}_{CANARY}\n"]
     for i in range(rng.randrange(1, 6)):
         first, second = rng.sample(WORDS, 2)
-        body = "".join(f"    {second}_{j} = {first} + {rng.randrange(10_000)}\n" for j in range(rng.randrange(1, 9)))
-        parts.append(f"\n\ndef {first}_{CANARY}_{number}_{i}({first}, {second}):\n{body}    return {second}_0\n")
+        body = "".join(
+            f"    {second}_{j} = {first} + {rng.randrange(10_000)}\n" for j in range(rng.randrange(1, 9))
+        )
+        parts.append(
+            f"\n\ndef {first}_{CANARY}_{number}_{i}({first}, {second}):\n{body}    return {second}_0\n"
+        )
     return "".join(parts)
 
 
@@ -84,7 +99,9 @@ def vocabulary() -> Vocabulary:
 
 @contextmanager
 def opened(root: Path, cache: Path, **settings: Any) -> Iterator[Index]:
-    with closing(Index.open(root, HashEmbedder(), cache, IndexSettings(**settings), tokenizer=vocabulary())) as index:
+    with closing(
+        Index.open(root, HashEmbedder(), cache, IndexSettings(**settings), tokenizer=vocabulary())
+    ) as index:
         yield index
 
 
@@ -92,7 +109,9 @@ def living(store: Path) -> dict[str, list[Any]]:
     """What a store holds of the living, in an order of its own."""
     with closing(sqlite3.connect(store)) as db:
         has_texts = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone()
-        queries = {name: query.format(texts="texts" if has_texts else "nodes") for name, query in LIVING.items()}
+        queries = {
+            name: query.format(texts="texts" if has_texts else "nodes") for name, query in LIVING.items()
+        }
         return {name: sorted(db.execute(query).fetchall(), key=repr) for name, query in queries.items()}
 
 
@@ -103,7 +122,8 @@ def answers(index: Index) -> list[Any]:
         key = HashEmbedder().embed([words]).keys[0].astype(np.float32)
         for query in (Query("new.py", words, "", key), Query(f"m{n}.py", words, "", None)):
             found += [
-                (h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text) for h in index.search(query)
+                (h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text)
+                for h in index.search(query)
             ]
     return [*found, index.tokens.n_tokens, index.lines.n_lines]
 

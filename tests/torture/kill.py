@@ -43,7 +43,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     asked = [command_line(place, "--complete", f"{next(iter(sorted(root.rglob('*.py'))))}:3:1", "--json") for place in
              (cache, scratch / "fresh")]  # fmt: skip
     if _found(asked[0].json()) != _found(asked[1].json()):
-        failures.append(f"--complete reads {_found(asked[0].json())}, with a fresh index {_found(asked[1].json())}")
+        failures.append(
+            f"--complete reads {_found(asked[0].json())}, with a fresh index {_found(asked[1].json())}"
+        )
     return Outcome(failures)
 
 

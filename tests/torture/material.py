@@ -38,7 +38,9 @@ def real_files() -> tuple[Path, ...]:
 
 def _below(place: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(place):
-        folders[:] = sorted(set(folders) - {"site-packages", "__pycache__", "node_modules", "torch", "torture"})
+        folders[:] = sorted(
+            set(folders) - {"site-packages", "__pycache__", "node_modules", "torch", "torture"}
+        )
         yield from (Path(folder, name) for name in sorted(names) if name.endswith(ENDINGS))
 
 
@@ -97,7 +99,9 @@ def random_unicode(rng: random.Random, content: bytes) -> bytes:
 
 
 def long_line(rng: random.Random, content: bytes) -> bytes:
-    unit = rng.choice((b"ab", b"x = ", b"(", b" ", b"a.b", b"'", b"=", b"0,", b"\t", b"w1 w2 w3 ", b"\\", b"from ."))
+    unit = rng.choice(
+        (b"ab", b"x = ", b"(", b" ", b"a.b", b"'", b"=", b"0,", b"\t", b"w1 w2 w3 ", b"\\", b"from .")
+    )
     return _put_in(rng, content, unit * (rng.randrange(500, 60_000) // len(unit)))
 
 
@@ -107,7 +111,9 @@ def mixed_newlines(rng: random.Random, content: bytes) -> bytes:
 
 
 def unclosed(rng: random.Random, content: bytes) -> bytes:
-    opener = rng.choice((b"(", b"[", b"{", b'"""', b"'", b"f(", b"[[", b"if x:\n ", b"def f(", b"class A(", b"lambda:"))
+    opener = rng.choice(
+        (b"(", b"[", b"{", b'"""', b"'", b"f(", b"[[", b"if x:\n ", b"def f(", b"class A(", b"lambda:")
+    )
     return _put_in(rng, content, opener * rng.randrange(1, 4_000))
 
 
@@ -136,7 +142,9 @@ def model_text(rng: random.Random, text: str) -> str:
     """What a model might write: a piece of code, a loop, or rubbish."""
     start = rng.randrange(len(text) + 1)
     some = text[start : start + rng.randrange(1, 400)]
-    loop = rng.choice(("ab", "x = 1\n", ") ", "    pass\n", "\u202e", "a.b.", "\t", "==")) * rng.randrange(1, 80)
+    loop = rng.choice(("ab", "x = 1\n", ") ", "    pass\n", "\u202e", "a.b.", "\t", "==")) * rng.randrange(
+        1, 80
+    )
     return rng.choice((some, loop, some + loop, loop + some, "".join(rng.choices(STRANGE, k=9)) + some))
 
 

@@ -118,7 +118,9 @@ class Session:
         method = self.rng.choice(
             ("unknown/request", "textDocument/hover", "textDocument/inlineCompletion", "initialize")
         )
-        params = self.rng.choice((None, {}, [], {"textDocument": {"uri": 7}}, {"textDocument": {"uri": "x:y"}}))
+        params = self.rng.choice(
+            (None, {}, [], {"textDocument": {"uri": 7}}, {"textDocument": {"uri": "x:y"}})
+        )
         self.asked.append(self.client.request(method, params))
 
     def broken(self) -> None:

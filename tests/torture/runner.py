@@ -129,7 +129,14 @@ class Worker:
         return self._errors.read_text("utf-8", "replace")[-MAX_MESSAGE + 60 :]
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.torture", self._kind.name, "--worker", str(self._scratch / "cases")]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.torture",
+            self._kind.name,
+            "--worker",
+            str(self._scratch / "cases"),
+        ]
         environment = {**os.environ, "HEF_CACHE_DIR": str(self._scratch / "cache"), "PYTHONPATH": str(ROOT)}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -197,7 +204,14 @@ def run(
                 break
             seconds = round(time.monotonic() - began, 3)
             record = Record(
-                kind.name, seed, form.size, seconds, outcome.failures, outcome.figures, outcome.skipped, commit
+                kind.name,
+                seed,
+                form.size,
+                seconds,
+                outcome.failures,
+                outcome.figures,
+                outcome.skipped,
+                commit,
             )
             told(record)
             records.append(record)
@@ -242,7 +256,9 @@ def current_commit() -> str:
     git = shutil.which("git")
     if git is None:
         return ""
-    found = subprocess.run([git, "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [git, "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return found.stdout.strip()
 
 

@@ -20,7 +20,9 @@ def table(records: Sequence[Record]) -> str:
         seconds = [record.seconds for record in of_kind]
         failed = sum(bool(record.failures) for record in of_kind)
         skipped = sum(bool(record.skipped) for record in of_kind)
-        rows.append((kind, *map(str, (len(of_kind), failed, skipped)), f"{sum(seconds):.0f}", f"{max(seconds):.1f}"))
+        rows.append(
+            (kind, *map(str, (len(of_kind), failed, skipped)), f"{sum(seconds):.0f}", f"{max(seconds):.1f}")
+        )
     return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], ("---",) * len(rows[0]), *rows[1:]])
 
 
@@ -34,7 +36,9 @@ def figures(records: Sequence[Record]) -> str:
             middle, most = median(r.figures[name] for r in having), max(having, key=lambda r: r.figures[name])
             strange = name.endswith(RATES) and most.figures[name] > MANY_TIMES * middle
             mark = f"  (> {MANY_TIMES} times the median)" if strange else ""
-            lines.append(f"{kind:9} {name:28} {middle:12.6g} {most.figures[name]:12.6g}  seed {most.seed}{mark}")
+            lines.append(
+                f"{kind:9} {name:28} {middle:12.6g} {most.figures[name]:12.6g}  seed {most.seed}{mark}"
+            )
     return "\n".join(lines)
 
 

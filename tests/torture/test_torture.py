@@ -19,7 +19,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and sig
 @pytest.fixture(scope="module")
 def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[Record]]]]:
     """The kinds that are asked for, two at a time: half of each is waiting for a process to start."""
-    chosen = [item for item in request.session.items if getattr(item, "function", None) is test_the_short_form]
+    chosen = [
+        item for item in request.session.items if getattr(item, "function", None) is test_the_short_form
+    ]
     kinds = [item.callspec.params["kind"] for item in chosen]
     with ThreadPoolExecutor(2) as pool:
         yield {kind.name: pool.submit(run_cases, kind, kind.short, range(kind.short.cases)) for kind in kinds}
@@ -45,7 +47,9 @@ def test_what_a_case_raises_is_a_failure_with_its_place(tmp_path) -> None:
 
 def test_a_case_cleans_up_behind_it_and_says_what_memory_it_took(tmp_path) -> None:
     form = Form(1, 1)
-    kind = Kind("writes", lambda seed, size, scratch: Outcome(figures={"n": seed}), form, form, lambda size: 1)
+    kind = Kind(
+        "writes", lambda seed, size, scratch: Outcome(figures={"n": seed}), form, form, lambda size: 1
+    )
     outcome = run_here(kind, 7, 1, tmp_path / "scratch")
     assert outcome.figures["n"] == 7
     assert outcome.figures["peak_mb"] > 1

@@ -56,7 +56,10 @@ class Typist:
 
     def put(self, new: str, erased: int = 0) -> None:
         start = max(0, self.offset - erased)
-        place = {"start": position(self.text, start, "utf-16"), "end": position(self.text, self.offset, "utf-16")}
+        place = {
+            "start": position(self.text, start, "utf-16"),
+            "end": position(self.text, self.offset, "utf-16"),
+        }
         self.text = self.text[:start] + new + self.text[self.offset :]
         self.offset = start + len(new)
         self._version += 1
@@ -102,7 +105,10 @@ class Typist:
 def case(seed: int, size: int, scratch: Path) -> Outcome:
     """`size`: seconds."""
     rng = random.Random(seed)
-    root, lines = scratch / "root", _lines(rng, scratch / "root", N_FILES if size > SHORT_SECONDS else FEW_FILES)
+    root, lines = (
+        scratch / "root",
+        _lines(rng, scratch / "root", N_FILES if size > SHORT_SECONDS else FEW_FILES),
+    )
     with Client.start(scratch / "cache") as client:
         client.initialize(root)
         client.until_ready()

@@ -57,7 +57,9 @@ def package(installation: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def start_vscode(installation: Path, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start_vscode(
+    installation: Path, package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
     """Starts a VS Code in a repository of its own with one other file, `shapes.py`.
 
     `server` is another command than the scripted server's, whose script the other keywords change. `prepare` adds to
@@ -80,7 +82,9 @@ def start_vscode(installation: Path, package: Path, tmp_path_factory: pytest.Tem
         folder = new_repository(home / "repository")
         program = new_program(home, server or scripted_server(home, script))
         settings = {"hef-lsp.path": str(program)} | (settings or {})
-        vscode = Workbench(installation, home, package, settings=settings, environment=environment or {}, trust=trust)
+        vscode = Workbench(
+            installation, home, package, settings=settings, environment=environment or {}, trust=trust
+        )
         started.append(vscode)
         if prepare is not None:
             prepare(folder)
@@ -94,7 +98,9 @@ def start_vscode(installation: Path, package: Path, tmp_path_factory: pytest.Tem
 
 def new_repository(folder: Path) -> Path:
     (folder / ".git").mkdir(parents=True)
-    (folder / "shapes.py").write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
+    (folder / "shapes.py").write_text(
+        "def area(width, height):\n    return width * height\n", encoding="utf-8"
+    )
     return folder
 
 

@@ -22,7 +22,9 @@ def next_message(stream: BinaryIO) -> tuple[bytes, bytes] | None:
         if not line:
             return None
         header += line
-    length = next(int(line[15:]) for line in header.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    length = next(
+        int(line[15:]) for line in header.lower().split(b"\r\n") if line.startswith(b"content-length:")
+    )
     return header, stream.read(length)
 
 
@@ -56,7 +58,9 @@ def main() -> int:
     assert server.stdin is not None
     assert server.stdout is not None
     log.write({"pid": server.pid})
-    to_server = threading.Thread(target=pump, args=(sys.stdin.buffer, server.stdin, "editor", log), daemon=True)
+    to_server = threading.Thread(
+        target=pump, args=(sys.stdin.buffer, server.stdin, "editor", log), daemon=True
+    )
     to_server.start()
     pump(server.stdout, sys.stdout.buffer, "server", log)
     return server.wait()

@@ -32,7 +32,10 @@ def test_every_command_is_there(session: Session) -> None:
     assert len(declared) == 12
     session.vscode.press("F1")
     session.vscode.type("hef-lsp: ")
-    wait_for(lambda: session.vscode.evaluate("document.querySelectorAll('.quick-input-list-row').length > 5"), "a list")
+    wait_for(
+        lambda: session.vscode.evaluate("document.querySelectorAll('.quick-input-list-row').length > 5"),
+        "a list",
+    )
     session.vscode.screenshot("commands")
     session.vscode.press("Escape")
 
@@ -44,7 +47,8 @@ def test_the_context_of_the_last_suggestion_is_shown_and_opened(session: Session
     vscode.wait_for_ghost(GHOST)
     vscode.api("void vscode.commands.executeCommand('hef-lsp.showContext')")
     wait_for(
-        lambda: "shapes.py:1-2" in vscode.evaluate("document.querySelector('.quick-input-widget').innerText"), "it"
+        lambda: "shapes.py:1-2" in vscode.evaluate("document.querySelector('.quick-input-widget').innerText"),
+        "it",
     )
     vscode.screenshot("context")
     vscode.type("shapes.py:1")
@@ -77,7 +81,10 @@ def test_indexing_pauses_and_resumes(session: Session) -> None:
     vscode.command("hef-lsp.pause")
     vscode.wait_for_status("Indexing is paused")
     vscode.hover('[id="status.languageStatus"]')
-    wait_for(lambda: vscode.evaluate("document.querySelector('.workbench-hover')?.innerText.includes('Resume')"), "it")
+    wait_for(
+        lambda: vscode.evaluate("document.querySelector('.workbench-hover')?.innerText.includes('Resume')"),
+        "it",
+    )
     vscode.screenshot("paused")
     vscode.command("hef-lsp.resume")
     vscode.wait_for_status("Ready")
@@ -85,7 +92,9 @@ def test_indexing_pauses_and_resumes(session: Session) -> None:
     vscode.wait_for_status("Ready")
 
 
-def test_suggestions_are_turned_off_and_on_everywhere_in_a_workspace_and_in_a_language(session: Session) -> None:
+def test_suggestions_are_turned_off_and_on_everywhere_in_a_workspace_and_in_a_language(
+    session: Session,
+) -> None:
     vscode = session.vscode
     vscode.edit(session.folder / "toggled.py", HEAD)
     for command, off in [
@@ -190,5 +199,7 @@ def test_the_cells_of_a_notebook_are_read_as_one(start_vscode: Start) -> None:
     vscode.wait_for_ghost(GHOST)
     vscode.screenshot("notebook")
     vscode.press("Tab")
-    cells = "return vscode.window.activeNotebookEditor.notebook.getCells().map((cell) => cell.document.getText())"
+    cells = (
+        "return vscode.window.activeNotebookEditor.notebook.getCells().map((cell) => cell.document.getText())"
+    )
     wait_for(lambda: vscode.api(cells) == [first, last + LINE.rstrip()], "the cell's text")

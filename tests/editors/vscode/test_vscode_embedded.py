@@ -33,7 +33,9 @@ LOOKS = {
 
 def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: Start) -> None:
     settings = {**LOOKS, "hef-lsp.model.deadlineMs": PATIENT["model"]["deadlineMs"]}
-    settings["hef-lsp.drafts.packages"] = False  # reading them takes minutes on a busy machine, and the status says so
+    settings["hef-lsp.drafts.packages"] = (
+        False  # reading them takes minutes on a busy machine, and the status says so
+    )
     session = start_vscode(server=EMBEDDED_SERVER, settings=settings, prepare=real_repository)
     vscode, file = session.vscode, session.folder / REAL_FILE
     vscode.resize(1080, 460)
@@ -69,9 +71,14 @@ def show_more(vscode: Workbench) -> None:
     vscode.screenshot("embedded-next")
     vscode.press("Escape")
     vscode.api("void vscode.commands.executeCommand('hef-lsp.showContext')")
-    wait_for(lambda: vscode.evaluate("!!document.querySelector('.quick-input-list-row, .quick-input-list')"), "it")
+    wait_for(
+        lambda: vscode.evaluate("!!document.querySelector('.quick-input-list-row, .quick-input-list')"), "it"
+    )
     vscode.screenshot("embedded-context")
     vscode.press("Escape")
     vscode.hover('[id="status.languageStatus"]')
-    wait_for(lambda: vscode.evaluate("document.querySelector('.workbench-hover')?.innerText.includes('Details')"), "it")
+    wait_for(
+        lambda: vscode.evaluate("document.querySelector('.workbench-hover')?.innerText.includes('Details')"),
+        "it",
+    )
     vscode.screenshot("embedded-status")

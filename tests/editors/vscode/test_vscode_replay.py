@@ -75,7 +75,9 @@ class Typist:
     def act(self) -> None:
         choice = self.chance.random()
         if not self.goal.startswith(self.text):
-            self._press("Backspace" if choice < 0.6 else "x", self.text[:-1] if choice < 0.6 else self.text + "x")
+            self._press(
+                "Backspace" if choice < 0.6 else "x", self.text[:-1] if choice < 0.6 else self.text + "x"
+            )
         elif choice < 0.62:
             character = self.goal[len(self.text)]
             self._press("Enter" if character == "\n" else character, self.text + character)
@@ -177,7 +179,10 @@ def test_two_hundred_keystrokes_against_a_scripted_model(
 
 @pytest.mark.skipif(not EMBEDDED_FOLDER.is_dir(), reason="this checkout has no embedded model")
 def test_two_hundred_keystrokes_against_the_embedded_model(start_vscode: Start) -> None:
-    settings = PLAIN | {"hef-lsp.model.deadlineMs": 5000, "hef-lsp.completion.minConfidence": 0}  # much to look at
+    settings = PLAIN | {
+        "hef-lsp.model.deadlineMs": 5000,
+        "hef-lsp.completion.minConfidence": 0,
+    }  # much to look at
     session = start_vscode(server=EMBEDDED_SERVER, settings=settings)
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")

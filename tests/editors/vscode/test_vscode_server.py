@@ -45,10 +45,14 @@ def test_a_killed_server_comes_back_until_it_keeps_ending_and_then_on_request(st
 def test_without_a_server_one_sentence_says_what_to_run_and_a_corrected_setting_starts_it(
     start_vscode: Start, tmp_path: Path
 ) -> None:
-    session = start_vscode(settings={"hef-lsp.path": ""}, environment={"PATH": without_servers(os.environ["PATH"])})
+    session = start_vscode(
+        settings={"hef-lsp.path": ""}, environment={"PATH": without_servers(os.environ["PATH"])}
+    )
     vscode = session.vscode
     vscode.edit(session.folder / "missing.py", HEAD)
-    message = vscode.wait_for_notification("There is no hef-lsp server: run `pipx install .` (or `uv tool install .`)")
+    message = vscode.wait_for_notification(
+        "There is no hef-lsp server: run `pipx install .` (or `uv tool install .`)"
+    )
     assert message.count(". ") == 0
     vscode.screenshot("missing-server")
     vscode.clear_notifications()
@@ -99,4 +103,6 @@ def test_nothing_of_an_untrusted_workspace_is_run(start_vscode: Start, tmp_path:
 
 def without_servers(path: str) -> str:
     """PATH without the folders that hold a hef-lsp, e.g. of the environment that runs this test."""
-    return os.pathsep.join(folder for folder in path.split(os.pathsep) if not (Path(folder) / "hef-lsp").exists())
+    return os.pathsep.join(
+        folder for folder in path.split(os.pathsep) if not (Path(folder) / "hef-lsp").exists()
+    )

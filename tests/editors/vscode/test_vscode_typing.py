@@ -38,7 +38,9 @@ CASES = {
     "line": Case(HEAD, "    re", "turn area(width, height) * 2", HEAD + LINE.rstrip()),
     "block": Case(BLOCK_HEAD, "    ", BLOCK.strip(), BLOCK_HEAD + BLOCK.rstrip()),
     "crlf": Case(CRLF_HEAD, "    ", BLOCK.strip(), CRLF_HEAD + BLOCK.rstrip().replace("\n", "\r\n")),
-    "wide characters before": Case(WIDE_HEAD, "    # 🦉\n", BLOCK.strip(), WIDE_HEAD + "    # 🦉\n" + BLOCK.rstrip()),
+    "wide characters before": Case(
+        WIDE_HEAD, "    # 🦉\n", BLOCK.strip(), WIDE_HEAD + "    # 🦉\n" + BLOCK.rstrip()
+    ),
     "tabs": Case(TAB_HEAD, "\treturn w", "idth * height", TAB_HEAD + "\treturn width * height"),
     "auto-closed bracket": Case(  # the closer that VS Code put in stays between two pieces of ghost text
         "# closed\n" + HEAD, "    return area(", "width, height * 2", "# closed\n" + HEAD + LINE.rstrip()
@@ -60,7 +62,9 @@ def session(start_vscode: Start) -> Session:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_what_is_shown_is_what_acceptance_puts_in(session: Session, case: Case, request: pytest.FixtureRequest) -> None:
+def test_what_is_shown_is_what_acceptance_puts_in(
+    session: Session, case: Case, request: pytest.FixtureRequest
+) -> None:
     vscode, before = session.vscode, accepted(session)
     name = request.node.callspec.id.replace(" ", "-")
     vscode.edit(session.folder / f"{name}.py", case.file)
@@ -136,7 +140,9 @@ def test_a_selection_in_the_menu_is_followed_and_never_doubled(session: Session)
     vscode.edit(session.folder / "menu.py", HEAD)
     vscode.type("    return ar")
     vscode.press("Control+Space")
-    wait_for(lambda: vscode.evaluate("!!document.querySelector('.suggest-widget.visible .focused')"), "the menu")
+    wait_for(
+        lambda: vscode.evaluate("!!document.querySelector('.suggest-widget.visible .focused')"), "the menu"
+    )
     vscode.wait_for_ghost("ea")  # VS Code's own: while the menu is open it shows its choice alone
     asked = [entry["message"]["params"]["context"] for entry in session.messages() if is_request(entry)]
     assert asked[-1]["selectedCompletionInfo"]["text"] == "area"

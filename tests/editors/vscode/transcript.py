@@ -33,7 +33,11 @@ def suggestions(messages: Iterable[dict[str, Any]], uri: str) -> set[Shown]:
                 text = parameters["textDocument"]["text"]
             elif message["method"] == "textDocument/didChange":
                 for change in parameters["contentChanges"]:
-                    text = replaced(text, change["range"], change["text"]) if "range" in change else change["text"]
+                    text = (
+                        replaced(text, change["range"], change["text"])
+                        if "range" in change
+                        else change["text"]
+                    )
             elif message["method"] == "textDocument/inlineCompletion":
                 asked[message["id"]] = text
     return shown

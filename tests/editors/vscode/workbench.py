@@ -135,7 +135,9 @@ class Workbench:
         time.sleep(REST_SECONDS)
 
     def command(self, name: str, *arguments: Any) -> Any:
-        return self.api("return await vscode.commands.executeCommand(name, ...given)", name=name, given=arguments)
+        return self.api(
+            "return await vscode.commands.executeCommand(name, ...given)", name=name, given=arguments
+        )
 
     def configure(self, **settings: Any) -> None:
         """Change the user's settings; a double underscore stands for the dot, None for the default."""
@@ -199,7 +201,9 @@ class Workbench:
 
     def wait_for_notification(self, part: str) -> str:
         """The newest message, once it has `part`."""
-        wait_for(lambda: part in "".join(self.notifications()[:1]), repr(part), lambda: str(self.notifications()))
+        wait_for(
+            lambda: part in "".join(self.notifications()[:1]), repr(part), lambda: str(self.notifications())
+        )
         return self.notifications()[0]
 
     def clear_notifications(self) -> None:
@@ -224,7 +228,11 @@ class Workbench:
         self._browse("screenshot", str(SCREENSHOTS / f"vscode-{name}.png"))
 
     def wait_for_ghost(self, text: str) -> None:
-        wait_for(lambda: self.ghost() == text, f"the ghost text {text!r}", lambda: f"{self.ghost()!r}; {self.text()!r}")
+        wait_for(
+            lambda: self.ghost() == text,
+            f"the ghost text {text!r}",
+            lambda: f"{self.ghost()!r}; {self.text()!r}",
+        )
 
     def wait_for_text(self, text: str) -> None:
         wait_for(lambda: self.text() == text, f"the text {text!r}", lambda: repr(self.text()))
@@ -233,10 +241,23 @@ class Workbench:
         wait_for(lambda: part in self.language_status(), f"the status {part!r}", self.language_status)
 
     def _code_server(self, *options: str) -> subprocess.Popen[bytes]:
-        folders = ["--server-data-dir", str(self._home / "data"), "--extensions-dir", str(self._home / "extensions")]
-        command = [self._node, str(self._server_main), "--accept-server-license-terms", "--telemetry-level", "off"]
+        folders = [
+            "--server-data-dir",
+            str(self._home / "data"),
+            "--extensions-dir",
+            str(self._home / "extensions"),
+        ]
+        command = [
+            self._node,
+            str(self._server_main),
+            "--accept-server-license-terms",
+            "--telemetry-level",
+            "off",
+        ]
         with (self._home / "server.log").open("a") as log:
-            return subprocess.Popen([*command, *folders, *options], env=self._environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                [*command, *folders, *options], env=self._environment, stdout=log, stderr=log
+            )
 
     def _open(self, place: Path, extensions: Sequence[Path]) -> None:
         remote = f"vscode-remote://127.0.0.1:{self._port}"

@@ -80,7 +80,11 @@ def two_shards(folder: Path) -> None:
 def not_a_number(folder: Path) -> None:
     entries, data = split(folder / "model.safetensors")
     begin, _ = entries[NORM]["data_offsets"]
-    join(folder / "model.safetensors", json.dumps(entries).encode(), data[:begin] + b"\0\0\xc0\x7f" + data[begin + 4 :])
+    join(
+        folder / "model.safetensors",
+        json.dumps(entries).encode(),
+        data[:begin] + b"\0\0\xc0\x7f" + data[begin + 4 :],
+    )
 
 
 def index(value: object) -> Change:
@@ -121,12 +125,17 @@ TENSORS: dict[str, tuple[Change, str]] = {
     "a million tensors": (header(million), f"{CUT} .*a header of"),
     "deep": (header(lambda raw: DEEP), CUT),
     "deep where nobody looks": (
-        header(lambda raw: raw.replace(b'"dtype"', b'"x": ' + b"[" * 90_000 + b"]" * 90_000 + b', "dtype"', 1)),
+        header(
+            lambda raw: raw.replace(b'"dtype"', b'"x": ' + b"[" * 90_000 + b"]" * 90_000 + b', "dtype"', 1)
+        ),
         CUT,
     ),
     "not UTF-8": (header(lambda raw: raw.replace(b"model", b"mod\xff", 1)), f"{CUT} .*[Uu][Tt][Ff]"),
     "metadata": (header(lambda raw: b'{"__metadata__": [1], ' + raw[1:]), CUT),
-    "length of 2^63": (lambda f: (f / "model.safetensors").write_bytes(b"\0" * 7 + b"\x80" + b"{}" * 99), CUT),
+    "length of 2^63": (
+        lambda f: (f / "model.safetensors").write_bytes(b"\0" * 7 + b"\x80" + b"{}" * 99),
+        CUT,
+    ),
     "cut": (lambda f: os.truncate(f / "model.safetensors", 5000), CUT),
     "empty": (lambda f: os.truncate(f / "model.safetensors", 0), CUT),
     "NaN": (not_a_number, r"model\.safetensors holds values that are no numbers"),
@@ -157,17 +166,35 @@ CONFIG: dict[str, tuple[Change, str]] = {
         }.items()
         for value in values
     },
-    "NaN": (edit("config.json", "rope_theta", to=float("nan")), "config.json cannot be read .NaN is no number"),
+    "NaN": (
+        edit("config.json", "rope_theta", to=float("nan")),
+        "config.json cannot be read .NaN is no number",
+    ),
     "beyond what a float holds": (raw("config.json", b"10000.0", b"1e999"), "rope_theta is inf"),
-    "fewer embeddings than tokens": (edit("config.json", "vocab_size", to=200), "ids up to 306, and there are 200"),
+    "fewer embeddings than tokens": (
+        edit("config.json", "vocab_size", to=200),
+        "ids up to 306, and there are 200",
+    ),
     "heads that do not divide": (edit("config.json", "num_key_value_heads", to=3), "4 heads cannot share 3"),
     "an odd head": (edit("config.json", "head_dim", to=17), "head_dim is 17, not even"),
-    "a width that heads do not divide": (edit("config.json", "num_attention_heads", to=6), "not a multiple of num_att"),
+    "a width that heads do not divide": (
+        edit("config.json", "num_attention_heads", to=6),
+        "not a multiple of num_att",
+    ),
     "rope_scaling": (edit("config.json", "rope_scaling", to="yarn"), "scaled rotary positions"),
     "rope_scaling, a list": (edit("config.json", "rope_scaling", to=[1]), "scaled rotary positions"),
-    "two ropes": (edit("config.json", "rope_parameters", to={"rope_type": "yarn"}), "scaled rotary positions"),
-    "another vocabulary": (edit("config.json", "vocab_size", to=330), r"model.embed_tokens.weight is \[320, 64\]"),
-    "more layers": (edit("config.json", "num_hidden_layers", to=900), r"layers\.10\..* is missing .and 10775 more"),
+    "two ropes": (
+        edit("config.json", "rope_parameters", to={"rope_type": "yarn"}),
+        "scaled rotary positions",
+    ),
+    "another vocabulary": (
+        edit("config.json", "vocab_size", to=330),
+        r"model.embed_tokens.weight is \[320, 64\]",
+    ),
+    "more layers": (
+        edit("config.json", "num_hidden_layers", to=900),
+        r"layers\.10\..* is missing .and 10775 more",
+    ),
     "a gigabyte": (sparse("config.json", 1 << 30), "config.json has more than 4 MB"),
     "deep": (content("config.json", DEEP), "config.json cannot be read"),
     "a name twice": (content("config.json", b'{"a": 1, "a": 2}'), "a stands there twice"),
@@ -230,13 +257,19 @@ VALUES: dict[str, tuple[Change, str]] = {
         }.items()
         for value in values
     },
-    "adapter of another shape": (edit("adapter.json", "fuser", "d_key", to=33), "does not fit adapter.json: key_head"),
+    "adapter of another shape": (
+        edit("adapter.json", "fuser", "d_key", to=33),
+        "does not fit adapter.json: key_head",
+    ),
     "tokenizer, a list": (content("tokenizer.json", b"[]"), "tokenizer.json is not a JSON object"),
     "tokenizer, no tokenizer": (content("tokenizer.json", b'{"a": 1}'), "cannot complete code"),
     "tokenizer deep": (content("tokenizer.json", DEEP), "tokenizer.json cannot be read"),
     "tokenizer of 500 MB": (sparse("tokenizer.json", 500_000_000), "tokenizer.json has more than 64 MB"),
     "added tokens, no list": (edit("tokenizer.json", "added_tokens", to=3), "added tokens are no list"),
-    "an added id beyond": (edit("tokenizer.json", "added_tokens", 0, "id", to=10**6), "added tokens have other ids"),
+    "an added id beyond": (
+        edit("tokenizer.json", "added_tokens", 0, "id", to=10**6),
+        "added tokens have other ids",
+    ),
     "an added id, negative": (edit("tokenizer.json", "added_tokens", 0, "id", to=-1), "not texts with ids"),
     "an added id, a text": (edit("tokenizer.json", "added_tokens", 0, "id", to="300"), "not texts with ids"),
     "an added token twice": (first_token_twice, "not all different"),
@@ -280,7 +313,14 @@ def test_links_as_in_the_hub_s_cache_are_followed(folder: Path, tmp_path: Path) 
 
 # --- random changes ---------------------------------------------------------------------------------------------------
 
-FILES = ("config.json", "tokenizer.json", "adapter.json", "recall.json", "confidence.json", "model.safetensors")
+FILES = (
+    "config.json",
+    "tokenizer.json",
+    "adapter.json",
+    "recall.json",
+    "confidence.json",
+    "model.safetensors",
+)
 STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 1, 3, 10**9, 10**30, 0.5, 1e308, float("nan"), float("inf"), "", "x", "\ud800", [], {}, [0] * 99
 )  # fmt: skip
@@ -294,7 +334,9 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 def mutate_bytes(raw: bytes, rng: random.Random) -> bytes:
     at = rng.randrange(len(raw))
-    new = rng.choice((bytes([rng.randrange(256)]), b"", raw[at : at + 1] * 2, b"\xff\xfe", b"9" * 30, b"{", b'"'))
+    new = rng.choice(
+        (bytes([rng.randrange(256)]), b"", raw[at : at + 1] * 2, b"\xff\xfe", b"9" * 30, b"{", b'"')
+    )
     return raw[:at] if rng.random() < 0.05 else raw[:at] + new + raw[at + 1 :]
 
 

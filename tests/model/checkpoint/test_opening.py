@@ -56,14 +56,29 @@ def only_a_pickle(folder: Path) -> None:
 
 BAD = {
     "truncated": (truncate, r"model-00002-of-00002\.safetensors is cut or damaged .*not fully covered"),
-    "header longer than the file": (lie_about_the_header, r"model-00002-of-00002\.safetensors is cut or damaged"),
+    "header longer than the file": (
+        lie_about_the_header,
+        r"model-00002-of-00002\.safetensors is cut or damaged",
+    ),
     "not safetensors": (garbage, r"model-00002-of-00002\.safetensors is cut or damaged"),
-    "empty": (lambda folder: shard(folder).write_bytes(b""), r"model-00002-of-00002\.safetensors is cut or damaged"),
+    "empty": (
+        lambda folder: shard(folder).write_bytes(b""),
+        r"model-00002-of-00002\.safetensors is cut or damaged",
+    ),
     "a missing shard": (lambda folder: shard(folder).unlink(), r"has no model-00002-of-00002\.safetensors"),
-    "no weights": (lambda folder: [f.unlink() for f in folder.glob("*.safetensors*")], r"has no model\.safetensors"),
+    "no weights": (
+        lambda folder: [f.unlink() for f in folder.glob("*.safetensors*")],
+        r"has no model\.safetensors",
+    ),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), r"has no tokenizer\.json"),
-    "a config that is not JSON": (lambda folder: (folder / "config.json").write_text("{"), r"config\.json cannot be"),
-    "a config that is a list": (lambda folder: (folder / "config.json").write_text("[]"), "is not a JSON object"),
+    "a config that is not JSON": (
+        lambda folder: (folder / "config.json").write_text("{"),
+        r"config\.json cannot be",
+    ),
+    "a config that is a list": (
+        lambda folder: (folder / "config.json").write_text("[]"),
+        "is not a JSON object",
+    ),
     "only a pickle": (only_a_pickle, r"pytorch_model\.bin is a pickle, which can run code"),
     "a pickle as shard": (pickle_in_the_index, r"pytorch_model\.bin is a pickle"),
     "a shard outside": (leave_the_folder, "names files outside its folder"),
@@ -75,12 +90,17 @@ BAD = {
     "scaled positions": (edit_config(rope_scaling={"type": "yarn", "factor": 4}), "scaled rotary positions"),
     "a sliding window": (edit_config(use_sliding_window=True), "sliding-window attention"),
     "another activation": (edit_config(hidden_act="gelu"), "activation 'gelu'"),
-    "llama with biases": (edit_config(model_type="llama", attention_bias=True), "biases that Llama does not have"),
+    "llama with biases": (
+        edit_config(model_type="llama", attention_bias=True),
+        "biases that Llama does not have",
+    ),
 }
 
 
 @pytest.mark.parametrize(("damage", "message"), BAD.values(), ids=BAD)
-def test_a_bad_checkpoint_is_refused_by_name(folder: Path, damage: Callable[[Path], object], message: str) -> None:
+def test_a_bad_checkpoint_is_refused_by_name(
+    folder: Path, damage: Callable[[Path], object], message: str
+) -> None:
     (folder / CHECKSUMS).unlink()
     open_checkpoint(str(folder))
     damage(folder)
@@ -144,7 +164,10 @@ def test_the_fingerprint_names_the_weights(folder: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no/such/folder/at/all", "no model at no/such/folder/at/all: name 'embedded', a folder, or a hub id"),
+        (
+            "no/such/folder/at/all",
+            "no model at no/such/folder/at/all: name 'embedded', a folder, or a hub id",
+        ),
         ("nonsense", "no model at nonsense"),
         ("weights.pt", r"weights\.pt is a pickle"),
     ],
@@ -192,7 +215,9 @@ def test_a_hub_file_that_is_not_its_blob_is_refused(hub_cache: Path) -> None:
     weights = (hub_cache / "snapshots" / COMMIT / "model.safetensors").resolve()
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(WeightsError, match=rf"model\.safetensors was changed or damaged: .* expected {weights.name}"):
+    with pytest.raises(
+        WeightsError, match=rf"model\.safetensors was changed or damaged: .* expected {weights.name}"
+    ):
         open_checkpoint("org/tiny")
 
 

@@ -13,7 +13,9 @@ from model.checkpoint.tensors import reader
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_tensors_are_read_as_torch_reads_them(tmp_path: Path, dtype: torch.dtype) -> None:
-    state = {name: torch.randn(shape).to(dtype) for name, shape in (("a", (3, 5)), ("b", (7,)), ("c", (2, 1, 4)))}
+    state = {
+        name: torch.randn(shape).to(dtype) for name, shape in (("a", (3, 5)), ("b", (7,)), ("c", (2, 1, 4)))
+    }
     save_file(state, tmp_path / "x.safetensors")
     read = reader(read_header(tmp_path / "x.safetensors"))
     for name, tensor in state.items():

@@ -39,7 +39,11 @@ def paths(draft: Draft) -> set[tuple[int, ...]]:
 
 
 def drafted(
-    drafter: Drafter, prompt: Prompt, tokens: SuffixIndex | None = None, path: str = "here", **packages: SuffixIndex
+    drafter: Drafter,
+    prompt: Prompt,
+    tokens: SuffixIndex | None = None,
+    path: str = "here",
+    **packages: SuffixIndex,
 ) -> set[tuple[int, ...]]:
     place = drafter.at(prompt, 20, path, tokens, packages.get("packages"))
     return paths(place.draft(list(prompt.before), 1, None))

@@ -27,7 +27,9 @@ def slow_scan(ids: Sequence[int], context: Sequence[int]) -> tuple[int, list[lis
         ]
         if ends:
             copied = [list(ids[end:]) * WIDTH for end in ends[-LIMIT:]]  # at the end it goes on with the copy
-            return length, [row[: row.index(-1)] if -1 in row else row for row in (row[:WIDTH] for row in copied)]
+            return length, [
+                row[: row.index(-1)] if -1 in row else row for row in (row[:WIDTH] for row in copied)
+            ]
     return 0, []
 
 

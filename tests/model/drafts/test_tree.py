@@ -77,5 +77,7 @@ def test_a_chain_stands_before_the_draft() -> None:
         ((0.05, *[0.04] * 9), 0.01, 10),  # many small chances on a device where rows are nearly free
     ],
 )
-def test_as_many_rows_as_bring_more_than_they_cost(chances: tuple[float, ...], per_row: float, expected: int) -> None:
+def test_as_many_rows_as_bring_more_than_they_cost(
+    chances: tuple[float, ...], per_row: float, expected: int
+) -> None:
     assert n_worthwhile(chances, lambda n: 1 + per_row * n) == expected

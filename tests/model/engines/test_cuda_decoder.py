@@ -28,7 +28,11 @@ CAPACITY = 100
 
 
 def static(
-    network: Qwen2, capacity: int = CAPACITY, n_slots: int = 1, grid: Grid = SMALL, capture: Capture | None = None
+    network: Qwen2,
+    capacity: int = CAPACITY,
+    n_slots: int = 1,
+    grid: Grid = SMALL,
+    capture: Capture | None = None,
 ) -> CudaDecoder:
     return CudaDecoder(fuse(copy.deepcopy(network)), capacity, n_slots, grid, capture)
 
@@ -257,7 +261,8 @@ def test_captured_passes_give_the_logits_of_the_cpu(network: Qwen2, n: int) -> N
 def test_a_model_loaded_for_cuda_completes_as_on_the_cpu(tiny_folder: Path) -> None:
     text = "def add(self, first, second):\n    return"
     on_gpu, on_cpu = (
-        load_model(str(tiny_folder), engine="torch", device=device, dtype="float32") for device in ("cuda", "cpu")
+        load_model(str(tiny_folder), engine="torch", device=device, dtype="float32")
+        for device in ("cuda", "cpu")
     )
     assert isinstance(on_gpu.decoder, CudaDecoder)
     ids = on_cpu.vocabulary.encode(text)

@@ -64,7 +64,9 @@ def test_what_a_chunk_has_beyond_the_limit_is_not_read(fuser: Fuser) -> None:
 def test_a_query_reads_the_tokens_nearest_to_the_cursor(fuser: Fuser) -> None:
     near = fuser.encode_query([[5] * 12], [[6] * 6], mark=3)
     torch.testing.assert_close(near.key, fuser.encode_query([[9, 9, *[5] * 12]], [[*[6] * 6, 9]], mark=3).key)
-    assert not torch.allclose(near.key, fuser.encode_query([[5] * 11 + [9]], [[6] * 6], mark=3).key, atol=1e-3)
+    assert not torch.allclose(
+        near.key, fuser.encode_query([[5] * 11 + [9]], [[6] * 6], mark=3).key, atol=1e-3
+    )
 
 
 @torch.inference_mode()
@@ -110,7 +112,9 @@ def test_the_shape_survives_json() -> None:
 
 
 def test_the_shapes_of_a_fuser_are_those_of_its_module(fuser: Fuser) -> None:
-    assert fuser_shapes(fuser.config) == {name: tuple(tensor.shape) for name, tensor in fuser.state_dict().items()}
+    assert fuser_shapes(fuser.config) == {
+        name: tuple(tensor.shape) for name, tensor in fuser.state_dict().items()
+    }
 
 
 @torch.inference_mode()

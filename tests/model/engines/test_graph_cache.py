@@ -221,7 +221,10 @@ def test_a_full_disk_is_said(home: Path) -> None:
     def full(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(WeightsError, match=r"can be written neither to .*No space left"), graph_folder("a", full):
+    with (
+        pytest.raises(WeightsError, match=r"can be written neither to .*No space left"),
+        graph_folder("a", full),
+    ):
         pass
     assert list(home.iterdir()) == []
 

@@ -19,7 +19,9 @@ from model.engines.torch.projector import Projector
         (1024, 3584, 3, 84.5),
     ],
 )
-def test_parameter_counts_are_those_of_the_paper(d_memory: int, hidden: int, layers: int, millions: float) -> None:
+def test_parameter_counts_are_those_of_the_paper(
+    d_memory: int, hidden: int, layers: int, millions: float
+) -> None:
     with torch.device("meta"):
         projector = Projector(d_memory, hidden, layers)
     count = sum(p.numel() for p in projector.parameters()) / 1e6

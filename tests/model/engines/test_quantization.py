@@ -29,7 +29,9 @@ def test_a_block_has_a_scale_of_its_own() -> None:
     np.testing.assert_allclose(restored[:, BLOCK:], loud[:, BLOCK:], atol=0.02)
 
 
-def product(folder: Path, quantization: Quantization, signed: bool, rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def product(
+    folder: Path, quantization: Quantization, signed: bool, rows: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     graph = Graph(folder / "product.data", quantization, signed)
     x = graph.input("x", FLOAT, "n", weight.shape[1])
     graph.output("y", FLOAT, graph.linear(x, weight), "n", weight.shape[0])

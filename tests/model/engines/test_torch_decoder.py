@@ -26,7 +26,11 @@ def reference(config: dict[str, object]) -> torch.nn.Module:
         warnings.simplefilter("ignore")  # of its own imports
         import transformers
 
-        kind = transformers.LlamaForCausalLM if config["model_type"] == "llama" else transformers.Qwen2ForCausalLM
+        kind = (
+            transformers.LlamaForCausalLM
+            if config["model_type"] == "llama"
+            else transformers.Qwen2ForCausalLM
+        )
         model = kind(kind.config_class(**config))
     return model.eval()
 
@@ -74,7 +78,9 @@ def test_a_checkpoint_that_transformers_saved_gives_its_logits(tmp_path: Path, s
     )
 
 
-@pytest.mark.skipif(not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout")
+@pytest.mark.skipif(
+    not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout"
+)
 def test_the_embedded_model_gives_the_logits_of_transformers() -> None:
     checkpoint = open_checkpoint("embedded")
     config = Qwen2Config.from_json(checkpoint.config)

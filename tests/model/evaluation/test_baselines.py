@@ -70,7 +70,9 @@ def test_the_second_round_of_repocoder_looks_for_what_the_first_wrote(
 ) -> None:
     asked = []
     found = sources.windows.jaccard
-    monkeypatch.setattr(sources.windows, "jaccard", lambda text, *rest: asked.append(text) or found(text, *rest))
+    monkeypatch.setattr(
+        sources.windows, "jaccard", lambda text, *rest: asked.append(text) or found(text, *rest)
+    )
     completion = repocoder(Completer(tiny_model), request_here, sources)
     first, second = asked
     assert first == request_here.prefix

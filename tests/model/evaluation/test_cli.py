@@ -24,10 +24,22 @@ def inputs(tmp_path: Path, tiny_folder: Path) -> list[str]:
     for repo in ("shop", "bank"):
         whole = a_task(repo=repo, task_id=f"{repo}/line")
         tasks += [whole, _later(whole)]
-        texts |= {f"{repo}/{whole.path}": whole.text, f"{repo}/price.py": "def price(item):\n    return item.total\n"}
+        texts |= {
+            f"{repo}/{whole.path}": whole.text,
+            f"{repo}/price.py": "def price(item):\n    return item.total\n",
+        }
     archive = write_archive(tmp_path / "repos.tar.xz", texts)
     file = write_tasks(tmp_path / "tasks.jsonl", tasks)
-    return ["--tasks", str(file), "--repos", str(archive), "--model", str(tiny_folder), "--set", "model.device=cpu"]
+    return [
+        "--tasks",
+        str(file),
+        "--repos",
+        str(archive),
+        "--model",
+        str(tiny_folder),
+        "--set",
+        "model.device=cpu",
+    ]
 
 
 def _later(task: Task) -> Task:
@@ -47,7 +59,9 @@ def test_all_modes_of_a_checkpoint_are_reported_with_the_promised_fields(
     assert main([*inputs, "--json"]) == 0
     lines = _json_lines(capsys.readouterr().out)
     modes = ("none", "snippets", "pseudo", "hybrid")
-    assert [(line["kind"], line["mode"]) for line in lines] == [(k, m) for k in ("line", "api") for m in modes]
+    assert [(line["kind"], line["mode"]) for line in lines] == [
+        (k, m) for k in ("line", "api") for m in modes
+    ]
     assert all(line.keys() >= FIELDS for line in lines)
     assert {line["n"] for line in lines} == {2}
     assert {line["source"] for line in lines} == {"Made up"}
@@ -61,7 +75,17 @@ def test_predictions_have_one_line_per_task_and_mode(
     inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "predictions.jsonl"
-    asked = ["--context", "none,snippets", "--kind", "line", "--limit", "1", "--predictions", str(file), "--json"]
+    asked = [
+        "--context",
+        "none,snippets",
+        "--kind",
+        "line",
+        "--limit",
+        "1",
+        "--predictions",
+        str(file),
+        "--json",
+    ]
     assert main([*inputs, *asked]) == 0
     predictions = _json_lines(file.read_text())
     assert [prediction["mode"] for prediction in predictions] == ["none", "snippets"]
@@ -74,7 +98,16 @@ def test_a_run_that_was_cut_goes_on_where_it_ended(
     inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "predictions.jsonl"
-    asked = [*inputs, "--kind", "line", "--predictions", str(file), "--cache", str(tmp_path / "cache"), "--json"]
+    asked = [
+        *inputs,
+        "--kind",
+        "line",
+        "--predictions",
+        str(file),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--json",
+    ]
     assert main([*asked, "--context", "none,snippets"]) == 0
     whole = file.read_text()
     lines = whole.splitlines(keepends=True)
@@ -155,7 +188,9 @@ def test_a_bad_line_is_named_by_its_number(inputs: list[str], capsys: pytest.Cap
     assert "line 5" in capsys.readouterr().err
 
 
-def test_a_model_that_is_not_there_is_exit_code_1(inputs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_not_there_is_exit_code_1(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*inputs, "--model", "no/such/model/anywhere"]) == 1
     assert "no model at" in capsys.readouterr().err
 

@@ -35,13 +35,17 @@ def test_a_name_counts_only_as_a_whole_and_within_the_budget(vocabulary: Vocabul
 def test_every_finder_is_reported_per_kind(
     tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = a_task(prefix="from shop.price import *\n\ndef total(items):\n", target="    return discounted(items)")
+    task = a_task(
+        prefix="from shop.price import *\n\ndef total(items):\n", target="    return discounted(items)"
+    )
     texts = {f"shop/{task.path}": task.text, "shop/shop/price.py": PRICES, "shop/shop/other.py": "BLUE = 1\n"}
     archive = write_archive(tmp_path / "repos.tar", texts)
     tasks = write_tasks(tmp_path / "tasks.jsonl", [task])
     model = ["--set", f"model.name={tiny_folder}", "--set", "model.device=cpu"]
     assert main(["--tasks", str(tasks), "--repos", str(archive), *model]) == 0
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()[2:]]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()[2:]
+    ]
     assert [row[1] for row in rows] == [name for name in FINDERS if name != "dense-minilm"]
     assert {row[0] for row in rows} == {"line"}
     assert {row[1]: row[3] for row in rows}["jaccard"] == "100.0"

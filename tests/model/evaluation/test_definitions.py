@@ -39,9 +39,15 @@ def _found(before: str, after: str = "", limit: int = 10) -> list[str]:
         ("from shop import (\n    Basket,\n)\nBasket.", ["src/shop/cart.py:Cart"]),  # renamed on the way
         ("from other.price import price\nprice(", ["src/other/price.py:price"]),
         ("from shop import Basket\nb = Basket()\nb.add(", ["src/shop/cart.py:add", "src/shop/cart.py:Cart"]),
-        ("from shop import Basket\ndef f(b: Basket):\n    b.lift(", ["src/shop/base.py:lift", "src/shop/cart.py:Cart"]),
+        (
+            "from shop import Basket\ndef f(b: Basket):\n    b.lift(",
+            ["src/shop/base.py:lift", "src/shop/cart.py:Cart"],
+        ),
         ("from shop.cart import Cart\nwith Cart() as c:\n    c.", ["src/shop/cart.py:Cart"]),
-        ("from shop.base import Box\nclass A(Box):\n    def f(self):\n        self.lift(", ["src/shop/base.py:lift"]),
+        (
+            "from shop.base import Box\nclass A(Box):\n    def f(self):\n        self.lift(",
+            ["src/shop/base.py:lift"],
+        ),
         ("from shop.base import SIZE\nx = SIZE", ["src/shop/base.py:SIZE"]),
         ("from numpy import array\narray(", []),
         ("x = price(", []),  # not imported
@@ -71,7 +77,10 @@ def test_a_class_is_shown_as_an_outline_and_a_function_whole() -> None:
     graph = ModuleGraph(TEXTS)
     found = imported_definitions(graph, HERE, "from shop import Basket\nBasket.add", "", 5)
     assert found[0].text == "    def add(self, item):\n        self.items.append(item)"
-    assert found[1].text == "class Cart(Box):\n    limit: int = 3\n    def add(self, item):\n    def total(self):"
+    assert (
+        found[1].text
+        == "class Cart(Box):\n    limit: int = 3\n    def add(self, item):\n    def total(self):"
+    )
 
 
 def test_modules_that_import_each_other_end() -> None:

@@ -64,7 +64,9 @@ def test_edit_similarity_is_that_of_the_table_by_hand(first: str, second: str) -
         ("", "  ", 1.0),
     ],
 )
-def test_edit_similarity_is_relative_to_the_longer_stripped_text(text: str, target: str, similarity: float) -> None:
+def test_edit_similarity_is_relative_to_the_longer_stripped_text(
+    text: str, target: str, similarity: float
+) -> None:
     assert edit_similarity(text, target) == pytest.approx(similarity)
 
 
@@ -121,7 +123,9 @@ def test_identifiers_are_names_outside_strings_and_comments() -> None:
         (")", "1)", True, 1.0),
     ],
 )
-def test_identifiers_are_compared_as_a_list_and_as_sets(text: str, target: str, equal: bool, f1: float) -> None:
+def test_identifiers_are_compared_as_a_list_and_as_sets(
+    text: str, target: str, equal: bool, f1: float
+) -> None:
     assert identifier_match(text, target) is equal
     assert identifier_f1(text, target) == pytest.approx(f1)
 
@@ -138,7 +142,12 @@ def test_identifiers_are_compared_as_a_list_and_as_sets(text: str, target: str, 
         ("api", "call(\n    a,\n)", "call()\n", "call()\n"),
         ("api", "one()", "one()\ntwo()", "one()"),
         ("function", "    return 1", "    return 1\n\n\ndef g():\n", "    return 1\n\n\n"),
-        ("function", "    return 1", "    if x:\n        y()\n    z()\n# end\n", "    if x:\n        y()\n    z()\n"),
+        (
+            "function",
+            "    return 1",
+            "    if x:\n        y()\n    z()\n# end\n",
+            "    if x:\n        y()\n    z()\n",
+        ),
         ("function", "    return 1", "\n    a\n  b\n", "\n    a\n"),
         ("function", "    return 1", "\ta\n\t\tb\nc", "\ta\n\t\tb\n"),
         ("function", "    return 1", "    return 1\n   ", "    return 1\n   "),

@@ -69,7 +69,10 @@ def test_the_answer_is_neither_retrieved_nor_stored(repository: TaskRepository) 
 
 
 def test_the_next_task_gives_the_last_answer_back_and_hides_its_own(repository: TaskRepository) -> None:
-    first, second = _task(1, f"    return {SECRET}(items)"), _task(2, "    return gnu_kudu(items)", "shop/till.py")
+    first, second = (
+        _task(1, f"    return {SECRET}(items)"),
+        _task(2, "    return gnu_kudu(items)", "shop/till.py"),
+    )
     repository.punch(first)
     assert "gnu_kudu" in _texts(repository, "return gnu_kudu items")
     repository.punch(second)

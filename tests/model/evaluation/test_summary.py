@@ -26,7 +26,14 @@ def test_each_kind_source_and_mode_has_a_line_with_its_own_means() -> None:
         ("line", "S", "pseudo"),
         ("crossfile", "C", "none"),
     ]
-    expected = {"n": 2, "em": 50.0, "p50_ms": 20.0, "p95_ms": 29.0, "prompt_tokens": 200.0, "forward_passes": 7.5}
+    expected = {
+        "n": 2,
+        "em": 50.0,
+        "p50_ms": 20.0,
+        "p95_ms": 29.0,
+        "prompt_tokens": 200.0,
+        "forward_passes": 7.5,
+    }
     assert lines["line", "S", "none"].items() >= expected.items()
     assert lines["line", "S", "none"]["stages_ms"]["prefill"] == [10.0, 14.5]
     assert lines["line", "S", "none"]["id_f1"] == 75.0  # one of two names is right in one, both in the other
@@ -38,12 +45,19 @@ def test_origins_are_told_apart() -> None:
     origins = summary.json()["origins"]
     assert (origins["original"]["n"], origins["original"]["em"]) == (1, 0.0)
     assert (origins["relocated"]["n"], origins["relocated"]["em"]) == (2, 50.0)
-    assert [line.split()[0] for line in table([summary]).splitlines()] == ["kind", "line", "original", "relocated"]
+    assert [line.split()[0] for line in table([summary]).splitlines()] == [
+        "kind",
+        "line",
+        "original",
+        "relocated",
+    ]
 
 
 def test_the_interval_draws_repositories_and_not_tasks() -> None:
     """Two repositories, one all right and one all wrong: whole repositories drawn anew give 0, 50 or 100."""
-    answers = [an_answer(repo=repo, right=right) for repo, right in [("a", False), ("b", True)] for _ in range(200)]
+    answers = [
+        an_answer(repo=repo, right=right) for repo, right in [("a", False), ("b", True)] for _ in range(200)
+    ]
     [summary] = summarize(answers)
     assert summary.em == pytest.approx(50.0)
     assert summary.em_interval == (0.0, 100.0)

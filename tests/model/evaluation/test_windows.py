@@ -27,7 +27,11 @@ def test_jaccard_is_shared_words_over_all_words() -> None:
 
 
 def test_bm25_prefers_rare_words_and_short_texts() -> None:
-    texts = {"common": "the the the", "rare": "the okapi", "long": "the okapi " + _lines(0, 9).replace("\n", " ")}
+    texts = {
+        "common": "the the the",
+        "rare": "the okapi",
+        "long": "the okapi " + _lines(0, 9).replace("\n", " "),
+    }
     texts |= {f"filler{n}": "the cat" for n in range(5)}
     found = Windows(texts, 10, 5).bm25("the okapi", 3)
     assert [w.path for w in found[:2]] == ["rare", "long"]

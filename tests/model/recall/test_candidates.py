@@ -30,7 +30,12 @@ def cursor_at(text: str) -> Cursor:
 def test_a_cursor_knows_the_lines_around_it() -> None:
     cursor = cursor_at("a\n\n  b\n  c|)\nd\n")
 
-    assert (cursor.before.texts, cursor.after.texts, cursor.start, cursor.rest) == (("a", "b"), ("d",), "  c", ")")
+    assert (cursor.before.texts, cursor.after.texts, cursor.start, cursor.rest) == (
+        ("a", "b"),
+        ("d",),
+        "  c",
+        ")",
+    )
     assert (cursor.number, cursor.after.numbers, cursor.column_above) == (3, (4,), 2)
 
 
@@ -72,7 +77,9 @@ def test_adapted_lines_follow_those_that_stand_somewhere() -> None:
         ("value = self.load(path)", []),  # nothing is left
     ],
 )
-def test_inside_a_line_the_rest_of_lines_with_the_same_words_is_meant(start: str, expected: list[str]) -> None:
+def test_inside_a_line_the_rest_of_lines_with_the_same_words_is_meant(
+    start: str, expected: list[str]
+) -> None:
     found = candidates(cursor_at(f"first()\n{start}|\n"), [place("first()\nvalue = self.load(path)", 1)], 8)
 
     assert [c.text for c in found] == expected

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.recall.evidence import NOTHING, evidence, gate_features, matches_within, mixed, probabilities, shares
+from model.recall.evidence import (
+    NOTHING,
+    evidence,
+    gate_features,
+    matches_within,
+    mixed,
+    probabilities,
+    shares,
+)
 
 
 def followers(ids: list[int], context: list[int]) -> list[tuple[int, list[int]]]:
@@ -20,7 +28,9 @@ def test_the_longest_end_of_a_context_comes_first_and_shorter_ones_add_places() 
     ("ids", "context"),
     [([], [1, 2]), ([1, 2], []), ([1, 2, 3], [4, 5]), ([5, 1, 2], [1, 2]), ([1, 2, -1, 3], [1, 2])],
 )
-def test_what_never_stood_there_or_is_followed_by_nothing_matches_nothing(ids: list[int], context: list[int]) -> None:
+def test_what_never_stood_there_or_is_followed_by_nothing_matches_nothing(
+    ids: list[int], context: list[int]
+) -> None:
     assert followers(ids, context) == []
 
 

@@ -43,11 +43,18 @@ def stores(model: LoadedModel, text: str = OTHER) -> tuple[LineIndex, SuffixInde
 
 
 def complete(
-    model: LoadedModel, recall: RecallWeights | None, prefix: str = PREFIX, *, drafts: bool = True, lines: int = 1
+    model: LoadedModel,
+    recall: RecallWeights | None,
+    prefix: str = PREFIX,
+    *,
+    drafts: bool = True,
+    lines: int = 1,
 ) -> Completion:
     line_index, tokens = stores(model)
     model = replace(model, recall=recall)
-    completer = Completer(model, mixing=recalling(model, RecallSettings()), drafts=DraftSettings(enabled=drafts))
+    completer = Completer(
+        model, mixing=recalling(model, RecallSettings()), drafts=DraftSettings(enabled=drafts)
+    )
     request = Request(
         "here.py",
         prefix,
@@ -109,7 +116,9 @@ def test_switched_off_it_is_nothing(tiny_model: LoadedModel) -> None:
 @pytest.mark.parametrize("coder", [50.0, 0.0, -50.0])
 @pytest.mark.parametrize(("sure", "chance"), [(0.5, 0.999), (0.3, 0.4), (1.1, 0.999)])
 @pytest.mark.parametrize("prefix", [PREFIX, f"{PREFIX}        return self.f"])
-def test_drafts_change_nothing(tiny_model: LoadedModel, coder: float, sure: float, chance: float, prefix: str) -> None:
+def test_drafts_change_nothing(
+    tiny_model: LoadedModel, coder: float, sure: float, chance: float, prefix: str
+) -> None:
     recall = weights(sure, chance=chance, coder=coder)
     plain = complete(tiny_model, recall, prefix, drafts=False, lines=4)
 
@@ -128,7 +137,9 @@ def test_code_behind_the_cursor_keeps_lines_out(tiny_model: LoadedModel) -> None
 def test_the_document_itself_is_not_looked_up_in_the_repository(tiny_model: LoadedModel) -> None:
     model = replace(tiny_model, recall=weights())
     completer = Completer(model, mixing=recalling(model, RecallSettings()))
-    request = Request("other.py", PREFIX, SUFFIX, max_tokens=40, lines=stores(model)[0], tokens=stores(model)[1])
+    request = Request(
+        "other.py", PREFIX, SUFFIX, max_tokens=40, lines=stores(model)[0], tokens=stores(model)[1]
+    )
 
     assert LINE.strip() not in completer.complete(request, None).text
 

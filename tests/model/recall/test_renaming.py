@@ -11,15 +11,25 @@ from model.recall.renaming import renaming
     ("pairs", "there", "here"),
     [
         pytest.param([("train = Loader(a)", "test = Loader(a)")], "run(train)", "run(test)", id="a word"),
-        pytest.param([("x = train_set[0]", "x = test_set[0]")], "y = train_loss", "y = test_loss", id="a part"),
-        pytest.param([("x = train_set[0]", "x = test_set[0]")], "class TrainStep:", "class TestStep:", id="camel case"),
+        pytest.param(
+            [("x = train_set[0]", "x = test_set[0]")], "y = train_loss", "y = test_loss", id="a part"
+        ),
+        pytest.param(
+            [("x = train_set[0]", "x = test_set[0]")], "class TrainStep:", "class TestStep:", id="camel case"
+        ),
         pytest.param([("a = TRAIN_SET", "a = TEST_SET")], "b = TRAIN_SIZE", "b = TEST_SIZE", id="upper case"),
         pytest.param([("x1 = load(1)", "x2 = load(2)")], "y1 = x1", "y2 = x2", id="numbers"),
         pytest.param(
-            [("if a is None:", "if b is None:"), ("self.a = a", "self.a = b")], "return a", "return b", id="two lines"
+            [("if a is None:", "if b is None:"), ("self.a = a", "self.a = b")],
+            "return a",
+            "return b",
+            id="two lines",
         ),
         pytest.param(
-            [("if os.path.exists(key):", "if name and os.path.exists(name):")], "del key", "del name", id="longer here"
+            [("if os.path.exists(key):", "if name and os.path.exists(name):")],
+            "del key",
+            "del name",
+            id="longer here",
         ),
     ],
 )

@@ -51,7 +51,10 @@ def write_wheel(folder: Path, name: str, version: str, metadata: str, files: dic
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two repositories of five modules each, tokenized with 330 tokens."""
     folder = tmp_path_factory.mktemp("corpus")
-    for owner, words in {"ann+zoo": "lion bear wolf crow toad", "bob+kitchen": "soup cake rice bean corn"}.items():
+    for owner, words in {
+        "ann+zoo": "lion bear wolf crow toad",
+        "bob+kitchen": "soup cake rice bean corn",
+    }.items():
         names = words.split()
         following = zip(names, names[1:] + names[:1], strict=True)
         files = {f"package/{name}.py": module_text(name, calls=after) for name, after in following}
@@ -78,5 +81,6 @@ def corpus_vocabulary(corpus_folder: Path) -> Vocabulary:
 def samples(token_file: TokenFile, corpus_vocabulary: Vocabulary) -> list[RepositorySamples]:
     config = SamplesConfig(corpus=Path(), out=Path(), per_repository=12, hits=4)
     return [
-        sample_repository(r.name, texts_of(token_file, r, corpus_vocabulary), config) for r in token_file.repositories
+        sample_repository(r.name, texts_of(token_file, r, corpus_vocabulary), config)
+        for r in token_file.repositories
     ]

@@ -13,7 +13,9 @@ from model.training.checkpoint import read_journal
 from model.training.config import ConfigError
 from model.training.samples import RepositorySamples
 
-SIZES = "length = 192\nsuffix = 40\nmiddle = 24\nsnippets = 64\nhybrid_text = 32\nsignatures = 24\nrecite = 16\n"
+SIZES = (
+    "length = 192\nsuffix = 40\nmiddle = 24\nsnippets = 64\nhybrid_text = 32\nsignatures = 24\nrecite = 16\n"
+)
 
 
 @pytest.fixture
@@ -27,7 +29,9 @@ def config(tiny_folder: Path, tmp_path: Path, samples: list[RepositorySamples]) 
         f'coder = "{tiny_folder}"\nout = "unused"\nm = 2\nfuser_layers = 1\nd_key = 32\ncompile = false\n'
         f"{common}[shape]\n{SIZES}[modes]\nrecite = 0.5\n"
     )
-    (tmp_path / "validate.toml").write_text(f'model = "unused"\nout = "unused"\nbatches = 2\n{common}[shape]\n{SIZES}')
+    (tmp_path / "validate.toml").write_text(
+        f'model = "unused"\nout = "unused"\nbatches = 2\n{common}[shape]\n{SIZES}'
+    )
     files = (tmp_path / "adapter.toml", tmp_path / "validate.toml")
     return AblateConfig(*files, tmp_path / "out", steps=2, variants={"three vectors": {"m": 3}})
 
@@ -51,7 +55,9 @@ def test_what_is_measured_is_not_trained_again(config: AblateConfig) -> None:
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else() -> None:
-    base = AdapterStage(Path("coder"), Path("samples"), Path("out"), align=2.0, modes={"none": 0.2, "recite": 0.4})
+    base = AdapterStage(
+        Path("coder"), Path("samples"), Path("out"), align=2.0, modes={"none": 0.2, "recite": 0.4}
+    )
     changed = ablate.variant(base, {"retrieval": 0.0, "modes": {"recite": 0.0}}, Path("there"), 7)
     assert (changed.align, changed.retrieval, changed.steps, changed.out) == (2.0, 0.0, 7, Path("there"))
     assert changed.modes == {"none": 0.2, "recite": 0.0}

@@ -48,7 +48,9 @@ def config(tiny_folder: Path, tmp_path: Path) -> AdapterStage:
     )
 
 
-def batcher(config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary, **modes: float) -> Batcher:
+def batcher(
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary, **modes: float
+) -> Batcher:
     rows = RowBuilder(vocabulary, fim_order(open_checkpoint(str(config.coder)), vocabulary), SHAPE, config.m)
     return Batcher(samples, rows, ModeMix(**modes), config, SHAPE.length, vocabulary)  # type: ignore[arg-type]
 
@@ -59,7 +61,15 @@ def training(config: AdapterStage) -> AdapterStage:
     return AdapterTraining(config, load_coder(config.coder, config.train_coder), vocabulary)
 
 
-ONLY_PSEUDO = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, "foreign": 0.0, "noise": 0.0}
+ONLY_PSEUDO = {
+    "none": 0.0,
+    "snippets": 0.0,
+    "pseudo": 1.0,
+    "hybrid": 0.0,
+    "recite": 0.0,
+    "foreign": 0.0,
+    "noise": 0.0,
+}
 
 
 def test_rows_of_every_mode_are_the_prompts_of_serving(
@@ -82,7 +92,9 @@ def test_rows_of_every_mode_are_the_prompts_of_serving(
         assert len(row.ids) <= SHAPE.length
         assert len(row.weights) == len(row.ids)
         ahead = row.ids.index(fim.prefix)
-        assert row.ids[ahead + 1 : row.middle] == vocabulary.encode(sample.prefix)[-(row.middle - ahead - 1) :]
+        assert (
+            row.ids[ahead + 1 : row.middle] == vocabulary.encode(sample.prefix)[-(row.middle - ahead - 1) :]
+        )
         middle = [*vocabulary.encode(sample.middle), fim.end][: SHAPE.middle]
         assert row.ids[row.middle :] == middle
         assert row.weights[row.middle :] == [1.0] * len(middle)
@@ -98,7 +110,9 @@ def test_a_recited_row_repeats_a_stretch_of_each_chunk_behind_their_memories(
     assert (row.middle, row.weights) == (6, [0.0] * 7 + [1.0] * (len(row.ids) - 7))
     text = vocabulary.tokenizer.decode(row.ids[6:], skip_special_tokens=False)
     stretches = text.split(vocabulary.tokenizer.id_to_token(vocabulary.fim.file_sep))[1:]
-    found = [[p for p in passages if body.rstrip() in p.leaf] for _, body in (s.split("\n", 1) for s in stretches)]
+    found = [
+        [p for p in passages if body.rstrip() in p.leaf] for _, body in (s.split("\n", 1) for s in stretches)
+    ]
     assert sorted(p.leaf for [p] in found) == sorted(p.leaf for p in passages)
 
 
@@ -109,7 +123,11 @@ def test_contexts_never_show_the_answer(samples: list[RepositorySamples]) -> Non
             around = sample.prefix[-200:] + sample.middle + sample.suffix[:200]
             for i in {*sample.hits, *sample.siblings}:
                 passage = repository.passages[i]
-                assert passage.path != sample.path or sample.middle not in passage.text or passage.text not in around
+                assert (
+                    passage.path != sample.path
+                    or sample.middle not in passage.text
+                    or passage.text not in around
+                )
 
 
 def test_the_positive_shares_words_with_the_target(samples: list[RepositorySamples]) -> None:
@@ -216,7 +234,9 @@ def test_directories_are_fused_from_their_files(
     network = training(config).network.eval()
     groups = ((0, 1), (2,), (3, 4), (1, 2))  # two files, the directory over them, and another file behind it
     batch = batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.9, None)
-    batch = dataclasses.replace(batch, leaves=batch.leaves[:3], groups=groups, slots=(3, 4, 5, 6), noise=(False,) * 4)
+    batch = dataclasses.replace(
+        batch, leaves=batch.leaves[:3], groups=groups, slots=(3, 4, 5, 6), noise=(False,) * 4
+    )
     leaves = network.fuser.encode_chunks(batch.leaves).memory
     files = [network.fuser.fuse([leaves[list(group)]]) for group in ((0, 1), (2,), (1, 2))]
     directory = network.fuser.fuse([torch.cat([files[0].memory, files[1].memory])])
@@ -230,8 +250,14 @@ def test_prompts_are_as_short_as_the_shape_allows(
     config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
     rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, shortest=0.5), config.m)
-    batches = Batcher(samples, rows, ModeMix(none=1.0, snippets=0, pseudo=0, hybrid=0), config, 192, vocabulary)
-    filled = [int((b.weights[i] > 0).sum()) for b in (batches.batch(n, 0.9, None) for n in range(8)) for i in range(4)]
+    batches = Batcher(
+        samples, rows, ModeMix(none=1.0, snippets=0, pseudo=0, hybrid=0), config, 192, vocabulary
+    )
+    filled = [
+        int((b.weights[i] > 0).sum())
+        for b in (batches.batch(n, 0.9, None) for n in range(8))
+        for i in range(4)
+    ]
     assert min(filled) < 0.7 * 192 < max(filled) <= 192
 
 
@@ -253,7 +279,9 @@ def test_an_adapter_goes_on_from_a_finished_one(
     run.go(batcher(config, samples, vocabulary), Event())
     finished = dataclasses.replace(config, start=run.export())
     coder = load_coder(config.coder, True)
-    for mine, theirs in zip(first_adapter(finished, coder), (run.network.fuser, run.network.projector), strict=True):
+    for mine, theirs in zip(
+        first_adapter(finished, coder), (run.network.fuser, run.network.projector), strict=True
+    ):
         for name, value in theirs.state_dict().items():
             assert torch.equal(mine.state_dict()[name], value.bfloat16().float()), name
         assert all(p.requires_grad for p in mine.parameters())
@@ -289,7 +317,12 @@ def test_the_policy_term_joins_at_the_end_of_the_budget(
 ) -> None:
     run = training(dataclasses.replace(config, reinforce=0.1, reinforce_last=0.5))
     run.go(batcher(config, samples, vocabulary, recite=0.0), Event())
-    assert ["policy" in line for line in read_journal(config.out / "journal.jsonl")] == [False, False, True, True]
+    assert ["policy" in line for line in read_journal(config.out / "journal.jsonl")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_export_completes_in_every_mode(
@@ -303,7 +336,9 @@ def test_the_export_completes_in_every_mode(
     nodes = loaded.encoder.embed(["def lion_0(value):\n    return value\n", "class Bear:\n    pass\n"])
     assert mean_pairwise_cosine(torch.from_numpy(nodes.keys.astype(np.float32))) < 1.0
     for mode in ("none", "pseudo"):
-        request = Request("a.py", "def lion_1(value):\n    return", "\n", context=mode, max_tokens=4, deadline_ms=6e4)
+        request = Request(
+            "a.py", "def lion_1(value):\n    return", "\n", context=mode, max_tokens=4, deadline_ms=6e4
+        )
         assert Completer(loaded).complete(request, lambda query: []).prompt_tokens > 0
 
 

@@ -40,7 +40,9 @@ def test_repositories_on_the_exclusion_list_are_left_out(tmp_path: Path) -> None
 def test_only_permissive_licenses_are_taken(tmp_path: Path) -> None:
     for name, text in {"a+free": MIT, "a+copyleft": GPL, "a+unknown": "All rights reserved."}.items():
         write_checkout(tmp_path / "checkouts", name, {"a.py": module_text(name[2:])}, text)
-    write_wheel(tmp_path / "wheels", "good", "1.0", "License-Expression: BSD-3-Clause\n", {"g.py": module_text("g")})
+    write_wheel(
+        tmp_path / "wheels", "good", "1.0", "License-Expression: BSD-3-Clause\n", {"g.py": module_text("g")}
+    )
     write_wheel(tmp_path / "wheels", "bad", "1.0", "License: Proprietary\n", {"b.py": module_text("b")})
     taken, left_out = build(tmp_path, wheels=(tmp_path / "wheels",))
     assert list(taken) == ["a/free", "good"]
@@ -48,7 +50,11 @@ def test_only_permissive_licenses_are_taken(tmp_path: Path) -> None:
 
 
 def test_vendored_code_under_another_license_is_left_out(tmp_path: Path) -> None:
-    files = {"a.py": module_text("own"), "plugins/borrowed/b.py": module_text("alien"), "plugins/borrowed/LICENSE": GPL}
+    files = {
+        "a.py": module_text("own"),
+        "plugins/borrowed/b.py": module_text("alien"),
+        "plugins/borrowed/LICENSE": GPL,
+    }
     write_checkout(tmp_path / "checkouts", "a+mixed", files)
     taken, _ = build(tmp_path)
     assert taken == {"a/mixed": ["a.py"]}
@@ -56,10 +62,18 @@ def test_vendored_code_under_another_license_is_left_out(tmp_path: Path) -> None
 
 def test_a_copy_of_an_evaluation_file_is_found_after_edits(tmp_path: Path) -> None:
     secret = module_text("answer")
-    edited = "# A new comment.\nimport os\n" + secret.replace("value number 3", "other words") + "\nprint(os)\n"
+    edited = (
+        "# A new comment.\nimport os\n" + secret.replace("value number 3", "other words") + "\nprint(os)\n"
+    )
     files = {"clean.py": module_text("clean"), "leak.py": edited}
     write_checkout(tmp_path / "checkouts", "a+leaky", files)
-    task = {"repo": "x", "path": "y.py", "prefix": secret[:300], "target": secret[300:340], "suffix": secret[340:]}
+    task = {
+        "repo": "x",
+        "path": "y.py",
+        "prefix": secret[:300],
+        "target": secret[300:340],
+        "suffix": secret[340:],
+    }
     tasks = tmp_path / "tasks.jsonl"
     tasks.write_text(json.dumps(task) + "\n")
     taken, left_out = build(tmp_path, tasks=(tasks,))

@@ -26,7 +26,9 @@ def test_alignment_teaches_the_projector_only() -> None:
 
 def test_mean_cosine_tells_collapse() -> None:
     assert losses.mean_pairwise_cosine(torch.eye(4)) == pytest.approx(0.0)
-    assert losses.mean_pairwise_cosine(torch.tensor([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]])) == pytest.approx(1.0)
+    assert losses.mean_pairwise_cosine(torch.tensor([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]])) == pytest.approx(
+        1.0
+    )
 
 
 def test_utility_weights_grow_with_the_gain_and_stay_between_0_and_2() -> None:

@@ -43,7 +43,9 @@ def config(corpus_folder: Path, tmp_path: Path) -> PretrainConfig:
 
 @pytest.fixture(scope="module")
 def sequences(token_file: TokenFile, corpus_vocabulary: Vocabulary) -> Sequences:
-    return Sequences(token_file, corpus_vocabulary, Mix(length=96, max_context=80, max_suffix=20, max_middle=20))
+    return Sequences(
+        token_file, corpus_vocabulary, Mix(length=96, max_context=80, max_suffix=20, max_middle=20)
+    )
 
 
 def train(config: PretrainConfig, sequences: Sequences) -> Pretraining:
@@ -75,7 +77,9 @@ def test_documents_of_a_row_do_not_see_each_other(config: PretrainConfig) -> Non
     torch.testing.assert_close(together, torch.cat(alone))
 
 
-def test_a_stopped_run_ends_where_an_uninterrupted_one_does(config: PretrainConfig, sequences: Sequences) -> None:
+def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
+    config: PretrainConfig, sequences: Sequences
+) -> None:
     whole = train(config, sequences)
     halves = dataclasses.replace(config, out=config.out / "halves")
 
@@ -197,7 +201,9 @@ def test_loaders_make_the_same_rows_in_the_same_order(sequences: Sequences) -> N
         assert all(map(torch.equal, batch, theirs))
 
 
-def test_the_journal_has_the_speed_and_its_share_of_the_peak(config: PretrainConfig, sequences: Sequences) -> None:
+def test_the_journal_has_the_speed_and_its_share_of_the_peak(
+    config: PretrainConfig, sequences: Sequences
+) -> None:
     coder = train(dataclasses.replace(config, peak_tflops=2.0), sequences).coder
     for line in read_journal(config.out / "journal.jsonl"):
         assert line["rate"] > 0

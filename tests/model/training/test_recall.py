@@ -46,7 +46,9 @@ def config(tmp_path: Path) -> RecallConfig:
         (folder / "a.py").write_text("def add(self, first):\n    return self.first + first\n" * 8)
         (folder / "b.py").write_text(f"import os\nclass {name.title()}:\n    {name} = 1\n" * 8)
     coder = write_tiny_checkpoint(tmp_path / "coder")
-    return RecallConfig(tmp_path / "repositories", tmp_path / "samples", tmp_path / "out", str(coder), per_repository=6)
+    return RecallConfig(
+        tmp_path / "repositories", tmp_path / "samples", tmp_path / "out", str(coder), per_repository=6
+    )
 
 
 def test_the_stage_writes_weights_and_says_what_they_are_worth(

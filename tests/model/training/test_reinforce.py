@@ -62,7 +62,9 @@ def test_a_sample_that_beats_the_served_answer_becomes_likelier(
     right, wrong = vocabulary.encode("a")[0], vocabulary.encode("b")[0]
     ids = torch.tensor([[*PROMPT, right, vocabulary.fim.end]])
     batch = AdapterBatch(ids, torch.ones(1, 6), torch.tensor([[False] * 4 + [True, True]]), ("none",))
-    monkeypatch.setattr(reinforce, "answer", lambda coder, prompt, choose, *_: [wrong if choose is greedy else right])
+    monkeypatch.setattr(
+        reinforce, "answer", lambda coder, prompt, choose, *_: [wrong if choose is greedy else right]
+    )
 
     def chance(token: int) -> float:
         return float(log_likelihood(coder, coder.embed(torch.tensor(PROMPT)), [token]).detach().exp())

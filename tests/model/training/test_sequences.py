@@ -36,7 +36,9 @@ def test_documents_stand_in_the_order_of_serving(
     """Each document is [snippets] suffix prefix+middle end, and prefix + middle + suffix is part of a file."""
     fim = corpus_vocabulary.fim
     decode = corpus_vocabulary.tokenizer.decode
-    texts = [decode(token_file.tokens[f.start : f.end].tolist()) for r in token_file.repositories for f in r.files]
+    texts = [
+        decode(token_file.tokens[f.start : f.end].tolist()) for r in token_file.repositories for f in r.files
+    ]
     checked = 0
     for number in range(6):
         ids = sequences.row(number).ids.tolist()
@@ -56,7 +58,9 @@ def test_middles_weigh_more_than_what_is_given(sequences: Sequences, corpus_voca
     assert row.weights[0] == 1.0
 
 
-def test_no_document_is_predicted_from_the_one_before_it(sequences: Sequences, corpus_vocabulary: Vocabulary) -> None:
+def test_no_document_is_predicted_from_the_one_before_it(
+    sequences: Sequences, corpus_vocabulary: Vocabulary
+) -> None:
     checked = 0
     for number in range(12):
         row = sequences.row(number)
@@ -68,7 +72,9 @@ def test_no_document_is_predicted_from_the_one_before_it(sequences: Sequences, c
     assert checked
 
 
-def test_neighbors_find_the_window_with_the_same_names(token_file: TokenFile, corpus_vocabulary: Vocabulary) -> None:
+def test_neighbors_find_the_window_with_the_same_names(
+    token_file: TokenFile, corpus_vocabulary: Vocabulary
+) -> None:
     size = corpus_vocabulary.tokenizer.get_vocab_size()
     ends_line = np.array([corpus_vocabulary.token_bytes(i).endswith(b"\n") for i in range(size)])
     neighbors = Neighbors(token_file, ends_line, size, size=48)

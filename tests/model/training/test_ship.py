@@ -19,7 +19,9 @@ def config(tmp_path: Path) -> ShipConfig:
     manifest = {"repositories": [entry], "left_out": {"license": 2}}
     (tmp_path / "corpus" / "manifest.json").write_text(json.dumps(manifest))
     pretraining = [{"step": i, "tokens": 100 * i, "seconds": i, "loss": 5 - i / 50} for i in range(1, 101)]
-    adapter = [{"step": i, "seconds": i, "loss_pseudo": 2.0, "loss_none": 3.0, "cosine": 0.5} for i in range(1, 9)]
+    adapter = [
+        {"step": i, "seconds": i, "loss_pseudo": 2.0, "loss_none": 3.0, "cosine": 0.5} for i in range(1, 9)
+    ]
     for name, lines in {"pretrain": pretraining, "adapter": adapter}.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "notes.md").write_text("# A model\n\nFor tests.\n")
@@ -63,7 +65,9 @@ def test_sittings_count_on(config: ShipConfig) -> None:
 
 
 def test_counts_match_the_network(config: ShipConfig) -> None:
-    assert count_parameters(config.export, "model") == load_model(str(config.export), device="cpu").n_parameters
+    assert (
+        count_parameters(config.export, "model") == load_model(str(config.export), device="cpu").n_parameters
+    )
 
 
 def test_means_and_curves() -> None:
