@@ -133,7 +133,8 @@ def test_each_library_has_its_place(file: Path) -> None:
     "module", ["lsp_server.server", "lsp_server.cli", "lsp_server.commands", "lsp_server.doctor"]
 )
 def test_no_engine_is_imported_with_the_server(module: str) -> None:
-    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'onnxruntime')))"
+    engines = ("torch", "transformers", "onnxruntime")
+    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in {engines}))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False, capture_output=True
     )

@@ -49,7 +49,10 @@ def functions(*names: str) -> str:
 
 
 def test_functions_are_chunks_and_the_lines_between_are_grouped():
-    source = f'"""Doc."""\n\nimport os\nimport re\n\n\n{functions("one")}\n\nLIMIT = 1\nOTHER = 2\n\n\n{functions("two")}'
+    source = (
+        f'"""Doc."""\n\nimport os\nimport re\n\n\n{functions("one")}\n\n'
+        f"LIMIT = 1\nOTHER = 2\n\n\n{functions('two')}"
+    )
     assert starts(source) == ['"""Doc."""', "def one(a, b):", "LIMIT = 1", "def two(a, b):"]
 
 

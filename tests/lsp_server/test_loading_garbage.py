@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gc
 
-from lsp_server.engine import load_engine
-
+from lsp_server.loading import load_coder
 from lsp_server.settings import Settings
 
 
 def test_what_stays_is_not_looked_through_for_garbage() -> None:
     gc.unfreeze()
     try:
-        load_engine(Settings())
+        load_coder(Settings())
         assert gc.get_freeze_count() > 10_000
         assert len(gc.get_objects()) < 10_000
     finally:
