@@ -106,8 +106,6 @@ def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from model.settings import CONTEXT_MODES
-
     parser = argparse.ArgumentParser(
         prog="hef-lsp",
         description="Repository-aware inline code completion. Without a command it serves LSP on stdio.",
@@ -134,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
         help="delete what is kept of DIR (default: the repository here)",
     )
     command.add_argument("--version", action="store_true", help="print the version")
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    from model.settings import CONTEXT_MODES
+
     parser.add_argument(
         "--context", choices=CONTEXT_MODES, help="context mode of --complete (default: the setting)"
     )
@@ -141,14 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--stale", action="store_true", help="--purge what nobody will want")
     which.add_argument("--all", action="store_true", help="--purge everything")
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="override one setting; may be repeated",
-    )
-    return parser
+    overrides = {"action": "append", "default": [], "help": "override one setting; may be repeated"}
+    parser.add_argument("--set", metavar="NAME=VALUE", **overrides)
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -297,6 +297,3 @@ async def _offer(
 
 def _accepted(offer: Offer) -> types.Command:
     return types.Command("Accepted", f"{SECTION}.accepted", arguments=[offer.number])
-
-
-__all__ = ["Server", "create_server"]

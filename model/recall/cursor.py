@@ -44,6 +44,7 @@ class Cursor:
 
     @classmethod
     def of(cls, path: str, prefix: str, suffix: str) -> Cursor:
+        """Between two whole texts; only so many lines and characters of them are looked at."""
         number = prefix.count("\n")
         *above, start = prefix[-_NEAR_CHARS:].rsplit("\n", _NEAR_LINES)
         if len(prefix) > _NEAR_CHARS or len(above) == _NEAR_LINES:
