@@ -146,8 +146,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--stale", action="store_true", help="--purge what nobody will want")
     which.add_argument("--all", action="store_true", help="--purge everything")
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
-    overrides = {"action": "append", "default": [], "help": "override one setting; may be repeated"}
-    parser.add_argument("--set", metavar="NAME=VALUE", **overrides)
+    again = "override one setting; may be repeated"
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=again)
 
 
 def _complain(sentence: str, code: int) -> int:
