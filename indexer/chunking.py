@@ -60,9 +60,8 @@ class Chunk:
     @property
     def signature(self) -> str:
         """The signatures defined here, under the headers that enclose them; "" if nothing is defined."""
-        lines = [
-            "    " * symbol.depth + symbol.signature for symbol in self.symbols if symbol.kind != "variable"
-        ]
+        shown = [symbol for symbol in self.symbols if symbol.kind != "variable"]
+        lines = ["    " * symbol.depth + symbol.signature for symbol in shown]
         return "\n".join(([self.scope] if self.scope else []) + lines) if lines else ""
 
 

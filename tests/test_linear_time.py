@@ -62,7 +62,7 @@ USES = {
     "lsp_server/presentation.py:CLOSING_LINE": Use("fullmatch"),
     "lsp_server/presentation.py:NOT_CODE": Use(),
     "lsp_server/presentation.py:PATH_COMMENT": Use("match"),
-    "lsp_server/settings.py:_camel": NO_TEXT,
+    "model/assignments.py:_camel": NO_TEXT,
     "lsp_server/snapshot.py:WORD": Use("match"),
     "model/recall/renaming.py:_PART": Use(),
     "model/recall/renaming.py:_TOKEN": Use(),

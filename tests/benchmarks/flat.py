@@ -5,6 +5,7 @@ The real server over stdio with a scripted model, whose own memory is none of th
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
@@ -92,6 +93,12 @@ def of_documents(wire: Wire, folder: Path, number: int) -> None:
 def slope(looks: Sequence[Look]) -> float:
     """Bytes that 1,000 more cost: of the line through all looks."""
     return float(np.polyfit([look.done for look in looks], [look.bytes for look in looks], 1)[0]) * 1e3
+
+
+def steady_slope(looks: Sequence[Look]) -> float:
+    """The same of most pairs of looks (Theil-Sen): one step of the allocator does not count, a leak does."""
+    pairs = itertools.combinations(looks, 2)
+    return float(np.median([(b.bytes - a.bytes) / (b.done - a.done) for a, b in pairs])) * 1e3
 
 
 def look(pid: int, done: int) -> Look:

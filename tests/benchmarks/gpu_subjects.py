@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 
 from model.checkpoint.coder import Qwen2Config
 from model.engines.torch.qwen2 import Qwen2, Rotary
@@ -147,7 +148,8 @@ def build(name: str, device: torch.device, dtype: torch.dtype, sizes: Sizes, rat
 
 def vocabulary(size: int) -> Vocabulary:
     """A byte-level tokenizer in which every id is a word of its own; the last ids are the control tokens."""
-    words = ("".join(letters) for letters in itertools.product("etaoinshrdlu", repeat=5))
+    letters = itertools.product("etaoinshrdlu", repeat=5)
+    words = itertools.chain(sorted(ByteLevel.alphabet()), map("".join, letters))
     n_words = size - len(CONTROL)
     added = [
         {"id": n_words + i, "content": token, "single_word": False, "lstrip": False, "rstrip": False}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.flat import of_documents, of_requests, slope, watched
+from tests.benchmarks.flat import of_documents, of_requests, steady_slope, watched
 from tests.wire import Wire
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -23,6 +23,6 @@ N_WARM = 300
 def test_the_server_stays_as_it_is(work: Callable[[Wire, Path, int], None], count: int, most: int) -> None:
     looks = watched(work, count, N_WARM)
 
-    assert slope(looks) / 1e3 < most, [look.bytes for look in looks]  # bytes of one
+    assert steady_slope(looks) / 1e3 < most, [look.bytes for look in looks]  # bytes of one
     assert looks[-1].files == looks[0].files
     assert looks[-1].threads == looks[0].threads

@@ -171,7 +171,7 @@ def test_a_completion_knows_the_files_as_lines_and_tokens(
         assert request.tokens is not None
         found = request.lines.between([], ["return width * height"])
         assert [place.path for place in found] == ["shapes.py"]
-        assert request.tokens.n_tokens > 0
+        assert request.tokens.version > 0
     capsys.readouterr()
 
 
