@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.torture.material import HELL
 
+FLIPS = "flip.py"
 TRAP = "trap"  # name of the threads that a repository starts
 SECRET = "zqoutside_pass_4711_secret"
 SECRET_LINE = f"password_of_customer = '{SECRET}'\n"
@@ -207,7 +208,7 @@ def secret_content(root: Path, outside: Path, rng: random.Random) -> Later:
 
 def flipping_file(root: Path, outside: Path, rng: random.Random) -> Later:
     """A file that is a link in one moment and a file in the next, while it is read."""
-    file, draft, end = root / "flip.py", root.parent / "draft", time.monotonic() + 3
+    file, draft, end = root / FLIPS, root.parent / "draft", time.monotonic() + 3
 
     def flip() -> None:
         while time.monotonic() < end and root.exists():
