@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 # Training and tests need torch, serving on a CPU does not. One CPU build everywhere; for CUDA: TORCH='torch'
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
+# Test files that run beside each other.
+JOBS   ?= 2
 
 .PHONY: install demo test test-editors lint format bench torture release clean
 
@@ -22,7 +24,7 @@ demo: install
 	@$(BIN)/python -m tests.demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # Real editors, installed into .editors the first time; screenshots are left in tests/editors/screenshots.
 test-editors: install
