@@ -1,4 +1,4 @@
-"""`python -m tests.editors.recording FOLDER OUT.gif`: a moving picture of the real Neovim, server and model at work.
+"""`python -m tests.editors.recording FOLDER OUT.png`: a moving picture of the real Neovim, server and model at work.
 
 Types a file of FOLDER anew from a given line on, as a patient person does: a suggestion that is what the file goes on
 with is taken by Tab, everything else is typed. FOLDER is copied; nothing in it is changed.
@@ -24,7 +24,7 @@ KEY_MS, LOOK_MS, LAST_MS = 70, 900, 2500  # how long a typed key, a suggestion a
 WAIT_SECONDS = (
     1.2  # for a suggestion, at the places where the typist looks up: a word's end, a line's beginning
 )
-N_COLORS = 64
+N_COLORS = 16
 INIT = """
 vim.opt.cmdheight = 0
 vim.opt.laststatus = 0
@@ -50,14 +50,18 @@ class Recorder:
         self._frames.append((file, milliseconds))
 
     def save(self, out: Path) -> None:
-        images = [
-            Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=N_COLORS)
-            for file, _ in self._frames
-        ]
-        durations = [milliseconds for _, milliseconds in self._frames]
-        images[0].save(
-            out, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True
-        )
+        """An animated PNG in few colors, which every second typed key is enough for."""
+        shown = [self._frames[-1]]
+        for file, milliseconds in reversed(self._frames[:-1]):
+            if milliseconds == shown[0][1] == KEY_MS:
+                shown[0] = (file, 2 * KEY_MS)
+            else:
+                shown.insert(0, (file, milliseconds))
+        images = [Image.open(file).convert("RGB") for file, _ in shown]
+        palette = images[len(images) // 2].quantize(N_COLORS)
+        first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+        durations = [milliseconds for _, milliseconds in shown]
+        first.save(out, save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
 
 
 def main() -> int:
