@@ -111,10 +111,11 @@ def neovim(shared_neovim: Neovim) -> Iterator[Neovim]:
 
 def real_repository(folder: Path) -> str:
     """Put part of our own code into `folder`; the text of REAL_FILE, which ends where REAL_LINE is to come."""
-    (folder / "model").mkdir()
-    for pattern in ("*decoder*.py", "*cache*.py", "qwen2*.py", "torch_*.py"):
+    for pattern in ("engines/**/*.py", "*cache*.py"):
         for file in (ROOT / "model").glob(pattern):
-            shutil.copy(file, folder / "model")
+            copy = folder / file.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
     before = (folder / REAL_FILE).read_text(encoding="utf-8").partition(REAL_LINE)[0]
     (folder / REAL_FILE).write_text(before, encoding="utf-8")
     return before
