@@ -157,8 +157,9 @@ class Generator:
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
 
     def _take_planned(self, run: _Run) -> None:
-        """Write what needs no pass, a line at a time."""
-        while run.mixer and (planned := run.mixer.planned(run.context)):
+        """Write what needs no pass, a line at a time. Behind the end nothing is looked up: a look costs as much as a
+        pass."""
+        while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
             for token in planned:
                 if not run.takes(token, self._stop_ids):
                     return

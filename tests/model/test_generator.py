@@ -165,6 +165,29 @@ def test_lines_that_need_no_pass_keep_the_deadline_too(vocabulary: Vocabulary) -
     assert (cancelled.text, cancelled.stopped) == ("", "cancelled")
 
 
+def test_behind_the_end_nothing_is_looked_up(vocabulary: Vocabulary) -> None:
+    """A look-up costs as much as a pass: typing took a quarter longer by one more behind each answer."""
+    looked: list[int] = []
+
+    class Looking:
+        def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
+            return logits
+
+        def planned(self, context: Sequence[int]) -> tuple[int, ...]:
+            looked.append(len(context))
+            return ()
+
+        def chance(self, context: Sequence[int]) -> float | None:
+            return None
+
+    limits = StopLimits(50, finished=lambda text: text.endswith("first"))
+    generator = scripted(vocabulary, answer(vocabulary))
+    result = generator.generate(PROMPT, limits, mixer=Looking())
+    assert result.stopped == "finished"
+    n_before = looked[0]
+    assert looked == list(range(n_before, n_before + len(result.token_ids)))
+
+
 def test_a_deadline_in_the_past_costs_no_pass(vocabulary: Vocabulary) -> None:
     result = scripted(vocabulary, answer(vocabulary), clock=lambda: 9.0).generate(
         PROMPT, StopLimits(50, deadline=8.0)
