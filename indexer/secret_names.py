@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from indexer import lists
 from indexer.patterns import Patterns
@@ -21,9 +22,7 @@ class SecretNames:
     """Whether a name says that what it names is secret, in any letter case. `added`: more patterns for both kinds."""
 
     def __init__(self, added: Iterable[str] = ()) -> None:
-        patterns = [pattern.encode() for pattern in lists.load("secrets")]
-        self._folders = Patterns(pattern for pattern in patterns if pattern.endswith(b"/"))
-        self._files = Patterns(pattern for pattern in patterns if not pattern.endswith(b"/"))
+        self._folders, self._files = _built_in()
         self._added = Patterns(_anywhere(pattern.lower()).encode("utf-8", "replace") for pattern in added)
 
     def has(self, path: bytes, is_directory: bool) -> bool:
@@ -37,6 +36,16 @@ class SecretNames:
             return True
         folder, slash, name = path.rpartition(b"/")
         return any(self._files.verdict(folder + slash + original, False) for original in _originals(name))
+
+
+@cache
+def _built_in() -> tuple[Patterns, Patterns]:
+    """Of folders and of files; read once, since rules are made anew for every change of a file."""
+    patterns = [pattern.encode() for pattern in lists.load("secrets")]
+    return (
+        Patterns(pattern for pattern in patterns if pattern.endswith(b"/")),
+        Patterns(pattern for pattern in patterns if not pattern.endswith(b"/")),
+    )
 
 
 def _anywhere(pattern: str) -> str:

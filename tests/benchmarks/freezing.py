@@ -35,7 +35,10 @@ async def measured(names: list[str], folder: Path) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as folder:
         os.environ["HEF_CACHE_DIR"] = cache
-        asyncio.run(measured(sys.argv[1:] or list(NAMES), Path(folder)))
+        names = sys.argv[1:] or list(NAMES)
+        if unknown := set(names) - set(NAMES):
+            sys.exit(f"no document {', '.join(sorted(unknown))}: some of {', '.join(NAMES)}")
+        asyncio.run(measured(names, Path(folder)))
 
 
 if __name__ == "__main__":
