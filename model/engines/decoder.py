@@ -7,12 +7,30 @@ only has to implement these few methods. Arrays are numpy on both sides: pseudo-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, overload
 
 import numpy as np
 
 # On a CPU a pass over so many positions of the embedded model still lets a cancel be heard in time.
 PREFILL_PIECE = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Keys and values of n rows in every layer, [layers, kv heads, n, head_dim] each, of any float type; the keys are
+    turned to `positions`, int64 [n]."""
+
+    keys: np.ndarray
+    values: np.ndarray
+    positions: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, wanted: slice | np.ndarray) -> Rows:
+        """Some of the rows, by a slice or by their numbers."""
+        return Rows(self.keys[:, :, wanted], self.values[:, :, wanted], self.positions[wanted])
 
 
 class LogitRows(Protocol):
@@ -67,6 +85,18 @@ class Decoder(Protocol):
         With `parents` the rows are a tree (tree attention, FastCoder 3.3): row i sees the filled cache, itself and
         its ancestors; `parents[i]` < i is its parent's row, -1 for a root. Any row's logits can then be read, and
         `keep` must follow. Raises ValueError when the cache would overflow.
+        """
+
+    def read(self, start: int, stop: int) -> Rows:
+        """What lies in the rows `start` to `stop` of the cache, a copy; as exact as the cache has it. Raises
+        ValueError where they are not filled."""
+
+    def place(self, rows: Rows, following: int) -> None:
+        """Append rows that were read once, in this slot or another, without a forward pass; all that is appended
+        behind them sees them, and the next row stands at position `following`. (A row's number in the cache and its
+        position differ from here on: blocks stand beside each other, DESIGN section 5.)
+
+        Raises ValueError on rows of another network or behind `following`, and when the cache would overflow.
         """
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
