@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model.engines.decoder import PREFILL_PIECE
+from model.engines.decoder import PREFILL_PIECE, Rows, tree_mask
+from model.engines.positions import Positions
 
 Script = Callable[[tuple[int, ...]], int]
 
@@ -29,7 +30,8 @@ class ScriptedDecoder:
         self.widths: list[int] = []  # rows of each forward pass
         self._script = script
         self._slots: list[list[int]] = [[] for _ in range(n_slots)]
-        self._ids = self._slots[0]
+        self._positions = [Positions(capacity) for _ in range(n_slots)]
+        self.select(0)
         self._tree: list[tuple[int, ...]] = []  # of each row that `keep` may choose, the ids up to it
 
     @property
@@ -37,7 +39,7 @@ class ScriptedDecoder:
         return len(self._ids)
 
     def select(self, slot: int) -> None:
-        self._ids = self._slots[slot]
+        self._ids, self._stand = self._slots[slot], self._positions[slot]
 
     def embed(self, ids: Sequence[int]) -> np.ndarray:
         return np.repeat(np.array(ids, dtype=np.float32)[:, None], 2, axis=1)
@@ -50,6 +52,8 @@ class ScriptedDecoder:
         self.widths.append(len(vectors))
         new = [int(vector[0]) for vector in vectors]
         before = tuple(self._ids)
+        depths = np.arange(len(new)) if parents is None else tree_mask(parents).sum(axis=1) - 1
+        self._stand.extend(len(before), depths)
         self._ids += new
         if parents is None:
             rows = [tuple(self._ids[: len(before) + n + 1]) for n in range(len(new))]
@@ -69,10 +73,22 @@ class ScriptedDecoder:
                 raise
         return logits
 
+    def read(self, start: int, stop: int) -> Rows:
+        """The ids stand in the keys and in the values, [1, 1, n, 1]."""
+        ids = np.array(self._ids[start:stop], dtype=np.float32).reshape(1, 1, -1, 1)
+        return Rows(ids, ids, self._stand[start:stop])
+
+    def place(self, rows: Rows, following: int) -> None:
+        if len(self._ids) + len(rows) > self.capacity:
+            raise ValueError("the cache is full")
+        self._stand.place(len(self._ids), rows.positions, following)
+        self._ids += [int(row) for row in rows.keys.ravel()]
+
     def keep(self, start: int, rows: Sequence[int]) -> None:
         assert [len(self._tree[row]) for row in rows] == [start + n + 1 for n in range(len(rows))], (
             "not a path"
         )
+        self._stand.keep(start, rows)
         self._ids[:] = self._tree[rows[-1]] if rows else self._ids[:start]
 
     def rewind(self, length: int) -> None:

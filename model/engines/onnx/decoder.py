@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnxruntime
 
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.tensors import widened
-from model.engines.decoder import PREFILL_PIECE, check_rewind, check_room, must_move, tree_mask
+from model.engines.decoder import PREFILL_PIECE, Rows, check_rewind, check_room, must_move, tree_mask
+from model.engines.positions import Positions, check_filled, check_rows
 
 _HIDDEN = np.float32(-1e9)  # a score that softmax turns into nothing
 
 
-@dataclass(eq=False)
 class _Cache:
-    """Keys and values of one sequence, `length` rows of each array filled."""
+    """One sequence: keys and values [layers, kv heads, capacity, head_dim], `length` rows of them filled."""
 
-    arrays: dict[str, np.ndarray]
-    length: int = 0
+    def __init__(self, config: Qwen2Config, capacity: int) -> None:
+        shape = (config.num_hidden_layers, config.num_key_value_heads, capacity, config.head_dim)
+        self.keys, self.values = np.zeros(shape, np.float32), np.zeros(shape, np.float64)
+        self.positions = Positions(capacity)
+        self.length = 0
+
+    def by_head(self) -> Iterator[np.ndarray]:
+        """What belongs to the names of `kv_names`, in their order: views, [capacity, head_dim]."""
+        for keys, values in zip(self.keys, self.values, strict=True):
+            for pair in zip(keys, values, strict=True):
+                yield from pair
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
         if must_move(rows):
             source = [start + row for row in rows]
-            for array in self.arrays.values():
-                array[start : start + len(rows)] = array[source]
+            for array in (self.keys, self.values):
+                array[:, :, start : start + len(rows)] = array[:, :, source]
+            self.positions.keep(start, rows)
         self.length = start + len(rows)
 
 
@@ -50,7 +59,7 @@ class OnnxDecoder:
         self.prefill_piece = prefill_piece
         self._names = [name for pair in kv_names(config) for name in pair]
         self._outputs = ["logits", *(f"new_{name}" for name in self._names)]
-        self._slots = [self._new_cache() for _ in range(n_slots)]
+        self._slots = [_Cache(config, capacity) for _ in range(n_slots)]
         self._cache = self._slots[0]
         self._cos, self._sin = rotary_table(config.head_dim, config.rope_theta, capacity)
         self._group = config.num_attention_heads // config.num_key_value_heads
@@ -81,12 +90,12 @@ class OnnxDecoder:
         self, vectors: np.ndarray, *, all_rows: bool = False, parents: Sequence[int] | None = None
     ) -> np.ndarray:
         """As `Decoder.extend`: a sequence is the tree whose rows each follow the one before."""
-        n, past = len(vectors), self.length
+        n, past, cache = len(vectors), self.length, self._cache
         check_room(past, n, self.capacity)
         sees = np.tri(n, dtype=bool) if parents is None else tree_mask(parents)
-        positions = past + sees.sum(axis=1) - 1
+        positions = cache.positions.extend(past, sees.sum(axis=1) - 1)
         every = all_rows or parents is not None
-        feed = {name: array[:past] for name, array in self._cache.arrays.items()}
+        feed = {name: array[:past] for name, array in zip(self._names, cache.by_head(), strict=True)}
         feed |= {
             "x": np.ascontiguousarray(vectors, dtype=np.float32),
             "cos": self._cos[positions],
@@ -96,11 +105,28 @@ class OnnxDecoder:
             "lengths": np.array([past, n]),
         }
         logits, *new = self._session.run(self._outputs, feed)
-        for name, rows in zip(self._names, new, strict=True):
-            self._cache.arrays[name][past : past + n] = rows
-        self._cache.length = past + n
+        for array, rows in zip(cache.by_head(), new, strict=True):
+            array[past : past + n] = rows
+        cache.length = past + n
         wanted: np.ndarray = logits if every else logits[0]
         return wanted
+
+    def read(self, start: int, stop: int) -> Rows:
+        """As `Decoder.read`, in float32: values are float64 only where they are summed."""
+        check_filled(self.length, start, stop)
+        cache = self._cache
+        keys, values = (array[:, :, start:stop].astype(np.float32) for array in (cache.keys, cache.values))
+        return Rows(keys, values, cache.positions[start:stop])
+
+    def place(self, rows: Rows, following: int) -> None:
+        check_rows(rows, following, self._config)
+        cache, n, past = self._cache, len(rows), self.length
+        check_room(past, n, self.capacity)
+        cache.keys[:, :, past : past + n] = rows.keys
+        cache.values[:, :, past : past + n] = rows.values.astype(np.float32, copy=False)
+        cache.positions.place(past, rows.positions, following)
+        cache.length = past + n
+        self._reach(following + self.capacity)
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
         self._cache.keep(start, rows)
@@ -109,10 +135,11 @@ class OnnxDecoder:
         check_rewind(self.length, length)
         self._cache.length = length
 
-    def _new_cache(self) -> _Cache:
-        shape = (self.capacity, self._config.head_dim)
-        kinds = {"key": np.float32, "value": np.float64}
-        return _Cache({name: np.zeros(shape, kinds[name.partition("_")[0]]) for name in self._names})
+    def _reach(self, n: int) -> None:
+        """Let there be a table of at least so many positions."""
+        if n > len(self._cos):
+            config = self._config
+            self._cos, self._sin = rotary_table(config.head_dim, config.rope_theta, n)
 
 
 def kv_names(config: Qwen2Config) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.engines.decoder import LogitRows, check_rewind, check_room, must_move, tree_mask
+from model.engines.decoder import LogitRows, Rows, check_rewind, check_room, must_move, tree_mask
+from model.engines.positions import Positions, check_filled, check_rows
 from model.engines.torch.cuda_graphs import GRID, Capture, CudaCapture, Graphs, Grid
 from model.engines.torch.cuda_network import FusedWeights, allocate, forward, visibility
 
@@ -49,6 +50,7 @@ class CudaDecoder:
         self._graphs = Graphs(partial(forward, weights, self._static), capture)
         self._slot, self._length = 0, 0
         self._aside = [self._static.cache[:, :, :0]] * n_slots
+        self._positions = [Positions(capacity) for _ in range(n_slots)]
 
     @property
     def hidden_size(self) -> int:
@@ -111,8 +113,27 @@ class CudaDecoder:
             [self._read(self._tree(piece, range(-1, len(piece) - 1)).logits) for piece in pieces]
         )
 
+    def read(self, start: int, stop: int) -> Rows:
+        """As `Decoder.read`, in float32: numpy has no bfloat16."""
+        check_filled(self._length, start, stop)
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            both = self._read(self._static.cache[:, :, start:stop].float())
+        keys, values = np.split(both, 2, axis=1)
+        return Rows(keys, values, self._positions[self._slot][start:stop])
+
+    def place(self, rows: Rows, following: int) -> None:
+        check_rows(rows, following, self._weights.config)
+        past, stop = self._length, self._length + len(rows)
+        check_room(past, len(rows), self._capacity)
+        both = torch.from_numpy(np.concatenate([rows.keys, rows.values], axis=1))
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            self._static.cache[:, :, past:stop].copy_(both)
+        self._positions[self._slot].place(past, rows.positions, following)
+        self._length = stop
+
     def keep(self, start: int, rows: Sequence[int]) -> None:
         if must_move(rows):
+            self._positions[self._slot].keep(start, rows)
             cache = self._static.cache
             with torch.inference_mode(), torch.cuda.stream(self._stream):
                 cache[:, :, start : start + len(rows)] = cache[
@@ -153,11 +174,12 @@ class CudaDecoder:
     def _pass(self, vectors: np.ndarray, depth: np.ndarray, *, tree: bool) -> Tensor:
         """Append [n, hidden] in one pass; the static logits after it."""
         n, static = len(vectors), self._static
-        numbers = np.concatenate([[self._length, n - 1], depth])
+        positions = self._positions[self._slot].extend(self._length, depth)
+        numbers = np.concatenate([[self._length, n - 1], positions])
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             static.vectors[:n].copy_(torch.from_numpy(vectors))
             static.numbers[: n + 2].copy_(torch.from_numpy(numbers))
-            self._graphs.run(self._grid.shape(n, self._length, len(static.position), tree=tree))
+            self._graphs.run(self._grid.shape(n, self._length, len(static.row), tree=tree))
         self._length += n
         return static.logits
 

@@ -65,14 +65,13 @@ class StaticTensors:
 
     vectors: Tensor  # [widest, hidden]: what goes in
     numbers: Tensor  # [2 + widest]: the next three, filled by one copy
-    past: Tensor  # [1]: positions filled before this pass
+    past: Tensor  # [1]: rows filled before this pass
     last: Tensor  # [1]: row whose logits are wanted when only one row's are
-    depth: Tensor  # [widest]: a row's position behind `past`
+    position: Tensor  # [widest]: where each row of this pass stands
     tree: Tensor  # [widest tree, widest tree + 2]: see `visibility`
     causal: Tensor  # [widest, widest + 2]: the same for a sequence
-    row: Tensor  # [widest]: 0, 1, 2, ...
-    position: Tensor  # [length]: 0, 1, 2, ...
-    rotary: Tensor  # [length, 2, head_dim]: cosine and signed sine of each position
+    row: Tensor  # [length]: 0, 1, 2, ...
+    frequency: Tensor  # [head_dim] float32: of the rotation, negative in its first half
     cache: Tensor  # [layers, 2 * kv heads, length, head_dim]: keys, then values
     logits: Tensor  # [widest tree, vocab] float32: what comes out
 
@@ -110,7 +109,6 @@ def _fuse_layer(layer: Layer) -> LayerWeights:
 def allocate(weights: FusedWeights, length: int, widest: int, widest_tree: int) -> StaticTensors:
     """Static tensors for a cache of `length` positions, on the device and in the type of the weights."""
     config, like = weights.config, weights.table
-    positions = torch.arange(length, device=like.device)
     causal = visibility(torch.ones(widest, widest, dtype=torch.bool, device=like.device).tril())
     numbers = torch.zeros(2 + widest, dtype=torch.long, device=like.device)
     return StaticTensors(
@@ -118,12 +116,11 @@ def allocate(weights: FusedWeights, length: int, widest: int, widest_tree: int) 
         numbers=numbers,
         past=numbers[:1],
         last=numbers[1:2],
-        depth=numbers[2:],
+        position=numbers[2:],
         tree=like.new_zeros(widest_tree, widest_tree + 2),
         causal=causal.to(like.dtype),
-        row=positions[:widest].clone(),
-        position=positions,
-        rotary=_rotary_table(config, positions).to(like.dtype),
+        row=torch.arange(length, device=like.device),
+        frequency=_frequency(config).to(like.device),
         cache=like.new_zeros(
             config.num_hidden_layers, 2 * config.num_key_value_heads, length, config.head_dim
         ),
@@ -141,11 +138,10 @@ def visibility(sees: Tensor) -> Tensor:
     return torch.zeros(seen.shape, device=sees.device).masked_fill_(~seen, float("-inf"))
 
 
-def _rotary_table(config: Qwen2Config, positions: Tensor) -> Tensor:
+def _frequency(config: Qwen2Config) -> Tensor:
     """The sine is negative in its first half: that turns the rotation of `qwen2.rotate` into a swap of halves."""
-    cos, sin = Rotary(config.head_dim, config.rope_theta).to(positions.device)(positions[None])
-    half = config.head_dim // 2
-    return torch.stack([cos[0, 0], torch.cat([-sin[0, 0, :, :half], sin[0, 0, :, half:]], dim=-1)], dim=1)
+    frequency = Rotary(config.head_dim, config.rope_theta).inverse_frequency
+    return torch.cat([-frequency, frequency])
 
 
 def forward(
@@ -160,8 +156,9 @@ def forward(
     width = shape.width
     x = static.vectors[:width].clone()
     table = static.tree if shape.tree else static.causal
-    rotary = static.rotary.index_select(0, static.past + static.depth[:width])
-    column = (static.position[: shape.span] - static.past + 1).clamp_(0, width + 1)
+    angles = static.position[:width, None] * static.frequency
+    rotary = torch.stack([angles.cos(), angles.sin()], dim=1).to(x.dtype)  # [width, 2, head_dim]
+    column = (static.row[: shape.span] - static.past + 1).clamp_(0, width + 1)
     bias = table[:width, : width + 2].index_select(1, column)  # [width, span]
     groups = weights.config.num_attention_heads // weights.config.num_key_value_heads
     bias = bias.expand(groups, -1, -1).reshape(groups * width, shape.span)

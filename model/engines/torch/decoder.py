@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.engines.decoder import PREFILL_PIECE, check_rewind, check_room, tree_mask
+from model.engines.decoder import PREFILL_PIECE, Rows, check_rewind, check_room, must_move, tree_mask
+from model.engines.positions import Positions, check_filled, check_rows
 from model.engines.torch.kv_cache import KVCache
 from model.engines.torch.qwen2 import Qwen2
 
@@ -28,7 +29,8 @@ class TorchDecoder:
         self._slots = [
             KVCache(config.num_hidden_layers, shape, self._device, self._dtype) for _ in range(n_slots)
         ]
-        self._cache = self._slots[0]
+        self._positions = [Positions(capacity) for _ in range(n_slots)]
+        self.select(0)
 
     @property
     def hidden_size(self) -> int:
@@ -51,7 +53,7 @@ class TorchDecoder:
         return self._cache.length
 
     def select(self, slot: int) -> None:
-        self._cache = self._slots[slot]
+        self._cache, self._stand = self._slots[slot], self._positions[slot]
 
     @torch.inference_mode()
     def embed(self, ids: Sequence[int]) -> np.ndarray:
@@ -70,20 +72,44 @@ class TorchDecoder:
         n, past = len(vectors), self.length
         check_room(past, n, self.capacity)
         x = torch.from_numpy(vectors).to(self._device, self._dtype)[None]
-        positions, mask = (None, None) if parents is None else self._tree(parents, past)
+        sees = None if parents is None else tree_mask(parents)
+        depths = np.arange(n) if sees is None else sees.sum(axis=1) - 1
+        positions = torch.from_numpy(self._stand.extend(past, depths)).to(self._device)[None]
+        mask = None if sees is None else self._mask(sees, past)
         hidden = self.network(x, positions, mask, self._cache)[0]
         if not all_rows and parents is None:
             hidden = hidden[-1]
         return self.network.logits(hidden).float().cpu().numpy()
 
-    def _tree(self, parents: Sequence[int], past: int) -> tuple[Tensor, Tensor]:
-        """Positions [1, n] and mask [n, past + n] of a draft tree behind `past` positions."""
-        sees = tree_mask(parents)
-        positions = torch.from_numpy(past + sees.sum(axis=1) - 1).to(self._device)[None]
-        seen = np.concatenate([np.ones((len(parents), past), dtype=bool), sees], axis=1)
-        return positions, torch.from_numpy(seen).to(self._device)
+    def _mask(self, sees: np.ndarray, past: int) -> Tensor:
+        """Of a draft tree behind `past` rows, [n, past + n]."""
+        seen = np.concatenate([np.ones((len(sees), past), dtype=bool), sees], axis=1)
+        return torch.from_numpy(seen).to(self._device)
+
+    @torch.inference_mode()
+    def read(self, start: int, stop: int) -> Rows:
+        """As `Decoder.read`, in float32: numpy has no bfloat16."""
+        check_filled(self.length, start, stop)
+        keys, values = (
+            torch.cat(cached)[:, :, start:stop].float().cpu().numpy()
+            for cached in (self._cache.keys, self._cache.values)
+        )
+        return Rows(keys, values, self._stand[start:stop])
+
+    @torch.inference_mode()
+    def place(self, rows: Rows, following: int) -> None:
+        check_rows(rows, following, self.network.config)
+        past, stop = self.length, self.length + len(rows)
+        check_room(past, len(rows), self.capacity)
+        for cached, new in ((self._cache.keys, rows.keys), (self._cache.values, rows.values)):
+            for layer, values in zip(cached, new, strict=True):
+                layer[0, :, past:stop] = torch.from_numpy(np.array(values))
+        self._stand.place(past, rows.positions, following)
+        self._cache.length = stop
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
+        if must_move(rows):
+            self._stand.keep(start, rows)
         self._cache.keep(start, rows)
 
     def rewind(self, length: int) -> None:
