@@ -3,10 +3,10 @@
 Imports nothing else of this project; what turns text into vectors is handed in as an `Embedder`.
 """
 
-from indexer.blocks import Block, block_at
 from indexer.cache_folder import default_cache_dir
 from indexer.chunking import language_of
 from indexer.damage import CacheError
+from indexer.extents import Extent, extent_at
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
@@ -24,9 +24,9 @@ __all__ = [
     "IGNORED",
     "LOOKS_SECRET",
     "SECRET",
-    "Block",
     "CacheError",
     "Embedder",
+    "Extent",
     "Gate",
     "Hit",
     "Index",
@@ -44,8 +44,8 @@ __all__ = [
     "UpdateReport",
     "Vectors",
     "Watcher",
-    "block_at",
     "default_cache_dir",
+    "extent_at",
     "is_completable",
     "language_of",
     "looks_secret",

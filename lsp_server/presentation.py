@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from indexer import block_at
+from indexer import extent_at
 from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
 from lsp_server.settings import CompletionSettings
 from lsp_server.snapshot import Snapshot, word_before
@@ -21,7 +21,7 @@ LOOP_SPAN = 24  # characters that one repeated piece of a line must fill to be a
 LOOP_ROUNDS = 4  # of such a piece, which has at most so many characters:
 LONGEST_PIECE = 40
 LOOP_CHARS = 4_000  # at the end of a line, in which a loop is looked for
-TAB_COLUMNS = 8  # as `indexer.Block` counts them
+TAB_COLUMNS = 8  # as `indexer.Extent` counts them
 SPACES_PER_TAB = 4  # that a model writes where the document has tabs
 
 # Markers of the FIM checkpoints that can be served, control characters and broken UTF-8: what comes after is not
@@ -95,7 +95,7 @@ def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
     only."""
     if max_lines == 1 or not is_only_closers(snapshot.line_after):
         return ONE_LINE
-    block = block_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
+    block = extent_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
     return StopRule(block.multiline, block.indent, max_lines)
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from model.blocks.block import FIRST
+from model.blocks.library import BlockLibrary
+from model.blocks.making import BlockMaker
+from model.blocks.shelf import Shelf
 from model.confidence import written_lines
-from model.context import Contexts
+from model.context import Context, Contexts
 from model.drafts.drafter import Drafter
 from model.generator import Clock, Generation, Generator, StopLimits
 from model.loaded import LoadedModel
-from model.prompt import Budget, Prompt, at_token_boundary, build_prompt
+from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
 from model.settings import CONTEXT_MODES, DEFAULT_DRAFTS, DEFAULT_MODEL, DraftSettings, ModelSettings
@@ -43,8 +47,12 @@ class Completer:
         self._mixing = mixing
         self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)
         weighs = model.confidence is not None
-        self._generator = Generator(model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs)
-        self._contexts = Contexts(model, settings)
+        self._library = _library(model, settings)
+        n_slots = model.decoder.n_slots - (self._library is not None)
+        self._generator = Generator(
+            model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=n_slots
+        )
+        self._contexts = Contexts(model, settings, self._library)
 
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = never
@@ -52,15 +60,10 @@ class Completer:
         """Complete at the cursor. An exception of `retrieve` is the caller's; nothing else is expected to raise."""
         start = self._clock()
         mode = self.mode(request.context) if retrieve else "none"
-        context = self._contexts.at(request, mode, retrieve)
-        retrieved = self._clock()
-        max_tokens = min(request.max_tokens, self.model.decoder.capacity // 2)
-        total = min(self._settings.context_tokens, self.model.decoder.capacity - max_tokens)
-        budget = Budget(total, self._settings.suffix_tokens)
+        max_tokens = self._max_tokens(request)
         prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
-        prompt = build_prompt(
-            self.model.vocabulary, self.model.fim_order, context.head, prefix, request.suffix, budget
-        )
+        context, prompt = self._read(request, prefix, mode, retrieve)
+        retrieved = self._clock()
         limits = StopLimits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
@@ -73,11 +76,52 @@ class Completer:
         }
         return _completion(generation, timings, context.items, mode, confidence)
 
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None:
+        """Make the blocks that a request wants, which `complete` does not wait for."""
+        mode = self.mode(request.context) if retrieve else "none"
+        if self._library and mode == "blocks":
+            prefix, _ = at_token_boundary(self.model.vocabulary, request.prefix)
+            self._contexts.at(request, mode, retrieve, self._window(request, prefix))
+            while self._library.tend(never):
+                pass
+            self._contexts.forget()
+
+    def tend(self, interrupted: Callable[[], bool]) -> bool:
+        """Do a piece of what is for later, blocks that were wanted and not there; whether there is more."""
+        return self._library is not None and self._library.tend(interrupted)
+
     def accepted(self, prefix: str, text: str) -> None:
         """The user took `text` behind `prefix`: what is accepted once is often wanted again."""
         if self._drafter:
             context = self.model.vocabulary.encode(prefix[-_LEARNED_CHARS:])
             self._drafter.learn(context, self.model.vocabulary.encode(text))
+
+    def _max_tokens(self, request: Request) -> int:
+        return min(request.max_tokens, self.model.positions // 2)
+
+    def _read(
+        self, request: Request, prefix: str, mode: str, retrieve: Retrieve | None
+    ) -> tuple[Context, Prompt]:
+        """What the model reads. Blocks come on top of the document's tokens, all else instead of some of them."""
+        model, settings = self.model, self._settings
+        if mode == "blocks":
+            window = self._window(request, prefix)
+            context = self._contexts.at(request, mode, retrieve, window)
+            return context, window.behind(context.blocks)
+        context = self._contexts.at(request, mode, retrieve)
+        total = min(settings.context_tokens, model.positions - self._max_tokens(request))
+        budget = Budget(total, settings.suffix_tokens)
+        return context, build_prompt(
+            model.vocabulary, model.fim_order, context.head, prefix, request.suffix, budget
+        )
+
+    def _window(self, request: Request, prefix: str) -> Prompt:
+        """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
+        model, settings = self.model, self._settings
+        room = model.positions - self._max_tokens(request) - FIRST
+        budget = Budget(min(settings.window_tokens, room), settings.suffix_tokens)
+        head = empty_head(model.decoder.hidden_size)
+        return build_prompt(model.vocabulary, model.fim_order, head, prefix, request.suffix, budget)
 
     def _generate(
         self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None
@@ -106,8 +150,19 @@ class Completer:
             raise ValueError(f"no context mode {asked!r}: one of {', '.join(CONTEXT_MODES)}")
         if asked == "auto":
             asked = self.model.default_context
+        if asked == "blocks" and self._library is None:
+            asked = "hybrid"
         without_adapter = asked in ("pseudo", "hybrid") and self.model.pseudo is None
         return "snippets" if without_adapter else asked
+
+
+def _library(model: LoadedModel, settings: ModelSettings) -> BlockLibrary | None:
+    """None where the decoder has no rows for blocks, or no slot to make them in: another context was chosen."""
+    decoder = model.decoder
+    if decoder.capacity <= model.positions + 1 or decoder.n_slots <= settings.recent_places:
+        return None
+    maker = BlockMaker(decoder, decoder.n_slots - 1, model.vocabulary.fim.end)
+    return BlockLibrary(maker, Shelf())
 
 
 def _completion(

@@ -11,11 +11,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from model.blocks.block import SPAN, Block
+from model.blocks.library import BlockLibrary, BlockText
+from model.blocks.parts import nearest_parts
 from model.loaded import LoadedModel
-from model.prompt import PSEUDO, Head, empty_head, exact_text, fit_documents, worst_first
+from model.prompt import (
+    PSEUDO,
+    Head,
+    Prompt,
+    document_ids,
+    empty_head,
+    exact_text,
+    fit_documents,
+    worst_first,
+)
 from model.repository import ContextItem, RetrievalQuery, Retrieve
 from model.request import Request
 from model.settings import ModelSettings
+from model.vocabulary import Vocabulary
 
 # The cursor may move this far, in characters and lines, before the repository is asked again.
 STICKY_CHARS = 96
@@ -35,40 +48,66 @@ class CursorPlace:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from."""
+    """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from.
+
+    `texts` are wanted as blocks, the most wanted first; `blocks`: the sink and those that are made.
+    """
 
     place: CursorPlace
     head: Head
     items: tuple[ContextItem, ...] = ()
     found: frozenset[tuple[str, str, bytes]] = frozenset()
+    texts: tuple[BlockText, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 class Contexts:
     """The contexts of recent places, for one model. Not thread-safe."""
 
-    def __init__(self, model: LoadedModel, settings: ModelSettings) -> None:
+    def __init__(
+        self, model: LoadedModel, settings: ModelSettings, library: BlockLibrary | None = None
+    ) -> None:
+        """`library`: of blocks, for the mode that wants them."""
         self._model = model
         self._settings = settings
+        self._library = library
         self._held: list[Context] = []  # the last one first
 
-    def at(self, request: Request, mode: str, retrieve: Retrieve | None) -> Context:
+    def at(
+        self, request: Request, mode: str, retrieve: Retrieve | None, window: Prompt | None = None
+    ) -> Context:
         """The held context while the cursor stays about where it was retrieved for, else a new one.
 
         Byte-identical pseudo-tokens keep the cache, and skip the query: a keystroke costs its own tokens only. Several
         are held, as are the keys and values behind them: coming back to a document costs no prefill.
+
+        `window`: in mode blocks the prompt without them; what it has of the document is no block.
         """
         place = CursorPlace(request.path, request.prefix, request.suffix, mode, request.generation)
         if retrieve is None or mode == "none":
             return Context(place, empty_head(self._model.decoder.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
         held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
-        if held is None:
-            held = self._retrieve(place, retrieve)
         others = [other for other in self._held if other is not held]
+        if held is None:
+            held = self._retrieve(place, retrieve, window)
+            others = [other for other in self._held if other is not held]
+        elif len(held.blocks) <= len(held.texts):
+            held = self._with_blocks(held)
         self._held = [held, *others][: self._settings.recent_places]
         return held
 
-    def _retrieve(self, place: CursorPlace, retrieve: Retrieve) -> Context:
+    def forget(self) -> None:
+        """Hold on to nothing."""
+        self._held.clear()
+
+    def _with_blocks(self, held: Context) -> Context:
+        """All of them, once the last is made: a prompt changes once, not with each."""
+        assert self._library is not None
+        blocks = self._library.find(held.texts)
+        return replace(held, blocks=blocks) if len(blocks) > len(held.texts) else held
+
+    def _retrieve(self, place: CursorPlace, retrieve: Retrieve, window: Prompt | None) -> Context:
         """A new context; where the same was found as for a held one, in whatever order, that one's bytes."""
         encoder = self._model.encoder
         key = encoder.query(place.prefix, place.suffix) if encoder else None
@@ -78,8 +117,32 @@ class Contexts:
             if (held.place.path, held.place.mode, held.found) == (place.path, place.mode, found):
                 self._held.remove(held)
                 return replace(held, place=place)
-        context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
+        if place.mode == "blocks":
+            context = self._blocks(place, items, window)
+        else:
+            context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
         return replace(context, found=found)
+
+    def _blocks(self, place: CursorPlace, found: Sequence[ContextItem], window: Prompt | None) -> Context:
+        """Blocks of what was found and of the document's far parts, half of the rows each; what one does not need is
+        the other's."""
+        assert self._library is not None
+        assert window is not None
+        vocabulary, most = self._model.vocabulary, self._settings.block_tokens
+        readable = [item for item in found if item.text]
+        told = [document_ids(vocabulary, item.path, item.text)[:SPAN] for item in readable]
+        half = max(most // 2, most - sum(map(len, told)))
+        before, after = far_texts(vocabulary, window, place.prefix, place.suffix)
+        parts = nearest_parts(vocabulary, before, after, half)
+        left = most - sum(map(len, parts))
+        n_told = n_within(told, left)
+        texts = [BlockText(item.path, tuple(ids)) for item, ids in zip(readable[:n_told], told, strict=False)]
+        texts += [BlockText(place.path, ids) for ids in parts]
+        head = empty_head(self._model.decoder.hidden_size)
+        texts = list({text.ids: text for text in texts}.values())
+        return Context(
+            place, head, tuple(readable[:n_told]), texts=tuple(texts), blocks=self._library.find(texts)
+        )
 
     def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         budget = self._head_budget(self._settings.snippet_tokens)
@@ -113,7 +176,7 @@ class Contexts:
     def _head_budget(self, wanted: int) -> int:
         """At most half of the prompt is context: what stands around the cursor matters more. The longest completion
         takes half of the capacity, so three eighths always leave room."""
-        return min(wanted, self._settings.context_tokens // 2, self._model.decoder.capacity * 3 // 8)
+        return min(wanted, self._settings.context_tokens // 2, self._model.positions * 3 // 8)
 
 
 def drifted(held: CursorPlace, now: CursorPlace) -> bool:
@@ -132,3 +195,18 @@ def drifted(held: CursorPlace, now: CursorPlace) -> bool:
         return True
     lines = now.prefix.count("\n", len(before)) - held.prefix.count("\n", len(before))
     return abs(lines) > STICKY_LINES
+
+
+def far_texts(vocabulary: Vocabulary, window: Prompt, prefix: str, suffix: str) -> tuple[str, str]:
+    """What of a document lies in front of a prompt's part of it, and behind."""
+    n_before, n_after = (
+        len(b"".join(map(vocabulary.token_bytes, ids)).decode("utf-8", "ignore"))
+        for ids in (window.before, window.after)
+    )
+    return prefix[: max(0, len(prefix) - n_before - 1)], suffix[n_after:]
+
+
+def n_within(texts: Sequence[Sequence[int]], budget: int) -> int:
+    """How many of the first are no longer than `budget` together."""
+    lengths = np.cumsum([len(text) for text in texts])
+    return int((lengths <= budget).sum())

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from model.cache_slots import CacheSlots, Cell
+from model.cache_slots import CacheSlots, Cell, prompt_cells
 from model.drafts.tree import NO_DRAFT, Draft, accepted, tree_behind
 from model.engines.decoder import Decoder
 from model.prompt import PSEUDO, Prompt
@@ -88,9 +88,11 @@ class Generator:
         clock: Clock = time.perf_counter,
         *,
         weighs: bool = False,
+        n_slots: int | None = None,
     ) -> None:
+        """`n_slots`: of the decoder's, the first so many; None: all."""
         self._decoder = decoder
-        self._slots = CacheSlots(decoder)
+        self._slots = CacheSlots(decoder, n_slots)
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
         self._never = vocabulary.never(decoder.vocab_size)
@@ -130,8 +132,8 @@ class Generator:
 
     def _compute(self, prompt: Prompt, run: _Run) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""
-        cells = _cells(prompt)
-        run.reused = done = self._slots.resume(cells)
+        cells = prompt_cells(prompt)
+        run.reused = done = self._slots.begin(prompt.blocks, cells)
         width = self._decoder.prefill_piece
         tail = (len(cells) - done - 1) % width + 1
         n_chain = tail if tail <= DRAFT_CHAIN else 1
@@ -141,9 +143,9 @@ class Generator:
             if self._interrupted(run):
                 return
             piece = slice(first, min(first + width, last))
-            self._slots.extend(cells[piece], _vectors(self._decoder, prompt, piece))
+            self._slots.extend(cells[piece], self._vectors(prompt, piece))
         chain: Sequence[Cell] = cells[last:]
-        vectors = _vectors(self._decoder, prompt, slice(last, len(cells)))
+        vectors = self._vectors(prompt, slice(last, len(cells)))
         began = self._clock()
         while not self._interrupted(run):
             self._pass(chain, vectors, draft, run, began)
@@ -155,6 +157,17 @@ class Generator:
             chain = run.ids[n_computed:]
             vectors = self._decoder.embed(run.ids[n_computed:])
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
+
+    def _vectors(self, prompt: Prompt, piece: slice) -> np.ndarray:
+        """Embeddings of a piece of the prompt, float32 [n, hidden], with the pseudo-tokens in their slots; the piece is
+        of the rows of the cache, and lies behind the blocks."""
+        start, stop = piece.start - prompt.n_placed, piece.stop - prompt.n_placed
+        ids = np.array(prompt.ids[start:stop])
+        slots = ids == PSEUDO
+        first = prompt.ids[:start].count(PSEUDO)
+        vectors = self._decoder.embed(np.where(slots, 0, ids).tolist())
+        vectors[slots] = prompt.pseudo[first : first + int(slots.sum())]
+        return vectors
 
     def _take_planned(self, run: _Run) -> None:
         """Write what needs no pass, a line at a time. Behind the end nothing is looked up: a look costs as much as a
@@ -246,7 +259,7 @@ class _Run:
     forward_passes: int = 0
     drafted: int = 0
     accepted: int = 0
-    reused: int = 0  # positions of the prompt that were in the cache
+    reused: int = 0  # positions of the prompt that were in the cache, or placed in it
     prefilled: float | None = None  # when the first choice could be made
 
     def count(self, draft: Draft, now: float) -> None:
@@ -269,18 +282,3 @@ class _Run:
         elif len(self.ids) >= self.limits.max_tokens:
             self.stopped = "length"
         return self.stopped is None
-
-
-def _cells(prompt: Prompt) -> list[Cell]:
-    vectors = iter(prompt.pseudo)
-    return [next(vectors).tobytes() if token == PSEUDO else token for token in prompt.ids]
-
-
-def _vectors(decoder: Decoder, prompt: Prompt, piece: slice) -> np.ndarray:
-    """Embeddings of a piece of the prompt, float32 [n, hidden], with the pseudo-tokens in their slots."""
-    ids = np.array(prompt.ids[piece])
-    slots = ids == PSEUDO
-    first = prompt.ids[: piece.start].count(PSEUDO)
-    vectors = decoder.embed(np.where(slots, 0, ids).tolist())
-    vectors[slots] = prompt.pseudo[first : first + int(slots.sum())]
-    return vectors

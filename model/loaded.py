@@ -34,4 +34,5 @@ class LoadedModel:
     dtype: str
     threads: int  # of the CPU; 0 where it does not compute
     n_parameters: int
+    positions: int  # most tokens of a prompt and its completion, without blocks
     notes: tuple[str, ...]

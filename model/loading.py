@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast, get_args
 
+from model.blocks.block import FIRST
 from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import WeightsError, require_files
@@ -17,6 +18,7 @@ from model.checkpoint.opening import (
 )
 from model.confidence import Confidence
 from model.encoder import Encoder, adapter_fingerprint
+from model.engines.decoder import Decoder
 from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
 from model.loaded import LoadedModel
@@ -27,6 +29,7 @@ from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
 
+_FEWEST_POSITIONS = 3 * FIRST  # of which a completion may take half
 _ONE_WAY = "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
 
@@ -70,15 +73,15 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
     shapes = coder_shapes(config)
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes))
-    capacity = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
-    _check_free_bytes(engine, config, n_values(shapes), capacity * settings.recent_places)
+    positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
+    decoder = _decoder(settings, checkpoint, config, engine, positions)
     fingerprint = checkpoint.fingerprint()
     encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
     if not vocabulary.fim.fills:
         notes += (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
         name=settings.name,
-        decoder=engine.decoder(checkpoint, config, capacity, settings.recent_places),
+        decoder=decoder,
         vocabulary=vocabulary,
         fim_order=fim_order(checkpoint, vocabulary),
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
@@ -94,8 +97,21 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
         dtype=engine.dtype,
         threads=engine.threads,
         n_parameters=n_values(shapes),
+        positions=positions,
         notes=notes,
     )
+
+
+def _decoder(
+    settings: ModelSettings, checkpoint: Checkpoint, config: Qwen2Config, engine: Engine, positions: int
+) -> Decoder:
+    """With as many slots as places are held, and where blocks may be placed with room for them and a slot in which
+    they are made. None of it is there before it is written to; few positions leave no room behind blocks."""
+    capacity, n_slots = positions, settings.recent_places
+    if settings.context in ("blocks", "auto") and positions >= _FEWEST_POSITIONS:
+        capacity, n_slots = positions + 1 + settings.block_tokens, n_slots + 1
+    _check_free_bytes(engine, config, n_values(coder_shapes(config)), capacity * n_slots)
+    return engine.decoder(checkpoint, config, capacity, n_slots)
 
 
 def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:

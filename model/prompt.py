@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from model.blocks.block import Block, digest_of
 from model.vocabulary import FimTokens, Vocabulary
 
 FimOrder = Literal["spm", "psm", "ltr"]
@@ -39,13 +40,15 @@ _MAX_DOCUMENT_SHARE = 1 / 3
 class Prompt:
     """Token ids with PSEUDO slots, and the vectors that fill the slots in order: float32 [slots, hidden].
 
-    `before` and `after`: the ids of the document that are among them, on either side of the cursor.
+    `before` and `after`: the ids of the document that are among them, on either side of the cursor. `blocks` are placed
+    in front of them all, the sink first.
     """
 
     ids: tuple[int, ...]
     pseudo: np.ndarray
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
     def __post_init__(self) -> None:
         slots = self.ids.count(PSEUDO)
@@ -53,7 +56,18 @@ class Prompt:
             raise ValueError(f"a prompt with {slots} pseudo-token slots got {len(self.pseudo)} vectors")
 
     def __len__(self) -> int:
-        return len(self.ids)
+        """Rows of the cache that it takes."""
+        return self.n_placed + len(self.ids)
+
+    @property
+    def n_placed(self) -> int:
+        """Rows of blocks."""
+        return sum(map(len, self.blocks))
+
+    def behind(self, blocks: Sequence[Block]) -> Prompt:
+        """The same behind blocks, the sink first. A sink that the prompt itself begins with is not there twice."""
+        begins_so = bool(self.ids) and digest_of(self.ids[:1]) == blocks[0].digest
+        return replace(self, ids=self.ids[begins_so:], blocks=tuple(blocks))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "auto")
+CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "blocks", "auto")
 EMBEDDED = "embedded"
 RENAMED = {"memory.enabled": "recall.enabled"}  # by 0.2; the old names are still accepted
 
@@ -74,7 +74,8 @@ class ModelSettings:
         default="auto",
         metadata={
             "help": "What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens "
-            "with some exact text. auto: what measured best for the checkpoint.",
+            "with some exact text, or blocks, which are keys and values of text that were computed before. auto: what "
+            "measured best for the checkpoint.",
             "choices": CONTEXT_MODES,
         },
     )
@@ -104,6 +105,22 @@ class ModelSettings:
     pseudo_tokens: int = field(
         default=64,
         metadata={"help": "Most pseudo-tokens in a prompt (modes pseudo and hybrid).", "min": 0, "max": 256},
+    )
+    block_tokens: int = field(
+        default=1024,
+        metadata={
+            "help": "Most tokens of blocks, of the repository and of the document's far parts (mode blocks).",
+            "min": 0,
+            "max": 16384,
+        },
+    )
+    window_tokens: int = field(
+        default=448,
+        metadata={
+            "help": "Most tokens of the document around the cursor where the rest of it is blocks (mode blocks).",
+            "min": 64,
+            "max": 32768,
+        },
     )
     snippet_tokens: int = field(
         default=512,

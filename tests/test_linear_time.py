@@ -31,7 +31,7 @@ class Use:
 NO_TEXT = Use(most=0)  # sees names, settings and the like, never a document
 
 USES = {
-    "indexer/blocks.py:_DEFINITION": Use("match"),
+    "indexer/extents.py:_DEFINITION": Use("match"),
     "indexer/caches.py:_REPOSITORY": NO_TEXT,
     "indexer/caches.py:_SHARED": NO_TEXT,
     "indexer/caches.py:_STORE": NO_TEXT,
@@ -68,6 +68,7 @@ USES = {
     "model/recall/renaming.py:_TOKEN": Use(),
     "model/recall/renaming.py:apply": Use(),
     "model/recall/candidates.py:_TOKEN": Use(),
+    "model/blocks/parts.py:_BEGINS": Use(),
     "model/checkpoint/opening.py:_HUB_ID": NO_TEXT,
     "model/checkpoint/opening.py:verify_checksums": NO_TEXT,
     "model/recall/ranking.py:_NAME": Use(),

@@ -151,7 +151,7 @@ def test_a_model_that_does_not_fit_in_memory_is_refused(
 def test_the_cache_is_no_longer_than_the_checkpoint_allows(tiny_folder: Path) -> None:
     for asked, given in ((200, 220), (9999, 512)):
         settings = ModelSettings(name=str(tiny_folder), context_tokens=asked, max_tokens=20)
-        assert load_from_settings(settings).decoder.capacity == given
+        assert load_from_settings(settings).positions == given
 
 
 def test_settings_reach_the_loader(tiny_folder: Path) -> None:

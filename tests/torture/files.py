@@ -14,8 +14,8 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from indexer.blocks import block_at
 from indexer.chunking import chunk, language_of
+from indexer.extents import extent_at
 from indexer.rules import Rules, relative_path
 from indexer.splitting import DEFAULT_LIMITS
 from lsp_server.presentation import inserted, present, stop_rule
@@ -123,7 +123,7 @@ def _presented(rng: random.Random, path: Path, text: str, n: int) -> list[str]:
         snapshot = take(buffer, types.Position(row, rng.randrange(80)), encoding)
         if snapshot.prefix + snapshot.suffix != unix(text):
             failures.append("prefix and suffix are not the text")
-        block_at(text, rng.randrange(len(text) + 1), language)
+        extent_at(text, rng.randrange(len(text) + 1), language)
         failures += _shown(rng, model_text(rng, text), snapshot)
     return failures
 

@@ -6,25 +6,25 @@ import time
 
 import pytest
 
-from indexer import Block, block_at
+from indexer import Extent, extent_at
 
-LINE = Block(False)
+LINE = Extent(False)
 CASES = [
-    ("def f(x):\n    $0\n", Block(True, 4)),
-    ("def f(x):$0\n\ny = 1\n", Block(True, 1)),
-    ("def f(\n    x,\n) -> int:\n    $0\n\ny = 1\n", Block(True, 4)),
-    ("def f(x):\n$0\n", Block(True, 4)),
+    ("def f(x):\n    $0\n", Extent(True, 4)),
+    ("def f(x):$0\n\ny = 1\n", Extent(True, 1)),
+    ("def f(\n    x,\n) -> int:\n    $0\n\ny = 1\n", Extent(True, 4)),
+    ("def f(x):\n$0\n", Extent(True, 4)),
     ("def f(x):\n    a = 1\n    $0\n", LINE),
     ("def f(x):\n    $0\n    a = 1\n", LINE),
-    ('def f(x):\n    """Doc."""\n    # then\n    $0\n\ndef g(): pass\n', Block(True, 4)),
-    ("class A:\n    def f(self):\n        if x:\n            $0\n        return 1\n", Block(True, 12)),
+    ('def f(x):\n    """Doc."""\n    # then\n    $0\n\ndef g(): pass\n', Extent(True, 4)),
+    ("class A:\n    def f(self):\n        if x:\n            $0\n        return 1\n", Extent(True, 12)),
     (
         "class A:\n    def f(self):\n        if x:\n            y\n        else:$0\n        return 1\n",
-        Block(True, 9),
+        Extent(True, 9),
     ),
-    ("class A:\n\tdef f(self):\n\t\t$0\n", Block(True, 16)),
-    ("for x in y:\r\n    $0\r\n", Block(True, 4)),
-    ("try:\n    $0\nexcept E:\n    pass\n", Block(True, 4)),
+    ("class A:\n\tdef f(self):\n\t\t$0\n", Extent(True, 16)),
+    ("for x in y:\r\n    $0\r\n", Extent(True, 4)),
+    ("try:\n    $0\nexcept E:\n    pass\n", Extent(True, 4)),
     ("x = {1:$0}\n", LINE),
     ("x = foo($0)\n", LINE),
     ("return foo($0, b)\n", LINE),
@@ -33,27 +33,27 @@ CASES = [
     ('x = """\ntext\n$0\n"""\n', LINE),
     ("x = [\n    $0\n]\n", LINE),
     ("import os\n$0\n", LINE),
-    ("$0", Block(True, 0)),
+    ("$0", Extent(True, 0)),
 ]
 
 
 @pytest.mark.parametrize(("marked", "expected"), CASES, ids=[repr(case[0]) for case in CASES])
 def test_python(marked, expected):
     offset = marked.index("$0")
-    assert block_at(marked.replace("$0", ""), offset, "python") == expected
+    assert extent_at(marked.replace("$0", ""), offset, "python") == expected
 
 
 @pytest.mark.parametrize(
     ("marked", "expected"),
     [
-        ("function f() {\n  $0\n}\n", Block(True, 2)),
+        ("function f() {\n  $0\n}\n", Extent(True, 2)),
         ("function f() {\n  $0\n  return 1;\n}\n", LINE),
         ("const x = $0;\n", LINE),
-        ("  if (x) {$0\n", Block(True, 3)),
+        ("  if (x) {$0\n", Extent(True, 3)),
     ],
 )
 def test_other_languages(marked, expected):
-    assert block_at(marked.replace("$0", ""), marked.index("$0"), "text") == expected
+    assert extent_at(marked.replace("$0", ""), marked.index("$0"), "text") == expected
 
 
 def test_twenty_thousand_lines_cost_little():
@@ -62,5 +62,5 @@ def test_twenty_thousand_lines_cost_little():
     offset = text.index("$0")
     text = text.replace("$0", "")
     started = time.process_time()
-    assert block_at(text, offset, "python") == Block(True, 8)
+    assert extent_at(text, offset, "python") == Extent(True, 8)
     assert time.process_time() - started < 0.1

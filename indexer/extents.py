@@ -18,17 +18,17 @@ _DEFINITION = re.compile(r"\s*(?:async\s+def\b|def\b|class\b|@)")
 
 
 @dataclass(frozen=True)
-class Block:
+class Extent:
     """What to complete. A block ends before the first non-blank line of fewer than `indent` columns; tabs are 8."""
 
     multiline: bool
     indent: int = 0
 
 
-LINE = Block(multiline=False)
+LINE = Extent(multiline=False)
 
 
-def block_at(text: str, offset: int, language: str) -> Block:
+def extent_at(text: str, offset: int, language: str) -> Extent:
     """A block where the cursor stands in an empty body (comments and a docstring apart), else one line.
 
     `offset` counts characters. Inside comments, strings and half a statement it is one line.
@@ -44,7 +44,7 @@ def block_at(text: str, offset: int, language: str) -> Block:
     return _other_block(before, after)
 
 
-def _python_block(before: list[str], after: list[str], *, whole: bool) -> Block:
+def _python_block(before: list[str], after: list[str], *, whole: bool) -> Extent:
     here = before[-1]
     if here.strip() and not here.rstrip().endswith(":"):
         return LINE
@@ -69,9 +69,9 @@ def _python_block(before: list[str], after: list[str], *, whole: bool) -> Block:
     ):
         return LINE
     if body.type == "module":
-        return Block(multiline=True)
+        return Extent(multiline=True)
     owner = body.parent.start_point.row if body.parent else 0
-    return Block(True, _columns(head) if not head.strip() else _columns(before[owner]) + 1)
+    return Extent(True, _columns(head) if not head.strip() else _columns(before[owner]) + 1)
 
 
 def _says_nothing(node: object, position: int) -> bool:
@@ -85,7 +85,7 @@ def _says_nothing(node: object, position: int) -> bool:
     )
 
 
-def _other_block(before: list[str], after: list[str]) -> Block:
+def _other_block(before: list[str], after: list[str]) -> Extent:
     """Without a grammar: after an opening line, as long as nothing deeper follows."""
     here = before[-1]
     opener = here if here.strip() else _last_written(before[:-1])
@@ -97,7 +97,7 @@ def _other_block(before: list[str], after: list[str]) -> Block:
     deeper = (
         _columns(here) if not here.strip() and _columns(here) > _columns(opener) else _columns(opener) + 1
     )
-    return Block(True, deeper)
+    return Extent(True, deeper)
 
 
 def _surroundings(before: list[str], after: list[str], *, whole: bool) -> tuple[list[str], list[str]]:

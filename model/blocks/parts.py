@@ -1,0 +1,70 @@
+"""A document's text in parts that become blocks: sections that begin where the indentation is back at none.
+
+The borders depend on the lines around them only, so that an edit changes one part, in any language and in text that no
+parser reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from model.blocks.block import SPAN
+from model.vocabulary import Vocabulary
+
+# Behind a blank line a line that is not indented, and not the end of what stands above: what decorates or explains a
+# definition stays with it.
+_BEGINS = re.compile(r"\n[ \t\r\f]{0,200}\n(?=[^\s)\]}])")
+_CHARS_PER_TOKEN = 8  # at most; code has 3 to 4
+
+
+def nearest_parts(vocabulary: Vocabulary, before: str, after: str, most: int) -> list[tuple[int, ...]]:
+    """Ids of parts of at most SPAN tokens, `most` in all, of the text that ends with `before` and of that which begins
+    with `after`: the nearest first, of both sides about as much."""
+    above = _parts(vocabulary, reversed(_last_sections(before, most * _CHARS_PER_TOKEN)), last_first=True)
+    below = _parts(vocabulary, _sections(after[: most * _CHARS_PER_TOKEN]), last_first=False)
+    waiting, chosen = {0: above, 1: below}, []
+    taken = [0, 0]
+    while waiting:
+        side = min(waiting, key=taken.__getitem__)
+        part = next(waiting[side], None)
+        if part is None or sum(taken) + len(part) > most:
+            del waiting[side]
+            continue
+        chosen.append(part)
+        taken[side] += len(part)
+    return chosen
+
+
+def _last_sections(text: str, n_chars: int) -> list[str]:
+    """Of about so many characters at a text's end; one whose begin lies further back is left out, where others are
+    there."""
+    found = _sections(text[-n_chars:])
+    return found[1:] if len(text) > n_chars and len(found) > 1 else found
+
+
+def _sections(text: str) -> list[str]:
+    """`text` in pieces that give it back when they are joined."""
+    borders = [0, *(match.end() for match in _BEGINS.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(borders) if start < end]
+
+
+def _parts(vocabulary: Vocabulary, texts: Iterable[str], *, last_first: bool) -> Iterator[tuple[int, ...]]:
+    for text in texts:
+        if text.strip():
+            parts = list(_split(vocabulary, text))
+            yield from reversed(parts) if last_first else parts
+
+
+def _split(vocabulary: Vocabulary, text: str) -> Iterator[tuple[int, ...]]:
+    """A section in parts that each end with a line where one does in time."""
+    while text:
+        ids, starts = vocabulary.encode_with_starts(text[: SPAN * _CHARS_PER_TOKEN * 2])
+        if len(ids) <= SPAN and len(text) <= SPAN * _CHARS_PER_TOKEN * 2:
+            yield tuple(ids)
+            return
+        end = starts[SPAN] if len(ids) > SPAN else SPAN * _CHARS_PER_TOKEN * 2
+        cut = text.rfind("\n", 0, end) + 1 or max(end, 1)
+        yield tuple(vocabulary.encode(text[:cut])[:SPAN])
+        text = text[cut:]
