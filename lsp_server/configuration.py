@@ -52,7 +52,7 @@ def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request."""
     model, each = settings.model, DEFAULTS.model
     same = replace(model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
-    return same, settings.drafts, settings.recall
+    return same, settings.drafts, settings.recall, settings.blocks
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:

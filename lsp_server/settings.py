@@ -13,7 +13,7 @@ from typing import Any
 
 from indexer.settings import IndexSettings, RetrievalSettings
 from model.assignments import Setting, assigned, named, override, settings_of
-from model.settings import DraftSettings, ModelSettings, RecallSettings
+from model.settings import BlockSettings, DraftSettings, ModelSettings, RecallSettings
 
 SECTION = "hef-lsp"
 
@@ -112,6 +112,7 @@ class Settings:
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     drafts: DraftSettings = field(default_factory=DraftSettings)
     recall: RecallSettings = field(default_factory=RecallSettings)
+    blocks: BlockSettings = field(default_factory=BlockSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 

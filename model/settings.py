@@ -185,5 +185,28 @@ class RecallSettings:
     )
 
 
+@dataclass(frozen=True)
+class BlockSettings:
+    """Keys and values of the repository's text that are kept, so that reading it again costs no forward pass."""
+
+    disk_bytes: int = field(
+        default=512_000_000,
+        metadata={
+            "help": "Most bytes on disk, for each repository and model, of what the model has computed of the "
+            "repository's text; 0 keeps nothing there.",
+            "min": 0,
+            "max": 1_000_000_000_000,
+        },
+    )
+    memory_bytes: int = field(
+        default=256_000_000,
+        metadata={
+            "help": "Most bytes in memory of what the model has computed of the repository's text.",
+            "min": 0,
+            "max": 1_000_000_000_000,
+        },
+    )
+
+
 DEFAULT_MODEL = ModelSettings()
 DEFAULT_DRAFTS = DraftSettings()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from indexer.settings import IndexSettings, RetrievalSettings
 from model.assignments import override as overridden
 from model.evaluation.tasks import EvaluationError
-from model.settings import DraftSettings, ModelSettings, RecallSettings
+from model.settings import BlockSettings, DraftSettings, ModelSettings, RecallSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Options:
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     drafts: DraftSettings = field(default_factory=DraftSettings)
     recall: RecallSettings = field(default_factory=RecallSettings)
+    blocks: BlockSettings = field(default_factory=BlockSettings)
 
 
 def override(options: Options, assignments: Sequence[str]) -> Options:

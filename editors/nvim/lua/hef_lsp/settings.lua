@@ -8,6 +8,7 @@
 ---@field retrieval? hef_lsp.RetrievalSettings
 ---@field drafts? hef_lsp.DraftsSettings
 ---@field recall? hef_lsp.RecallSettings
+---@field blocks? hef_lsp.BlocksSettings
 ---@field server? hef_lsp.ServerSettings
 
 ---@class hef_lsp.CompletionSettings
@@ -73,6 +74,10 @@
 
 ---@class hef_lsp.RecallSettings
 ---@field enabled? boolean Take exact names and whole lines from the document and the repository where that is likelier to be right than what the model would write. For another model than the embedded one, `python -m model.training recall` fits it. Default: `true`.
+
+---@class hef_lsp.BlocksSettings
+---@field diskBytes? integer Most bytes on disk, for each repository and model, of what the model has computed of the repository's text; 0 keeps nothing there. 0 to 1,000,000,000,000. Default: `512000000`.
+---@field memoryBytes? integer Most bytes in memory of what the model has computed of the repository's text. 0 to 1,000,000,000,000. Default: `256000000`.
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.
