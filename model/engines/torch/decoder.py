@@ -91,7 +91,7 @@ class TorchDecoder:
         """As `Decoder.read`, in float32: numpy has no bfloat16."""
         check_filled(self.length, start, stop)
         keys, values = (
-            torch.cat(cached)[:, :, start:stop].float().cpu().numpy()
+            torch.cat([layer[:, :, start:stop] for layer in cached]).float().cpu().numpy()
             for cached in (self._cache.keys, self._cache.values)
         )
         return Rows(keys, values, self._stand[start:stop])
