@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from model.blocks.block import FIRST
 from model.blocks.library import BlockLibrary
@@ -21,7 +22,15 @@ from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
-from model.settings import CONTEXT_MODES, DEFAULT_DRAFTS, DEFAULT_MODEL, DraftSettings, ModelSettings
+from model.settings import (
+    CONTEXT_MODES,
+    DEFAULT_BLOCKS,
+    DEFAULT_DRAFTS,
+    DEFAULT_MODEL,
+    BlockSettings,
+    DraftSettings,
+    ModelSettings,
+)
 
 _LEARNED_CHARS = (
     200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
@@ -39,6 +48,7 @@ class Completer:
         mixing: Mixing = unmixed,
         drafts: DraftSettings = DEFAULT_DRAFTS,
         drafter: Drafter | None = None,
+        blocks: BlockSettings = DEFAULT_BLOCKS,
     ) -> None:
         """`drafter`: one that has learned already; without one a new one drafts as `drafts` say."""
         self.model = model
@@ -47,7 +57,7 @@ class Completer:
         self._mixing = mixing
         self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)
         weighs = model.confidence is not None
-        self._library = _library(model, settings)
+        self._library = _library(model, settings, blocks)
         n_slots = model.decoder.n_slots - (self._library is not None)
         self._generator = Generator(
             model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=n_slots
@@ -89,6 +99,10 @@ class Completer:
     def tend(self, interrupted: Callable[[], bool]) -> bool:
         """Do a piece of what is for later, blocks that were wanted and not there; whether there is more."""
         return self._library is not None and self._library.tend(interrupted)
+
+    def shelf(self, folder: Path) -> Shelf | None:
+        """What keeps a repository's blocks in a private folder, for its requests; None where no blocks are read."""
+        return self._library.shelf(folder) if self._library else None
 
     def accepted(self, prefix: str, text: str) -> None:
         """The user took `text` behind `prefix`: what is accepted once is often wanted again."""
@@ -156,13 +170,13 @@ class Completer:
         return "snippets" if without_adapter else asked
 
 
-def _library(model: LoadedModel, settings: ModelSettings) -> BlockLibrary | None:
+def _library(model: LoadedModel, settings: ModelSettings, blocks: BlockSettings) -> BlockLibrary | None:
     """None where the decoder has no rows for blocks, or no slot to make them in: another context was chosen."""
     decoder = model.decoder
     if decoder.capacity <= model.positions + 1 or decoder.n_slots <= settings.recent_places:
         return None
     maker = BlockMaker(decoder, decoder.n_slots - 1, model.vocabulary.fim.end)
-    return BlockLibrary(maker, Shelf())
+    return BlockLibrary(maker, blocks, model.fingerprint)
 
 
 def _completion(

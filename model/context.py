@@ -14,6 +14,7 @@ import numpy as np
 from model.blocks.block import SPAN, Block
 from model.blocks.library import BlockLibrary, BlockText
 from model.blocks.parts import nearest_parts
+from model.blocks.shelf import Shelf
 from model.loaded import LoadedModel
 from model.prompt import (
     PSEUDO,
@@ -90,10 +91,10 @@ class Contexts:
         held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
         others = [other for other in self._held if other is not held]
         if held is None:
-            held = self._retrieve(place, retrieve, window)
+            held = self._retrieve(place, retrieve, window, request.shelf)
             others = [other for other in self._held if other is not held]
         elif len(held.blocks) <= len(held.texts):
-            held = self._with_blocks(held)
+            held = self._with_blocks(held, request.shelf)
         self._held = [held, *others][: self._settings.recent_places]
         return held
 
@@ -101,13 +102,15 @@ class Contexts:
         """Hold on to nothing."""
         self._held.clear()
 
-    def _with_blocks(self, held: Context) -> Context:
+    def _with_blocks(self, held: Context, shelf: Shelf | None) -> Context:
         """All of them, once the last is made: a prompt changes once, not with each."""
         assert self._library is not None
-        blocks = self._library.find(held.texts)
+        blocks = self._library.find(held.texts, shelf)
         return replace(held, blocks=blocks) if len(blocks) > len(held.texts) else held
 
-    def _retrieve(self, place: CursorPlace, retrieve: Retrieve, window: Prompt | None) -> Context:
+    def _retrieve(
+        self, place: CursorPlace, retrieve: Retrieve, window: Prompt | None, shelf: Shelf | None
+    ) -> Context:
         """A new context; where the same was found as for a held one, in whatever order, that one's bytes."""
         encoder = self._model.encoder
         key = encoder.query(place.prefix, place.suffix) if encoder else None
@@ -118,7 +121,9 @@ class Contexts:
                 self._held.remove(held)
                 return replace(held, place=place)
         if place.mode == "blocks":
+            assert self._library is not None  # `Completer.mode` saw to it
             context = self._blocks(place, items, window)
+            context = replace(context, blocks=self._library.find(context.texts, shelf))
         else:
             context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
         return replace(context, found=found)
@@ -126,7 +131,6 @@ class Contexts:
     def _blocks(self, place: CursorPlace, found: Sequence[ContextItem], window: Prompt | None) -> Context:
         """Blocks of what was found and of the document's far parts, half of the rows each; what one does not need is
         the other's."""
-        assert self._library is not None
         assert window is not None
         vocabulary, most = self._model.vocabulary, self._settings.block_tokens
         readable = [item for item in found if item.text]
@@ -140,9 +144,7 @@ class Contexts:
         texts += [BlockText(place.path, ids) for ids in parts]
         head = empty_head(self._model.decoder.hidden_size)
         texts = list({text.ids: text for text in texts}.values())
-        return Context(
-            place, head, tuple(readable[:n_told]), texts=tuple(texts), blocks=self._library.find(texts)
-        )
+        return Context(place, head, tuple(readable[:n_told]), texts=tuple(texts))
 
     def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         budget = self._head_budget(self._settings.snippet_tokens)

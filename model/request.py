@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from model.blocks.shelf import Shelf
 from model.prompt import Prompt
 from model.repository import ContextItem, LineStore, Tokens
 from model.settings import ModelSettings
@@ -40,6 +41,7 @@ class Request:
     tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at
     packages: Tokens | None = None  # of what is installed
     lines: LineStore | None = None  # of the repository
+    shelf: Shelf | None = None  # blocks of the repository; None: they are kept while the completer is
 
 
 class Mixer(Protocol):

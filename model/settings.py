@@ -210,3 +210,4 @@ class BlockSettings:
 
 DEFAULT_MODEL = ModelSettings()
 DEFAULT_DRAFTS = DraftSettings()
+DEFAULT_BLOCKS = BlockSettings()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from model.blocks.block import Block, digest_of
 from model.blocks.making import BlockMaker
+from model.blocks.packing import Packing
 from model.blocks.shelf import Shelf
+from model.blocks.store import BlockStore
+from model.settings import BlockSettings
 
 _MOST_WANTED = 512  # who jumps through files wants what is here, not all that was there
 
@@ -25,27 +29,39 @@ class BlockText:
 
 
 class BlockLibrary:
-    """Lives on the decoder's thread, as its maker does."""
+    """Lives on the decoder's thread, as its maker does. Each repository has a shelf of its own, and what belongs to
+    none has one in memory."""
 
-    def __init__(self, maker: BlockMaker, shelf: Shelf) -> None:
+    def __init__(self, maker: BlockMaker, settings: BlockSettings, coder: str) -> None:
+        """`coder`: its fingerprint."""
+        layers, kv_heads, _, head_dim = maker.sink.rows.keys.shape
         self._maker = maker
-        self._shelf = shelf
-        self._wanted: dict[bytes, BlockText] = {}  # the most wanted last
+        self._settings = settings
+        self._coder = coder
+        self._packing = Packing(layers, kv_heads, head_dim)
+        self._own = Shelf(self._packing, settings)
+        self._wanted: dict[bytes, tuple[BlockText, Shelf]] = {}  # the most wanted last
 
-    def find(self, texts: Sequence[BlockText]) -> tuple[Block, ...]:
+    def shelf(self, folder: Path) -> Shelf:
+        """A new one, with a file in an existing folder that is private."""
+        return Shelf(self._packing, self._settings, BlockStore(folder, self._coder, self._packing))
+
+    def find(self, texts: Sequence[BlockText], shelf: Shelf | None = None) -> tuple[Block, ...]:
         """The sink and the blocks of `texts` (the most wanted first) that are made; the others are wanted now."""
+        shelf = shelf or self._own
         digests = [text.digest for text in texts]
-        found = self._shelf.find(digests)
+        found = shelf.find(digests)
         for text, digest in zip(reversed(texts), reversed(digests), strict=True):
             if digest not in found:
                 self._wanted.pop(digest, None)
-                self._wanted[digest] = text
+                self._wanted[digest] = text, shelf
         while len(self._wanted) > _MOST_WANTED:
             del self._wanted[next(iter(self._wanted))]
         return (self._maker.sink, *(found[digest] for digest in digests if digest in found))
 
     @property
     def n_wanted(self) -> int:
+        """Blocks that are still to be made."""
         return len(self._wanted)
 
     def tend(self, interrupted: Callable[[], bool]) -> bool:
@@ -53,9 +69,9 @@ class BlockLibrary:
         on where it was."""
         if not self._wanted:
             return False
-        digest, text = next(reversed(self._wanted.items()))
+        digest, (text, shelf) = next(reversed(self._wanted.items()))
         block = self._maker.make(text.ids, interrupted)
         if block is not None:
-            self._shelf.add(text.path, block)
+            shelf.add(text.path, block)
             del self._wanted[digest]
         return bool(self._wanted)

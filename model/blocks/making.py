@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from model.blocks.block import FIRST, SPAN, Block, digest_of
-from model.engines.decoder import Decoder, Rows
+from model.engines.decoder import Decoder
 
 STEP_SECONDS = 0.02  # between two looks at whether somebody waits
 _FEWEST = 8  # rows of a step: fewer cost as much where weights are read for each
@@ -29,7 +27,7 @@ class BlockMaker:
         decoder.select(slot)
         decoder.rewind(0)
         decoder.extend(decoder.embed([sink]))
-        self.sink = Block(digest_of([sink]), _halved(decoder.read(0, 1)))
+        self.sink = Block(digest_of([sink]), decoder.read(0, 1))
 
     def make(self, ids: Sequence[int], interrupted: Callable[[], bool]) -> Block | None:
         """The block of a text of at most SPAN tokens; None where it was interrupted, and goes on from there when it is
@@ -48,15 +46,10 @@ class BlockMaker:
             piece, start = ids[done : done + self._step], self._clock()
             decoder.extend(decoder.embed(piece))
             self._learn(len(piece), self._clock() - start)
-        return Block(digest_of(ids), _halved(decoder.read(1, 1 + len(ids))))
+        return Block(digest_of(ids), decoder.read(1, 1 + len(ids)))
 
     def _learn(self, n_rows: int, seconds: float) -> None:
         """The next step takes about as long as wanted."""
         if n_rows == self._step:
             wanted = int(n_rows * STEP_SECONDS / max(seconds, 1e-6))
             self._step = min(max(wanted, _FEWEST), 2 * self._step, self._decoder.prefill_piece)
-
-
-def _halved(rows: Rows) -> Rows:
-    """As the disk keeps them: what was just made and what is read again shall be the same."""
-    return Rows(rows.keys.astype(np.float16), rows.values.astype(np.float16), rows.positions)

@@ -45,7 +45,7 @@ def test_a_good_value_is_used(options: dict[str, Any], name: str, value: object)
         ({"completion": {"maxLines": True}}, "must be a whole number"),
         ({"completion": {"enabled": "yes"}}, "must be true or false"),
         ({"completion": {"disabledLanguages": [1]}}, "must be a list of texts"),
-        ({"model": {"context": "all"}}, "must be one of none, snippets, pseudo, hybrid, auto"),
+        ({"model": {"context": "all"}}, "must be one of none, snippets, pseudo, hybrid, blocks, auto"),
         ({"model": {"deadlineMs": float("nan")}}, "must be at most"),
         ({"completion": {"minConfidence": 1.5}}, "must be at most"),
         ({"completion": {"minConfidence": -0.1}}, "must be at least"),
