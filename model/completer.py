@@ -175,7 +175,7 @@ def _library(model: LoadedModel, settings: ModelSettings, blocks: BlockSettings)
     decoder = model.decoder
     if decoder.capacity <= model.positions + 1 or decoder.n_slots <= settings.recent_places:
         return None
-    maker = BlockMaker(decoder, decoder.n_slots - 1, model.vocabulary.fim.end)
+    maker = BlockMaker(decoder, decoder.n_slots - 1, model.vocabulary.fim.end, blocks.share)
     return BlockLibrary(maker, blocks, model.fingerprint)
 
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.blocks.block import SPAN, Block
+from model.blocks.block import Block
+from model.blocks.choosing import BlockChoice
 from model.blocks.library import BlockLibrary, BlockText
-from model.blocks.parts import nearest_parts
 from model.blocks.shelf import Shelf
 from model.loaded import LoadedModel
 from model.prompt import (
     PSEUDO,
     Head,
     Prompt,
-    document_ids,
     empty_head,
     exact_text,
     fit_documents,
@@ -29,7 +28,6 @@ from model.prompt import (
 from model.repository import ContextItem, RetrievalQuery, Retrieve
 from model.request import Request
 from model.settings import ModelSettings
-from model.vocabulary import Vocabulary
 
 # The cursor may move this far, in characters and lines, before the repository is asked again.
 STICKY_CHARS = 96
@@ -115,36 +113,25 @@ class Contexts:
         encoder = self._model.encoder
         key = encoder.query(place.prefix, place.suffix) if encoder else None
         items = retrieve(RetrievalQuery(place.path, place.prefix, place.suffix, key))
+        if place.mode == "blocks":
+            return self._blocks(place, items, window, shelf)
         found = frozenset((item.path, item.text, item.memory.tobytes()) for item in items)
         for held in self._held:
             if (held.place.path, held.place.mode, held.found) == (place.path, place.mode, found):
                 self._held.remove(held)
                 return replace(held, place=place)
-        if place.mode == "blocks":
-            assert self._library is not None  # `Completer.mode` saw to it
-            context = self._blocks(place, items, window)
-            context = replace(context, blocks=self._library.find(context.texts, shelf))
-        else:
-            context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
+        context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
         return replace(context, found=found)
 
-    def _blocks(self, place: CursorPlace, found: Sequence[ContextItem], window: Prompt | None) -> Context:
-        """Blocks of what was found and of the document's far parts, half of the rows each; what one does not need is
-        the other's."""
+    def _blocks(
+        self, place: CursorPlace, found: Sequence[ContextItem], window: Prompt | None, shelf: Shelf | None
+    ) -> Context:
+        assert self._library is not None  # `Completer.mode` saw to it
         assert window is not None
-        vocabulary, most = self._model.vocabulary, self._settings.block_tokens
-        readable = [item for item in found if item.text]
-        told = [document_ids(vocabulary, item.path, item.text)[:SPAN] for item in readable]
-        half = max(most // 2, most - sum(map(len, told)))
-        before, after = far_texts(vocabulary, window, place.prefix, place.suffix)
-        parts = nearest_parts(vocabulary, before, after, half)
-        left = most - sum(map(len, parts))
-        n_told = n_within(told, left)
-        texts = [BlockText(item.path, tuple(ids)) for item, ids in zip(readable[:n_told], told, strict=False)]
-        texts += [BlockText(place.path, ids) for ids in parts]
+        choice = BlockChoice(self._model.vocabulary, self._settings.block_tokens, self._library.share)
+        texts, items = choice.choose(place.path, found, window, place.prefix, place.suffix)
         head = empty_head(self._model.decoder.hidden_size)
-        texts = list({text.ids: text for text in texts}.values())
-        return Context(place, head, tuple(readable[:n_told]), texts=tuple(texts))
+        return Context(place, head, items, texts=texts, blocks=self._library.find(texts, shelf))
 
     def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         budget = self._head_budget(self._settings.snippet_tokens)
@@ -197,18 +184,3 @@ def drifted(held: CursorPlace, now: CursorPlace) -> bool:
         return True
     lines = now.prefix.count("\n", len(before)) - held.prefix.count("\n", len(before))
     return abs(lines) > STICKY_LINES
-
-
-def far_texts(vocabulary: Vocabulary, window: Prompt, prefix: str, suffix: str) -> tuple[str, str]:
-    """What of a document lies in front of a prompt's part of it, and behind."""
-    n_before, n_after = (
-        len(b"".join(map(vocabulary.token_bytes, ids)).decode("utf-8", "ignore"))
-        for ids in (window.before, window.after)
-    )
-    return prefix[: max(0, len(prefix) - n_before - 1)], suffix[n_after:]
-
-
-def n_within(texts: Sequence[Sequence[int]], budget: int) -> int:
-    """How many of the first are no longer than `budget` together."""
-    lengths = np.cumsum([len(text) for text in texts])
-    return int((lengths <= budget).sum())

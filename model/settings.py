@@ -206,6 +206,14 @@ class BlockSettings:
             "max": 1_000_000_000_000,
         },
     )
+    share: float = field(
+        default=1.0,
+        metadata={
+            "help": "Share of a text's tokens whose keys and values are kept, those that the model expected least.",
+            "min": 0.05,
+            "max": 1.0,
+        },
+    )
 
 
 DEFAULT_MODEL = ModelSettings()

@@ -9,6 +9,7 @@ will stand, so that placing it is a copy. The sink is one row at position 0 that
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,3 +35,8 @@ class Block:
 def digest_of(ids: Sequence[int]) -> bytes:
     """Names a block among those of one coder, 16 bytes."""
     return hashlib.sha256(np.asarray(ids, dtype="<u4").tobytes()).digest()[:16]
+
+
+def n_kept(n_tokens: int, share: float) -> int:
+    """Rows that a block of so many tokens has where only a share is kept."""
+    return max(1, math.ceil(n_tokens * share))

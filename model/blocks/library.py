@@ -34,10 +34,11 @@ class BlockLibrary:
 
     def __init__(self, maker: BlockMaker, settings: BlockSettings, coder: str) -> None:
         """`coder`: its fingerprint."""
+        self.share = settings.share
         layers, kv_heads, _, head_dim = maker.sink.rows.keys.shape
         self._maker = maker
         self._settings = settings
-        self._coder = coder
+        self._coder = coder if settings.share >= 1 else digest_of(f"{coder} {settings.share}".encode()).hex()
         self._packing = Packing(layers, kv_heads, head_dim)
         self._own = Shelf(self._packing, settings)
         self._wanted: dict[bytes, tuple[BlockText, Shelf]] = {}  # the most wanted last

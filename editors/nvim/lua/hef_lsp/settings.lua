@@ -80,6 +80,7 @@
 ---@class hef_lsp.BlocksSettings
 ---@field diskBytes? integer Most bytes on disk, for each repository and model, of what the model has computed of the repository's text; 0 keeps nothing there. 0 to 1,000,000,000,000. Default: `512000000`.
 ---@field memoryBytes? integer Most bytes in memory of what the model has computed of the repository's text. 0 to 1,000,000,000,000. Default: `256000000`.
+---@field share? number Share of a text's tokens whose keys and values are kept, those that the model expected least. 0.05 to 1.0. Default: `1.0`.
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.
