@@ -133,6 +133,7 @@ class CudaDecoder:
         self._length = stop
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
+        """As `Decoder.keep`."""
         if must_move(rows):
             self._positions[self._slot].keep(start, rows)
             cache = self._static.cache
