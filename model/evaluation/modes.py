@@ -45,6 +45,9 @@ class Mode:
     settings: tuple[str, ...] = ()  # NAME=VALUE
     embedder: str = "fuser"  # one of `model.evaluation.embedding.EMBEDDERS`: whose keys retrieval compares
     prepare: Callable[[Sources], object] = lambda sources: None  # before the request, not timed
+    make_ahead: Callable[[Completer, Request, View], object] = lambda completer, request, view: (
+        None
+    )  # as little
 
 
 def product(
