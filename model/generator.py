@@ -143,9 +143,7 @@ class Generator:
             piece = slice(first, min(first + self._decoder.prefill_piece, last))
             self._slots.extend(cells[piece], self._vectors(prompt, piece))
         chain = (self._vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
-        logits = self._slots.try_tree(
-            np.concatenate(chain), range(-1, len(ids) - 1)
-        )  # a draft, kept in any case
+        logits = self._slots.try_tree(np.concatenate(chain), range(-1, len(ids) - 1))  # all of it is kept
         rows = (logits[row].astype(np.float64) for row in range(len(ids)))
         chances = [row[token] - np.logaddexp.reduce(row) for row, token in zip(rows, ids, strict=True)]
         self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
