@@ -131,11 +131,8 @@ class Generator:
         )
 
     def log_chances(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray:
-        """Natural logarithm of the chance of each of `ids` (at least one) behind the prompt and those before it.
-
-        Float64 [n], among all of the vocabulary and with nothing mixed in; what the cache has of the prompt is not
-        computed again. Raises ValueError when they do not fit the cache.
-        """
+        """Natural logarithm of the chance of each of `ids` (at least one) behind the prompt and those before it, float64
+        [n], with nothing mixed in. Raises ValueError when they do not fit the cache."""
         check_room(len(prompt), len(ids), self._decoder.capacity)
         cells = prompt_cells(prompt)
         done, last = self._slots.begin(prompt.blocks, cells), len(cells) - 1
@@ -144,10 +141,9 @@ class Generator:
             self._slots.extend(cells[piece], self._vectors(prompt, piece))
         chain = (self._vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
         logits = self._slots.try_tree(np.concatenate(chain), range(-1, len(ids) - 1))  # all of it is kept
-        rows = (logits[row].astype(np.float64) for row in range(len(ids)))
-        chances = [row[token] - np.logaddexp.reduce(row) for row, token in zip(rows, ids, strict=True)]
+        rows = np.stack([logits[row] for row in range(len(ids))]).astype(np.float64)
         self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
-        return np.array(chances)
+        return np.asarray(rows[range(len(ids)), ids] - np.logaddexp.reduce(rows, axis=1))
 
     def _compute(self, prompt: Prompt, run: _Run) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""

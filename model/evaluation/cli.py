@@ -206,6 +206,5 @@ def _print_report(
         return
     n_repositories = len({task.repo for task in tasks})
     print(f"{model.name} ({model.fingerprint}, {model.dtype} on {model.device}): ", end="")
-    budgets = ", ".join(dict.fromkeys(one.budget for one in summaries))
-    print(f"{len(tasks)} tasks of {n_repositories} repositories, cold cache, greedy; budget: {budgets}\n")
+    print(f"{len(tasks)} tasks of {n_repositories} repositories, cold cache, greedy\n")
     print(table(summaries))

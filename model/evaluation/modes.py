@@ -138,11 +138,16 @@ HARMFUL_SHARES: Mapping[str, Mapping[float, str]] = {
     context: {share: f"{context}-harmful-{share:.0%}" for share in (0.25, 0.5, 0.75, 1.0)}
     for context in ("snippets", "pseudo", "hybrid")
 }
+BLOCK_ROWS = (64, 128, 256, 512, 1024)  # most rows of blocks; a block is placed whole or not at all
 _CHUNKS_ONLY = ("retrieval.files=0", "retrieval.directories=0")
 
 # Experiments of `--ablate`: what is compared with the plain modes, one thing changed at a time.
 ABLATIONS: Mapping[str, Mapping[str, Mode]] = {
     "budget": {name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items()},
+    "blocks": {
+        **{f"blocks-rows-{n}": plain("blocks", f"model.blockTokens={n}") for n in BLOCK_ROWS},
+        **{name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items() if n},
+    },
     "levels": {
         "pseudo-chunks": plain("pseudo", *_CHUNKS_ONLY),
         "pseudo-chunks-files": plain("pseudo", "retrieval.directories=0"),

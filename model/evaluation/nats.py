@@ -61,10 +61,14 @@ class Nats:
 
 
 def nats_with_the_file_alone(answers: Sequence[Prediction], system: System) -> dict[str, float]:
-    """Task -> nats, of those answers that read the file alone with this system's coder, settings and budget."""
+    """Task -> nats, of those answers that read the file alone with this system's coder and settings; with its budget,
+    if there are any."""
     alike = {
-        one for one in {one.system for one in answers} if one.mode in ALONE and _same_but_mode(one, system)
+        one
+        for one in {one.system for one in answers}
+        if one.mode in ALONE and (one.coder, one.settings) == (system.coder, system.settings)
     }
+    alike = {one for one in alike if one.budget == system.budget} or alike
     return {one.task_id: one.nats for one in answers if one.system in alike and one.nats is not None}
 
 
@@ -78,7 +82,3 @@ def summed_up(answers: Sequence[Prediction], alone: Mapping[str, float]) -> Nats
     if not gains:
         return Nats(mean, len(found))
     return Nats(mean, len(found), float(np.mean(list(gains.values()))), interval([*gains.values()], [*gains]))
-
-
-def _same_but_mode(one: System, other: System) -> bool:
-    return (one.coder, one.settings, one.budget) == (other.coder, other.settings, other.budget)

@@ -81,6 +81,7 @@ def _quality(summaries: Sequence[Summary]) -> str:
         "EM LlavaCode %",
         "identifier EM %",
         "identifier F1 %",
+        "tokens of a prompt",
     )
     return _markdown(
         head,
@@ -95,6 +96,7 @@ def _quality(summaries: Sequence[Summary]) -> str:
                 f"{one.token_em:.1f}",
                 f"{one.id_em:.1f}",
                 f"{one.id_f1:.1f}",
+                one.budget,
             )
             for one in summaries
         ],
@@ -103,8 +105,8 @@ def _quality(summaries: Sequence[Summary]) -> str:
 
 def _nats(summaries: Sequence[Summary]) -> str:
     """How well the coder alone foresees the answers; nothing where they were not weighed."""
-    head = ("mode", "tasks", "nats per token", "to the file alone", "95 %")
-    rows = [(one.mode, str(one.nats.n), *nats_cells(one.nats)) for one in summaries if one.nats]
+    head = ("mode", "tasks", "nats per token", "to the file alone", "95 %", "tokens of a prompt")
+    rows = [(one.mode, str(one.nats.n), *nats_cells(one.nats), one.budget) for one in summaries if one.nats]
     return _markdown(head, rows) if rows else ""
 
 

@@ -67,20 +67,28 @@ def contestants(
     embedders = {mode.embedder for mode in modes.values() if mode.reads_index}
     models = {embedder: with_embedder(model, embedder) for embedder in sorted(embedders)}
     without_fuser = replace(model, encoder=None)
-    budget = budget_name(options.model.context_tokens, window)
     return [
         Contestant(
             mode,
             models[mode.embedder] if mode.reads_index else without_fuser,
             override(options, mode.settings),
             System(
-                mode_name, _name(model, override(options, mode.settings)), tuple(sorted(settings)), budget
+                mode_name,
+                _name(model, override(options, mode.settings)),
+                tuple(sorted(settings)),
+                _budget(mode, override(options, mode.settings), window),
             ),
             window,
             weighed,
         )
         for mode_name, mode in modes.items()
     ]
+
+
+def _budget(mode: Mode, options: Options, window: int | None) -> str:
+    if mode.own_window and window is None:
+        window = options.model.window_tokens
+    return budget_name(options.model.context_tokens, window)
 
 
 def _name(model: LoadedModel, options: Options) -> str:
@@ -168,7 +176,13 @@ def _elsewhere(
 def _answer(one: Contestant, task: Task, view: View) -> Prediction:
     # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
     mixing = recalling(one.model, one.options.recall)
-    completer = ListeningCompleter(one.model, one.options.model, mixing=mixing, drafts=one.options.drafts)
+    completer = ListeningCompleter(
+        one.model,
+        one.options.model,
+        mixing=mixing,
+        drafts=one.options.drafts,
+        blocks=one.options.blocks,
+    )
     request = replace(request_for(task), window=one.window)
     if view.index:
         request = replace(request, tokens=view.index.tokens, lines=view.index.lines)

@@ -17,7 +17,20 @@ from model.evaluation.tasks import KINDS
 
 _Key = TypeVar("_Key", bound=Hashable)
 
-_HEAD = ("kind", "source", "mode", "n", "EM %", "95 %", "ES %", "p50 ms", "p95 ms", "prompt", "passes")
+_HEAD = (
+    "kind",
+    "source",
+    "mode",
+    "n",
+    "EM %",
+    "95 %",
+    "ES %",
+    "p50 ms",
+    "p95 ms",
+    "prompt",
+    "passes",
+    "budget",
+)
 _NATS_HEAD = ("nats", "to none", "95 %")
 
 
@@ -121,24 +134,23 @@ def table(summaries: Sequence[Summary]) -> str:
 
 
 def _labels(systems: Sequence[System]) -> dict[System, str]:
-    """A system's mode, and what tells it from others: its settings and its budget, and its model where that is not
+    """A system's mode, and what tells it from others: its settings; its budget and its model where that is not
     enough."""
     tell_settings = len({system.settings for system in systems}) > 1
-    tell_budget = len({system.budget for system in systems}) > 1
     names = {
-        system: " ".join(
-            [
-                system.mode,
-                *(system.settings if tell_settings else ()),
-                *((f"[{system.budget}]",) if tell_budget else ()),
-            ]
-        )
-        for system in systems
+        system: " ".join([system.mode, *(system.settings if tell_settings else ())]) for system in systems
     }
-    counts = Counter(names.values())
-    return {
-        system: name if counts[name] == 1 else f"{name} ({system.model})" for system, name in names.items()
-    }
+    for told in (
+        {system: f"[{system.budget}]" for system in systems},
+        {system: f"({system.model})" for system in systems},
+    ):
+        if len(set(told.values())) > 1:
+            counts = Counter(names.values())
+            names = {
+                system: name if counts[name] == 1 else f"{name} {told[system]}"
+                for system, name in names.items()
+            }
+    return names
 
 
 def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
@@ -149,11 +161,12 @@ def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
         f"{one.p95_ms:.0f}",
         f"{one.prompt_tokens:.0f}",
         f"{one.forward_passes:.1f}",
+        one.budget,
     )
     yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs, *nats_cells(one.nats))
     for origin, part in one.origins.items() if len(one.origins) > 1 else ():
         n, em, es = (f"{part['n']:.0f}", f"{part['em']:.1f}", f"{part['es']:.1f}")
-        yield ("", f"  {origin}", "", n, em, "", es, "", "", "", "", "", "", "")
+        yield ("", f"  {origin}", "", n, em, "", es, *[""] * 8)
 
 
 def nats_cells(nats: Nats | None) -> tuple[str, str, str]:

@@ -58,7 +58,7 @@ def test_all_modes_of_a_checkpoint_are_reported_with_the_promised_fields(
 ) -> None:
     assert main([*inputs, "--json"]) == 0
     lines = _json_lines(capsys.readouterr().out)
-    modes = ("none", "snippets", "pseudo", "hybrid")
+    modes = ("none", "snippets", "pseudo", "hybrid", "blocks")
     assert [(line["kind"], line["mode"]) for line in lines] == [
         (k, m) for k in ("line", "api") for m in modes
     ]
@@ -205,7 +205,8 @@ def test_a_mode_without_its_adapter_is_refused_and_not_renamed(
     assert main([*inputs, *bare, "--context", "none,pseudo"]) == 1
     assert "no adapter for the context modes pseudo" in capsys.readouterr().err
     assert main([*inputs, *bare, "--limit", "1", "--json"]) == 0
-    assert [line["mode"] for line in _json_lines(capsys.readouterr().out)] == ["none", "snippets"]
+    modes = [line["mode"] for line in _json_lines(capsys.readouterr().out)]
+    assert modes == ["none", "snippets", "blocks"]
 
 
 def test_nats_and_a_window_for_the_file(
@@ -228,7 +229,7 @@ def test_nats_and_a_window_for_the_file(
         one["nats_tokens"] > 0 for one in _json_lines(file.read_text()) if one["mode"] != "copy-match"
     } == {True}
     assert main([*asked, "--window", "80", "--nats", "--resume"]) == 0
-    assert "budget: window 80 + context" in capsys.readouterr().out
+    assert "window 80 + context" in capsys.readouterr().out
     assert len(file.read_text().splitlines()) == 2 * len(modes)  # weighed already
     assert main([*inputs, "--kind", "line", "--window", "512"]) == 2
     assert "positions" in capsys.readouterr().err

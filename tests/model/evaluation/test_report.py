@@ -81,4 +81,4 @@ def test_the_report_says_how_well_answers_are_foreseen_and_what_a_prompt_was_for
     assert main([str(file), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out/report.md").read_text()
     assert "Tokens of a prompt: total 960." in text
-    assert ["snippets", "2", "1.500", "-0.500", "-0.500 to -0.500"] in _cells(text, "snippets")
+    assert ["snippets", "2", "1.500", "-0.500", "-0.500 to -0.500", "total 960"] in _cells(text, "snippets")
