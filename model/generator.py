@@ -131,8 +131,8 @@ class Generator:
         )
 
     def log_chances(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray:
-        """Natural logarithm of the chance of each of `ids` (at least one) behind the prompt and those before it, float64
-        [n], with nothing mixed in. Raises ValueError when they do not fit the cache."""
+        """Natural logarithm of the chance of each of `ids` (at least one) behind the prompt and those before it:
+        float64 [n], with nothing mixed in. Raises ValueError when they do not fit the cache."""
         check_room(len(prompt), len(ids), self._decoder.capacity)
         cells = prompt_cells(prompt)
         done, last = self._slots.begin(prompt.blocks, cells), len(cells) - 1

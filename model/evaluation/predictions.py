@@ -69,6 +69,7 @@ class Prediction:
     forward_passes: int
     nats: float | None = None
     nats_tokens: int | None = None
+    reused_tokens: int = 0  # of the prompt's: what needed no forward pass, blocks above all
 
     @cached_property
     def quality(self) -> Mapping[str, float]:
@@ -115,6 +116,7 @@ def predict(task: Task, system: System, completion: Completion, nats: np.ndarray
         forward_passes=completion.forward_passes,
         nats=float(nats.mean()) if nats is not None and len(nats) else None,
         nats_tokens=None if nats is None else len(nats),
+        reused_tokens=completion.reused_tokens,
     )
 
 

@@ -28,6 +28,7 @@ _HEAD = (
     "p50 ms",
     "p95 ms",
     "prompt",
+    "prefilled",
     "passes",
     "budget",
 )
@@ -60,6 +61,7 @@ class Summary:
     p50_ms: float
     p95_ms: float
     prompt_tokens: float  # mean
+    prefilled: float  # mean, of these those that went through a forward pass
     forward_passes: float  # mean
     tokens: float  # mean
     drafted: float  # mean
@@ -160,13 +162,14 @@ def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
         f"{one.p50_ms:.0f}",
         f"{one.p95_ms:.0f}",
         f"{one.prompt_tokens:.0f}",
+        f"{one.prefilled:.0f}",
         f"{one.forward_passes:.1f}",
         one.budget,
     )
     yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs, *nats_cells(one.nats))
     for origin, part in one.origins.items() if len(one.origins) > 1 else ():
         n, em, es = (f"{part['n']:.0f}", f"{part['em']:.1f}", f"{part['es']:.1f}")
-        yield ("", f"  {origin}", "", n, em, "", es, *[""] * 8)
+        yield ("", f"  {origin}", "", n, em, "", es, *[""] * 9)
 
 
 def nats_cells(nats: Nats | None) -> tuple[str, str, str]:
@@ -194,6 +197,7 @@ def _summary(kind: str, source: str, mode: str, answers: Sequence[Prediction], n
         p50_ms=stages["total"][0],
         p95_ms=stages["total"][1],
         prompt_tokens=_mean([one.prompt_tokens for one in answers]),
+        prefilled=_mean([one.prompt_tokens - one.reused_tokens for one in answers]),
         forward_passes=_mean([one.forward_passes for one in answers]),
         tokens=_mean([one.tokens for one in answers]),
         drafted=_mean([one.drafted for one in answers]),
