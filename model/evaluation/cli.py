@@ -83,6 +83,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tasks", type=Path, required=True, help="tasks, JSONL or JSONL.xz")
     parser.add_argument("--repos", type=Path, required=True, help="repository snapshots, tar or tar.xz")
+    _add_what_is_measured(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON line per kind, source and mode")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode"
+    )
+    parser.add_argument("--resume", action="store_true", help="add to --predictions what is not there yet")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep snapshots and their indexes between runs, of which one at a time may use it",
+    )
+    parser.add_argument("--model", metavar="NAME", help="'embedded', a folder or a hub id")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
+    )
+    return parser
+
+
+def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context",
         metavar="MODE,...",
@@ -109,22 +129,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"weigh the answers as well: nats per token of the first {MOST_TOKENS} tokens of the target, by the coder "
         "alone behind the prompt that a mode built",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON line per kind, source and mode")
-    parser.add_argument(
-        "--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode"
-    )
-    parser.add_argument("--resume", action="store_true", help="add to --predictions what is not there yet")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="keep snapshots and their indexes between runs, of which one at a time may use it",
-    )
-    parser.add_argument("--model", metavar="NAME", help="'embedded', a folder or a hub id")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
-    )
-    return parser
 
 
 def _options(arguments: argparse.Namespace) -> Options:
