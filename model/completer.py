@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from model.blocks.block import FIRST
 from model.blocks.library import BlockLibrary
 from model.blocks.making import BlockMaker
@@ -110,13 +112,24 @@ class Completer:
             context = self.model.vocabulary.encode(prefix[-_LEARNED_CHARS:])
             self._drafter.learn(context, self.model.vocabulary.encode(text))
 
+    def log_chances(self, request: Request, retrieve: Retrieve | None, text: str, most: int) -> np.ndarray:
+        """Natural logarithm of the chance of each of the first `most` tokens of `text`, which is not empty, behind the
+        prompt that `complete` would build (and has, where its context is held): of the coder alone, without recall.
+        Float64 [n]; as for `complete`, the text begins with what the end of the prompt gave up to stand at a boundary.
+        """
+        mode = self.mode(request.context) if retrieve else "none"
+        prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
+        _, prompt = self._read(request, prefix, mode, retrieve)
+        return self._generator.log_chances(prompt, self.model.vocabulary.encode(begin + text)[:most])
+
     def _max_tokens(self, request: Request) -> int:
         return min(request.max_tokens, self.model.positions // 2)
 
     def _read(
         self, request: Request, prefix: str, mode: str, retrieve: Retrieve | None
     ) -> tuple[Context, Prompt]:
-        """What the model reads. Blocks come on top of the document's tokens, all else instead of some of them."""
+        """What the model reads. Blocks come on top of the document's tokens, all else instead of some of them, unless
+        the request has a window."""
         model, settings = self.model, self._settings
         if mode == "blocks":
             window = self._window(request, prefix)
@@ -124,6 +137,8 @@ class Completer:
             return context, window.behind(context.blocks)
         context = self._contexts.at(request, mode, retrieve)
         total = min(settings.context_tokens, model.positions - self._max_tokens(request))
+        if request.window is not None:
+            total = min(total, request.window + len(context.head.ids))
         budget = Budget(total, settings.suffix_tokens)
         return context, build_prompt(
             model.vocabulary, model.fim_order, context.head, prefix, request.suffix, budget
@@ -133,7 +148,8 @@ class Completer:
         """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
         model, settings = self.model, self._settings
         room = model.positions - self._max_tokens(request) - FIRST
-        budget = Budget(min(settings.window_tokens, room), settings.suffix_tokens)
+        wanted = settings.window_tokens if request.window is None else request.window
+        budget = Budget(min(wanted, room), settings.suffix_tokens)
         head = empty_head(model.decoder.hidden_size)
         return build_prompt(model.vocabulary, model.fim_order, head, prefix, request.suffix, budget)
 

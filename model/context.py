@@ -43,6 +43,7 @@ class CursorPlace:
     suffix: str
     mode: str
     generation: int  # of the index
+    window: int | None = None  # see Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,9 @@ class Contexts:
 
         `window`: in mode blocks the prompt without them; what it has of the document is no block.
         """
-        place = CursorPlace(request.path, request.prefix, request.suffix, mode, request.generation)
+        place = CursorPlace(
+            request.path, request.prefix, request.suffix, mode, request.generation, request.window
+        )
         if retrieve is None or mode == "none":
             return Context(place, empty_head(self._model.decoder.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
@@ -117,7 +120,13 @@ class Contexts:
             return self._blocks(place, items, window, shelf)
         found = frozenset((item.path, item.text, item.memory.tobytes()) for item in items)
         for held in self._held:
-            if (held.place.path, held.place.mode, held.found) == (place.path, place.mode, found):
+            then = held.place
+            if (then.path, then.mode, then.window, held.found) == (
+                place.path,
+                place.mode,
+                place.window,
+                found,
+            ):
                 self._held.remove(held)
                 return replace(held, place=place)
         context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
@@ -134,7 +143,7 @@ class Contexts:
         return Context(place, head, items, texts=texts, blocks=self._library.find(texts, shelf))
 
     def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
-        budget = self._head_budget(self._settings.snippet_tokens)
+        budget = self._head_budget(place, self._settings.snippet_tokens)
         items = tuple(item for item in found if item.text)
         documents = fit_documents(self._model.vocabulary, [(item.path, item.text) for item in items], budget)
         no_pseudo = empty_head(self._model.decoder.hidden_size).pseudo
@@ -146,7 +155,7 @@ class Contexts:
         embedded = [
             item for item in found if item.memory.size
         ]  # an index in the making knows some by their words only
-        budget = self._head_budget(self._settings.pseudo_tokens)
+        budget = self._head_budget(place, self._settings.pseudo_tokens)
         items = tuple(embedded[: budget // len(embedded[0].memory)]) if embedded else ()
         head = empty_head(self._model.decoder.hidden_size)
         if items:
@@ -155,16 +164,18 @@ class Contexts:
             head = Head((PSEUDO,) * len(vectors), vectors)
         if place.mode == "hybrid":
             told = [(item.path, item.text, item.signature) for item in found]
-            with_text = self._head_budget(len(head.ids) + self._settings.hybrid_text_tokens)
-            with_all = self._head_budget(with_text + self._settings.signature_tokens)
+            with_text = self._head_budget(place, len(head.ids) + self._settings.hybrid_text_tokens)
+            with_all = self._head_budget(place, with_text + self._settings.signature_tokens)
             exact = exact_text(self._model.vocabulary, told, with_text - len(head.ids), with_all - with_text)
             head = Head((*head.ids, *exact), head.pseudo)
             items += tuple(item for item in found if (item.text or item.signature) and not item.memory.size)
         return Context(place, head, items)
 
-    def _head_budget(self, wanted: int) -> int:
+    def _head_budget(self, place: CursorPlace, wanted: int) -> int:
         """At most half of the prompt is context: what stands around the cursor matters more. The longest completion
-        takes half of the capacity, so three eighths always leave room."""
+        takes half of the capacity, so three eighths always leave room. On top of a window: what it leaves."""
+        if place.window is not None:
+            return max(0, min(wanted, self._settings.context_tokens - place.window))
         return min(wanted, self._settings.context_tokens // 2, self._model.positions * 3 // 8)
 
 
@@ -174,7 +185,12 @@ def drifted(held: CursorPlace, now: CursorPlace) -> bool:
     It holds while the same document has changed only within STICKY_CHARS of the cursor and the cursor is at most
     STICKY_LINES away: typing, deleting, accepting a word, and the closing bracket that editors add.
     """
-    if (held.path, held.mode, held.generation) != (now.path, now.mode, now.generation):
+    if (held.path, held.mode, held.generation, held.window) != (
+        now.path,
+        now.mode,
+        now.generation,
+        now.window,
+    ):
         return True
     if max(abs(len(now.prefix) - len(held.prefix)), abs(len(now.suffix) - len(held.suffix))) > STICKY_CHARS:
         return True  # told before the texts are compared, which may be large

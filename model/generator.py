@@ -15,7 +15,7 @@ import numpy as np
 
 from model.cache_slots import CacheSlots, Cell, prompt_cells
 from model.drafts.tree import NO_DRAFT, Draft, accepted, tree_behind
-from model.engines.decoder import Decoder
+from model.engines.decoder import Decoder, check_room
 from model.prompt import PSEUDO, Prompt
 from model.request import Mixer, Stopped, never, never_finished
 from model.vocabulary import TextStream, Vocabulary
@@ -129,6 +129,21 @@ class Generator:
             accepted=run.accepted,
             log_chances=tuple(run.log_chances),
         )
+
+    def log_chances(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray:
+        """Natural logarithm of the chance of each of `ids` (at least one) behind the prompt and those before it:
+        float64 [n], with nothing mixed in. Raises ValueError when they do not fit the cache."""
+        check_room(len(prompt), len(ids), self._decoder.capacity)
+        cells = prompt_cells(prompt)
+        done, last = self._slots.begin(prompt.blocks, cells), len(cells) - 1
+        for first in range(done, last, self._decoder.prefill_piece):
+            piece = slice(first, min(first + self._decoder.prefill_piece, last))
+            self._slots.extend(cells[piece], self._vectors(prompt, piece))
+        chain = (self._vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
+        logits = self._slots.try_tree(np.concatenate(chain), range(-1, len(ids) - 1))  # all of it is kept
+        rows = np.stack([logits[row] for row in range(len(ids))]).astype(np.float64)
+        self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
+        return np.asarray(rows[range(len(ids)), ids] - np.logaddexp.reduce(rows, axis=1))
 
     def _compute(self, prompt: Prompt, run: _Run) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""

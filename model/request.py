@@ -34,6 +34,9 @@ class Request:
     context: str = ModelSettings.context  # auto: what measured best for the checkpoint
     max_tokens: int = ModelSettings.max_tokens
     deadline_ms: float = ModelSettings.deadline_ms
+    window: int | None = (
+        None  # tokens of the document, context on top of them; None: a prompt's limit is for both
+    )
     finished: Callable[[str], bool] = (
         never_finished  # asked with the text so far after each token; True stops
     )

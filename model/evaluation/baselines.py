@@ -77,6 +77,7 @@ def repocoder(completer: Completer, request: Request, sources: Sources) -> Compl
         forward_passes=first.forward_passes + second.forward_passes,
         tokens=first.tokens + second.tokens,
         prompt_tokens=first.prompt_tokens + second.prompt_tokens,
+        reused_tokens=first.reused_tokens + second.reused_tokens,
     )
 
 

@@ -16,7 +16,8 @@ from typing import TextIO
 from model.checkpoint.files import WeightsError
 from model.evaluation.metrics import MAX_TOKENS
 from model.evaluation.modes import ABLATIONS, BASELINES, MODES, PLAIN, PRODUCT, Mode
-from model.evaluation.options import Options, override
+from model.evaluation.nats import MOST_TOKENS
+from model.evaluation.options import Options, check_fits, on_top, override
 from model.evaluation.predictions import Prediction, latest, resume
 from model.evaluation.repository import extract
 from model.evaluation.run import RunProgress, TaskFolders, contestants, evaluate
@@ -57,8 +58,14 @@ def _run(arguments: argparse.Namespace) -> None:
         before = _resumed(arguments)
         predictions = stack.enter_context(_opened(arguments.predictions, arguments.resume))
         model = load_from_settings(options.model)
-        field = contestants(_possible(asked, model), model, options, arguments.set)
-        done = {(one.task_id, one.system) for one in before}
+        if arguments.window is not None:
+            check_fits(options.model, model)
+        field = contestants(
+            _possible(asked, model), model, options, arguments.set, arguments.window, weighed=arguments.nats
+        )
+        done = {
+            (one.task_id, one.system) for one in before if one.nats_tokens is not None or not arguments.nats
+        }
         new = list(_written(evaluate(tasks, folders, field, done, _show_progress), predictions))
     systems, ids = {one.system for one in field}, {task.task_id for task in tasks}
     answers = [one for one in latest([*before, *new]) if one.system in systems and one.task_id in ids]
@@ -76,19 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tasks", type=Path, required=True, help="tasks, JSONL or JSONL.xz")
     parser.add_argument("--repos", type=Path, required=True, help="repository snapshots, tar or tar.xz")
-    parser.add_argument(
-        "--context",
-        metavar="MODE,...",
-        help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
-        f"{', '.join(PLAIN)} (without recall), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
-    )
-    parser.add_argument(
-        "--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}"
-    )
-    parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories"
-    )
+    _add_what_is_measured(parser)
     parser.add_argument("--json", action="store_true", help="one JSON line per kind, source and mode")
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE", help="write one JSON line per task and mode"
@@ -107,6 +102,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--context",
+        metavar="MODE,...",
+        help=f"of {', '.join(PRODUCT)} (the product; all that the model has if neither this nor --ablate is given), "
+        f"{', '.join(PLAIN)} (without recall), {', '.join(BASELINES)} (what it is compared with), or any of --ablate",
+    )
+    parser.add_argument(
+        "--ablate", metavar="NAME,...", help=f"all modes of these experiments: {', '.join(ABLATIONS)}"
+    )
+    parser.add_argument("--kind", metavar="K,...", help=f"of {', '.join(KINDS)}; all if unset")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most N tasks, drawn evenly over repositories"
+    )
+    parser.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="N tokens of the file in every prompt and a mode's context on top of them, as papers compare; without it "
+        "model.contextTokens are the longest prompt, of which context takes its part",
+    )
+    parser.add_argument(
+        "--nats",
+        action="store_true",
+        help=f"weigh the answers as well: nats per token of the first {MOST_TOKENS} tokens of the target, by the coder "
+        "alone behind the prompt that a mode built",
+    )
+
+
 def _options(arguments: argparse.Namespace) -> Options:
     if arguments.limit is not None and arguments.limit < 1:
         raise EvaluationError(f"--limit is at least 1, not {arguments.limit}")
@@ -116,7 +140,8 @@ def _options(arguments: argparse.Namespace) -> Options:
     # The decoder makes room for the longest answer beside a whole prompt: all kinds see the same context.
     longest = max(MAX_TOKENS.values())
     name = arguments.model or options.model.name
-    return replace(options, model=replace(options.model, name=name, max_tokens=longest))
+    options = replace(options, model=replace(options.model, name=name, max_tokens=longest))
+    return options if arguments.window is None else on_top(options, arguments.window)
 
 
 def _resumed(arguments: argparse.Namespace) -> list[Prediction]:

@@ -27,7 +27,8 @@ from model.evaluation.baselines import (
 from model.evaluation.disturbance import VECTORS, Disturb, replaced, seeded
 from model.evaluation.repository import N_HITS, View
 from model.evaluation.sources import Sources
-from model.repository import RetrievalQuery
+from model.evaluation.tasks import EvaluationError
+from model.repository import RetrievalQuery, Retrieve
 from model.request import Completion, Request
 from model.settings import CONTEXT_MODES
 
@@ -45,6 +46,9 @@ class Mode:
     settings: tuple[str, ...] = ()  # NAME=VALUE
     embedder: str = "fuser"  # one of `model.evaluation.embedding.EMBEDDERS`: whose keys retrieval compares
     prepare: Callable[[Sources], object] = lambda sources: None  # before the request, not timed
+    # What the index would have made of the repository long before the request; not timed either.
+    make_ahead: Callable[[Completer, Request, View], object] = lambda *_: None
+    own_window: bool = False  # whether context comes on top of the file's tokens in any case
 
 
 def product(
@@ -56,20 +60,33 @@ def product(
 ) -> Mode:
     """The product in one of its context modes; with a budget of `pseudo_tokens` as many hits as fill it."""
 
-    def complete(completer: Completer, request: Request, view: View) -> Completion:
+    def retrieving(completer: Completer, view: View) -> Retrieve:
         n_hits = N_HITS
         if pseudo_tokens is not None and completer.model.encoder:
             n_hits = pseudo_tokens // completer.model.encoder.config.m
+        return lambda query: view.retrieve(query, n_hits, rankings)
 
-        def retrieve(query: RetrievalQuery) -> list[Hit]:
-            return view.retrieve(query, n_hits, rankings)
+    def make_ahead(completer: Completer, request: Request, view: View) -> None:
+        completer.prepare(replace(request, context=context), retrieving(completer, view))
 
-        return completer.complete(replace(request, context=context), retrieve)
+    def complete(completer: Completer, request: Request, view: View) -> Completion:
+        completion = completer.complete(replace(request, context=context), retrieving(completer, view))
+        if context not in ("auto", completion.mode):
+            raise EvaluationError(f"{completer.model.name} cannot read {context}: it read {completion.mode}")
+        return completion
 
     if pseudo_tokens is not None:
         settings = (*settings, f"model.pseudoTokens={pseudo_tokens}")
     has_vectors = context in ("pseudo", "hybrid")
-    return Mode(complete, context != "none", has_vectors, settings=settings, embedder=embedder)
+    return Mode(
+        complete,
+        reads_index=context != "none",
+        needs_adapter=has_vectors,
+        settings=settings,
+        embedder=embedder,
+        make_ahead=make_ahead,
+        own_window=context == "blocks",
+    )
 
 
 def plain(context: str, *settings: str, **changes: Any) -> Mode:
@@ -121,11 +138,16 @@ HARMFUL_SHARES: Mapping[str, Mapping[float, str]] = {
     context: {share: f"{context}-harmful-{share:.0%}" for share in (0.25, 0.5, 0.75, 1.0)}
     for context in ("snippets", "pseudo", "hybrid")
 }
+BLOCK_ROWS = (64, 128, 256, 512, 1024)  # most rows of blocks; a block is placed whole or not at all
 _CHUNKS_ONLY = ("retrieval.files=0", "retrieval.directories=0")
 
 # Experiments of `--ablate`: what is compared with the plain modes, one thing changed at a time.
 ABLATIONS: Mapping[str, Mapping[str, Mode]] = {
     "budget": {name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items()},
+    "blocks": {
+        **{f"blocks-rows-{n}": plain("blocks", f"model.blockTokens={n}") for n in BLOCK_ROWS},
+        **{name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items() if n},
+    },
     "levels": {
         "pseudo-chunks": plain("pseudo", *_CHUNKS_ONLY),
         "pseudo-chunks-files": plain("pseudo", "retrieval.directories=0"),

@@ -40,10 +40,21 @@ def scatter(file: Path, points: Sequence[Point], title: str, x: str, y: str) -> 
     _save(figure, file)
 
 
-def curves(file: Path, drawn: Sequence[Curve], title: str, x: str, *, apart: bool = False) -> None:
-    """Lines over one x; `apart`: two quantities, each with an axis of its own, else all are exact match in percent."""
+def curves(
+    file: Path,
+    drawn: Sequence[Curve],
+    title: str,
+    x: str,
+    *,
+    y: str = "exact match, %",
+    apart: bool = False,
+    decades: bool = False,
+) -> None:
+    """Lines over one x; `apart`: two quantities, each with an axis of its own, else all are `y`. `decades`: of x."""
     figure, axes = _figure()
-    axes.set(title=title, xlabel=x, ylabel=drawn[0].label if apart else "exact match, %")
+    axes.set(title=title, xlabel=x, ylabel=drawn[0].label if apart else y)
+    if decades:
+        axes.set_xscale("log")
     for number, curve in enumerate(drawn):
         side = axes.twinx() if apart and number else axes
         if side is not axes:

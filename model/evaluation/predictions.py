@@ -8,16 +8,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model.evaluation.metrics import METRICS, answer
 from model.evaluation.tasks import KINDS, EvaluationError, Task
 from model.request import Completion
+from model.settings import DEFAULT_MODEL
 
 STAGES = ("retrieve", "prefill", "decode", "total")
+WITH_RECALL = " with recall"
+_TOTAL = "model.contextTokens="
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,26 @@ class System:
     mode: str
     model: str  # name, fingerprint and engine
     settings: tuple[str, ...] = ()  # NAME=VALUE of `--set`, sorted
+    budget: str = f"total {DEFAULT_MODEL.context_tokens}"  # what of the prompt was for the document
+
+    @property
+    def coder(self) -> str:
+        """The model without what recall adds to it."""
+        return self.model.removesuffix(WITH_RECALL)
+
+
+def budget_name(context_tokens: int, window: int | None) -> str:
+    """Whether a prompt's tokens are for the document and the context together, or for the document alone."""
+    return f"total {context_tokens}" if window is None else f"window {window} + context"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer to one task. `timings_ms`: of STAGES, of an answer that starts with an empty cache."""
+    """One answer to one task. `timings_ms`: of STAGES, of an answer that starts with an empty cache.
+
+    `nats`: mean over the first `nats_tokens` tokens of the target (`model.evaluation.nats`); both None where they were
+    not asked for, and `nats` where no model was.
+    """
 
     task_id: str
     repo: str
@@ -47,6 +67,9 @@ class Prediction:
     drafted: int
     accepted: int
     forward_passes: int
+    nats: float | None = None
+    nats_tokens: int | None = None
+    reused_tokens: int = 0  # of the prompt's: what needed no forward pass, blocks above all
 
     @cached_property
     def quality(self) -> Mapping[str, float]:
@@ -67,13 +90,15 @@ class Prediction:
         }
         rest = {item.name: getattr(self, item.name) for item in fields(self)}
         rest["timings_ms"] = {name: round(ms, 3) for name, ms in self.timings_ms.items()}
+        if self.nats_tokens is None:
+            del rest["nats"], rest["nats_tokens"]
         return json.dumps(
             first | system | {name: rest[name] for name in rest if name not in (*first, "system")}
         )
 
 
-def predict(task: Task, system: System, completion: Completion) -> Prediction:
-    """Keep of an answer what is left after its kind's cut."""
+def predict(task: Task, system: System, completion: Completion, nats: np.ndarray | None = None) -> Prediction:
+    """Keep of an answer what is left after its kind's cut. `nats`: of the target's tokens, where they were weighed."""
     return Prediction(
         task_id=task.task_id,
         repo=task.repo,
@@ -89,6 +114,9 @@ def predict(task: Task, system: System, completion: Completion) -> Prediction:
         drafted=completion.drafted,
         accepted=completion.accepted,
         forward_passes=completion.forward_passes,
+        nats=float(nats.mean()) if nats is not None and len(nats) else None,
+        nats_tokens=None if nats is None else len(nats),
+        reused_tokens=completion.reused_tokens,
     )
 
 
@@ -118,10 +146,18 @@ def latest(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
 def _parse(line: str, where: str) -> Prediction:
     try:
         raw: Any = json.loads(line)
-        system = System(raw["mode"], raw["model"], tuple(raw["settings"]))
-        values = {item.name: raw[item.name] for item in fields(Prediction) if item.name != "system"}
+        settings = tuple(raw["settings"])
+        system = System(raw["mode"], raw["model"], settings, raw.get("budget") or _old_budget(settings))
+        known = {item.name: item.default for item in fields(Prediction) if item.name != "system"}
+        values = {name: raw[name] for name, default in known.items() if name in raw or default is MISSING}
     except (KeyError, TypeError, ValueError) as problem:
         raise EvaluationError(f"{where} is not a prediction: {problem!r}") from problem
     if raw["kind"] not in KINDS:
         raise EvaluationError(f"{where} has the unknown kind {raw['kind']!r}")
     return Prediction(system=system, **values)
+
+
+def _old_budget(settings: tuple[str, ...]) -> str:
+    """Of lines that do not tell it yet: the longest prompt was for all."""
+    told = [one.removeprefix(_TOTAL) for one in settings if one.startswith(_TOTAL)]
+    return budget_name(int(told[-1]), None) if told else System.budget

@@ -15,7 +15,7 @@ from pathlib import Path
 from model.evaluation.modes import ABLATIONS, BUDGETS, HARMFUL_SHARES
 from model.evaluation.plots import Curve, Point, curves, scatter
 from model.evaluation.predictions import STAGES, Prediction, latest, read
-from model.evaluation.summary import Summary, by_system, difference, summarize
+from model.evaluation.summary import Summary, by_system, difference, nats_cells, summarize
 from model.evaluation.tasks import EvaluationError
 
 FILE = "report.md"
@@ -52,7 +52,7 @@ def write_report(answers: Sequence[Prediction], folder: Path, against: str = "no
     blocks = [_head(answers)]
     for kind, source in dict.fromkeys((one.kind, one.source) for one in summaries):
         here = [one for one in summaries if (one.kind, one.source) == (kind, source)]
-        blocks += [f"## {kind}, {source}", _quality(here), _origins(here), _costs(here)]
+        blocks += [f"## {kind}, {source}", _quality(here), _nats(here), _origins(here), _costs(here)]
         blocks += [_differences(systems, kind, source, against), *_plots(kind, source, here, folder)]
     file = folder / FILE
     file.write_text("\n\n".join(block for block in blocks if block) + "\n", encoding="utf-8")
@@ -62,9 +62,11 @@ def write_report(answers: Sequence[Prediction], folder: Path, against: str = "no
 def _head(answers: Sequence[Prediction]) -> str:
     models = ", ".join(dict.fromkeys(one.system.model for one in answers))
     n_tasks, n_repositories = len({one.task_id for one in answers}), len({one.repo for one in answers})
+    budgets = ", ".join(dict.fromkeys(one.system.budget for one in answers))
     return (
         f"# Evaluation\n\n{n_tasks} tasks of {n_repositories} repositories; {models}. Greedy, each answer from an "
-        "empty cache, the answer never in the index. Intervals: 95 %, bootstrap by repository."
+        f"empty cache, the answer never in the index. Tokens of a prompt: {budgets}. Intervals: 95 %, bootstrap by "
+        "repository; of nats by task."
     )
 
 
@@ -79,6 +81,7 @@ def _quality(summaries: Sequence[Summary]) -> str:
         "EM LlavaCode %",
         "identifier EM %",
         "identifier F1 %",
+        "tokens of a prompt",
     )
     return _markdown(
         head,
@@ -93,10 +96,18 @@ def _quality(summaries: Sequence[Summary]) -> str:
                 f"{one.token_em:.1f}",
                 f"{one.id_em:.1f}",
                 f"{one.id_f1:.1f}",
+                one.budget,
             )
             for one in summaries
         ],
     )
+
+
+def _nats(summaries: Sequence[Summary]) -> str:
+    """How well the coder alone foresees the answers; nothing where they were not weighed."""
+    head = ("mode", "tasks", "nats per token", "to the file alone", "95 %", "tokens of a prompt")
+    rows = [(one.mode, str(one.nats.n), *nats_cells(one.nats), one.budget) for one in summaries if one.nats]
+    return _markdown(head, rows) if rows else ""
 
 
 def _origins(summaries: Sequence[Summary]) -> str:
@@ -116,6 +127,7 @@ def _costs(summaries: Sequence[Summary]) -> str:
         "mode",
         *(f"{stage} ms p50 / p95" for stage in STAGES),
         "prompt tokens",
+        "prefilled",
         "written",
         "passes",
         "drafts taken",
@@ -127,6 +139,7 @@ def _costs(summaries: Sequence[Summary]) -> str:
                 one.mode,
                 *(f"{p50:.0f} / {p95:.0f}" for p50, p95 in one.stages_ms.values()),
                 f"{one.prompt_tokens:.0f}",
+                f"{one.prefilled:.0f}",
                 f"{one.tokens:.1f}",
                 f"{one.forward_passes:.1f}",
                 f"{one.accepted:.1f} of {one.drafted:.1f}",

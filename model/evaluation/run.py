@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
-from model.completer import Completer
 from model.evaluation.embedding import with_embedder
 from model.evaluation.metrics import MAX_TOKENS, answer_end
 from model.evaluation.modes import Mode
+from model.evaluation.nats import ListeningCompleter
 from model.evaluation.options import Options, override
-from model.evaluation.predictions import Prediction, System, predict
+from model.evaluation.predictions import WITH_RECALL, Prediction, System, budget_name, predict
 from model.evaluation.repository import FuserEmbedder, TaskRepository, View
 from model.evaluation.tasks import EvaluationError, Task
 from model.loaded import LoadedModel
@@ -41,18 +41,29 @@ class TaskFolders:
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """A mode with the model as it uses it, its settings, and the name it goes by."""
+    """A mode with the model as it uses it, its settings, and the name it goes by.
+
+    `window`: as in a `Request`. `weighed`: whether the nats of the answers are wanted.
+    """
 
     mode: Mode
     model: LoadedModel
     options: Options
     system: System
+    window: int | None = None
+    weighed: bool = False
 
 
 def contestants(
-    modes: Mapping[str, Mode], model: LoadedModel, options: Options, settings: Sequence[str]
+    modes: Mapping[str, Mode],
+    model: LoadedModel,
+    options: Options,
+    settings: Sequence[str],
+    window: int | None = None,
+    *,
+    weighed: bool = False,
 ) -> list[Contestant]:
-    """`settings`: what changed `options` from the defaults, NAME=VALUE."""
+    """`settings`: what changed `options` from the defaults, NAME=VALUE. `window`, `weighed`: see Contestant."""
     embedders = {mode.embedder for mode in modes.values() if mode.reads_index}
     models = {embedder: with_embedder(model, embedder) for embedder in sorted(embedders)}
     without_fuser = replace(model, encoder=None)
@@ -61,16 +72,28 @@ def contestants(
             mode,
             models[mode.embedder] if mode.reads_index else without_fuser,
             override(options, mode.settings),
-            System(mode_name, _name(model, override(options, mode.settings)), tuple(sorted(settings))),
+            System(
+                mode_name,
+                _name(model, override(options, mode.settings)),
+                tuple(sorted(settings)),
+                _budget(mode, override(options, mode.settings), window),
+            ),
+            window,
+            weighed,
         )
         for mode_name, mode in modes.items()
     ]
 
 
+def _budget(mode: Mode, options: Options, window: int | None) -> str:
+    if mode.own_window and window is None:
+        window = options.model.window_tokens
+    return budget_name(options.model.context_tokens, window)
+
+
 def _name(model: LoadedModel, options: Options) -> str:
-    recalls = model.recall is not None and options.recall.enabled
-    parts = [model.name, model.fingerprint[:12], model.device, model.dtype]
-    return " ".join([*parts, "with recall"] if recalls else parts)
+    name = f"{model.name} {model.fingerprint[:12]} {model.device} {model.dtype}"
+    return name + WITH_RECALL if model.recall is not None and options.recall.enabled else name
 
 
 def evaluate(
@@ -153,11 +176,19 @@ def _elsewhere(
 def _answer(one: Contestant, task: Task, view: View) -> Prediction:
     # A new completer each: nothing of another mode or task is in its cache, latencies are cold ones.
     mixing = recalling(one.model, one.options.recall)
-    completer = Completer(one.model, one.options.model, mixing=mixing, drafts=one.options.drafts)
-    request = request_for(task)
+    completer = ListeningCompleter(
+        one.model,
+        one.options.model,
+        mixing=mixing,
+        drafts=one.options.drafts,
+        blocks=one.options.blocks,
+    )
+    request = replace(request_for(task), window=one.window)
     if view.index:
         request = replace(request, tokens=view.index.tokens, lines=view.index.lines)
-    return predict(task, one.system, one.mode.complete(completer, request, view))
+    one.mode.make_ahead(completer, request, view)
+    completion = one.mode.complete(completer, request, view)
+    return predict(task, one.system, completion, completer.nats(task.target) if one.weighed else None)
 
 
 def request_for(task: Task) -> Request:

@@ -10,13 +10,29 @@ from typing import Any, TypeVar
 import numpy as np
 
 from model.evaluation.metrics import METRICS
+from model.evaluation.nats import Nats, nats_with_the_file_alone, summed_up
 from model.evaluation.predictions import STAGES, Prediction, System
 from model.evaluation.sampling import interval
 from model.evaluation.tasks import KINDS
 
 _Key = TypeVar("_Key", bound=Hashable)
 
-_HEAD = ("kind", "source", "mode", "n", "EM %", "95 %", "ES %", "p50 ms", "p95 ms", "prompt", "passes")
+_HEAD = (
+    "kind",
+    "source",
+    "mode",
+    "n",
+    "EM %",
+    "95 %",
+    "ES %",
+    "p50 ms",
+    "p95 ms",
+    "prompt",
+    "prefilled",
+    "passes",
+    "budget",
+)
+_NATS_HEAD = ("nats", "to none", "95 %")
 
 
 @dataclass(frozen=True)
@@ -37,13 +53,15 @@ class Summary:
 
     kind: str
     source: str
-    mode: str  # with settings and model where there are several
+    mode: str  # with settings, budget and model where there are several
+    budget: str
     n: int
     em: float  # %
     es: float  # %
     p50_ms: float
     p95_ms: float
     prompt_tokens: float  # mean
+    prefilled: float  # mean, of these those that went through a forward pass
     forward_passes: float  # mean
     tokens: float  # mean
     drafted: float  # mean
@@ -56,15 +74,20 @@ class Summary:
     first_line_em: float  # %
     stages_ms: Mapping[str, tuple[float, float]]  # stage -> p50, p95
     origins: Mapping[str, Mapping[str, float]]  # original, relocated, resampled -> n, em, es
+    nats: Nats | None  # None: not weighed
 
     def json(self) -> dict[str, Any]:
-        return {name: _rounded(value) for name, value in vars(self).items()}
+        fields = {name: _rounded(value) for name, value in vars(self).items() if name != "nats"}
+        return fields | self.nats.json() if self.nats else fields
 
 
 def summarize(answers: Iterable[Prediction]) -> list[Summary]:
     """One summary per kind, source and system: never one pooled number."""
-    found = by_system(answers)
-    return [_summary(*key, group) for key, group in found.items()]
+    listed = list(answers)
+    return [
+        _summary(*key, group, summed_up(group, nats_with_the_file_alone(listed, group[0].system)))
+        for key, group in by_system(listed).items()
+    ]
 
 
 def by_system(answers: Iterable[Prediction]) -> dict[tuple[str, str, str], list[Prediction]]:
@@ -105,21 +128,31 @@ def grouped(answers: Iterable[Prediction], key: Callable[[Prediction], _Key]) ->
 
 def table(summaries: Sequence[Summary]) -> str:
     """The report for people; a group that mixes origins has one more row for each."""
-    rows = [_HEAD, *(row for summary in summaries for row in _rows(summary))]
+    weighed = any(summary.nats for summary in summaries)
+    rows = [(*_HEAD, *_NATS_HEAD), *(row for summary in summaries for row in _rows(summary))]
+    rows = rows if weighed else [row[: len(_HEAD)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
 
 
 def _labels(systems: Sequence[System]) -> dict[System, str]:
-    """A system's mode, and what tells it from others: its settings, and its model where that is not enough."""
+    """A system's mode, and what tells it from others: its settings; its budget and its model where that is not
+    enough."""
     tell_settings = len({system.settings for system in systems}) > 1
     names = {
         system: " ".join([system.mode, *(system.settings if tell_settings else ())]) for system in systems
     }
-    counts = Counter(names.values())
-    return {
-        system: name if counts[name] == 1 else f"{name} ({system.model})" for system, name in names.items()
-    }
+    for told in (
+        {system: f"[{system.budget}]" for system in systems},
+        {system: f"({system.model})" for system in systems},
+    ):
+        if len(set(told.values())) > 1:
+            counts = Counter(names.values())
+            names = {
+                system: name if counts[name] == 1 else f"{name} {told[system]}"
+                for system, name in names.items()
+            }
+    return names
 
 
 def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
@@ -129,15 +162,27 @@ def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
         f"{one.p50_ms:.0f}",
         f"{one.p95_ms:.0f}",
         f"{one.prompt_tokens:.0f}",
+        f"{one.prefilled:.0f}",
         f"{one.forward_passes:.1f}",
+        one.budget,
     )
-    yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs)
+    yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs, *nats_cells(one.nats))
     for origin, part in one.origins.items() if len(one.origins) > 1 else ():
         n, em, es = (f"{part['n']:.0f}", f"{part['em']:.1f}", f"{part['es']:.1f}")
-        yield ("", f"  {origin}", "", n, em, "", es, "", "", "", "")
+        yield ("", f"  {origin}", "", n, em, "", es, *[""] * 9)
 
 
-def _summary(kind: str, source: str, mode: str, answers: Sequence[Prediction]) -> Summary:
+def nats_cells(nats: Nats | None) -> tuple[str, str, str]:
+    """Mean, difference and interval for people."""
+    if nats is None:
+        return "", "", ""
+    if nats.difference is None or nats.span is None:
+        return f"{nats.mean:.3f}", "", ""
+    low, high = nats.span
+    return f"{nats.mean:.3f}", f"{nats.difference:+.3f}", f"{low:+.3f} to {high:+.3f}"
+
+
+def _summary(kind: str, source: str, mode: str, answers: Sequence[Prediction], nats: Nats | None) -> Summary:
     repositories = [one.repo for one in answers]
     quality = {name: [one.quality[name] for one in answers] for name in METRICS}
     stages = {stage: _percentiles([one.timings_ms[stage] for one in answers]) for stage in STAGES}
@@ -146,10 +191,13 @@ def _summary(kind: str, source: str, mode: str, answers: Sequence[Prediction]) -
         kind=kind,
         source=source,
         mode=mode,
+        budget=answers[0].system.budget,
+        nats=nats,
         n=len(answers),
         p50_ms=stages["total"][0],
         p95_ms=stages["total"][1],
         prompt_tokens=_mean([one.prompt_tokens for one in answers]),
+        prefilled=_mean([one.prompt_tokens - one.reused_tokens for one in answers]),
         forward_passes=_mean([one.forward_passes for one in answers]),
         tokens=_mean([one.tokens for one in answers]),
         drafted=_mean([one.drafted for one in answers]),

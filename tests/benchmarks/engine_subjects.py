@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,21 @@ SHAPE = {
 }
 
 
-def write_random(folder: Path, seed: int = 0) -> None:
+# Qwen2.5-Coder-0.5B's config.json.
+SHAPE_05B = SHAPE | {
+    "vocab_size": 151_936,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "max_position_embeddings": 32_768,
+}
+
+
+def write_random(folder: Path, seed: int = 0, shape: Mapping[str, object] = SHAPE) -> None:
     """config.json and float32 model.safetensors: strong enough weights that greedy decoding does not degenerate."""
-    (folder / "config.json").write_text(json.dumps(SHAPE), encoding="utf-8")
-    shapes, draw = coder_shapes(Qwen2Config.from_json(SHAPE)), np.random.default_rng(seed)
+    (folder / "config.json").write_text(json.dumps(shape), encoding="utf-8")
+    shapes, draw = coder_shapes(Qwen2Config.from_json(shape)), np.random.default_rng(seed)
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, shape in shapes.items():

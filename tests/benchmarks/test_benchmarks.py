@@ -7,12 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import cancelling, drafting, identical, indexing
+from model.loaded import LoadedModel
+from model.loading import load_model
+from model.vocabulary import Vocabulary, VocabularyError
+from tests.benchmarks import (
+    cancelling,
+    context_peers,
+    drafting,
+    foreign_coder,
+    identical,
+    indexing,
+    repository_size,
+)
 from tests.benchmarks.embedders import FreeEmbedder
+from tests.benchmarks.engine_subjects import SHAPE
 from tests.benchmarks.measurement import Measurement, json_line, row, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of
 from tests.model.evaluation.holes import a_task, write_archive, write_tasks
-from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
+
+TINY = {
+    "vocab_size": 4096,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 
 MODULE = """import os
 
@@ -124,3 +144,46 @@ def test_rows_are_for_people_and_for_scripts() -> None:
         "torch",
         "commit",
     }
+
+
+def test_reading_blocks_costs_no_prefill_and_two_rounds_cost_two() -> None:
+    lengths = context_peers.Lengths(context=192, window=32, line=2, rounds=1)
+    rows = {row.case: row.values for row in context_peers.compared(SHAPE | TINY, "tiny", lengths)}
+    assert rows.keys() == {*context_peers.CASES, "making the blocks"}
+    assert all(values["ms"] > 0 for values in rows.values())
+    assert rows[context_peers.BLOCKS]["times_blocks"] == rows["none"]["times_none"] == 1
+    assert rows["RepoCoder, 2 rounds"]["ms"] > rows["none"]["ms"]
+
+
+def test_every_size_of_a_repository_has_the_same_cursors(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for n in range(30):
+        (folder / f"module_{n}.py").write_text(MODULE.format(n=n) * 4)
+    rows = list(repository_size.measured(folder, (200, 900, 9_000), tiny_model(tmp_path)))
+    *measured, last = rows
+    assert [row.case for row in measured] == [*repository_size.MODES] * 2
+    assert (last.case, last.values["lines"]) == ("left out", 30 * 40)
+    assert all(row.values["times_smallest"] == 1 for row in measured[:3])
+    assert all(row.values["same_answers_percent"] == 100 for row in measured if row.case == "none")
+    blocks, none = measured[2].values, measured[0].values
+    assert blocks["prefilled"] <= none["prefilled"] < measured[1].values["prefilled"]
+    repository_size.draw(measured, tmp_path / "size.png")
+    assert (tmp_path / "size.png").read_bytes().startswith(b"\x89PNG")
+
+
+def tiny_model(folder: Path) -> LoadedModel:
+    return load_model(str(write_tiny_checkpoint(folder / "tiny")), device="cpu")
+
+
+def test_a_tokenizer_without_some_bytes_gets_them_back(tmp_path: Path) -> None:
+    raw = json.loads(tiny_tokenizer(("<|endoftext|>",)).to_str())
+    for byte in ("\u0100", "\u00c0"):
+        del raw["model"]["vocab"][byte]
+    n = 1 + max(*raw["model"]["vocab"].values(), *(token["id"] for token in raw["added_tokens"]))
+    with pytest.raises(VocabularyError):
+        Vocabulary(json.loads(json.dumps(raw)))
+    assert foreign_coder.with_all_bytes(tmp_path, json.dumps(raw), n) == 2
+    vocabulary = Vocabulary.load(tmp_path / "tokenizer.json")
+    assert max(vocabulary.encode("\u0000")) == n + 1
+    assert vocabulary.encode("12") == vocabulary.encode("1") + vocabulary.encode("2")

@@ -345,3 +345,49 @@ def test_importing_it_does_not_import_torch() -> None:
     """The server builds requests and settings before it loads torch (DESIGN 8: start-up)."""
     code = "import sys, model.completer, model.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("mode", ["none", "snippets", "pseudo", "hybrid"])
+def test_what_is_weighed_stands_behind_the_prompt_that_was_completed(
+    tiny_model: LoadedModel, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the prompt only the last position is computed again, with the text behind it; nothing is retrieved again."""
+    request, repository, n_rows = replace(REQUEST, context=mode), Repository(found(4)), []
+    completer, extend = Completer(tiny_model), tiny_model.decoder.extend
+    completer.complete(request, repository)
+    monkeypatch.setattr(
+        tiny_model.decoder, "extend", lambda rows, **how: n_rows.append(len(rows)) or extend(rows, **how)
+    )
+    assert len(completer.log_chances(request, repository, "rst, second):", 5)) == 5
+    assert n_rows == [5]
+    assert len(repository.queries) == (mode != "none")
+
+
+def test_a_text_to_weigh_begins_with_what_the_prompt_gave_up(completer: Completer) -> None:
+    request = replace(REQUEST, prefix="class A:\n    def add(self): return ", context="none")
+    ids = completer.model.vocabulary.encode(" self.x")
+    assert len(completer.log_chances(request, None, "self.x", 64)) == len(ids)
+    assert len(completer.log_chances(request, None, "self.x", 1)) == 1
+
+
+@pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
+def test_within_a_window_context_takes_nothing_from_the_document(tiny_model: LoadedModel, mode: str) -> None:
+    long = replace(REQUEST, prefix="def add(self, first):\n" * 60 + REQUEST.prefix, context=mode)
+    settings = ModelSettings(context_tokens=300, snippet_tokens=160)
+    alone, read, shared = (
+        Completer(tiny_model, settings).complete(request, Repository(found(9)))
+        for request in (
+            replace(long, context="none", window=100),
+            replace(long, window=100),
+            replace(long, window=None),
+        )
+    )
+    assert 40 < alone.prompt_tokens <= 100
+    assert alone.prompt_tokens < read.prompt_tokens <= 300
+    head = (
+        Completer(tiny_model, settings)
+        ._contexts.at(replace(long, window=100), mode, Repository(found(9)))
+        .head
+    )
+    assert read.prompt_tokens - alone.prompt_tokens == len(head.ids)
+    assert shared.prompt_tokens > 200  # the document takes what the context leaves

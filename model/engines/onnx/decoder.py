@@ -119,6 +119,7 @@ class OnnxDecoder:
         return Rows(keys, values, cache.positions[start:stop])
 
     def place(self, rows: Rows, following: int) -> None:
+        """As `Decoder.place`."""
         check_rows(rows, following, self._config)
         cache, n, past = self._cache, len(rows), self.length
         check_room(past, n, self.capacity)

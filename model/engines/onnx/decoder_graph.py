@@ -2,9 +2,9 @@
 
 The mask over the new rows is an input, so a tree is verified like a chain. Attention weights are summed in float64:
 in float32 a sum depends on where in the cache its terms stand, and a drafted token does not stand where it would
-have stood on its own. (A last bit's difference is enough to round an int8 activation to its neighbor.) Not even over placed rows, which stay
-where they are, is a float32 sum the same at every width: a single query has a kernel of its own, and two threads cut
-other panels than one. It saved less than a tenth of a pass over 1,024 of them.
+have stood on its own. (A last bit's difference is enough to round an int8 activation to its neighbor.) Tried over
+placed rows only, which stay where they are: a float32 sum still differed between widths, for one query row against
+several (a kv head for each head) and on two threads, and saved less than a tenth of a pass behind 1,024 of them.
 
 Inputs, for n new rows behind t cached ones, g query heads per key/value head:
   x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, mask [n * g, n] added to the scores,

@@ -122,6 +122,7 @@ class CudaDecoder:
         return Rows(keys, values, self._positions[self._slot][start:stop])
 
     def place(self, rows: Rows, following: int) -> None:
+        """As `Decoder.place`."""
         check_rows(rows, following, self._weights.config)
         past, stop = self._length, self._length + len(rows)
         check_room(past, len(rows), self._capacity)
@@ -132,6 +133,7 @@ class CudaDecoder:
         self._length = stop
 
     def keep(self, start: int, rows: Sequence[int]) -> None:
+        """As `Decoder.keep`."""
         if must_move(rows):
             self._positions[self._slot].keep(start, rows)
             cache = self._static.cache

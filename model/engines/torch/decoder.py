@@ -98,6 +98,7 @@ class TorchDecoder:
 
     @torch.inference_mode()
     def place(self, rows: Rows, following: int) -> None:
+        """As `Decoder.place`."""
         check_rows(rows, following, self.network.config)
         past, stop = self.length, self.length + len(rows)
         check_room(past, len(rows), self.capacity)

@@ -58,7 +58,7 @@ def test_all_modes_of_a_checkpoint_are_reported_with_the_promised_fields(
 ) -> None:
     assert main([*inputs, "--json"]) == 0
     lines = _json_lines(capsys.readouterr().out)
-    modes = ("none", "snippets", "pseudo", "hybrid")
+    modes = ("none", "snippets", "pseudo", "hybrid", "blocks")
     assert [(line["kind"], line["mode"]) for line in lines] == [
         (k, m) for k in ("line", "api") for m in modes
     ]
@@ -164,6 +164,7 @@ def test_the_table_is_for_people(inputs: list[str], capsys: pytest.CaptureFixtur
         (["--limit", "0"], "--limit is at least 1"),
         (["--ablate", "nothing"], "no experiment 'nothing'"),
         (["--limit", "1", "--ablate", "harmful"], "the tasks are all of one"),
+        (["--window", "8"], "--window is at least 64"),
         (["--resume"], "goes on with the file of --predictions"),
         (["--set", "model.nonsense=1"], "Unknown setting"),
         (["--tasks", "none.jsonl"], "none.jsonl cannot be read"),
@@ -204,4 +205,31 @@ def test_a_mode_without_its_adapter_is_refused_and_not_renamed(
     assert main([*inputs, *bare, "--context", "none,pseudo"]) == 1
     assert "no adapter for the context modes pseudo" in capsys.readouterr().err
     assert main([*inputs, *bare, "--limit", "1", "--json"]) == 0
-    assert [line["mode"] for line in _json_lines(capsys.readouterr().out)] == ["none", "snippets"]
+    modes = [line["mode"] for line in _json_lines(capsys.readouterr().out)]
+    assert modes == ["none", "snippets", "blocks"]
+
+
+def test_nats_and_a_window_for_the_file(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Context comes on top of the file's tokens; what a copying baseline writes is not weighed."""
+    sizes = ["model.snippetTokens=64", "model.hybridTextTokens=32", "model.signatureTokens=16"]
+    small = [part for size in [*sizes, "model.pseudoTokens=16"] for part in ("--set", size)]
+    modes = ("none", "snippets", "pseudo", "repocoder", "copy-match")
+    file = tmp_path / "predictions.jsonl"
+    asked = [*inputs, *small, "--kind", "line", "--context", ",".join(modes), "--predictions", str(file)]
+    assert main([*asked, "--window", "80", "--nats", "--json"]) == 0
+    lines = {line["mode"]: line for line in _json_lines(capsys.readouterr().out)}
+    assert {line["budget"] for line in lines.values()} == {"window 80 + context"}
+    assert lines["none"]["nats_difference"] == 0.0
+    assert all(lines[mode]["nats"] > 0 and len(lines[mode]["nats_interval"]) == 2 for mode in modes[:-1])
+    assert lines["snippets"]["nats_difference"] != 0.0
+    assert "nats" not in lines["copy-match"]
+    assert {
+        one["nats_tokens"] > 0 for one in _json_lines(file.read_text()) if one["mode"] != "copy-match"
+    } == {True}
+    assert main([*asked, "--window", "80", "--nats", "--resume"]) == 0
+    assert "window 80 + context" in capsys.readouterr().out
+    assert len(file.read_text().splitlines()) == 2 * len(modes)  # weighed already
+    assert main([*inputs, "--kind", "line", "--window", "512"]) == 2
+    assert "positions" in capsys.readouterr().err

@@ -53,3 +53,17 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:
     file.write_text(f"{an_answer().line()}\n{line}\n")
     with pytest.raises(EvaluationError, match=complaint):
         read(file)
+
+
+def test_lines_without_nats_and_budget_stay_readable(tmp_path: Path) -> None:
+    new = an_answer(nats=1.25, nats_tokens=7)
+    line = json.loads(new.line())
+    assert (line["nats"], line["nats_tokens"], line["budget"]) == (1.25, 7, "total 960")
+    old = {name: value for name, value in line.items() if name not in ("nats", "nats_tokens", "budget")}
+    other = old | {"settings": ["model.contextTokens=512", "model.suffixTokens=8"]}
+    file = tmp_path / "predictions.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in (old, other)))
+    first, second = read(file)
+    assert first == an_answer()
+    assert (second.system.budget, second.nats, second.nats_tokens) == ("total 512", None, None)
+    assert "nats" not in json.loads(an_answer().line())

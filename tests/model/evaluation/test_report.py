@@ -68,3 +68,17 @@ def test_nothing_to_report_is_exit_code_2(tmp_path: Path, capsys: pytest.Capture
     assert main([str(tmp_path / "empty"), "--out", str(tmp_path)]) == 2
     assert main([str(tmp_path / "absent"), "--out", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_the_report_says_how_well_answers_are_foreseen_and_what_a_prompt_was_for(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.jsonl"
+    answers = [
+        an_answer(mode, task_id=task, nats=nats, nats_tokens=9)
+        for mode, nats in (("none", 2.0), ("snippets", 1.5))
+        for task in "ab"
+    ]
+    file.write_text("".join(one.line() + "\n" for one in answers))
+    assert main([str(file), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out/report.md").read_text()
+    assert "Tokens of a prompt: total 960." in text
+    assert ["snippets", "2", "1.500", "-0.500", "-0.500 to -0.500", "total 960"] in _cells(text, "snippets")

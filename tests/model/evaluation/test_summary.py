@@ -83,3 +83,32 @@ def test_a_difference_is_of_the_tasks_that_both_answered() -> None:
     assert found is not None
     assert (found.n, found.em, found.em_interval, found.p50_ratio) == (2, 50.0, (0.0, 100.0), 2.0)
     assert difference(better, []) is None
+
+
+def test_nats_are_compared_with_the_file_alone_task_by_task() -> None:
+    """Two of the three tasks have both; recall is no part of the coder, another budget is another system."""
+    with_recall = System("none", "tiny 0123 cpu float32 with recall")
+    narrow = System("none", "tiny 0123 cpu float32", budget="window 448 + context")
+    answers = [
+        an_answer(task_id="a", nats=2.0, nats_tokens=9, system=with_recall),
+        an_answer(task_id="b", nats=1.0, nats_tokens=9, system=with_recall),
+        an_answer(task_id="a", nats=9.0, nats_tokens=9, system=narrow),
+        *(
+            an_answer("pseudo", task_id=task, nats=nats, nats_tokens=9)
+            for task, nats in (("a", 1.5), ("b", 0.75), ("c", 3.0))
+        ),
+        an_answer("copy-match", nats_tokens=0),
+    ]
+    summaries = summarize(answers)
+    lines = {one.mode.split()[0]: one.json() for one in summaries if "window" not in one.mode}
+    assert (lines["pseudo"]["nats"], lines["pseudo"]["nats_n"]) == (1.75, 3)
+    assert lines["pseudo"]["nats_difference"] == -0.375
+    assert lines["pseudo"]["nats_interval"] == [-0.5, -0.25]
+    assert lines["none"]["nats_difference"] == 0.0
+    assert "nats" not in lines["copy-match"]
+    assert {line["budget"] for line in lines.values()} == {"total 960"}
+    assert "none [window 448 + context]" in {one.mode for one in summaries}
+    head, *rows = table(summaries).splitlines()
+    assert "nats" in head
+    assert any("-0.375" in row for row in rows)
+    assert "nats" not in table(summarize([an_answer()]))
