@@ -38,7 +38,7 @@ class BlockChoice:
         ends = np.cumsum([self._n_rows(text) for _, text in told])
         chosen = told[: int((ends <= self._rows - sum(map(self._n_rows, own))).sum())]
         texts = {text.ids: text for text in (*(text for _, text in chosen), *own)}
-        return tuple(texts.values()), tuple(dict.fromkeys(item for item, _ in chosen))
+        return tuple(texts.values()), tuple(item for item, _ in chosen)
 
     def _documents(self, item: ContextItem) -> Iterator[tuple[int, ...]]:
         """Ids of an item, the path in front of them."""

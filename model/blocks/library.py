@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from model.blocks.block import Block, digest_of
@@ -38,7 +39,7 @@ class BlockLibrary:
         layers, kv_heads, _, head_dim = maker.sink.rows.keys.shape
         self._maker = maker
         self._settings = settings
-        self._coder = coder if settings.share >= 1 else digest_of(f"{coder} {settings.share}".encode()).hex()
+        self._coder = sha256(f"{coder} {settings.share}".encode()).hexdigest()  # whose rows are kept
         self._packing = Packing(layers, kv_heads, head_dim)
         self._own = Shelf(self._packing, settings)
         self._wanted: dict[bytes, tuple[BlockText, Shelf]] = {}  # the most wanted last

@@ -1,0 +1,147 @@
+"""Mode blocks through the completer, with the shipped coder: what is placed, when, and that it changes what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from model.blocks.block import FIRST
+from model.completer import Completer
+from model.loaded import LoadedModel
+from model.loading import load_from_settings
+from model.repository import RetrievalQuery
+from model.request import Completion, Request
+from model.settings import BlockSettings, DraftSettings, ModelSettings
+
+SETTINGS = ModelSettings(window_tokens=128, block_tokens=256)
+PREFIX = (
+    "".join(f"def early_{n}(a):\n    return a + {n}\n\n\n" for n in range(60))
+    + "def last(ledger):\n    return "
+)
+DEFINITION = "class Ledger:\n    def grand_total(self) -> int:\n        return sum(self.amounts)\n"
+
+
+@dataclass(frozen=True)
+class Item:
+    path: str = "ledger.py"
+    text: str = DEFINITION
+    first_line: int = 1
+    last_line: int = 3
+    level: str = "chunk"
+    score: float = 1.0
+    signature: str = ""
+    outline: str = ""
+    memory: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float16))
+
+
+def retrieve(query: RetrievalQuery) -> Sequence[Item]:
+    return [Item()]
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    return load_from_settings(SETTINGS)
+
+
+@pytest.fixture
+def completer(model: LoadedModel) -> Completer:
+    for slot in range(model.decoder.n_slots):
+        model.decoder.select(slot)
+        model.decoder.rewind(0)
+    return Completer(model, SETTINGS, drafts=DraftSettings(enabled=False))
+
+
+def request(prefix: str = PREFIX, context: str = "blocks") -> Request:
+    return Request("a.py", prefix, "\n", context=context, max_tokens=8, deadline_ms=60_000)
+
+
+def made(completer: Completer) -> None:
+    while completer.tend(lambda: False):
+        pass
+
+
+def test_the_first_answer_waits_for_nothing_and_the_next_has_them(completer: Completer) -> None:
+    first = completer.complete(request(), retrieve)
+    assert (first.mode, first.prompt_tokens <= SETTINGS.window_tokens + 1) == ("blocks", True)
+    made(completer)
+    second = completer.complete(request(), retrieve)
+    assert SETTINGS.window_tokens < second.prompt_tokens <= SETTINGS.window_tokens + SETTINGS.block_tokens + 1
+    assert [item.path for item in second.context] == ["ledger.py"]
+    n_placed = second.prompt_tokens - first.prompt_tokens
+    assert n_placed <= second.reused_tokens  # nothing of a block went through a pass
+    third = completer.complete(request(PREFIX + "l"), retrieve)
+    assert third.prompt_tokens - third.reused_tokens <= 2  # and a keystroke costs its own tokens
+
+
+def test_while_some_are_missing_the_prompt_stays_as_it_is(completer: Completer) -> None:
+    first = completer.complete(request(), retrieve)
+    assert completer.tend(lambda: False)  # one of several
+    second = completer.complete(request(PREFIX + "l"), retrieve)
+    assert second.prompt_tokens - first.prompt_tokens <= 1
+    assert second.prompt_tokens - second.reused_tokens <= 2
+
+
+def test_what_was_prepared_is_what_is_read_later(completer: Completer, model: LoadedModel) -> None:
+    completer.complete(request(), retrieve)
+    made(completer)
+    warm = completer.complete(request(), retrieve)
+    for slot in range(model.decoder.n_slots):
+        model.decoder.select(slot)
+        model.decoder.rewind(0)
+    cold = Completer(model, SETTINGS, drafts=DraftSettings(enabled=False))
+    cold.prepare(request(), retrieve)
+    answer = cold.complete(request(), retrieve)
+    assert (answer.text, answer.prompt_tokens) == (warm.text, warm.prompt_tokens)
+    assert answer.reused_tokens > 0
+
+
+def test_what_is_placed_is_read(completer: Completer) -> None:
+    """The definition that retrieval found makes its name likelier than it is without."""
+    asked = request(PREFIX + "ledger.grand_")
+    completer.prepare(asked, retrieve)
+    told = completer.complete(asked, retrieve)
+    assert told.text.startswith("total")
+
+
+def test_coming_back_from_another_mode_computes_nothing(completer: Completer) -> None:
+    completer.prepare(request(), retrieve)
+    completer.complete(request(), retrieve)
+    plain = completer.complete(request(context="none"), retrieve)
+    back = completer.complete(request(), retrieve)
+    assert plain.mode == "none"
+    assert back.prompt_tokens - back.reused_tokens <= 1
+
+
+def test_a_share_places_fewer_rows_of_more_text(completer: Completer, model: LoadedModel) -> None:
+    whole = _prepared(completer)
+    part = _prepared(
+        Completer(model, SETTINGS, drafts=DraftSettings(enabled=False), blocks=BlockSettings(share=0.25))
+    )
+    assert part.prompt_tokens <= SETTINGS.window_tokens + SETTINGS.block_tokens + 1
+    assert part.text is not None
+    assert whole.prompt_tokens > SETTINGS.window_tokens
+
+
+def test_drafts_change_nothing(completer: Completer, model: LoadedModel) -> None:
+    plain = _prepared(completer)
+    drafted = _prepared(Completer(model, SETTINGS))
+    assert drafted.text == plain.text
+
+
+def test_another_context_leaves_no_room_for_blocks() -> None:
+    settings = ModelSettings(context="hybrid")
+    small = load_from_settings(settings)
+    assert small.decoder.n_slots == settings.recent_places
+    assert Completer(small, settings).mode("blocks") == "hybrid"
+
+
+def test_the_window_leaves_room_among_the_positions(model: LoadedModel) -> None:
+    assert model.positions >= SETTINGS.window_tokens + FIRST
+
+
+def _prepared(completer: Completer) -> Completion:
+    completer.prepare(request(), retrieve)
+    return completer.complete(request(), retrieve)
