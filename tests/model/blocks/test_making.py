@@ -43,13 +43,12 @@ def never() -> bool:
 def test_a_block_reads_the_sink_and_itself_right_in_front_of_what_follows(
     shipped: tuple[Decoder, Vocabulary],
 ) -> None:
-    decoder, vocabulary = shipped
-    ids = vocabulary.encode(TEXT)
+    ids = shipped[1].encode(TEXT)
     block = maker(shipped).make(ids, never)
     assert block is not None
     assert block.digest == digest_of(ids)
     assert block.rows.positions.tolist() == list(range(FIRST - len(ids), FIRST))
-    # The first layer's values know neither place nor neighbors; what is above them has seen the sink and no slot's past.
+    # The first layer's values know neither place nor neighbors; and what a slot held before is not seen.
     again = maker(shipped).make(ids, never)
     assert again is not None
     np.testing.assert_array_equal(block.rows.keys, again.rows.keys)
