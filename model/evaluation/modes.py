@@ -30,7 +30,7 @@ from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError
 from model.repository import RetrievalQuery, Retrieve
 from model.request import Completion, Request
-from model.settings import CONTEXT_MODES
+from model.settings import CONTEXT_MODES, DEFAULT_MODEL
 
 WITHOUT_RECALL = ("recall.enabled=false",)
 
@@ -138,14 +138,29 @@ HARMFUL_SHARES: Mapping[str, Mapping[float, str]] = {
     context: {share: f"{context}-harmful-{share:.0%}" for share in (0.25, 0.5, 0.75, 1.0)}
     for context in ("snippets", "pseudo", "hybrid")
 }
-BLOCK_ROWS = (64, 128, 256, 512, 1024)  # most rows of blocks; a block is placed whole or not at all
+BLOCK_SHARES = (1.0, 0.5, 0.25, 0.125)  # of the rows of the same text
+BLOCK_ROWS = (256, 512, 1024)  # most rows of whole blocks
 _CHUNKS_ONLY = ("retrieval.files=0", "retrieval.directories=0")
 
 # Experiments of `--ablate`: what is compared with the plain modes, one thing changed at a time.
 ABLATIONS: Mapping[str, Mapping[str, Mode]] = {
     "budget": {name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items()},
     "blocks": {
+        **{
+            f"blocks-share-{share:g}": plain(
+                "blocks",
+                f"blocks.share={share}",
+                f"model.blockTokens={int(share * DEFAULT_MODEL.block_tokens)}",
+            )
+            for share in BLOCK_SHARES
+        },
         **{f"blocks-rows-{n}": plain("blocks", f"model.blockTokens={n}") for n in BLOCK_ROWS},
+        # As many rows as HEF's pseudo-tokens take: an eighth of a text's, which is as far as the curve above goes.
+        **{
+            f"blocks-kept-{n}": plain("blocks", f"blocks.share={min(BLOCK_SHARES)}", f"model.blockTokens={n}")
+            for n in BUDGETS
+            if n
+        },
         **{name: plain("pseudo", pseudo_tokens=n) for n, name in BUDGETS.items() if n},
     },
     "levels": {

@@ -145,6 +145,8 @@ def test_every_baseline_and_every_experiment_but_embedding_runs(
     assert prompts["pseudo-0"] == prompts["none"] < prompts["pseudo-8"]
     assert prompts["pseudo-zero"] == prompts["pseudo-random"] == prompts["pseudo"]
     assert prompts["jaccard"] < prompts["repocoder"]  # it reads twice
+    assert lines["blocks"]["prefilled"] <= prompts["none"] < prompts["blocks"]  # they were made ahead
+    assert lines["blocks"]["budget"] == "window 448 + context"
     assert lines["copy-match"]["forward_passes"] == 0
 
 
@@ -164,6 +166,7 @@ def test_the_table_is_for_people(inputs: list[str], capsys: pytest.CaptureFixtur
         (["--limit", "0"], "--limit is at least 1"),
         (["--ablate", "nothing"], "no experiment 'nothing'"),
         (["--limit", "1", "--ablate", "harmful"], "the tasks are all of one"),
+        (["--context", "blocks", "--set", "model.context=none"], "cannot read blocks: it read hybrid"),
         (["--window", "8"], "--window is at least 64"),
         (["--resume"], "goes on with the file of --predictions"),
         (["--set", "model.nonsense=1"], "Unknown setting"),
