@@ -65,7 +65,7 @@ class ModeLoss:
 
 
 def _only(mode: str, foreign: float = 0.0, noise: float = 0.0) -> ModeMix:
-    shares = dict.fromkeys(("none", "snippets", "pseudo", "hybrid", "recite"), 0.0) | {mode: 1.0}
+    shares = dict.fromkeys(("none", "snippets", "pseudo", "hybrid", "blocks", "recite"), 0.0) | {mode: 1.0}
     return from_table(ModeMix, shares | {"recite_until": 2.0, "foreign": foreign, "noise": noise})
 
 
@@ -75,6 +75,10 @@ MIXES: Mapping[str, tuple[ModeMix, str]] = {
     "snippets": (_only("snippets"), "none"),
     "pseudo": (_only("pseudo"), "none"),
     "hybrid": (_only("hybrid"), "none"),
+    "blocks": (
+        _only("blocks"),
+        "none",
+    ),  # on top of the same prompt; the others share its length with their context
     "pseudo, vectors of another repository": (_only("pseudo", foreign=1.0), "none"),
     "pseudo, random vectors": (_only("pseudo", noise=1.0), "none"),
     "recite, vectors of another repository": (

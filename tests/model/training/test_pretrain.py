@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model.loading import load_model
+from model.training.block_rows import visible
 from model.training.checkpoint import Journal, load_checkpoint, read_journal, save_checkpoint
 from model.training.pretrain import (
     Batches,
@@ -18,7 +19,6 @@ from model.training.pretrain import (
     first_coder,
     flops_per_token,
     new_coder,
-    within_documents,
 )
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
@@ -69,8 +69,8 @@ def test_documents_of_a_row_do_not_see_each_other(config: PretrainConfig) -> Non
     coder = new_coder(config, 330).eval()
     torch.manual_seed(0)
     first, second = torch.randint(330, (7,)), torch.randint(330, (5,))
-    positions, mask = within_documents(torch.tensor([[7] * 7 + [12] * 5]))
-    assert positions.tolist() == [[*range(7), *range(5)]]
+    mask = visible(torch.tensor([[7] * 7 + [12] * 5]), torch.zeros(1, 12, dtype=torch.long))
+    positions = torch.tensor([[*range(7), *range(5)]])
     with torch.no_grad():
         together = coder(coder.embed(torch.cat([first, second])[None]), positions, mask)[0]
         alone = [coder(coder.embed(part[None]))[0] for part in (first, second)]
