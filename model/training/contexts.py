@@ -75,26 +75,22 @@ class RowBuilder:
 
     def blocks(self, sample: Sample, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
         """The row without context behind the blocks of `hits`, which come on top of its length."""
-        following = self._row(sample, [], share)
-        documents: list[list[int]] = []
+        row, sink = self._row(sample, [], share), self._vocabulary.fim.end
+        shown: list[list[int]] = []
         for hit in hits:
             ids = document_ids(self._vocabulary, hit.path, hit.text)[:SPAN]
-            if 1 + sum(map(len, documents)) + len(ids) > self.shape.blocks:
+            if 1 + sum(map(len, shown)) + len(ids) > self.shape.blocks:
                 break
-            documents.append(ids)
-        if not documents:
-            return following
-        sink = self._vocabulary.fim.end
-        rest = (
-            following.ids[1:] if following.ids[0] == sink else following.ids
-        )  # left to right it begins with one
-        given = [0.0, *worst_first([[0.0] + [self.shape.text_weight] * (len(d) - 1) for d in documents])]
-        return ContextRow(
-            [sink, *worst_first(documents), *rest],
-            [*given, 0.0, *following.weights[len(following.ids) - len(rest) + 1 :]],
-            following.middle + 1 + sum(map(len, documents)) - (len(following.ids) - len(rest)),
-            tuple(len(d) for d in reversed(documents)),
-        )
+            shown.insert(0, ids)
+        if not shown:
+            return row
+        front = [sink, *(token for ids in shown for token in ids)]
+        skipped = int(row.ids[0] == sink)  # left to right, a row begins with one
+        # The first token of a block, and of what follows, is not predicted from what stands before it.
+        given = [w for ids in shown for w in (0.0, *[self.shape.text_weight] * (len(ids) - 1))]
+        weights = [0.0, *given, 0.0, *row.weights[skipped + 1 :]]
+        middle = row.middle + len(front) - skipped
+        return ContextRow(front + row.ids[skipped:], weights, middle, tuple(map(len, shown)))
 
     def pseudo(self, sample: Sample, n_nodes: int, share: float = 1.0) -> ContextRow:
         return self._row(sample, [PSEUDO] * (n_nodes * self._m), share)

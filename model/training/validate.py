@@ -39,6 +39,7 @@ class ValidateConfig:
     model: Path  # folder with coder and adapter
     samples: Path  # of repositories outside the training corpus
     out: Path  # a JSON Lines file
+    modes: tuple[str, ...] = ()  # of MIXES, with those that they are compared with; none: all
     batches: int = 40
     batch: int = 8
     chunk_tokens: int = 192
@@ -113,7 +114,8 @@ def measure(config: ValidateConfig) -> Iterator[ModeLoss]:
     shape = from_table(RowShape, dict(config.shape))
     repositories = tuple(read_samples(config.samples))
     measured: dict[str, np.ndarray] = {}
-    for name, (mix, base) in MIXES.items():
+    for name in config.modes or MIXES:
+        mix, base = MIXES[name]
         rows = RowBuilder(vocabulary, order, shape, m)
         batcher = Batcher(repositories, rows, mix, config, shape.length, vocabulary)
         losses, cosine, found = _losses(network, batcher, config.batches)
