@@ -102,6 +102,34 @@ def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
     assert [line["step"] for line in journals[1]] == [1, 2, 3, 4, 5, 6]
 
 
+def test_rows_with_blocks_train_and_resume(
+    config: PretrainConfig, token_file: TokenFile, corpus_vocabulary: Vocabulary
+) -> None:
+    mix = {"length": 512, "context": 1.0, "max_context": 300, "block_share": 1.0}
+    blocks = Sequences(token_file, corpus_vocabulary, Mix(**mix))  # type: ignore[arg-type]
+    whole = dataclasses.replace(config, mix=mix, separate=False, tokens=2 * 512 * 4)
+    assert any((batch[3] > 0).any() for batch in islice(Batches(blocks, 2).starting_at(0), 4))
+    halves = dataclasses.replace(whole, out=config.out / "halves", tokens=2 * 512 * 2, decay=0.0)
+    straight = train(dataclasses.replace(whole, decay=0.0), blocks)
+    train(halves, blocks)
+    resumed = train(dataclasses.replace(whole, out=halves.out, decay=0.0), blocks)
+    for name, value in straight.coder.state_dict().items():
+        assert torch.equal(value, resumed.coder.state_dict()[name]), name
+
+
+def test_documents_are_apart_wherever_rows_have_blocks(
+    config: PretrainConfig, token_file: TokenFile, corpus_vocabulary: Vocabulary
+) -> None:
+    mix = {"length": 512, "context": 1.0, "max_context": 300, "block_share": 0.5}
+    batch = next(Batches(Sequences(token_file, corpus_vocabulary, Mix(**mix)), 2).starting_at(0))  # type: ignore[arg-type]
+    losses = []
+    for separate, shares in ((True, {}), (False, {}), (False, mix)):
+        torch.manual_seed(config.seed)
+        settings = dataclasses.replace(config, separate=separate, mix=shares)
+        losses.append(Pretraining(settings, new_coder(settings, 330)).step(batch)[0])
+    assert losses[0] == losses[2] != losses[1]
+
+
 def test_the_export_serves_and_transformers_agrees(config: PretrainConfig, sequences: Sequences) -> None:
     transformers = pytest.importorskip("transformers")
     coder = train(config, sequences).coder.eval()
