@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from model.training.block_rows import places
 from model.training.contexts import ContextRow, ModeMix, RowBuilder
 from model.training.losses import is_harmful, utility_weights
 from model.training.samples import Passage, RepositorySamples, Sample
@@ -28,6 +29,8 @@ class AdapterBatch:
     weights: Tensor  # float32 [B, T], of predicting ids[:, 1:]
     middles: Tensor  # bool [B, T]
     modes: tuple[str, ...]
+    positions: Tensor | None = None  # int64 [B, T], as `blocks`; None, both, where no row has blocks
+    blocks: Tensor | None = None  # the number of each token's block, 0 outside
     leaves: tuple[list[int], ...] = ()  # token ids of the chunks
     groups: tuple[tuple[int, ...], ...] = ()  # children of each parent: all leaves, or all parents before it
     slots: tuple[int, ...] = ()
@@ -38,7 +41,7 @@ class AdapterBatch:
     mark: int = 0  # token between the two halves of a query
 
     def to(self, device: torch.device) -> AdapterBatch:
-        moved = {name: getattr(self, name).to(device) for name in ("ids", "weights", "middles")}
+        moved: dict[str, Any] = {n: v.to(device) for n, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
 
@@ -126,7 +129,7 @@ class Batcher:
     ) -> list[float | None]:
         """Utility of each sample's context; None for those that show none or are not asked about."""
         gains: list[float | None] = [None] * len(chosen)
-        asked = [i for i, mode in enumerate(modes) if mode in ("snippets", "pseudo", "hybrid")]
+        asked = [i for i, mode in enumerate(modes) if mode in ("snippets", "pseudo", "hybrid", "blocks")]
         if utilities is None or not asked:
             return gains
         samples = [
@@ -147,6 +150,8 @@ class Batcher:
             return self._rows.none(sample, share)
         if mode == "snippets":
             return self._rows.snippets(sample, hits)
+        if mode == "blocks":
+            return self._rows.blocks(sample, hits, share)
         if mode == "recite":
             return self._recited(hits, nodes, rng)
         used = self._choose(repository, sample, nodes, rng)
@@ -216,16 +221,22 @@ class Batcher:
         return -len(nodes.groups)
 
     def _padded(self, rows: Sequence[ContextRow], modes: Sequence[str]) -> AdapterBatch:
-        """Rows of one length, padded behind with weight 0."""
-        ids = torch.full((len(rows), self._length + 1), self._end, dtype=torch.long)
-        weights = torch.zeros(len(rows), self._length)
-        middles = torch.zeros(len(rows), self._length, dtype=torch.bool)
+        """Rows of one length, padded behind with weight 0; it has room for blocks where a row has some."""
+        has_blocks = any(row.sizes for row in rows)
+        length = self._length + (self._rows.shape.blocks if has_blocks else 0)
+        ids = torch.full((len(rows), length + 1), self._end, dtype=torch.long)
+        weights = torch.zeros(len(rows), length)
+        middles = torch.zeros(len(rows), length, dtype=torch.bool)
         for i, row in enumerate(rows):
             n = len(row.ids)
             ids[i, :n] = torch.tensor(row.ids)
             weights[i, : n - 1] = torch.tensor(row.weights[1:])
             middles[i, row.middle - 1 : n - 1] = True
-        return AdapterBatch(ids, weights, middles, tuple(modes))
+        batch = AdapterBatch(ids, weights, middles, tuple(modes))
+        if not has_blocks:
+            return batch
+        laid_out = torch.tensor([places(row.sizes, length) for row in rows])
+        return replace(batch, positions=laid_out[:, 0], blocks=laid_out[:, 1])
 
 
 def _weighted(row: ContextRow, weight: float) -> ContextRow:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.blocks.block import SPAN
 from model.prompt import (
     PSEUDO,
     Budget,
@@ -41,24 +42,27 @@ class RowShape:
     snippets: int = 384
     hybrid_text: int = 256
     signatures: int = 48
+    blocks: int = 512  # on top of the length, their sink among them
     recite: int = 56  # of each chunk
     text_weight: float = 0.4  # of a token that the prompt gives, against 1 of a token of the middle
 
 
 @dataclass(frozen=True)
 class ContextRow:
-    """`ids` [n] with PSEUDO in the slots, `weights` [n] of predicting each id, `middle`: where the middle begins."""
+    """`ids` [n] with PSEUDO in the slots, `weights` [n] of predicting each id, `middle`: where the middle begins;
+    `sizes` of the blocks behind the first token, which is their sink then (`block_rows.py`)."""
 
     ids: list[int]
     weights: list[float]
     middle: int
+    sizes: tuple[int, ...] = ()
 
 
 class RowBuilder:
     """Lays out samples for one vocabulary and prompt order."""
 
     def __init__(self, vocabulary: Vocabulary, order: FimOrder, shape: RowShape, m: int) -> None:
-        self._vocabulary, self._order, self._shape, self._m = vocabulary, order, shape, m
+        self._vocabulary, self._order, self.shape, self._m = vocabulary, order, shape, m
 
     def none(self, sample: Sample, share: float = 1.0) -> ContextRow:
         """`share` of the length is the row's, here and below."""
@@ -67,35 +71,52 @@ class RowBuilder:
     def snippets(self, sample: Sample, hits: Sequence[Passage]) -> ContextRow:
         """`hits` best first, as everywhere."""
         documents = [(p.path, p.text) for p in hits]
-        return self._row(sample, self._documents(documents, self._shape.snippets), 1.0)
+        return self._row(sample, self._documents(documents, self.shape.snippets), 1.0)
+
+    def blocks(self, sample: Sample, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
+        """The row without context behind the blocks of `hits`, which come on top of its length."""
+        row, sink = self._row(sample, [], share), self._vocabulary.fim.end
+        shown: list[list[int]] = []
+        for hit in hits:
+            ids = document_ids(self._vocabulary, hit.path, hit.text)[:SPAN]
+            if 1 + sum(map(len, shown)) + len(ids) > self.shape.blocks:
+                break
+            shown.insert(0, ids)
+        if not shown:
+            return row
+        front = [sink, *(token for ids in shown for token in ids)]
+        skipped = int(row.ids[0] == sink)  # left to right, a row begins with one
+        # The first token of a block, and of what follows, is not predicted from what stands before it.
+        given = [w for ids in shown for w in (0.0, *[self.shape.text_weight] * (len(ids) - 1))]
+        weights = [0.0, *given, 0.0, *row.weights[skipped + 1 :]]
+        middle = row.middle + len(front) - skipped
+        return ContextRow(front + row.ids[skipped:], weights, middle, tuple(map(len, shown)))
 
     def pseudo(self, sample: Sample, n_nodes: int, share: float = 1.0) -> ContextRow:
         return self._row(sample, [PSEUDO] * (n_nodes * self._m), share)
 
     def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
         told = [(p.path, p.text, p.signature) for p in hits]
-        ids = exact_text(self._vocabulary, told, self._shape.hybrid_text, self._shape.signatures)
+        ids = exact_text(self._vocabulary, told, self.shape.hybrid_text, self.shape.signatures)
         return self._row(sample, [*[PSEUDO] * (n_nodes * self._m), *ids], share)
 
     def share(self, rng: random.Random) -> float:
         """How much of the length the next row gets."""
-        return rng.uniform(self._shape.shortest, 1.0)
+        return rng.uniform(self.shape.shortest, 1.0)
 
     def recite(self, passages: Sequence[Passage], rng: random.Random) -> ContextRow:
         """The memories of chunks, then a stretch of each in another order: where what was just written stands in one
         of them, that one says what follows (the first lesson, after REFRAG, arXiv 2509.01092)."""
         slots = [PSEUDO] * (len(passages) * self._m)
         stretches = [self._stretch(p, rng) for p in rng.sample(passages, len(passages))]
-        text = [token for stretch in stretches for token in stretch][
-            : max(0, self._shape.length - len(slots))
-        ]
+        text = [token for stretch in stretches for token in stretch][: max(0, self.shape.length - len(slots))]
         return ContextRow(slots + text, [0.0] * (len(slots) + 1) + [1.0] * (len(text) - 1), len(slots))
 
     def _stretch(self, passage: Passage, rng: random.Random) -> list[int]:
         """Some lines of a chunk, from its beginning in a part of the cases."""
         lines = passage.leaf.splitlines(keepends=True)
         first = rng.randrange(len(lines)) if lines and rng.random() < 0.8 else 0
-        return document_ids(self._vocabulary, passage.path, "".join(lines[first:]))[: self._shape.recite]
+        return document_ids(self._vocabulary, passage.path, "".join(lines[first:]))[: self.shape.recite]
 
     def chunk_ids(self, passage: Passage, limit: int) -> list[int]:
         """What the fuser reads of a passage."""
@@ -109,7 +130,7 @@ class RowBuilder:
         return list(worst_first(fit_documents(self._vocabulary, documents, budget)))
 
     def _row(self, sample: Sample, head: list[int], share: float) -> ContextRow:
-        shape = self._shape
+        shape = self.shape
         # Left to right, more text follows the middle: its end is nothing to learn.
         end = [] if self._order == "ltr" else [self._vocabulary.fim.end]
         middle = [*self._vocabulary.encode(sample.middle), *end][: shape.middle]
@@ -131,6 +152,7 @@ class ModeMix:
     snippets: float = 0.3
     pseudo: float = 0.35
     hybrid: float = 0.2
+    blocks: float = 0.0
     recite: float = 0.3
     recite_until: float = 0.35
     foreign: float = 0.04  # of the rows with pseudo-tokens: nodes of another repository
@@ -141,5 +163,5 @@ class ModeMix:
     def draw(self, rng: random.Random, progress: float) -> str:
         if progress < self.recite_until and rng.random() < self.recite:
             return "recite"
-        modes = ("none", "snippets", "pseudo", "hybrid")
-        return rng.choices(modes, [self.none, self.snippets, self.pseudo, self.hybrid])[0]
+        modes = ("none", "snippets", "pseudo", "hybrid", "blocks")
+        return rng.choices(modes, [self.none, self.snippets, self.pseudo, self.hybrid, self.blocks])[0]

@@ -17,6 +17,7 @@ from model.engines.torch.qwen2 import Qwen2
 from model.prompt import PSEUDO
 from model.training import losses
 from model.training.batches import AdapterBatch
+from model.training.block_rows import visible
 
 
 class Network(nn.Module):
@@ -64,12 +65,15 @@ class Network(nn.Module):
 
     def token_losses(self, vectors: Tensor, batch: AdapterBatch) -> Tensor:
         """Cross-entropy of each token of the rows, [B, T]; of no use where the target is a slot."""
-        # Only the batch of training has one shape; each other one would be compiled anew.
+        # The batches of training have one shape, or two with blocks; each other one would be compiled anew.
         score = self._score if torch.is_grad_enabled() else self._score_rows
-        return score(vectors, batch.ids[:, 1:].clamp(min=0))
+        mask = None if batch.blocks is None else visible(torch.zeros_like(batch.blocks), batch.blocks)
+        return score(vectors, batch.ids[:, 1:].clamp(min=0), batch.positions, mask)
 
-    def _score_rows(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        return losses.token_losses(self.coder.logits(self.coder(vectors)), targets)
+    def _score_rows(
+        self, vectors: Tensor, targets: Tensor, positions: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        return losses.token_losses(self.coder.logits(self.coder(vectors, positions, mask)), targets)
 
 
 def load_coder(folder: Path, trained: bool) -> Qwen2:

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from model.checkpoint.coder import Qwen2Config
 from model.engines.torch.qwen2 import Qwen2
+from model.training.block_rows import visible
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
 from model.training.config import from_table
 from model.training.export import write_coder
@@ -34,7 +35,8 @@ from model.training.tokens import TokenFile
 from model.training.workers import ALONE, Workers, run_workers
 from model.vocabulary import Vocabulary
 
-Batch = tuple[Tensor, Tensor, Tensor]  # ids int64 [B, T + 1], documents int64 [B, T], weights float32 [B, T]
+# The fields of TrainingRow for B rows: ids int64 [B, T + 1], then positions, documents, blocks and weights [B, T].
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,22 @@ class PretrainConfig:
     compile: bool = True
     threads: int = 2
     workers: int = 1  # processes that share the threads and each batch
-    separate: bool = True  # the documents of a row do not see each other
+    separate: bool = True  # the documents of a row do not see each other; always so where `mix` has blocks
     loaders: int = 0  # processes that make rows ahead; 0: rows are made between steps
     peak_tflops: float = 0.0  # of the device, dense; the journal then has the share that is reached (MFU)
     seed: int = 1
     mix: dict[str, Any] = field(default_factory=dict)  # fields of sequences.Mix
 
 
-class RowStream(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
-    """Row number -> ids, documents and weights."""
+class RowStream(Dataset[tuple[np.ndarray, ...]]):
+    """Row number -> the fields of its TrainingRow."""
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
         row = self._sequences.row(number)
-        return row.ids, row.documents, row.weights
+        return row.ids, row.positions, row.documents, row.blocks, row.weights
 
 
 class Batches:
@@ -151,16 +153,6 @@ def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
     return coder
 
 
-def within_documents(documents: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions [B, T] that count from each document's own beginning, and the mask [B, 1, T, T] under which no token
-    sees another document of its row; `documents` [B, T] has the number of each token's document."""
-    places = torch.arange(documents.shape[1], device=documents.device)
-    begins = F.pad(documents[:, 1:] != documents[:, :-1], (1, 0))
-    positions = places - torch.where(begins, places, 0).cummax(dim=1).values
-    same = documents[:, :, None] == documents[:, None, :]
-    return positions, (same & (places[:, None] >= places))[:, None]
-
-
 def flops_per_token(coder: Qwen2, length: int) -> float:
     """Of training on rows of `length` tokens: 6 per weight that multiplies (the embedding does as the output), and
     attention over half the row on average (PaLM, arXiv 2204.02311, appendix B)."""
@@ -183,6 +175,7 @@ class Pretraining:
             torch.compile(self._weighted_loss, dynamic=False) if config.compile else self._weighted_loss
         )
         self._course = Course(config.warmup, config.decay)
+        self._separate = config.separate or from_table(Mix, dict(config.mix)).block_share > 0
         self._step = self._tokens = self._row = 0
         self._seconds = 0.0
 
@@ -272,8 +265,10 @@ class Pretraining:
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16)
 
-    def _weighted_loss(self, ids: Tensor, documents: Tensor, weights: Tensor) -> Tensor:
-        apart = within_documents(documents) if self._config.separate else ()
+    def _weighted_loss(
+        self, ids: Tensor, positions: Tensor, documents: Tensor, blocks: Tensor, weights: Tensor
+    ) -> Tensor:
+        apart = (positions, visible(documents, blocks)) if self._separate else ()
         hidden = self.coder(self.coder.embed(ids[:, :-1]), *apart)
         logits = self.coder.logits(hidden).float()
         losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")

@@ -77,7 +77,8 @@ def self_critical(
     baselines: list[float] = []
     for row in range(len(vectors)):
         places = batch.middles[row].nonzero().flatten()
-        if len(likelihoods) == sampling.rows or batch.modes[row] == "recite" or not len(places):
+        # Answers are written behind a causal prompt: not so where it has blocks.
+        if len(likelihoods) == sampling.rows or batch.modes[row] in ("recite", "blocks") or not len(places):
             continue
         # middles[t] says that ids[t + 1] is predicted from position t.
         prompt = vectors[row, : int(places[0]) + 1]

@@ -1,17 +1,21 @@
 """Row number -> training row. A pure function, so that the position in the data is one integer of the checkpoint.
 
 A row is filled with documents in the very layout of completion (`model/prompt.py`): related windows of the
-repository as `<|file_sep|>path` snippets, then suffix, prefix and middle, or a stretch of a file as it stands.
+repository as `<|file_sep|>path` snippets, then suffix, prefix and middle, or a stretch of a file as it stands. The
+windows stand as text or as blocks (`block_rows.py`); either way their tokens are learned, too.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from model.blocks.block import SPAN
 from model.prompt import fim_layout
+from model.training.block_rows import places
 from model.training.fim import cut_at
 from model.training.neighbors import Neighbors
 from model.training.tokens import TokenFile, TokenSpan
@@ -29,6 +33,7 @@ class Mix:
     fim: float = 0.7
     context: float = 0.6  # of the documents, with related windows in front
     unrelated: float = 0.15  # of those contexts, windows at random: retrieval is not always right
+    block_share: float = 0.0  # of those contexts, as blocks instead of text
     max_context: int = 512
     max_suffix: int = 192
     max_middle: int = 160
@@ -38,12 +43,28 @@ class Mix:
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """`ids` int64 [length + 1]; of ids[:-1], `documents` int64 [length]: the number of each token's document in the
-    row; of predicting ids[1:], `weights` float32 [length]: none where a document begins."""
+    """`ids` int64 [length + 1]; of ids[:-1], each int64 [length]: `positions`, counted in each document, `documents`,
+    the number of each token's document in the row, and `blocks`, that of its block in the document, 0 outside. Of
+    predicting ids[1:], `weights` float32 [length]: none where a document or a block begins, or what follows blocks."""
 
     ids: np.ndarray
+    positions: np.ndarray
     documents: np.ndarray
+    blocks: np.ndarray
     weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Tokens of a row and the weights of predicting them; `sizes` of the blocks behind the first token, a sink then."""
+
+    ids: list[int]
+    weights: list[float]
+    sizes: Sequence[int] = ()
+
+    def before(self, ids: Sequence[int], weights: Sequence[float]) -> _Part:
+        """This part and what follows it in the same document."""
+        return _Part([*self.ids, *ids], [*self.weights, *weights], self.sizes)
 
 
 class Sequences:
@@ -64,24 +85,15 @@ class Sequences:
         epoch, turn = divmod(number, self._n_places)
         place = int(self._order(epoch)[turn])
         rng = np.random.default_rng([self._mix.seed, 1, number])
-        ids: list[int] = []
-        documents: list[int] = []
-        weights: list[float] = []
-        room = self._mix.length + 1
+        parts: list[_Part] = []
+        left = self._mix.length + 1
         anchor = place * _SPACING + int(rng.integers(_SPACING))
-        while room - len(ids) >= _MIN_DOCUMENT:
-            document, weight = self._document(min(anchor, len(self._corpus.tokens) - 1), room - len(ids), rng)
-            ids += document
-            documents += [len(ids)] * len(document)
-            weights += [0.0, *weight[1:]]
+        while left >= _MIN_DOCUMENT:
+            part = self._document(min(anchor, len(self._corpus.tokens) - 1), left, rng)
+            parts.append(part)
+            left -= len(part.ids)
             anchor = int(rng.integers(len(self._corpus.tokens)))
-        padding = room - len(ids)
-        ids += [self._vocabulary.fim.end] * padding
-        documents += [len(ids)] * padding
-        weights += [0.0] * padding
-        return TrainingRow(
-            np.array(ids, np.int64), np.array(documents[:-1], np.int64), np.array(weights[1:], np.float32)
-        )
+        return _joined([*parts, _Part([self._vocabulary.fim.end] * left, [0.0] * left)])
 
     def _order(self, epoch: int) -> np.ndarray:
         """The places in the order in which an epoch visits them. Kept: a large corpus has millions."""
@@ -92,8 +104,8 @@ class Sequences:
             )
         return self._places
 
-    def _document(self, anchor: int, room: int, rng: np.random.Generator) -> tuple[list[int], list[float]]:
-        """Tokens and weights of one document around token `anchor`, at most `room`."""
+    def _document(self, anchor: int, room: int, rng: np.random.Generator) -> _Part:
+        """One document around token `anchor`, at most `room` tokens."""
         r, f = self._files[int(np.searchsorted(self._starts, anchor, side="right")) - 1]
         span = self._corpus.repositories[r].files[f]
         if rng.random() < self._mix.fim:
@@ -104,12 +116,12 @@ class Sequences:
         head = self._header(span.path)
         body = self._corpus.tokens[slice(*hidden)].tolist()
         end = [self._vocabulary.fim.end] if hidden[1] == span.end else []
-        ids = [*context, *head, *body, *end][:room]
-        return ids, [1.0] * len(ids)
+        ids = [*head, *body, *end][: room - len(context.ids)]
+        return context.before(ids, [1.0] * len(ids))
 
     def _fim_document(
         self, r: int, span: TokenSpan, anchor: int, room: int, rng: np.random.Generator
-    ) -> tuple[list[int], list[float]]:
+    ) -> _Part:
         mix = self._mix
         start, end = (
             self._line_start(span, anchor - room),
@@ -127,32 +139,37 @@ class Sequences:
         left = room - len(middle) - len(suffix) - 3
         query = np.array(suffix[:32] + prefix[-96:], np.int64)
         context = self._context(r, query, (start, end), min(left // 2, left), rng)
-        prefix = prefix[-(left - len(context)) :]
-        head = fim_layout(self._vocabulary.fim, "spm", context, prefix, suffix)
+        prefix = prefix[-(left - len(context.ids)) :]
+        head = fim_layout(self._vocabulary.fim, "spm", (), prefix, suffix)
         tail = [*middle, self._vocabulary.fim.end]
-        return head + tail, [1.0] * len(head) + [mix.middle_weight] * len(tail)
+        return context.before(head + tail, [1.0] * len(head) + [mix.middle_weight] * len(tail))
 
     def _context(
         self, r: int, query: np.ndarray, hidden: tuple[int, int], room: int, rng: np.random.Generator
-    ) -> list[int]:
+    ) -> _Part:
         """Snippets, worst first, so that the best stands nearest to the cursor."""
         mix = self._mix
         if rng.random() >= mix.context or not len(query):
-            return []
-        budget = min(room, int(rng.integers(64, mix.max_context)))
+            return _Part([], [])
+        # Without blocks nothing is drawn: the rows stay those of older runs.
+        as_blocks = mix.block_share > 0 and rng.random() < mix.block_share
+        budget = min(room, int(rng.integers(64, mix.max_context))) - int(as_blocks)  # for the sink
         if rng.random() < mix.unrelated:
             windows = self._neighbors.any(r, rng, hidden, 4)
         else:
             windows = self._neighbors.similar(r, query, hidden, 4)
-        context: list[int] = []
+        snippets: list[list[int]] = []
         for window in windows:
             path = self._corpus.repositories[r].files[window.file].path
             tokens = self._corpus.tokens[window.start : window.end].tolist()
-            snippet = [*self._header(path), *tokens]
-            if len(context) + len(snippet) > budget:
+            snippet = [*self._header(path), *tokens][: SPAN if as_blocks else None]
+            if sum(map(len, snippets)) + len(snippet) > budget:
                 break
-            context = snippet + context
-        return context
+            snippets.insert(0, snippet)
+        ids = [token for snippet in snippets for token in snippet]
+        if not as_blocks or not ids:
+            return _Part(ids, [1.0] * len(ids))
+        return _Part([self._vocabulary.fim.end, *ids], [1.0] * (1 + len(ids)), [*map(len, snippets)])
 
     def _line_start(self, span: TokenSpan, near: int) -> int:
         """The last start of a line at or before token `near` of a file."""
@@ -169,3 +186,20 @@ class Sequences:
         ids = self._corpus.tokens[start:end].tolist()
         text: str = self._vocabulary.tokenizer.decode(ids, skip_special_tokens=False)
         return text
+
+
+def _joined(parts: Sequence[_Part]) -> TrainingRow:
+    """A row of documents; it is one token longer than what it teaches."""
+    lengths = [len(part.ids) for part in parts]
+    laid_out = [places(part.sizes, len(part.ids)) for part in parts]
+    positions, blocks = (np.concatenate([np.array(each[i], np.int64) for each in laid_out]) for i in (0, 1))
+    documents = np.repeat(np.cumsum(lengths), lengths)
+    begins = (np.diff(documents) != 0) | (np.diff(blocks) != 0)
+    weights = np.array([weight for part in parts for weight in part.weights], np.float32)[1:]
+    return TrainingRow(
+        np.array([token for part in parts for token in part.ids], np.int64),
+        positions[:-1],
+        documents[:-1],
+        blocks[:-1],
+        np.where(begins, np.float32(0), weights),
+    )

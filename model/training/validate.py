@@ -39,6 +39,7 @@ class ValidateConfig:
     model: Path  # folder with coder and adapter
     samples: Path  # of repositories outside the training corpus
     out: Path  # a JSON Lines file
+    modes: tuple[str, ...] = ()  # of MIXES, with those that they are compared with; none: all
     batches: int = 40
     batch: int = 8
     chunk_tokens: int = 192
@@ -65,7 +66,7 @@ class ModeLoss:
 
 
 def _only(mode: str, foreign: float = 0.0, noise: float = 0.0) -> ModeMix:
-    shares = dict.fromkeys(("none", "snippets", "pseudo", "hybrid", "recite"), 0.0) | {mode: 1.0}
+    shares = dict.fromkeys(("none", "snippets", "pseudo", "hybrid", "blocks", "recite"), 0.0) | {mode: 1.0}
     return from_table(ModeMix, shares | {"recite_until": 2.0, "foreign": foreign, "noise": noise})
 
 
@@ -75,6 +76,10 @@ MIXES: Mapping[str, tuple[ModeMix, str]] = {
     "snippets": (_only("snippets"), "none"),
     "pseudo": (_only("pseudo"), "none"),
     "hybrid": (_only("hybrid"), "none"),
+    "blocks": (
+        _only("blocks"),
+        "none",
+    ),  # on top of the same prompt; the others share its length with their context
     "pseudo, vectors of another repository": (_only("pseudo", foreign=1.0), "none"),
     "pseudo, random vectors": (_only("pseudo", noise=1.0), "none"),
     "recite, vectors of another repository": (
@@ -109,7 +114,8 @@ def measure(config: ValidateConfig) -> Iterator[ModeLoss]:
     shape = from_table(RowShape, dict(config.shape))
     repositories = tuple(read_samples(config.samples))
     measured: dict[str, np.ndarray] = {}
-    for name, (mix, base) in MIXES.items():
+    for name in config.modes or MIXES:
+        mix, base = MIXES[name]
         rows = RowBuilder(vocabulary, order, shape, m)
         batcher = Batcher(repositories, rows, mix, config, shape.length, vocabulary)
         losses, cosine, found = _losses(network, batcher, config.batches)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from model.blocks.block import SPAN
 from model.checkpoint.opening import open_checkpoint
 from model.completer import Completer
 from model.loading import fim_order, load_model
 from model.prompt import PSEUDO
 from model.request import Request
-from model.training.adapter import AdapterStage, AdapterTraining, first_adapter
+from model.training.adapter import AdapterStage, AdapterTraining, first_adapter, middle_losses
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal
 from model.training.contexts import ModeMix, RowBuilder, RowShape
@@ -244,6 +245,57 @@ def test_directories_are_fused_from_their_files(
     _, keys, memory, _ = network.pseudo_tokens(batch)
     torch.testing.assert_close(keys, expected)
     torch.testing.assert_close(memory[2], directory.memory[0])
+
+
+def test_blocks_come_on_top_of_the_row_without_context(
+    samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, blocks=300), m=2)
+    sample = samples[0].samples[0]
+    row = rows.blocks(sample, [samples[0].passages[i] for i in sample.hits])
+    bare = rows.none(sample)
+    front = 1 + sum(row.sizes)
+    assert len(row.sizes) > 1
+    assert front <= 300
+    assert max(row.sizes) <= SPAN
+    assert row.ids[0] == vocabulary.fim.end
+    assert row.ids[front:] == bare.ids
+    assert row.ids[row.middle :] == bare.ids[bare.middle :]
+    starts = np.cumsum([1, *row.sizes]).tolist()
+    assert [i for i, weight in enumerate(row.weights) if weight == 0] == [0, *starts]
+    assert row.weights[front + 1 :] == bare.weights[1:]
+
+
+def test_left_to_right_the_sink_is_the_beginning_that_a_row_has(
+    samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    rows = RowBuilder(vocabulary, "ltr", dataclasses.replace(SHAPE, blocks=300), m=2)
+    sample = samples[0].samples[0]
+    row = rows.blocks(sample, [samples[0].passages[i] for i in sample.hits])
+    bare = rows.none(sample)
+    assert row.ids[0] == bare.ids[0] == vocabulary.fim.end
+    assert row.ids[1 + sum(row.sizes) :] == bare.ids[1:]
+    assert row.ids[row.middle :] == bare.ids[bare.middle :]
+
+
+def test_rows_with_blocks_and_without_share_a_batch(
+    config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    """A row without blocks reads in a batch with some as it does alone; blocks change what follows them."""
+    only = dict.fromkeys(("snippets", "pseudo", "hybrid", "recite"), 0.0)
+    mixed = batcher(config, samples, vocabulary, **only, none=0.5, blocks=0.5)
+    bare = batcher(config, samples, vocabulary, **only, none=1.0)
+    network = training(config).network.eval()
+    seen = set()
+    for number in range(3):
+        batch, without = mixed.batch(number, 0.9, None), bare.batch(number, 0.9, None)
+        assert batch.blocks is not None
+        assert without.blocks is None
+        losses = [middle_losses(network.token_losses(network.rows(b, None), b), b) for b in (batch, without)]
+        for mode, mine, alone in zip(batch.modes, *(each.tolist() for each in losses), strict=True):
+            assert (mine == pytest.approx(alone, abs=1e-4)) == (mode == "none")
+            seen.add(mode)
+    assert seen == {"none", "blocks"}
 
 
 def test_prompts_are_as_short_as_the_shape_allows(

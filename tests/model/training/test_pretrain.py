@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model.loading import load_model
+from model.training.block_rows import visible
 from model.training.checkpoint import Journal, load_checkpoint, read_journal, save_checkpoint
 from model.training.pretrain import (
     Batches,
@@ -18,7 +19,6 @@ from model.training.pretrain import (
     first_coder,
     flops_per_token,
     new_coder,
-    within_documents,
 )
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
@@ -69,8 +69,8 @@ def test_documents_of_a_row_do_not_see_each_other(config: PretrainConfig) -> Non
     coder = new_coder(config, 330).eval()
     torch.manual_seed(0)
     first, second = torch.randint(330, (7,)), torch.randint(330, (5,))
-    positions, mask = within_documents(torch.tensor([[7] * 7 + [12] * 5]))
-    assert positions.tolist() == [[*range(7), *range(5)]]
+    mask = visible(torch.tensor([[7] * 7 + [12] * 5]), torch.zeros(1, 12, dtype=torch.long))
+    positions = torch.tensor([[*range(7), *range(5)]])
     with torch.no_grad():
         together = coder(coder.embed(torch.cat([first, second])[None]), positions, mask)[0]
         alone = [coder(coder.embed(part[None]))[0] for part in (first, second)]
@@ -100,6 +100,34 @@ def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
     journals = [read_journal(out / "journal.jsonl") for out in (config.out, halves.out)]
     assert [line["loss"] for line in journals[0]] == [line["loss"] for line in journals[1]]
     assert [line["step"] for line in journals[1]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_rows_with_blocks_train_and_resume(
+    config: PretrainConfig, token_file: TokenFile, corpus_vocabulary: Vocabulary
+) -> None:
+    mix = {"length": 512, "context": 1.0, "max_context": 300, "block_share": 1.0}
+    blocks = Sequences(token_file, corpus_vocabulary, Mix(**mix))  # type: ignore[arg-type]
+    whole = dataclasses.replace(config, mix=mix, separate=False, tokens=2 * 512 * 4)
+    assert any((batch[3] > 0).any() for batch in islice(Batches(blocks, 2).starting_at(0), 4))
+    halves = dataclasses.replace(whole, out=config.out / "halves", tokens=2 * 512 * 2, decay=0.0)
+    straight = train(dataclasses.replace(whole, decay=0.0), blocks)
+    train(halves, blocks)
+    resumed = train(dataclasses.replace(whole, out=halves.out, decay=0.0), blocks)
+    for name, value in straight.coder.state_dict().items():
+        assert torch.equal(value, resumed.coder.state_dict()[name]), name
+
+
+def test_documents_are_apart_wherever_rows_have_blocks(
+    config: PretrainConfig, token_file: TokenFile, corpus_vocabulary: Vocabulary
+) -> None:
+    mix = {"length": 512, "context": 1.0, "max_context": 300, "block_share": 0.5}
+    batch = next(Batches(Sequences(token_file, corpus_vocabulary, Mix(**mix)), 2).starting_at(0))  # type: ignore[arg-type]
+    losses = []
+    for separate, shares in ((True, {}), (False, {}), (False, mix)):
+        torch.manual_seed(config.seed)
+        settings = dataclasses.replace(config, separate=separate, mix=shares)
+        losses.append(Pretraining(settings, new_coder(settings, 330)).step(batch)[0])
+    assert losses[0] == losses[2] != losses[1]
 
 
 def test_the_export_serves_and_transformers_agrees(config: PretrainConfig, sequences: Sequences) -> None:

@@ -44,3 +44,9 @@ def test_what_was_measured_is_written_and_the_same_again(config: ValidateConfig)
     again = validate.run(replace(config, out=config.out.with_name("again.jsonl")))
     named = {m.mode: m.loss for m in again if "random" not in m.mode}  # noise is drawn anew
     assert named == {m.mode: m.loss for m in first if "random" not in m.mode}
+
+
+def test_some_modes_alone_are_what_they_are_among_all(config: ValidateConfig) -> None:
+    whole = {m.mode: m for m in validate.run(config)}
+    some = validate.run(replace(config, modes=("none", "blocks")))
+    assert some == [whole["none"], whole["blocks"]]
