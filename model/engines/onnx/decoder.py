@@ -102,7 +102,6 @@ class OnnxDecoder:
             "sin": self._sin[positions],
             "mask": np.repeat(np.where(sees, np.float32(0), _HIDDEN), self._group, axis=0),
             "rows": np.arange(n) if every else np.array([n - 1]),
-            "lengths": np.array([past, n]),
         }
         logits, *new = self._session.run(self._outputs, feed)
         for array, rows in zip(cache.by_head(), new, strict=True):

@@ -8,7 +8,7 @@ several (a kv head for each head) and on two threads, and saved less than a tent
 
 Inputs, for n new rows behind t cached ones, g query heads per key/value head:
   x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, mask [n * g, n] added to the scores,
-  rows [r] whose logits are wanted, lengths = (t, n), and for each layer and kv head
+  rows [r] whose logits are wanted, and for each layer and kv head
   key_{layer}_{head} [t, head_dim] float32, value_{layer}_{head} [t, head_dim] float64.
 Outputs: logits [r, vocab], and new_key_..., new_value_... [n, head_dim].
 """
@@ -52,7 +52,6 @@ def _inputs(graph: Graph, config: Qwen2Config) -> tuple[str, str]:
     graph.input("cos", FLOAT, "n", half)
     graph.input("sin", FLOAT, "n", half)
     graph.input("mask", FLOAT, "ng", "n")
-    graph.input("lengths", INT64, 2)
     for key, value in kv_names(config):
         graph.input(key, FLOAT, "t", config.head_dim)
         graph.input(value, DOUBLE, "t", config.head_dim)
@@ -99,11 +98,16 @@ def _attend(graph: Graph, head: str, queries: str, key: str, value: str, config:
     query = graph.op("Reshape", queries, graph.sizes(-1, width))
     old = graph.op("Gemm", query, f"key_{head}", transB=1, alpha=width**-0.5)
     new = graph.op("Gemm", query, key, "mask", transB=1, alpha=width**-0.5)
-    scores = graph.op("Concat", old, new, axis=1)
-    shifted = graph.op("Sub", scores, graph.op("ReduceMax", scores, graph.sizes(-1), keepdims=1))
-    weights = graph.op("Cast", graph.op("Exp", shifted), to=DOUBLE)
-    total = graph.op("ReduceSum", weights, graph.sizes(-1), keepdims=1)
-    old, new = graph.ops("Split", weights, "lengths", n=2, axis=1)
+    highest = graph.op(
+        "Max", *(graph.op("ReduceMax", scores, graph.sizes(-1), keepdims=1) for scores in (old, new))
+    )
+    old, new = (
+        graph.op("Cast", graph.op("Exp", graph.op("Sub", scores, highest)), to=DOUBLE)
+        for scores in (old, new)
+    )
+    total = graph.op(
+        "Add", *(graph.op("ReduceSum", weights, graph.sizes(-1), keepdims=1) for weights in (old, new))
+    )
     summed = graph.op("Gemm", new, value, graph.op("Gemm", old, f"value_{head}"))
     mean = graph.op("Cast", graph.op("Div", summed, total), to=FLOAT)
     return graph.op("Reshape", mean, graph.sizes(-1, group * width))

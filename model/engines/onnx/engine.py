@@ -24,7 +24,8 @@ from model.engines.onnx.graph_cache import graph_folder
 from model.engines.onnx.quantization import Quantization
 from model.engines.onnx.session import open_session
 
-GRAPH_VERSION = 1  # changes with what `onnx_build` writes
+GRAPH_VERSION = 2  # changes with what `onnx_build` writes
+ARITHMETIC_VERSION = 1  # changes with what a fuser's graph computes, to the bit
 
 # A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
 # have them (LLM.int8, arXiv 2208.07339), and lose less with a scale for each block.
@@ -53,7 +54,7 @@ class OnnxEngine:
 
     @property
     def arithmetic(self) -> str:
-        return f"int8 rows {GRAPH_VERSION}" if self.dtype == "int8" else ""
+        return f"int8 rows {ARITHMETIC_VERSION}" if self.dtype == "int8" else ""
 
     def free_bytes(self) -> int | None:
         return free_bytes()
