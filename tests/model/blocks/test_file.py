@@ -102,7 +102,8 @@ def test_killed_while_it_writes_it_gives_what_was_put_and_goes_on(
     start: Start, tmp_path: Path, delay: float
 ) -> None:
     child = start(FOREVER.format(first=0, last=100_000))
-    assert child.stdout and child.stdout.readline() == "begun\n"
+    assert child.stdout
+    assert child.stdout.readline() == "begun\n"
     with pytest.raises(subprocess.TimeoutExpired):
         child.wait(delay)
     child.kill()
