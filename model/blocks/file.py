@@ -33,7 +33,7 @@ _PASSING = frozenset(
     }
 )
 # What a connection, or taking its rows apart, raises.
-_TROUBLES = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, OverflowError)
+_TROUBLES = (sqlite3.Error, OSError, MemoryError, ValueError, TypeError, LookupError, OverflowError)
 
 # blocks  `owner`: digest of the path of the file whose text it is; no path is stored. `used`: when last, ns.
 # rows    one blob per block, see `store`.
@@ -93,11 +93,10 @@ class BlockFile:
         with self._writing:
             if self._writer is None:
                 return
-            before = self._writer.total_changes
-            if not self._change(work):
-                self._begin_anew()
-            elif self._writer.total_changes != before:
+            if self._change(work):
                 self._has_traces = True
+            else:
+                self._begin_anew()
 
     def leave_no_traces(self) -> None:
         """After `remove`: nor does the log keep what went. Somebody who reads may be in the way; then that is left to
@@ -192,6 +191,7 @@ class BlockFile:
             self._reader = _connection(self.path, _READER_SECONDS)
             self._damaged = False
         self._inode = self.path.stat().st_ino
+        self._resume = 0.0
 
     def _disconnect(self) -> None:
         with self._reading:
@@ -218,7 +218,7 @@ class BlockFile:
 
 
 def _is_damage(error: Exception) -> bool:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | MemoryError):
         return False
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _PASSING
 
