@@ -184,7 +184,7 @@ async def test_blocks_are_made_between_answers_and_read_by_later_ones(root: Path
 
 @pytest.mark.asyncio
 async def test_what_is_deleted_or_edited_has_no_blocks(root: Path, tmp_path: Path) -> None:
-    async with served(root) as (session, recorder):
+    async with served(root) as (session, _):
         await Document(session, root / "open.py").type(TYPED)
         await idle(session)
         assert owner(KNOWN) in owners(tmp_path / "cache")
