@@ -36,6 +36,7 @@ _PROJECT, _MAX_PROJECT_BYTES = "project.json", 65_536
 _DELETED = ".deleted"  # behind the name of what is being deleted
 _REPOSITORY = re.compile(r".+-[0-9a-f]{12}", re.DOTALL)
 _STORE = re.compile(r"v(\d+)-[0-9a-f]{12}")
+_BLOCKS = re.compile(r"blocks-[0-9a-f]{12}")  # in a store: what one coder has computed of its texts
 # What is shared: our name for it, the folder in the cache home, and the folders in that which count as ours.
 _SHARED = (
     ("prepared graphs of models", re.compile("graphs"), re.compile(r"[a-z]+-[0-9a-f]{16}|\.[\w-]{8,}")),
@@ -109,6 +110,9 @@ def delete_unused(current: Path, keep_days: int) -> list[Path]:
     # a network drive may take its time to answer.
     stores.sort(key=lambda store: store.suffix != _DELETED)
     old = [store for store in stores if store != current and _last_used(store) < oldest]
+    for blocks in _folders(current, _BLOCKS):  # of coders that the repository was not read with lately
+        if _last_used(blocks) < oldest:
+            _delete(blocks)
     unwanted = [store for store in old if not _project_of(store.parent) or _why_unwanted(store)]
     gone = [store for store in unwanted if not _delete(store)]
     for repository in {store.parent for store in gone}:

@@ -54,12 +54,11 @@ class Index:
         tokenizer: Tokenizer | None,
         on_packages: Callable[[bool], None] | None,
     ) -> None:
-        self.root = root
+        self.root, self.folder = root, folder  # of the repository, of its store
         self._embedder = embedder
-        self._folder = folder
+        self._fingerprint = embedder.fingerprint if embedder else ""
         self._settings, self._retrieval = settings, retrieval
-        self._updating = threading.Lock()
-        self._overlaying = threading.Lock()
+        self._updating, self._overlaying = threading.Lock(), threading.Lock()
         self._overlay = NO_OVERLAY
         self._documents = OpenDocuments(root, settings)
         self._closed = False
@@ -144,7 +143,7 @@ class Index:
             try:
                 return self._run(None, progress, cancelled)
             except sqlite3.DatabaseError as error:
-                raise damaged_again(self._folder) if is_damage(error) else error from None
+                raise damaged_again(self.folder) if is_damage(error) else error from None
 
     def _run(
         self, paths: list[Path] | None, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
@@ -157,7 +156,7 @@ class Index:
         update = Update(self.root, self._kept.store, self._fingerprint, self._settings, listener)
         embedding = self._embedding(listener)
         try:
-            with usable(self._folder):
+            with usable(self.folder):
                 update.run(paths)
                 self._follow_files(listener)
                 listener.check()
@@ -174,13 +173,13 @@ class Index:
             self._dense.follow()
         self._dense.tidy(listener.goes_on("arranging"))
         if paths is None:
-            delete_unused(self._folder, self._settings.keep_caches_days)
+            delete_unused(self.folder, self._settings.keep_caches_days)
             if not stopped:
-                forget_damaged(self._folder)
+                forget_damaged(self.folder)
         return report_of(update, embedding, self._reader.totals(), stopped, time.perf_counter() - started)
 
     def _follow_files(self, listener: Listener, excludes: Callable[[str], bool] = lambda path: False) -> None:
-        self._mirror.follow(self._reader.file_digests(), listener.goes_on("reading"), excludes)
+        self._mirror.follow(self.files(), listener.goes_on("reading"), excludes)
 
     def _embedding(self, listener: Listener) -> Embedding | None:
         if self._embedder is None:
@@ -188,10 +187,6 @@ class Index:
         return Embedding(
             self._kept.vectors, self._embedder, self._settings.batch_texts, self._overlay.vectors(), listener
         )
-
-    @property
-    def _fingerprint(self) -> str:
-        return self._embedder.fingerprint if self._embedder else ""
 
     # -- open documents -----------------------------------------------------------------------------------------
 
@@ -243,6 +238,10 @@ class Index:
     def _show(self, path: str, leaves: _Leaves, vectors: Mapping[bytes, KeyAndMemory]) -> None:
         chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
         self._overlay = self._overlay.with_document(path, chunks)
+
+    def files(self) -> dict[str, bytes]:
+        """path -> digest of its bytes, of every indexed file. Raises sqlite3.DatabaseError from a damaged store."""
+        return self._reader.file_digests()
 
     # -- searching ----------------------------------------------------------------------------------------------
 

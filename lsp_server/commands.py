@@ -17,8 +17,10 @@ from lsprotocol.types import Position
 
 from indexer import Index, Progress, UpdateReport, is_completable, language_of, looks_secret
 from indexer.reading import VANISHED, ReadingError, read_regular
+from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.loading import LoadedCoder, embedder_of, load_coder
 from lsp_server.model_thread import ModelThread
+from lsp_server.opening import open_blocks, open_index
 from lsp_server.presentation import inserted, present, stop_rule
 from lsp_server.problems import UsageError, UserMustActError, explain
 from lsp_server.requests import request_for, retriever
@@ -26,7 +28,6 @@ from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 from lsp_server.status import FolderStatus, progress_line, seconds_left
 from lsp_server.visible import visible
-from lsp_server.workspace import open_index
 from model.checkpoint.files import WeightsError
 from model.request import Completion
 
@@ -159,15 +160,38 @@ def _completed(
         if not reading:
             read.set()
 
-    with closing(index_of(root, settings, coder, thread, on_packages)) as index:
+    with (
+        closing(index_of(root, settings, coder, thread, on_packages)) as index,
+        _blocks(index, settings, coder) as kept,
+    ):
         _bring_up_to_date(index, snapshot)
+        if kept:
+            kept.follow(index.files(), whole=False)
         if index.packages is not None:
             read.wait(PACKAGES_SECONDS)
-        deadline_ms = settings.model.deadline_ms
-        request = request_for(snapshot, settings, index, deadline_ms=deadline_ms, finished=rule.finished)
+        request = request_for(
+            snapshot,
+            settings,
+            index,
+            deadline_ms=settings.model.deadline_ms,
+            finished=rule.finished,
+            shelf=kept.shelf if kept else None,
+        )
+        if coder.completer.mode(request.context) == "blocks":
+            coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
     return completion, inserted(suggestion, snapshot) if suggestion else ""
+
+
+@contextmanager
+def _blocks(index: Index, settings: Settings, coder: LoadedCoder) -> Iterator[KeptBlocks | None]:
+    kept = open_blocks(index, settings, coder)
+    try:
+        yield kept
+    finally:
+        if kept:
+            kept.close()
 
 
 def _bring_up_to_date(index: Index, snapshot: Snapshot) -> None:

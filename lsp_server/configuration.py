@@ -49,12 +49,16 @@ class Configuration:
 
 
 def _loading(settings: Settings) -> tuple[object, ...]:
-    """What the model is loaded with; the rest goes with each request."""
+    """What the model is loaded with; the rest goes with each request. Of the context: whether blocks have room."""
     model, each = settings.model, DEFAULTS.model
-    same = replace(model, context=each.context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    context = "blocks" if model.context in ("blocks", "auto") else "none"
+    same = replace(model, context=context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
     return same, settings.drafts, settings.recall, settings.blocks
 
 
 def _indexing(settings: Settings | None) -> tuple[object, ...]:
     """What a folder's index is opened with; nothing for a folder that is not to be open."""
-    return (settings.index, settings.retrieval, settings.server.watch) if settings else ()
+    if settings is None:
+        return ()
+    # The context says whether blocks are kept.
+    return settings.index, settings.retrieval, settings.server.watch, settings.model.context

@@ -19,6 +19,7 @@ from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.commands import index_of, loaded, repository_of, write_line
 from lsp_server.loading import LoadedCoder
 from lsp_server.model_thread import ModelThread
+from lsp_server.opening import blocks_folder
 from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
 from lsp_server.visible import visible
@@ -123,6 +124,7 @@ def _opened_index(
         with closing(index_of(root, settings, coder, thread)) as index:
             index.verify()
             yield from _index(root, index.stats())
+            yield from _blocks(blocks_folder(index, settings, coder), settings)
     except CacheError as error:
         yield Finding("index", error.problem, error.step, blocking=True)
     except (OSError, sqlite3.Error) as error:
@@ -150,6 +152,13 @@ def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
     for reason, paths in sorted(stats.skipped.items()):
         named = ", ".join(paths[:NAMED_FILES]) + (", ..." if len(paths) > NAMED_FILES else "")
         yield Finding("skipped", f"{len(paths):,} {reason}: {named}")
+
+
+def _blocks(folder: Path | None, settings: Settings) -> Iterator[Finding]:
+    if folder is not None:
+        n_bytes = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
+        most = settings.blocks.disk_bytes
+        yield Finding("blocks", f"{n_bytes / 1e6:.1f} MB of at most {most / 1e6:,.0f} MB are kept")
 
 
 def _watching() -> Iterator[Finding]:

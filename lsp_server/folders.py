@@ -15,7 +15,7 @@ from lsp_server.aside import aside
 from lsp_server.problems import explain
 from lsp_server.status import READING_PACKAGES, FolderStatus, Status, seconds_left
 from lsp_server.visible import visible
-from lsp_server.workspace import Events, Watch, Workspace, outermost
+from lsp_server.workspace import Events, OpenBlocks, Watch, Workspace, outermost
 
 News = TypeVar("News")
 
@@ -93,10 +93,16 @@ class Folders:
         for folder in self._folders.values():
             folder.workspace.pending.stop()
 
-    def open(self, wanted: Iterable[Path], open_index: Callable[[Path], Index], watch: Watch | None) -> None:
+    def open(
+        self,
+        wanted: Iterable[Path],
+        open_index: Callable[[Path], Index],
+        watch: Watch | None,
+        open_blocks: OpenBlocks,
+    ) -> None:
         """Start the wanted folders that are not open yet."""
         for root in sorted(outermost(wanted) - self._folders.keys()):
-            workspace = Workspace(root, open_index, watch, self._events(root))
+            workspace = Workspace(root, open_index, watch, self._events(root), open_blocks)
             name = visible(root.name or str(root))
             self._folders[root] = _Folder(workspace, FolderStatus(name, done=0, total=0))
             for path, text in self._texts.items():

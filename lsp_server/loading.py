@@ -13,12 +13,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from indexer import Embedder, Tokenizer
 from lsp_server.aside import aside
+from lsp_server.later import ForLater
 from lsp_server.model_thread import ModelThread, NodeEncoder, Priority, ThreadEmbedder
 from lsp_server.settings import Settings
+from model.blocks.shelf import Shelf
 from model.repository import Retrieve
 from model.request import Completion, Request
 
@@ -35,6 +38,10 @@ class Completes(Protocol):
         self, request: Request, retrieve: Retrieve | None, cancelled: Cancelled = ...
     ) -> Completion: ...
     def accepted(self, prefix: str, text: str) -> None: ...
+    def mode(self, asked: str) -> str: ...
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
+    def tend(self, interrupted: Cancelled) -> bool: ...
+    def shelf(self, folder: Path) -> Shelf | None: ...
 
 
 class Cancelled(Protocol):
@@ -52,6 +59,7 @@ class LoadedCoder:
     notes: tuple[str, ...]
     loaded_at: float  # seconds, monotonic
     tokenizer: Tokenizer | None = None  # of what the completer drafts from; None: it does not
+    fingerprint: str = ""  # of the checkpoint
 
 
 LoadCoder = Callable[[Settings], LoadedCoder]
@@ -60,11 +68,14 @@ LoadCoder = Callable[[Settings], LoadedCoder]
 class ServedModel:
     """A session's model. Lives on the event loop; there is at most one thread at a time.
 
-    `load` runs on that thread; `on_loaded` is called on the loop, when it has loaded and when it has failed.
+    `load` runs on that thread; `on_loaded` is called on the loop, when it has loaded and when it has failed, `on_later`
+    when what it makes for later takes long and no more.
     """
 
-    def __init__(self, load: LoadCoder, on_loaded: Callable[[], None]) -> None:
+    def __init__(self, load: LoadCoder, on_loaded: Callable[[], None], on_later: Callable[[], None]) -> None:
         self.coder: LoadedCoder | None = None  # once it is loaded
+        self.later: ForLater | None = None  # once it was started
+        self._on_later = on_later
         self._load = load
         self._on_loaded = on_loaded
         self._thread: ModelThread[LoadedCoder] | None = None
@@ -77,16 +88,17 @@ class ServedModel:
         thread = ModelThread(lambda: self._load(settings))
         self._thread = thread
 
-        def loaded(_: Future[LoadedCoder]) -> None:
+        def on_loop(call: Callable[..., None], *arguments: object) -> None:
             with suppress(RuntimeError):  # the loop is closed: the session is over
-                loop.call_soon_threadsafe(self._loaded, thread)
+                loop.call_soon_threadsafe(call, *arguments)
 
-        thread.loaded.add_done_callback(loaded)
+        self.later = ForLater(thread, lambda: on_loop(self._on_later))
+        thread.loaded.add_done_callback(lambda _: on_loop(self._loaded, thread))
         thread.start()
 
     async def stop(self) -> None:
         """Let go of the model. What waits for it is canceled; work in hand is waited for a few seconds."""
-        thread, self._thread, self.coder = self._thread, None, None
+        thread, self._thread, self.coder, self.later = self._thread, None, None, None
         if thread is not None:
             await aside(thread.stop)
 
@@ -136,12 +148,15 @@ def load_coder(settings: Settings) -> LoadedCoder:
     model = load_from_settings(settings.model)
     mixing = recalling(model, settings.recall)
     coder = LoadedCoder(
-        completer=Completer(model, settings.model, mixing=mixing, drafts=settings.drafts),
+        completer=Completer(
+            model, settings.model, mixing=mixing, drafts=settings.drafts, blocks=settings.blocks
+        ),
         encoder=model.encoder,
         description=describe(model),
         notes=model.notes,
         loaded_at=time.monotonic(),
         tokenizer=model.vocabulary,
+        fingerprint=model.fingerprint,
     )
     # What the libraries have made stays: to look through it for garbage takes up to 90 ms, in which no one
     # is answered.

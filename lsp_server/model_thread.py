@@ -1,4 +1,5 @@
-"""One thread owns the loaded model. Others hand it work and get futures; completions go before indexing.
+"""One thread owns the loaded model. Others hand it work and get futures; completions go before indexing, and that
+before what is for later.
 
 The engine's libraries are imported by the first thing that the thread does, never by the event loop: that may
 take seconds.
@@ -36,6 +37,7 @@ class Priority(IntEnum):
     STOP = 0
     COMPLETION = 1
     INDEXING = 2
+    LATER = 3  # in steps, each of which asks whether something else waits
 
 
 @dataclass(order=True, frozen=True)
@@ -77,6 +79,11 @@ class ModelThread(Generic[Loaded]):
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything waits for the thread; cheap, for work in hand that can wait itself."""
+        return not self._jobs.empty() or self._stopping.is_set()
 
     def submit(self, priority: Priority, work: Callable[[Loaded], Result]) -> Future[Result]:
         """Run `work` with what was loaded. Canceling the future takes effect until the work begins."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from indexer import Hit, LineIndex, Query, SuffixIndex
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
+from model.blocks.shelf import Shelf
 from model.repository import RetrievalQuery, Retrieve
 from model.request import Request
 
@@ -36,10 +37,12 @@ def request_for(
     deadline_ms: float,
     finished: Callable[[str], bool],
     generation: int = 0,
+    shelf: Shelf | None = None,
 ) -> Request:
     """What the completer is asked. `indexed`: of the folder that the document lies in, None outside of all.
 
-    `finished` is the stop rule, asked with the text so far; `generation`: see `Workspace.generation`.
+    `finished` is the stop rule, asked with the text so far; `generation`: see `Workspace.generation`;
+    `shelf`: of the folder's blocks. What is no file leaves none on the disk.
     """
     return Request(
         path=name_in(indexed.root if indexed else None, snapshot.path),
@@ -53,6 +56,7 @@ def request_for(
         tokens=indexed.tokens if indexed else None,
         packages=indexed.packages if indexed else None,
         lines=indexed.lines if indexed else None,
+        shelf=shelf if snapshot.path else None,
     )
 
 

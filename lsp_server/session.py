@@ -15,16 +15,17 @@ from lsp_server.completion import Completions
 from lsp_server.configuration import Configuration
 from lsp_server.folders import Client, Folders
 from lsp_server.job import Job
+from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.loading import LoadCoder, LoadedCoder, ServedModel, load_coder
 from lsp_server.model_thread import Priority
 from lsp_server.offers import Offer
+from lsp_server.opening import open_blocks, open_index, watch
 from lsp_server.presentation import stop_rule
 from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, unix
-from lsp_server.status import SLOW, Status, status_of
+from lsp_server.status import MAKING_BLOCKS, SLOW, Status, status_of
 from lsp_server.switches import OpenDocument, Refusal, Switches
-from lsp_server.workspace import open_index, watch
 from model.request import Completion
 
 STOP_SECONDS = 5.0
@@ -38,7 +39,7 @@ class Session:
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
         self._folders = Folders(client, self.tell)
-        self._model = ServedModel(load, self._on_loaded)
+        self._model = ServedModel(load, self._on_loaded, self.tell)
         self._switches = Switches()
         self._started = False
         self._changing = asyncio.Lock()  # starts and stops of threads go one after the other
@@ -163,11 +164,12 @@ class Session:
 
     def status(self) -> Status:
         """What the server is doing, and what the user can do about it."""
-        coder = self._model.coder
+        coder, later = self._model.coder, self._model.later
         return status_of(
             model=coder.description if coder else None,
             model_error=self._model.error,
             notes=(*(coder.notes if coder else ()), *([SLOW] if self._completions.is_slow else [])),
+            background=(MAKING_BLOCKS,) if later and later.is_long else (),
             folders=self._folders.statuses,
             enabled=self._configuration.enabled,
             paused=self._folders.paused,
@@ -186,6 +188,7 @@ class Session:
         snapshot = job.snapshot
         settings, workspace = self.settings_at(snapshot.path), self._folders.of(snapshot.path)
         job.folder = workspace.root if workspace else None
+        later = self._model.later
 
         def work(coder: LoadedCoder) -> Completion | None:
             if job.cancelled.is_set():
@@ -195,6 +198,7 @@ class Session:
             left_ms = settings.model.deadline_ms - waited_ms
             if left_ms <= 0:
                 return None
+            kept = workspace.blocks if workspace else None
             request = request_for(
                 snapshot,
                 settings,
@@ -202,9 +206,13 @@ class Session:
                 deadline_ms=left_ms,
                 finished=job.finished,
                 generation=workspace.generation(snapshot.path) if workspace else 0,
+                shelf=kept.shelf if kept else None,
             )
             retrieve = retriever(workspace) if workspace else None
-            return coder.completer.complete(request, retrieve, job.cancelled.is_set)
+            completion = coder.completer.complete(request, retrieve, job.cancelled.is_set)
+            if completion.mode == "blocks" and later:
+                later.begin(kept)
+            return completion
 
         running = self._model.submit(Priority.COMPLETION, work)
         assert running is not None  # `suggest` saw to it
@@ -219,14 +227,20 @@ class Session:
         if coder is None:
             return  # they are opened when the model is there: its fingerprint names the index
         tokenizer, base = coder.tokenizer, self._configuration.base
-        # What drafts are made from is the process's to say, not a folder's.
-        wanted = {root: replace(own, drafts=base.drafts) for root, own in self._configuration.indexed.items()}
+        # What drafts and blocks are made from is the process's to say, not a folder's.
+        wanted = {
+            root: replace(own, drafts=base.drafts, blocks=base.blocks)
+            for root, own in self._configuration.indexed.items()
+        }
         on_packages = {root: self._folders.on_packages(root) for root in wanted}
 
         def open_folder(root: Path) -> Index:
             return open_index(root, wanted[root], embedder, tokenizer, on_packages[root])
 
-        self._folders.open(wanted, open_folder, watch if base.server.watch else None)
+        def blocks_of(root: Path, index: Index) -> KeptBlocks | None:
+            return open_blocks(index, wanted[root], coder)
+
+        self._folders.open(wanted, open_folder, watch if base.server.watch else None, blocks_of)
 
     async def _stop_threads(self) -> None:
         """The model first: an index thread that waits for it is let go by that."""

@@ -11,6 +11,7 @@ from lsp_server.problems import explain
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
 READING_PACKAGES = "reading installed packages for drafts"
+MAKING_BLOCKS = "reading the repository ahead"
 SLOW = (
     "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
     "faster device."
@@ -65,10 +66,12 @@ def status_of(
     model_error: Exception | None,
     notes: tuple[str, ...] = (),
     folders: Iterable[FolderStatus] = (),
+    background: tuple[str, ...] = (),
     enabled: bool = True,
     paused: bool = False,
 ) -> Status:
-    """The one status that matters most. `model` is None while it loads."""
+    """The one status that matters most. `model` is None while it loads; `background`: what goes on beside, for all
+    folders."""
     folders = tuple(folders)
     if not enabled:
         step = "Set completion.enabled to true."
@@ -91,7 +94,7 @@ def status_of(
         )
     if busy is not None:
         return Status("indexing", progress_line(busy), **about)
-    return Status("ready", _ready_line(folders), **about)
+    return Status("ready", _ready_line(folders, background), **about)
 
 
 def progress_line(folder: FolderStatus) -> str:
@@ -115,12 +118,12 @@ def _without_model(error: Exception) -> Status:
     return Status("error", "No model: suggestions are empty.", reason, step)
 
 
-def _ready_line(folders: tuple[FolderStatus, ...]) -> str:
+def _ready_line(folders: tuple[FolderStatus, ...], background: tuple[str, ...]) -> str:
     if not folders:
         return "Ready, without a folder to index."
     n_files, n_chunks = sum(f.files for f in folders), sum(f.chunks for f in folders)
     line = f"Ready: {n_files:,} files, {n_chunks:,} chunks indexed"
-    return "; ".join([line, *sorted({f.background for f in folders if f.background})]) + "."
+    return "; ".join([line, *sorted({f.background for f in folders if f.background}), *background]) + "."
 
 
 def _folder_json(folder: FolderStatus) -> Mapping[str, Any]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from indexer import (
     CacheError,
-    Embedder,
     Hit,
     Index,
     IndexStats,
@@ -21,11 +20,10 @@ from indexer import (
     Progress,
     Query,
     SuffixIndex,
-    Tokenizer,
-    Watcher,
 )
+from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.pending import Pending, Work
-from lsp_server.settings import Settings
+from lsp_server.requests import name_in
 from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
@@ -44,13 +42,15 @@ class Events:
     unwatched: Callable[[Path, Exception], None]
 
 
+OpenBlocks = Callable[[Path, Index], KeptBlocks | None]
 Watch = Callable[[Path, Callable[[Iterable[Path]], None]], Callable[[], object]]  # returns what ends it
 
 
 class Workspace:
     """Keeps one folder's index up to date from `start` to `stop`.
 
-    `open_index` runs on the index thread, so that a slow disk holds nobody up. `watch` follows the disk.
+    `open_index` and then `open_blocks` run on the index thread, so that a slow disk holds nobody up. `watch` follows
+    the disk. `blocks`: kept for the folder, None before they are open and where there are none.
     """
 
     def __init__(
@@ -59,11 +59,13 @@ class Workspace:
         open_index: Callable[[Path], Index],
         watch: Watch | None,
         events: Events,
+        open_blocks: OpenBlocks = lambda root, index: None,
     ) -> None:
         self.root = root
+        self.blocks: KeptBlocks | None = None
         self.pending = Pending()
         self.error: Exception | None = None
-        self._open_index = open_index
+        self._open_index, self._open_blocks = open_index, open_blocks
         self._watch = watch
         self._events = events
         self._index: Index | None = None
@@ -126,6 +128,7 @@ class Workspace:
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         stop_watching = self._start_watching()
         try:
+            self.blocks = self._with_blocks()
             self.pending.rescan()
             while (work := self.pending.take(min(self._wipe_at, self._retry_at))) is not None:
                 self._do(work)
@@ -134,7 +137,9 @@ class Workspace:
             pass  # the model thread has stopped: so does this one
         finally:
             stop_watching()
-            index, self._index = self._index, None
+            (index, self._index), (blocks, self.blocks) = (self._index, None), (self.blocks, None)
+            if blocks:
+                blocks.close()
             index.close()
 
     def _open(self) -> Index | None:
@@ -147,6 +152,13 @@ class Workspace:
                 self._fail(error)
             self.pending.wait_until(self._retry_at)
         return None
+
+    def _with_blocks(self) -> KeptBlocks | None:
+        try:
+            return self._open_blocks(self.root, self._opened)
+        except Exception as error:  # suggestions go on without what is kept
+            log.warning("The blocks of %s cannot be kept: %s", self.root.name, described(error))
+            return None
 
     def _start_watching(self) -> Callable[[], object]:
         """Watch before the first scan, so that no change falls between the two."""
@@ -197,6 +209,8 @@ class Workspace:
         self._unfinished = report.cancelled
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         self._count(paths)
+        if self.blocks:
+            self.blocks.follow(self._opened.files(), whole=paths is None and not report.cancelled)
         self.error = None
 
     def _tell(self) -> None:
@@ -215,7 +229,9 @@ class Workspace:
             except Exception as error:  # of one document; neither the others nor the files wait for it
                 log.error("Taking in an open document failed: %s", described(error))
             if text is None:
-                self._n_own_changes.pop(path, None)
+                # A text that was never saved: the disk cannot say what of it is gone.
+                if self._n_own_changes.pop(path, 0) > 1 and self.blocks:
+                    self.blocks.drop({name_in(self.root, path)})
             else:
                 self._n_own_changes.setdefault(path, 0)
             self._count({path})
@@ -258,33 +274,3 @@ def outermost(folders: Iterable[Path]) -> set[Path]:
     """The folders that lie in none of the others: a nested root is indexed once, by the outer one."""
     found = set(folders)
     return {folder for folder in found if not any(parent in found for parent in folder.parents)}
-
-
-def open_index(
-    root: Path,
-    settings: Settings,
-    embedder: Embedder | None,
-    tokenizer: Tokenizer | None,
-    on_packages: Callable[[bool], None] | None,
-) -> Index:
-    """A folder's index as its settings want it. `on_packages`: see `Index.open`; called where drafts use
-    packages.
-
-    Raises CacheError.
-    """
-    with_packages = settings.drafts.enabled and settings.drafts.packages
-    return Index.open(
-        root,
-        embedder,
-        settings=settings.index,
-        retrieval=settings.retrieval,
-        tokenizer=tokenizer,
-        on_packages=on_packages if with_packages else None,
-    )
-
-
-def watch(root: Path, changed: Callable[[Iterable[Path]], None]) -> Callable[[], object]:
-    """Follow the folder on disk. Raises OSError when the system has no watches left."""
-    watcher = Watcher(root, changed)
-    watcher.start()
-    return watcher.stop

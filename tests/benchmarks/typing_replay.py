@@ -13,7 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -26,6 +26,7 @@ from lsp_server.session import Session
 from lsp_server.settings import Settings, override
 from lsp_server.snapshot import Buffer, take
 from lsp_server.status import FolderStatus, Status
+from model.blocks.shelf import Shelf
 from model.repository import Retrieve
 from model.request import Completion, Request
 from tests.benchmarks.measurement import Measurement, percentiles
@@ -77,6 +78,18 @@ class Recorder:
 
     def accepted(self, prefix: str, text: str) -> None:
         self.engine.completer.accepted(prefix, text)
+
+    def mode(self, asked: str) -> str:
+        return self.engine.completer.mode(asked)
+
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None:
+        self.engine.completer.prepare(request, retrieve)
+
+    def tend(self, interrupted: Callable[[], bool]) -> bool:
+        return self.engine.completer.tend(interrupted)
+
+    def shelf(self, folder: Path) -> Shelf | None:
+        return self.engine.completer.shelf(folder)
 
 
 class Keyboard:
@@ -149,9 +162,7 @@ async def _session(subject: Subject, settings: Settings) -> tuple[list[Stroke], 
     def load(settings: Settings) -> LoadedCoder:
         engine = load_coder(settings)
         recorders.append(Recorder(engine))
-        return LoadedCoder(
-            recorders[0], engine.encoder, engine.description, engine.notes, engine.loaded_at, engine.tokenizer
-        )
+        return replace(engine, completer=recorders[0])
 
     session = Session(Client(), load)
     await session.start(settings, {subject.root: settings})

@@ -51,6 +51,18 @@ def test_a_store_that_nobody_opened_for_a_month_is_deleted_by_a_full_update(stor
     assert used.stats().folder.exists()
 
 
+def test_what_a_coder_computed_that_was_not_used_for_a_month_is_deleted_by_a_full_update(stores):
+    store = stores[0].stats().folder
+    names = ("blocks-0123456789ab", "blocks-ba9876543210", "blocks of mine")
+    for name in names:
+        (store / name).mkdir()
+        (store / name / "blocks-coder.sqlite3").write_bytes(b"rows")
+    for name in (names[0], names[2]):
+        age(store / name, MONTH)
+    stores[0].update()
+    assert [(store / name).exists() for name in names] == [False, True, True]
+
+
 @pytest.mark.parametrize("seconds", [0, MONTH - 2 * 86_400])
 def test_a_store_that_was_opened_lately_is_kept(stores, seconds):
     used, other = stores

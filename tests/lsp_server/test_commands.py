@@ -77,6 +77,22 @@ def test_completing_without_an_index_makes_one(run: Any, repository: Path, mode:
         assert not any(item["path"] == "main.py" and item["first_line"] <= 3 for item in answer["context"])
 
 
+def test_one_answer_of_a_cold_process_reads_the_blocks_that_a_server_would_have(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--complete", f"{repository / 'main.py'}:3:7", "--json", "--set", "model.maxTokens=4"]
+    told = {}
+    for context in ("none", "blocks", "blocks"):
+        assert cli.main([*asked, "--context", context]) == 0
+        told[context] = json.loads(capsys.readouterr().out)
+    assert told["blocks"]["mode"] == "blocks"
+    assert told["blocks"]["prompt_tokens"] > told["none"]["prompt_tokens"] + 1
+    monkeypatch.chdir(repository)
+    assert cli.main(["--doctor", "--json", "--set", "model.context=blocks"]) in (0, 1)
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [finding["topic"] for finding in findings if finding["topic"] == "blocks"] == ["blocks"]
+
+
 def test_a_first_completion_does_not_wait_for_every_vector(
     repository: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,24 @@ def test_completions_go_before_indexing_and_first_come_first_served(thread: Mode
     assert order == ["c1", "i1", "i2"]
 
 
+def test_what_is_for_later_runs_behind_all_else_and_hears_what_waits(thread: ModelThread[str]) -> None:
+    begun, waits, order = threading.Event(), threading.Event(), list[str]()
+
+    def later(_: str) -> None:
+        begun.set()
+        order.append(f"wanted {thread.is_wanted}")
+        waits.wait(SECONDS)
+        order.append(f"wanted {thread.is_wanted}")
+
+    thread.submit(Priority.LATER, later)
+    assert begun.wait(SECONDS)
+    last = thread.submit(Priority.LATER, lambda _: order.append("later"))
+    thread.submit(Priority.INDEXING, lambda _: order.append("indexing"))
+    waits.set()
+    last.result(SECONDS)
+    assert order == ["wanted False", "wanted True", "indexing", "later"]
+
+
 def test_a_canceled_job_never_runs(thread: ModelThread[str]) -> None:
     gate, ran = threading.Event(), list[str]()
     thread.submit(Priority.COMPLETION, lambda _: gate.wait(SECONDS))

@@ -67,6 +67,16 @@ class Learner:
         self.accepted_texts.append((prefix, text))
         self.heard.set()
 
+    def mode(self, asked: str) -> str:
+        return "snippets"
+
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
+
+    def tend(self, interrupted: Callable[[], bool]) -> bool:
+        return False
+
+    def shelf(self, folder: Path) -> None: ...
+
 
 @pytest.mark.asyncio
 async def test_the_completer_hears_what_was_accepted() -> None:

@@ -63,6 +63,16 @@ class ScriptedCompleter:
     def accepted(self, prefix: str, text: str) -> None:
         """Nothing is learned."""
 
+    def mode(self, asked: str) -> str:
+        return "snippets"
+
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
+
+    def tend(self, interrupted: Callable[[], bool]) -> bool:
+        return False
+
+    def shelf(self, folder: Path) -> None: ...
+
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = lambda: False
     ) -> Completion:

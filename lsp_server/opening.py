@@ -1,0 +1,67 @@
+"""What a folder is opened with: its index, its blocks, and who watches its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+from indexer import Embedder, Index, Tokenizer, Watcher
+from indexer.cache_folder import make_private
+from lsp_server.kept_blocks import KeptBlocks
+from lsp_server.loading import LoadedCoder
+from lsp_server.settings import Settings
+
+
+def open_index(
+    root: Path,
+    settings: Settings,
+    embedder: Embedder | None,
+    tokenizer: Tokenizer | None,
+    on_packages: Callable[[bool], None] | None,
+) -> Index:
+    """A folder's index as its settings want it. `on_packages`: see `Index.open`; called where drafts use
+    packages.
+
+    Raises CacheError.
+    """
+    with_packages = settings.drafts.enabled and settings.drafts.packages
+    return Index.open(
+        root,
+        embedder,
+        settings=settings.index,
+        retrieval=settings.retrieval,
+        tokenizer=tokenizer,
+        on_packages=on_packages if with_packages else None,
+    )
+
+
+def open_blocks(index: Index, settings: Settings, coder: LoadedCoder) -> KeptBlocks | None:
+    """The blocks of a folder whose index is open; None where none are read or kept.
+
+    Raises CacheError, OSError and sqlite3.DatabaseError.
+    """
+    folder = blocks_folder(index, settings, coder)
+    if folder is None:
+        return None
+    make_private(folder)
+    shelf = coder.completer.shelf(folder)
+    return KeptBlocks(shelf, folder, index.files()) if shelf else None
+
+
+def blocks_folder(index: Index, settings: Settings, coder: LoadedCoder) -> Path | None:
+    """Where a folder's blocks lie, in the store's folder; None where none are read or kept."""
+    if coder.completer.mode(settings.model.context) != "blocks" or not settings.blocks.disk_bytes:
+        return None
+    # All but how much is kept decides what a block is.
+    made_as = replace(settings.blocks, disk_bytes=0, memory_bytes=0)
+    digest = blake2b(f"{coder.fingerprint} {made_as}".encode(), digest_size=6)
+    return index.folder / f"blocks-{digest.hexdigest()}"
+
+
+def watch(root: Path, changed: Callable[[Iterable[Path]], None]) -> Callable[[], object]:
+    """Follow the folder on disk. Raises OSError when the system has no watches left."""
+    watcher = Watcher(root, changed)
+    watcher.start()
+    return watcher.stop

@@ -1,0 +1,267 @@
+"""Blocks in the server, with the shipped coder: made while nobody types, kept, and gone with their text."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from lsp_server.kept_blocks import KeptBlocks
+from lsp_server.loading import LoadedCoder, load_coder
+from lsp_server.session import Session
+from lsp_server.settings import Settings, override
+from lsp_server.snapshot import Buffer, take
+from lsp_server.status import FolderStatus, Status
+from model.blocks.block import Block
+from model.blocks.packing import Packing
+from model.blocks.shelf import Shelf
+from model.repository import Retrieve
+from model.request import Completion, Request
+from model.settings import DEFAULT_BLOCKS
+from tests.typist import position
+
+SECONDS = 60.0
+BLOCKS = override(Settings(), ("model.context=blocks", "server.watch=false", "drafts.packages=false"))
+KNOWN = "known.py"
+TYPED = "value = area_of_sail("
+
+
+def functions(name: str, n: int) -> str:
+    parts = [
+        f"def {name}_{number}(width, height):\n    wide = width * {number}\n    return wide * height\n"
+        for number in range(n)
+    ]
+    return "\n\n".join(parts)
+
+
+class Client:
+    """Nobody listens."""
+
+    def status(self, status: Status) -> None: ...
+    def progress(self, root: Path, folder: FolderStatus) -> None: ...
+    def progress_ended(self, root: Path, message: str) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass(eq=False)
+class Recorder:
+    """A loaded completer, with what it did; `steps`: whether there was more to make, after each."""
+
+    engine: LoadedCoder
+    done: list[Completion] = field(default_factory=list)
+    steps: list[bool] = field(default_factory=list)
+
+    def complete(
+        self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = lambda: False
+    ) -> Completion:
+        self.done.append(self.engine.completer.complete(request, retrieve, cancelled))
+        return self.done[-1]
+
+    def accepted(self, prefix: str, text: str) -> None: ...
+
+    def mode(self, asked: str) -> str:
+        return self.engine.completer.mode(asked)
+
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None:
+        self.engine.completer.prepare(request, retrieve)
+
+    def tend(self, interrupted: Callable[[], bool]) -> bool:
+        self.steps.append(self.engine.completer.tend(interrupted))
+        return self.steps[-1]
+
+    def shelf(self, folder: Path) -> Shelf | None:
+        return self.engine.completer.shelf(folder)
+
+
+class Document:
+    """An open document with the cursor at its end."""
+
+    def __init__(self, session: Session, path: Path) -> None:
+        self._session, self._path = session, path
+        self._text = path.read_text(encoding="utf-8")
+
+    async def type(self, text: str) -> None:
+        self._text += text
+        buffer = Buffer(self._path.as_uri(), None, self._path, "python", self._text)
+        self._session.edited(buffer, self._path)
+        await self._session.suggest(take(buffer, position(self._text, len(self._text)), "utf-16"))
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / KNOWN).write_text(functions("area_of_sail", 6), encoding="utf-8")
+    (root / "open.py").write_text(functions("length", 30) + "\n\n", encoding="utf-8")
+    return root
+
+
+@asynccontextmanager
+async def served(root: Path, settings: Settings = BLOCKS) -> AsyncIterator[tuple[Session, Recorder]]:
+    recorders: list[Recorder] = []
+
+    def load(settings: Settings) -> LoadedCoder:
+        engine = load_coder(settings)
+        recorders.append(Recorder(engine))
+        return replace(engine, completer=recorders[0])
+
+    session = Session(Client(), load)
+    await session.start(settings, {root: settings})
+    try:
+        await until(lambda: session.status().state == "ready")
+        yield session, recorders[0]
+    finally:
+        await session.stop()
+
+
+async def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def idle(session: Session) -> None:
+    """All is made and written."""
+    later = session._model.later
+    assert later is not None
+    await until(lambda: not later._runs)
+
+
+def owners(cache: Path) -> set[bytes]:
+    """Of the blocks that lie in the files of blocks."""
+    found = set[bytes]()
+    for file in cache.rglob("blocks-*.sqlite3"):
+        with closing(sqlite3.connect(file)) as connection:
+            found |= {
+                owner for (owner,) in connection.execute("SELECT owner FROM blocks JOIN rows USING (id)")
+            }
+    return found
+
+
+def owner(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()[:16]
+
+
+@pytest.mark.asyncio
+async def test_blocks_are_made_between_answers_and_read_by_later_ones(root: Path, tmp_path: Path) -> None:
+    async with served(root) as (session, recorder):
+        document = Document(session, root / "open.py")
+        await document.type(TYPED)
+        first = recorder.done[-1]
+        while recorder.steps[-1:] != [False] or len(recorder.done) < 3:  # answered while blocks are made
+            began = time.monotonic()
+            await document.type("\nwidth = zz")
+            assert time.monotonic() - began < 2
+            await asyncio.sleep(0.02)
+        await idle(session)
+        await document.type("\nother = ")
+        last = recorder.done[-1]
+        await document.type("1\nother = ")
+        await idle(session)
+        assert {owner(KNOWN), owner("open.py")} <= owners(tmp_path / "cache")
+    assert first.mode == "blocks"
+    assert True in recorder.steps
+    assert last.prompt_tokens > first.prompt_tokens + 100
+    assert recorder.done[-1].reused_tokens > first.prompt_tokens  # what was placed stays
+
+    async with served(root) as (session, recorder):  # the next session has them from the disk
+        await Document(session, root / "open.py").type(TYPED)
+        assert recorder.done[0].prompt_tokens > first.prompt_tokens + 100
+
+
+@pytest.mark.asyncio
+async def test_what_is_deleted_or_edited_has_no_blocks(root: Path, tmp_path: Path) -> None:
+    async with served(root) as (session, _):
+        await Document(session, root / "open.py").type(TYPED)
+        await idle(session)
+        assert owner(KNOWN) in owners(tmp_path / "cache")
+        (root / KNOWN).unlink()
+        session.reindex()
+        await until(lambda: owner(KNOWN) not in owners(tmp_path / "cache"))
+    assert owner("open.py") in owners(tmp_path / "cache")
+    text = (root / "open.py").read_text(encoding="utf-8")
+    (root / "open.py").write_text(text.replace("wide", "broad"), encoding="utf-8")
+    async with served(root, override(BLOCKS, ("model.context=none",))):
+        pass  # the index takes it up while no blocks are open
+    async with served(root):
+        assert owners(tmp_path / "cache") == set()
+
+
+@pytest.mark.asyncio
+async def test_a_stop_waits_for_one_step_only(root: Path) -> None:
+    async with served(root) as (session, recorder):
+        await Document(session, root / "open.py").type(TYPED)
+        await until(lambda: recorder.steps)
+        assert recorder.steps[-1]
+        began = time.monotonic()
+        await session.stop()
+        assert time.monotonic() - began < 3
+        assert recorder.steps[-1]  # in the middle
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("setting", ["model.context=snippets", "blocks.diskBytes=0"])
+async def test_without_blocks_to_keep_no_file_is_opened(root: Path, tmp_path: Path, setting: str) -> None:
+    async with served(root, override(BLOCKS, (setting,))) as (session, _):
+        await Document(session, root / "open.py").type(TYPED)
+    assert not list((tmp_path / "cache").rglob("blocks-*"))
+
+
+PACKING = Packing(1, 1, 4)
+FILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from lsp_server.kept_blocks import KeptBlocks
+from model.blocks.block import Block
+from model.blocks.packing import Packing
+from model.blocks.shelf import Shelf
+from model.blocks.store import BlockStore
+from model.engines.decoder import Rows
+from model.settings import DEFAULT_BLOCKS
+folder, packing = Path(sys.argv[1]), Packing(1, 1, 4)
+kept = KeptBlocks(Shelf(packing, DEFAULT_BLOCKS, BlockStore(folder, "coder", packing)), folder, {"a": b"1", "b": b"2"})
+number = 0
+while True:
+    numbers = np.ones((1, 1, 3, 4), np.float32)
+    for path in "ab":
+        kept.shelf.add(path, Block(b"%08d%8s" % (number, path.encode()), Rows(numbers, numbers, np.arange(3))))
+    number += 1
+    while kept.save():
+        pass
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_while_blocks_are_written_leaves_those_whose_text_is_still_there(tmp_path: Path) -> None:
+    from model.blocks.store import BlockStore
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", FILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for _ in range(20):
+        assert process.stdout.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(SECONDS)
+    process.stdout.close()
+
+    shelf = Shelf(PACKING, DEFAULT_BLOCKS, BlockStore(tmp_path, "coder", PACKING))
+    kept = KeptBlocks(shelf, tmp_path, {"a": b"1", "b": b"changed meanwhile"})
+    found = shelf.find([b"%08d%8s" % (number, path) for number in range(20) for path in (b"a", b"b")])
+    assert len(found) == 20
+    assert all(isinstance(block, Block) and digest.endswith(b"a") for digest, block in found.items())
+    kept.close()
