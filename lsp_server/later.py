@@ -5,25 +5,33 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.trouble import described
-
-if TYPE_CHECKING:
-    from lsp_server.loading import LoadedCoder
 
 log = logging.getLogger(__name__)
 
 LONG_SECONDS = 1.0  # of making, after which the user is told
 
 
+class Tends(Protocol):
+    """The part of a loaded model that makes something for later (`model.completer.Completer`)."""
+
+    def tend(self, interrupted: Callable[[], bool]) -> bool: ...
+
+
+class Tending(Protocol):
+    @property
+    def completer(self) -> Tends: ...
+
+
 class ForLater:
     """Hands one short piece of work after the other to the model thread, behind all else. Lives on that thread;
     `is_long` may be read on any."""
 
-    def __init__(self, thread: ModelThread[LoadedCoder], told: Callable[[], None]) -> None:
+    def __init__(self, thread: ModelThread[Any], told: Callable[[], None]) -> None:
         """`told`: called when `is_long` has changed."""
         self.is_long = False  # it has gone on for so long that the user should know
         self._thread = thread
@@ -40,7 +48,7 @@ class ForLater:
             self._runs, self._began = True, time.monotonic()
             self._thread.submit(Priority.LATER, self._step)
 
-    def _step(self, coder: LoadedCoder) -> None:
+    def _step(self, coder: Tending) -> None:
         try:
             self._runs = coder.completer.tend(self._interrupted) or self._save()
         except Exception as error:  # the next completion asks for it again
