@@ -44,6 +44,7 @@ environment.ts dotenv.js env.d.ts .envoy.yaml envs.py gcloud/client.py aws/confi
 docker/config.json .github/workflows/ci.yml .eslintrc.json tsconfig.json pyproject.toml setup.cfg .gitignore .npmignore
 monkey.py turnkey.md hotkeys.json service_account.py service-accounts.md kubernetes/deployment.yaml admin.conf
 settings.xml hosts.yml sftp.json public.crt openapi.json cookies.py wallet.py test_credentials.py id.py identity.py
+_netrc/x.json .env.20240101/cache _netrc/x.json/.env.20240101/cache .pypirc/distutils.log
 rsa.py dsa.go parse_rsa.py wg.conf irc.conf hub notes.old main.py.bak main.py~ index.html.orig copy.py a.1 libssl.so.1
 """
 

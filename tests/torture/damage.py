@@ -117,8 +117,15 @@ def _store(rng: random.Random, size: int, scratch: Path) -> list[str]:
         index.overlay(root / "open.py", None)
         index.update()
         failures += _quoted(index, root)
+        _read_through(index)
         failures += differences(index, root, scratch, exact_below=APPROXIMATE_FROM)
     return [f"{done}: {failure}" for failure in failures]
+
+
+def _read_through(index: Index) -> None:
+    """What a server does when nobody types: damage that nothing has read until then is found, and mended."""
+    if not index.verify():
+        index.update()
 
 
 def _quoted(index: Index, root: Path) -> list[str]:

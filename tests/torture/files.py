@@ -63,12 +63,19 @@ def _rules(rng: random.Random, content: bytes, text: str, root: Path) -> list[st
     for name in names_in(rng, text):
         if name.startswith("/") or ".." in name.split("/"):
             continue
-        secret = any(rules.is_secret(part) for part in name.split("/"))
+        secret = is_secret_by_parts(rules, name)
         if secret != (rules.why_not(name) == "secret"):
             failures.append(f"{name!r} is a secret by its parts: {secret}, and not so as a path")
         if (place := relative_path(root, root / name)) is None or ("\\" in place and "\\" not in name):
             failures.append(f"{name!r} lies at {place!r}")
     return failures
+
+
+def is_secret_by_parts(rules: Rules, name: str) -> bool:
+    """The slow, obvious way: each folder asked for as one (`.env/` holds no secret, `.env` is one), then the file."""
+    parts = name.split("/")
+    folders = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    return any(rules.is_secret(folder, True) for folder in folders) or rules.is_secret(name)
 
 
 def _chunks(text: str, language: str) -> list[str]:
