@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from model.blocks.packing import Packing
@@ -109,7 +108,7 @@ def test_what_goes_leaves_no_byte_in_any_file(
 
 
 def test_no_byte_stays_where_neighbors_in_the_tree_have_moved(store: BlockStore, tmp_path: Path) -> None:
-    """Cells that moved to another page may be legible where they were; by this seed, without the empty page they are."""
+    """Cells that moved may be legible where they were: by this seed they are, without the empty page."""
     chance, mark = random.Random(51), bytes(range(37, 45))
     n_bytes = len(PACKING.pack(made(0, 1).rows))
     contents = {True: (mark * n_bytes)[:n_bytes], False: bytes(n_bytes)}
