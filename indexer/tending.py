@@ -92,8 +92,8 @@ def seal_words(db: Database) -> None:
 def verify(db: Database, *, words_are_sound: bool = False) -> None:
     """Read the whole store. Raises DamagedError, or another error that is damage, unless all of it is what was written.
 
-    Takes about a second per 100,000 chunks, and blocks nobody. `words_are_sound`: the full-text index was checked before
-    this process changed it; where neither that nor its sum is known it is compared with the texts, which takes longer.
+    Takes about a second per 100,000 chunks, and blocks nobody. `words_are_sound`: the full-text index was checked
+    before this process changed it; where neither that nor its sum is known it is compared with the texts (slow).
     """
     with reading(), db.snapshot():
         if [tuple(row) for row in db.execute("PRAGMA integrity_check(1)")] != [("ok",)]:
@@ -120,7 +120,7 @@ def _verify_vectors(db: Database) -> None:
 
 
 def _compare_words(db: Database) -> None:
-    """The full-text index against the texts that it is of, where there is no sum of it: five times the rest of the work.
+    """The full-text index against the texts that it is of, where there is no sum of it: takes five times the rest.
 
     Of chunks with other letters than ASCII nothing is compared: SQLite folds those in its own way.
     """
