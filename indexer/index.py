@@ -157,6 +157,7 @@ class Index:
         embedding = self._embedding(listener)
         try:
             with usable(self.folder):
+                self._kept.check_words()
                 update.run(paths)
                 self._follow_files(listener)
                 listener.check()

@@ -13,7 +13,7 @@ from indexer.dense import DenseKeys
 from indexer.reader import StoreReader
 from indexer.stats import NOTHING, IndexStats, bytes_in
 from indexer.store import Store
-from indexer.tending import has_traces, seal_words, verify, wipe
+from indexer.tending import check_words, has_traces, seal_words, verify, wipe
 from indexer.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class KeptStore:
         self._recipe = recipe
         self._exact_below = exact_below
         self._closed = False
+        self._words_are_sound: bool | None = None  # not known yet
         self.damage: Exception | None = None
         self.last_error = ""
         self._open()
@@ -57,11 +58,19 @@ class KeptStore:
             _log.warning("the index cannot be read: %s", told)
         self.last_error = told
 
+    def check_words(self) -> bool:
+        """Whether the full-text index is known to be sound, looked at once, before it is changed. Raises DamagedError
+        where it is not: it would be sealed as it is."""
+        if self._words_are_sound is None:
+            self._words_are_sound = check_words(self._db)
+        return self._words_are_sound
+
     def verify(self) -> None:
         """Note damage anywhere in the store; see `tending.verify`."""
         try:
             with usable(self._folder):
-                verify(self._db)
+                verify(self._db, words_are_sound=self.check_words())
+            self._words_are_sound = True
         except sqlite3.DatabaseError as error:
             self.note(error, self.reader)
 
@@ -103,8 +112,10 @@ class KeptStore:
         """See `tending.wipe`. Raises CacheError where that must wait."""
         try:
             with usable(self._folder):
+                sound = self.check_words()
                 wipe(self._db, whole=whole)
-                seal_words(self._db)
+                if sound:
+                    seal_words(self._db)
         except sqlite3.DatabaseError as error:
             self.note(error, self.reader)
 
@@ -112,7 +123,8 @@ class KeptStore:
         self._closed = True
         with suppress(sqlite3.Error):  # what cannot be saved is made again
             self.dense.save()
-            seal_words(self._db)
+            if self.damage is None and self._words_are_sound:
+                seal_words(self._db)
         self._db.close()
         self.reader.close()
 
@@ -129,6 +141,7 @@ class KeptStore:
 
     def _connect(self) -> None:
         self._db = Database(self._folder)
+        self._words_are_sound = None
         self.store = Store(self._db)
         self.store.follow_recipe(self._recipe)
         self.vectors = VectorStore(self._db)

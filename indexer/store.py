@@ -202,7 +202,7 @@ class Store:
     def _say(self, born: Sequence[tuple[int, Chunk]]) -> None:
         texts = [(id, chunk.scope, chunk.text.rstrip(), chunk.signature) for id, chunk in born]
         symbols = [(id, found.name, found.kind) for id, chunk in born for found in chunk.symbols]
-        words = [(id, _words(scope, text)) for id, scope, text, _ in texts]
+        words = [(id, words_of(scope, text)) for id, scope, text, _ in texts]
         self._db.executemany(
             "INSERT INTO texts VALUES (?, ?, ?, ?, ?)", [(*row, checksum(*row)) for row in texts]
         )
@@ -219,14 +219,15 @@ class Store:
             "SELECT id, scope, text, signature, crc FROM texts WHERE id IN", gone
         ):
             check(crc, *row)
-            words.append((row[0], _words(row[1], row[2])))
+            words.append((row[0], words_of(row[1], row[2])))
         self._db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", words)
         for table, column in (("texts", "id"), ("symbols", "node")):
             self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(id,) for id in gone])
         self._db.set_meta({"removed": generation})
 
 
-def _words(scope: str, text: str) -> str:
+def words_of(scope: str, text: str) -> str:
+    """What the full-text index is given of a chunk: distinct terms, a blank between them."""
     return " ".join(terms(f"{scope}\n{text}"))
 
 

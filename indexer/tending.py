@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from indexer.damage import DamagedError, check, number, reading
 from indexer.database import Database
 from indexer.hierarchy import CHUNK
+from indexer.store import words_of
 from indexer.vectors import unsealed
 
 _SMALL_BYTES = 16_000_000  # written anew in some 0.2 s
@@ -52,6 +53,7 @@ def wipe(db: Database, *, whole: bool) -> None:
     if stale:
         with db.transaction():
             db.execute("INSERT INTO words(words) VALUES ('optimize')")
+            db.set_meta({"words_generation": None})  # other bytes say the same: the sum is of none of them
     rewrite = db.meta("rewritten") != removed and (whole or db.size <= _SMALL_BYTES)
     if rewrite:
         db.execute(f"PRAGMA temp_store = {'MEMORY' if db.size <= _SMALL_BYTES else 'DEFAULT'}")
@@ -66,17 +68,32 @@ def has_traces(db: Database) -> bool:
     return db.meta("wiped") != db.number("removed")
 
 
+def check_words(db: Database) -> bool:
+    """Whether the full-text index is known to be what was written; False where nobody noted its sum (killed).
+
+    Raises DamagedError where it is another. Asked before a change: no sum is known of what is changed.
+    """
+    generation = db.number("generation")
+    if generation and db.meta("words_generation") != generation:
+        return False
+    if generation and db.meta("words_sum") != _sum_of_words(db):
+        raise DamagedError("words")
+    return True
+
+
 def seal_words(db: Database) -> None:
-    """Note the sum of the full-text index, whose rows carry none, for the generation that it is of."""
+    """Note the sum of the full-text index, whose rows carry none, for the generation that it is of: only where it is
+    known to be what was written."""
     with db.transaction():
         if db.meta("words_generation") != db.number("generation"):
             db.set_meta({"words_generation": db.number("generation"), "words_sum": _sum_of_words(db)})
 
 
-def verify(db: Database) -> None:
+def verify(db: Database, *, words_are_sound: bool = False) -> None:
     """Read the whole store. Raises DamagedError, or another error that is damage, unless all of it is what was written.
 
-    Takes about a second per 100,000 chunks, and blocks nobody.
+    Takes about a second per 100,000 chunks, and blocks nobody. `words_are_sound`: the full-text index was checked
+    before this process changed it; where neither that nor its sum is known it is compared with the texts (slow).
     """
     with reading(), db.snapshot():
         if [tuple(row) for row in db.execute("PRAGMA integrity_check(1)")] != [("ok",)]:
@@ -87,10 +104,8 @@ def verify(db: Database) -> None:
         _verify_vectors(db)
         if any(db.execute(f"{query} LIMIT 1").fetchone() for query in _CONTRADICTIONS):
             raise DamagedError("contradiction")
-        if db.meta("words_generation") == db.number("generation") and db.meta("words_sum") != _sum_of_words(
-            db
-        ):
-            raise DamagedError("words")
+        if not (check_words(db) or words_are_sound):
+            _compare_words(db)
 
 
 def _verify_vectors(db: Database) -> None:
@@ -102,6 +117,39 @@ def _verify_vectors(db: Database) -> None:
             f"SELECT n.digest, t.{column} FROM {table} t JOIN nodes n ON n.id = t.id"
         ):
             unsealed(blob, digest, tuple(number(widths[name]) for name in names))
+
+
+def _compare_words(db: Database) -> None:
+    """The full-text index against the texts that it is of, where there is no sum of it: takes five times the rest.
+
+    Of chunks with other letters than ASCII nothing is compared: SQLite folds those in its own way.
+    """
+    foreign: set[int] = set()
+    wanted = n_texts = 0
+    texts = "SELECT t.id, t.scope, t.text, d.sz FROM texts t LEFT JOIN words_docsize d ON d.id = t.id"
+    for id, scope, text, size in db.execute(texts):
+        n_texts += 1
+        words = words_of(scope, text)
+        if not words.isascii():
+            foreign.add(id)
+            continue
+        listed = words.split()
+        if size != _varint(len(listed)):
+            raise DamagedError("words")
+        wanted += sum(hash((term, id)) for term in listed)
+    db.execute(
+        "CREATE VIRTUAL TABLE temp.instances USING fts5vocab(main, words, instance)"
+    )  # rolled back: no trace
+    rows = db.execute("SELECT term, doc FROM temp.instances")
+    found = sum(hash(row) for row in rows if row[1] not in foreign)
+    n_documents = db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
+    if found != wanted or n_documents != n_texts:
+        raise DamagedError("words")
+
+
+def _varint(value: int) -> bytes:
+    """A count below 16,384 as SQLite writes it."""
+    return bytes([value]) if value < 0x80 else bytes([0x80 | value >> 7, value & 0x7F])
 
 
 def _sum_of_words(db: Database) -> int:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
 
 _STOP_SECONDS = 5.0
+_TOO_DEEP = (
+    "Folders lie too deep in each other to be watched, so changes on disk made outside of the editor are not seen. "
+    "Run `hef-lsp --reindex` after them."
+)
 
 
 class Watcher:
@@ -31,13 +35,16 @@ class Watcher:
         self._observer: _Observer | None = None
 
     def start(self) -> None:
-        """Begin. Raises OSError with what to do when the system has no watches left."""
+        """Begin. Raises OSError with what to do when the system has no watches left, or folders lie too deep."""
         observer = _Observer(self._root, self._report)
         try:
             observer.start()
         except OSError as error:
             observer.stop()
             raise _explained(error) from error
+        except RecursionError:  # `os.walk` calls itself for each folder before Python 3.12
+            observer.stop()
+            raise OSError(errno.ENAMETOOLONG, _TOO_DEEP) from None
         self._observer = observer
 
     def stop(self) -> bool:

@@ -191,6 +191,39 @@ def test_damage_found_by_a_search_is_said_once_and_mended_by_the_next_update(sav
         assert state(index) == expected
 
 
+def wrong_term(rows: list[tuple[int, bytes]]) -> tuple[bytes, int]:
+    """One letter of a term is another one: whatever the full-text index is asked, it answers."""
+    id, block = next(row for row in rows if b"slugify" in row[1])
+    return block.replace(b"slugify", b"slugifz"), id
+
+
+def broken_block(rows: list[tuple[int, bytes]]) -> tuple[bytes, int]:
+    """What SQLite itself finds out, but only where it reads."""
+    id, block = max(rows, key=lambda row: len(row[1]))
+    return b"\xff" * len(block), id
+
+
+@pytest.mark.parametrize("left", ["closed", "killed"])
+@pytest.mark.parametrize("spoil", [wrong_term, broken_block])
+def test_altered_words_are_found_although_a_file_has_changed(saved, tmp_path, left, spoil):
+    root = shutil.copytree(saved[0], tmp_path / "repository")
+    shutil.copytree(saved[1][left], tmp_path / "cache")
+    with closing(sqlite3.connect(next((tmp_path / "cache").rglob("store.sqlite")))) as db, db:
+        rows = db.execute("SELECT id, block FROM words_data").fetchall()
+        db.execute("UPDATE words_data SET block = ? WHERE id = ?", spoil(rows))
+    (root / "new.py").write_text(module("of_new_things"))
+    for _ in range(2):  # what a first start has not read, the next one must not take for sound
+        with closing(open_index(root, tmp_path / "cache")) as index:
+            index.update()
+    with closing(open_index(root, tmp_path / "cache")) as index:
+        index.verify()
+        index.update()
+        assert index.verify()
+        with closing(open_index(root, tmp_path / "fresh")) as fresh:
+            fresh.update()
+            assert state(index) == state(fresh)
+
+
 def spoiled(content: bytes) -> Iterator[bytes]:
     """One byte in each of a database's CREATE statements is no longer text."""
     for found in re.finditer(rb"CREATE ", content):

@@ -6,11 +6,12 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from indexer import IndexSettings
+from indexer import IndexSettings, Watcher
 from indexer.files import walk
 from indexer.installed import Package
 from indexer.patterns import Patterns
@@ -47,6 +48,14 @@ def test_a_deep_tree_is_walked_at_once(root):
     found = [item.path for item in walk(root, Rules(root, settings), settings)]
     assert time.process_time() - began < 5  # more than 25 where each folder asks for all above it
     assert found == ["d/" * DEEP + "deep.py"]
+
+
+def test_a_deep_tree_is_watched_or_it_is_said_that_it_is_not(root):
+    dig(root)
+    watcher = Watcher(root, lambda paths: None)
+    with suppress(OSError):  # a sentence; anything else would end the thread that indexes
+        watcher.start()
+    assert watcher.stop()
 
 
 def test_what_is_known_of_a_folder_is_not_asked_again_for_each_file_in_it(root, write, monkeypatch):

@@ -135,6 +135,19 @@ def test_what_comes_back_is_found_again_and_its_vectors_were_kept(repository, op
     assert index.verify()
 
 
+def test_what_the_next_start_wipes_is_no_damage(repository, opened):
+    index = opened(repository)
+    index.update()
+    (repository / "told.py").unlink()
+    index.update()
+    index.close()
+    again = opened(repository)
+    again.update()
+    assert again.has_traces
+    again.wipe()
+    assert again.verify()
+
+
 def test_a_large_store_is_written_anew_when_it_is_asked_for(repository, tmp_path, opened, monkeypatch):
     monkeypatch.setattr("indexer.tending._SMALL_BYTES", 0)
     index = opened(repository)

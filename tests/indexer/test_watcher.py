@@ -98,6 +98,15 @@ def test_a_system_without_watches_says_what_to_do(root, monkeypatch, code):
     assert caught.value.errno == code
 
 
+def test_folders_that_lie_too_deep_are_explained(root, monkeypatch):
+    def recurse(self) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(module._Observer, "start", recurse)
+    with pytest.raises(OSError, match=r"too deep.*--reindex"):
+        Watcher(root, lambda paths: None).start()
+
+
 def test_an_idle_watcher_costs_nothing(root: Path, write: Callable[..., Path]) -> None:
     write("a/b/c.py", "x = 1\n")
     watcher = Watcher(root, lambda paths: None)
