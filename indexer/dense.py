@@ -10,7 +10,8 @@ import numpy as np
 
 from indexer.ann import Ann, GoesOn
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE
-from indexer.reader import Change, StoreReader
+from indexer.reader import StoreReader
+from indexer.rows import Change
 
 _LEVELS = (CHUNK, FILE, DIRECTORY)
 _BATCH = 2_000
