@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -33,6 +34,16 @@ def store_folder(cache_dir: Path, fingerprint: str) -> Path:
 
 def _short_hash(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a small file of a cache, for this user alone: others see all of it, or what was there before. OSError is
+    the caller's."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+    os.chmod(draft, 0o600)  # whatever the umask
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    os.replace(draft, file)
 
 
 def make_private(folder: Path) -> None:

@@ -13,14 +13,13 @@ import re
 import shutil
 import sqlite3
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.cache_folder import FORMAT_VERSION, cache_home
+from indexer.cache_folder import FORMAT_VERSION, cache_home, write_whole
 from indexer.damage import reading
 from indexer.database import connect, database_path
 from indexer.reading import read_regular
@@ -67,11 +66,7 @@ def remember_project(cache_dir: Path, root: Path) -> None:
     if _project_of(cache_dir) == str(root):
         return
     with suppress(OSError):
-        descriptor, draft = tempfile.mkstemp(prefix=f".{_PROJECT}-", dir=cache_dir)
-        os.chmod(draft, 0o600)  # whatever the umask
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump({"project": str(root)}, file)
-        os.replace(draft, cache_dir / _PROJECT)
+        write_whole(cache_dir / _PROJECT, json.dumps({"project": str(root)}).encode("ascii"))
 
 
 def caches(keep_days: int) -> list[Cache]:

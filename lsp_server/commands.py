@@ -177,8 +177,7 @@ def _completed(
             finished=rule.finished,
             shelf=kept.shelf if kept else None,
         )
-        if coder.completer.mode(request.context) == "blocks":
-            coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
+        coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
     return completion, inserted(suggestion, snapshot) if suggestion else ""

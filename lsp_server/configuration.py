@@ -51,7 +51,7 @@ class Configuration:
 def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request. Of the context: whether blocks have room."""
     model, each = settings.model, DEFAULTS.model
-    context = "blocks" if model.context in ("blocks", "auto") else "none"
+    context = "blocks" if model.context == "blocks" else each.context
     same = replace(model, context=context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
     return same, settings.drafts, settings.recall, settings.blocks
 

@@ -7,14 +7,13 @@ process, under settings that read no blocks, or after a kill.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from indexer.cache_folder import write_whole
 from model.blocks.shelf import Shelf
 
 _RECORD = "files"
@@ -71,10 +70,7 @@ class KeptBlocks:
     def _write(self) -> None:
         entries = sorted(_entry(path, digest) for path, digest in self._files.items())
         with suppress(OSError):  # then an older record, or none, says that more has changed than has
-            descriptor, draft = tempfile.mkstemp(prefix=f".{_RECORD}-", dir=self._record.parent)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(b"".join(entries))
-            os.replace(draft, self._record)
+            write_whole(self._record, b"".join(entries))
 
 
 def _entry(path: str, digest: bytes) -> bytes:

@@ -90,22 +90,20 @@ class Contexts:
             return Context(place, empty_head(self._model.decoder.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
         held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
+        now = self._with_blocks(held, request.shelf) if held else None
+        now = now or self._retrieve(place, retrieve, window, request.shelf)
         others = [other for other in self._held if other is not held]
-        if held is None:
-            held = self._retrieve(place, retrieve, window, request.shelf)
-            others = [other for other in self._held if other is not held]
-        elif len(held.blocks) <= len(held.texts):
-            held = self._with_blocks(held, request.shelf)
-        self._held = [held, *others][: self._settings.recent_places]
-        return held
+        self._held = [now, *others][: self._settings.recent_places]
+        return now
 
     def forget(self) -> None:
         """Hold on to nothing."""
         self._held.clear()
 
     def _with_blocks(self, held: Context, shelf: Shelf | None) -> Context:
-        """All of them, once the last is made: a prompt changes once, not with each."""
-        assert self._library is not None
+        """With all that it wants, once the last is made: a prompt changes once, not with each."""
+        if self._library is None or len(held.blocks) > len(held.texts) or not held.texts:
+            return held
         blocks = self._library.find(held.texts, shelf)
         return replace(held, blocks=blocks) if len(blocks) > len(held.texts) else held
 

@@ -7,7 +7,7 @@ decides how many of the choices one forward pass can make.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -136,8 +136,7 @@ class Generator:
         check_room(len(prompt), len(ids), self._decoder.capacity)
         cells = prompt_cells(prompt)
         done, last = self._slots.begin(prompt.blocks, cells), len(cells) - 1
-        for first in range(done, last, self._decoder.prefill_piece):
-            piece = slice(first, min(first + self._decoder.prefill_piece, last))
+        for piece in self._pieces(done, last):
             self._slots.extend(cells[piece], self._vectors(prompt, piece))
         chain = (self._vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
         logits = self._slots.try_tree(np.concatenate(chain), range(-1, len(ids) - 1))  # all of it is kept
@@ -154,10 +153,9 @@ class Generator:
         n_chain = tail if tail <= DRAFT_CHAIN else 1
         draft = self._draft(n_chain, self._decoder.capacity - len(cells), run)
         last = len(cells) - (n_chain if draft else tail)
-        for first in range(done, last, width):
+        for piece in self._pieces(done, last):
             if self._interrupted(run):
                 return
-            piece = slice(first, min(first + width, last))
             self._slots.extend(cells[piece], self._vectors(prompt, piece))
         chain: Sequence[Cell] = cells[last:]
         vectors = self._vectors(prompt, slice(last, len(cells)))
@@ -172,6 +170,11 @@ class Generator:
             chain = run.ids[n_computed:]
             vectors = self._decoder.embed(run.ids[n_computed:])
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[slice]:
+        """Rows of a prompt, as many at a time as go through one pass."""
+        width = self._decoder.prefill_piece
+        return (slice(first, min(first + width, stop)) for first in range(start, stop, width))
 
     def _vectors(self, prompt: Prompt, piece: slice) -> np.ndarray:
         """Embeddings of a piece of the prompt, float32 [n, hidden], with the pseudo-tokens in their slots; the piece is

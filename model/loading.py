@@ -29,7 +29,7 @@ from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
 
-_FEWEST_POSITIONS = 3 * FIRST  # of which a completion may take half
+_FEWEST_POSITIONS = 3 * FIRST  # fewer leave no room behind blocks: a completion may take half
 _ONE_WAY = "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
 
@@ -74,9 +74,10 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes))
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
-    decoder = _decoder(settings, checkpoint, config, engine, positions)
     fingerprint = checkpoint.fingerprint()
     encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
+    places_blocks = "blocks" in (settings.context, default_context) and positions >= _FEWEST_POSITIONS
+    decoder = _decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks)
     if not vocabulary.fim.fills:
         notes += (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
@@ -103,12 +104,18 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
 
 
 def _decoder(
-    settings: ModelSettings, checkpoint: Checkpoint, config: Qwen2Config, engine: Engine, positions: int
+    settings: ModelSettings,
+    checkpoint: Checkpoint,
+    config: Qwen2Config,
+    engine: Engine,
+    positions: int,
+    *,
+    places_blocks: bool,
 ) -> Decoder:
-    """With as many slots as places are held, and where blocks may be placed with room for them and a slot in which
-    they are made. None of it is there before it is written to; few positions leave no room behind blocks."""
+    """With as many slots as places are held, and where blocks are placed with room for them and a slot in which they
+    are made."""
     capacity, n_slots = positions, settings.recent_places
-    if settings.context in ("blocks", "auto") and positions >= _FEWEST_POSITIONS:
+    if places_blocks:
         capacity, n_slots = positions + 1 + settings.block_tokens, n_slots + 1
     _check_free_bytes(engine, config, n_values(coder_shapes(config)), capacity * n_slots)
     return engine.decoder(checkpoint, config, capacity, n_slots)

@@ -61,11 +61,6 @@ class BlockLibrary:
             del self._wanted[next(iter(self._wanted))]
         return (self._maker.sink, *(found[digest] for digest in digests if digest in found))
 
-    @property
-    def n_wanted(self) -> int:
-        """Blocks that are still to be made."""
-        return len(self._wanted)
-
     def tend(self, interrupted: Callable[[], bool]) -> bool:
         """Make what is wanted most, one block; whether there is more to do. When it is interrupted the next call goes
         on where it was."""

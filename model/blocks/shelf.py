@@ -76,17 +76,11 @@ class Shelf:
             return bool(self._waiting)
 
     def drop(self, paths: Collection[str]) -> None:
-        """The blocks of these files go from the disk. From any thread, as the next two; in memory nobody asks for them
+        """The blocks of these files go from the disk. From any thread, as the next; in memory nobody asks for them
         any more."""
         self._forget_waiting(lambda path, _: path in paths)
         if self._store:
             self._store.drop(paths)
-
-    def keep_only(self, path: str, digests: Collection[bytes]) -> None:
-        """The other blocks of this file go from the disk: its text has changed."""
-        self._forget_waiting(lambda its, digest: its == path and digest not in digests)
-        if self._store:
-            self._store.keep_only(path, digests)
 
     def retain(self, paths: Collection[str]) -> None:
         """The blocks of all other files go from the disk."""

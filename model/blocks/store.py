@@ -13,7 +13,7 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,6 @@ class BlockStore:
         self._remove(
             lambda connection: [
                 id for (id,) in _among(connection, "SELECT id FROM blocks WHERE owner IN", owners)
-            ]
-        )
-
-    def keep_only(self, path: str, digests: Collection[bytes]) -> None:
-        """The other blocks of this file go: its text has changed."""
-        query, owner, kept = "SELECT id, digest FROM blocks WHERE owner = ?", _owner(path), set(digests)
-        self._remove(
-            lambda connection: [
-                id for id, digest in connection.execute(query, (owner,)) if digest not in kept
             ]
         )
 

@@ -25,6 +25,7 @@ from model.evaluation.summary import summarize, table
 from model.evaluation.tasks import KINDS, EvaluationError, Task, read_tasks, select
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
+from model.settings import ModelSettings
 
 DONE, USER_MUST_ACT, WRONG_USAGE = 0, 1, 2
 
@@ -57,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> None:
         extract(arguments.repos, {task.repo for task in tasks}, folders.snapshots)
         before = _resumed(arguments)
         predictions = stack.enter_context(_opened(arguments.predictions, arguments.resume))
-        model = load_from_settings(options.model)
+        model = load_from_settings(_with_room(options.model, asked))
         if arguments.window is not None:
             check_fits(options.model, model)
         field = contestants(
@@ -142,6 +143,13 @@ def _options(arguments: argparse.Namespace) -> Options:
     name = arguments.model or options.model.name
     options = replace(options, model=replace(options.model, name=name, max_tokens=longest))
     return options if arguments.window is None else on_top(options, arguments.window)
+
+
+def _with_room(settings: ModelSettings, asked: tuple[str, ...]) -> ModelSettings:
+    """What the model is loaded with: all modes share one, which has room for blocks where one of them places some,
+    unless a setting says otherwise."""
+    places_blocks = any(MODES[name].own_window for name in asked or PRODUCT)
+    return replace(settings, context="blocks") if places_blocks and settings.context == "auto" else settings
 
 
 def _resumed(arguments: argparse.Namespace) -> list[Prediction]:

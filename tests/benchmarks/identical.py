@@ -88,7 +88,8 @@ def report(done: Sequence[Pair]) -> int:
 def _field(context: str, settings: Sequence[str]) -> list[Contestant]:
     """The product in one context mode with drafts and without, on one loaded model."""
     # The decoder makes room for the longest answer beside a whole prompt: all kinds see the same context.
-    options = override(Options(), [f"model.maxTokens={max(MAX_TOKENS.values())}", *settings])
+    room = (f"model.maxTokens={max(MAX_TOKENS.values())}", f"model.context={context}")
+    options = override(Options(), [*room, *settings])
     model = load_from_settings(options.model)
     return [
         one

@@ -22,9 +22,10 @@ from indexer import Index, Query
 from model.completer import Completer
 from model.evaluation.plots import Curve, curves
 from model.loaded import LoadedModel
-from model.loading import load_model
+from model.loading import load_from_settings
 from model.repository import RetrievalQuery, Retrieve
 from model.request import Request
+from model.settings import ModelSettings
 from tests.benchmarks.completion import Cursor, cursors
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.flat import look
@@ -60,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine, rows = this_machine(), []
     if not options.json:
         print(heading(machine))
-    for row in measured(options.folder.resolve(), sizes, load_model(options.model)):
+    model = load_from_settings(ModelSettings(name=options.model, context="blocks"))  # with room for all modes
+    for row in measured(options.folder.resolve(), sizes, model):
         rows.append(row)
         for line in [json_line(row, machine)] if options.json else table([row]):
             print(line, flush=True)

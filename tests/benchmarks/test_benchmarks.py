@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from model.loaded import LoadedModel
-from model.loading import load_model
+from model.loading import load_from_settings
+from model.settings import ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 from tests.benchmarks import (
     cancelling,
@@ -173,7 +174,8 @@ def test_every_size_of_a_repository_has_the_same_cursors(tmp_path: Path) -> None
 
 
 def tiny_model(folder: Path) -> LoadedModel:
-    return load_model(str(write_tiny_checkpoint(folder / "tiny")), device="cpu")
+    name = str(write_tiny_checkpoint(folder / "tiny"))
+    return load_from_settings(ModelSettings(name=name, device="cpu", context="blocks"))
 
 
 def test_a_tokenizer_without_some_bytes_gets_them_back(tmp_path: Path) -> None:

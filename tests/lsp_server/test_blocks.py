@@ -22,13 +22,11 @@ from lsp_server.loading import LoadedCoder, load_coder
 from lsp_server.session import Session
 from lsp_server.settings import Settings, override
 from lsp_server.snapshot import Buffer, take
-from lsp_server.status import FolderStatus, Status
 from model.blocks.block import Block
 from model.blocks.packing import Packing
 from model.blocks.shelf import Shelf
-from model.repository import Retrieve
-from model.request import Completion, Request
 from model.settings import DEFAULT_BLOCKS
+from tests.benchmarks.typing_replay import Client, Recorder
 from tests.typist import position
 
 SECONDS = 60.0
@@ -45,43 +43,17 @@ def functions(name: str, n: int) -> str:
     return "\n\n".join(parts)
 
 
-class Client:
-    """Nobody listens."""
-
-    def status(self, status: Status) -> None: ...
-    def progress(self, root: Path, folder: FolderStatus) -> None: ...
-    def progress_ended(self, root: Path, message: str) -> None: ...
-    def warn(self, message: str) -> None: ...
-
-
 @dataclass(eq=False)
-class Recorder:
-    """A loaded completer, with what it did; `steps`: whether there was more to make, after each."""
+class Stepping(Recorder):
+    """Notes too, after each step of making, whether there was more; what is accepted is not learned."""
 
-    engine: LoadedCoder
-    done: list[Completion] = field(default_factory=list)
     steps: list[bool] = field(default_factory=list)
-
-    def complete(
-        self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = lambda: False
-    ) -> Completion:
-        self.done.append(self.engine.completer.complete(request, retrieve, cancelled))
-        return self.done[-1]
 
     def accepted(self, prefix: str, text: str) -> None: ...
 
-    def mode(self, asked: str) -> str:
-        return self.engine.completer.mode(asked)
-
-    def prepare(self, request: Request, retrieve: Retrieve | None) -> None:
-        self.engine.completer.prepare(request, retrieve)
-
     def tend(self, interrupted: Callable[[], bool]) -> bool:
-        self.steps.append(self.engine.completer.tend(interrupted))
+        self.steps.append(super().tend(interrupted))
         return self.steps[-1]
-
-    def shelf(self, folder: Path) -> Shelf | None:
-        return self.engine.completer.shelf(folder)
 
 
 class Document:
@@ -109,12 +81,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def served(root: Path, settings: Settings = BLOCKS) -> AsyncIterator[tuple[Session, Recorder]]:
-    recorders: list[Recorder] = []
+async def served(root: Path, settings: Settings = BLOCKS) -> AsyncIterator[tuple[Session, Stepping]]:
+    recorders: list[Stepping] = []
 
     def load(settings: Settings) -> LoadedCoder:
         engine = load_coder(settings)
-        recorders.append(Recorder(engine))
+        recorders.append(Stepping(engine))
         return replace(engine, completer=recorders[0])
 
     session = Session(Client(), load)

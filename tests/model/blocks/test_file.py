@@ -147,7 +147,7 @@ def test_altered_bytes_are_never_given_out(filled: Path, seed: int, while_open: 
     found_in(store)
     for number in range(30):
         store.put("b.py", packed(range(number, number + 1)))
-        store.keep_only("2.py", [])
+        store.drop(["2.py"])
     found_in(store)
     store.shrink(100_000)
     store.drop(["b.py"])

@@ -19,7 +19,7 @@ TEXT = "def total(ledger: Ledger) -> int:\n    return sum(entry.amount for entry
 
 @pytest.fixture(scope="module")
 def shipped() -> tuple[Decoder, Vocabulary]:
-    model = load_from_settings(ModelSettings())
+    model = load_from_settings(ModelSettings(context="blocks"))
     return model.decoder, model.vocabulary
 
 

@@ -16,7 +16,7 @@ from model.repository import RetrievalQuery
 from model.request import Completion, Request
 from model.settings import BlockSettings, DraftSettings, ModelSettings
 
-SETTINGS = ModelSettings(window_tokens=128, block_tokens=256)
+SETTINGS = ModelSettings(context="blocks", window_tokens=128, block_tokens=256)
 PREFIX = (
     "".join(f"def early_{n}(a):\n    return a + {n}\n\n\n" for n in range(60))
     + "def last(ledger):\n    return "
@@ -131,11 +131,16 @@ def test_drafts_change_nothing(completer: Completer, model: LoadedModel) -> None
     assert drafted.text == plain.text
 
 
-def test_another_context_leaves_no_room_for_blocks() -> None:
-    settings = ModelSettings(context="hybrid")
+@pytest.mark.parametrize("context", ["hybrid", "snippets", "auto"])
+def test_another_context_leaves_no_room_for_blocks_and_goes_on_without(context: str) -> None:
+    settings = ModelSettings(context=context)
     small = load_from_settings(settings)
-    assert small.decoder.n_slots == settings.recent_places
-    assert Completer(small, settings).mode("blocks") == "hybrid"
+    assert (small.decoder.capacity, small.decoder.n_slots) == (small.positions, settings.recent_places)
+    completer = Completer(small, settings)
+    assert completer.mode("blocks") == "hybrid"
+    for typed in ("", "l"):  # the context is held at the second key
+        assert completer.complete(request(PREFIX + typed, context), retrieve).mode != "blocks"
+    assert not completer.tend(lambda: False)
 
 
 def test_the_window_leaves_room_among_the_positions(model: LoadedModel) -> None:

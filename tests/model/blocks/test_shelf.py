@@ -111,15 +111,14 @@ def test_what_goes_is_not_written_later(tmp_path: Path) -> None:
     add(shelf, range(6, 9), "c.py")
 
     shelf.drop(["a.py"])
-    shelf.keep_only("b.py", [made(4).digest])
     shelf.close()
-    assert found_in(shelf_of(tmp_path), range(9)) == [4, 6, 7, 8]
+    assert found_in(shelf_of(tmp_path), range(9)) == [3, 4, 5, 6, 7, 8]
 
     again = shelf_of(tmp_path)
     add(again, range(10, 13), "d.py")
     again.retain(["b.py"])
     again.close()
-    assert found_in(shelf_of(tmp_path), range(13)) == [4]
+    assert found_in(shelf_of(tmp_path), range(13)) == [3, 4, 5]
 
 
 def test_no_bytes_for_the_disk_is_no_disk(tmp_path: Path) -> None:

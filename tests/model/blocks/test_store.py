@@ -58,16 +58,14 @@ def test_rows_of_another_packing_are_refused_and_a_file_of_another_is_begun_anew
     assert not BlockStore(tmp_path, CODER, other).get(packed(range(3)))
 
 
-def test_blocks_go_with_their_file_with_its_text_and_with_the_rest(store: BlockStore) -> None:
+def test_blocks_go_with_their_file_and_with_the_rest(store: BlockStore) -> None:
     for number, path in enumerate(("a.py", "b.py", "c.py", "d.py")):
         store.put(path, packed(range(10 * number, 10 * number + 3)))
 
     store.drop(["a.py", "unknown.py"])
     assert found_in(store) == {10, 11, 12, 20, 21, 22, 30, 31, 32}
-    store.keep_only("b.py", packed(range(11, 15)))
-    assert found_in(store) == {11, 12, 20, 21, 22, 30, 31, 32}
     store.retain(["b.py", "c.py"])
-    assert found_in(store) == {11, 12, 20, 21, 22}
+    assert found_in(store) == {10, 11, 12, 20, 21, 22}
     store.retain([])
     assert found_in(store) == set()
 
@@ -79,7 +77,7 @@ def test_more_blocks_go_than_one_transaction_deletes(store: BlockStore) -> None:
 
 
 @pytest.mark.parametrize("others_first", [True, False])
-@pytest.mark.parametrize("how", ["drop", "keep_only", "retain", "shrink"])
+@pytest.mark.parametrize("how", ["drop", "retain", "shrink"])
 def test_what_goes_leaves_no_byte_in_any_file(
     store: BlockStore, tmp_path: Path, how: str, others_first: bool
 ) -> None:
@@ -98,7 +96,6 @@ def test_what_goes_leaves_no_byte_in_any_file(
 
     {
         "drop": lambda: store.drop(["a.py"]),
-        "keep_only": lambda: store.keep_only("a.py", []),
         "retain": lambda: store.retain(["b.py"]),
         "shrink": lambda: store.shrink(0),
     }[how]()
@@ -142,7 +139,7 @@ def test_somebody_who_reads_only_puts_off_that_the_log_is_emptied(
     reader.execute("COMMIT")
     reader.close()
 
-    store.keep_only("b.py", [])
+    store.drop(["b.py"])
 
     assert not [path.name for path in tmp_path.iterdir() if needle in path.read_bytes()]
 
