@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 from indexer.chunking import language_of
 from indexer.hierarchy import DIRECTORY, FILE
@@ -35,7 +34,7 @@ class Outlines:
 
     def _of_directory(self, directory: str) -> str:
         def counts(path: str) -> bool:
-            return path != self._edited and _may_define(path)
+            return path != self._edited and language_of(path) != "text"  # a text defines nothing
 
         stored = self._reader.files_in(directory, _MAX_FILES, counts)
         opened = [path for path in self._overlay.documents if path.rpartition("/")[0] == directory]
@@ -57,8 +56,3 @@ class Outlines:
             chunks = [found.chunk for found in opened[path][:n_chunks]]
             lines[path] = [line for chunk in chunks for line in defined(chunk.scope, chunk.signature)]
         return lines
-
-
-@lru_cache(maxsize=4_096)  # every search asks for the same
-def _may_define(path: str) -> bool:
-    return language_of(path) != "text"
