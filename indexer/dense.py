@@ -10,8 +10,7 @@ import numpy as np
 
 from indexer.ann import Ann, GoesOn
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE
-from indexer.reader import StoreReader
-from indexer.rows import Change
+from indexer.reader import Change, StoreReader
 
 _LEVELS = (CHUNK, FILE, DIRECTORY)
 _BATCH = 2_000

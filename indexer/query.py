@@ -42,8 +42,6 @@ class Hit:
 
     `score` is the fused score, comparable within a level. A hit whose path is the query's is of the file being edited.
 
-    `outline` is what a file or the files of a directory define (see `outlines`), "" for other levels.
-
     `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors yet: its words and names are known before.
     """
 
@@ -55,4 +53,3 @@ class Hit:
     text: str
     signature: str
     memory: np.ndarray
-    outline: str = ""

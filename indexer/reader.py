@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,40 @@ from indexer.damage import check, number, reading
 from indexer.database import among, connect
 from indexer.files import is_utf8
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
-from indexer.outlines import defined
-from indexer.rows import Change, Content, Location
 from indexer.vectors import unsealed
 
-_MANY_COUNTS, _MANY_FILES = 50_000, 1_000
+_MANY_COUNTS = 50_000
 _ALL = ""  # no term is empty
+
+
+@dataclass(frozen=True)
+class Change:
+    """A node that became searchable (key float16 [d_key]) or stopped being so (None)."""
+
+    id: int
+    level: str
+    since: int
+    key: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a node lies: lines 1-based and inclusive, 0 for what is no file."""
+
+    path: str
+    first_line: int
+    last_line: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a node says. `memory`: float16 [m, d_memory]; [0, 0] when it has no vectors yet."""
+
+    level: str
+    scope: str
+    text: str
+    signature: str
+    memory: np.ndarray
 
 
 class StoreReader:
@@ -29,10 +58,10 @@ class StoreReader:
         self._db = connect(folder)
         self._db.execute("PRAGMA query_only = ON")
         self._lock = threading.RLock()
-        # Counting a common term takes a millisecond, and keystrokes repeat them.
-        self._counts: dict[str, int] = {}
+        self._counts: dict[
+            str, int
+        ] = {}  # counting a common term takes a millisecond, and keystrokes repeat them
         self._counted_at = -1  # generation
-        self._defined: dict[tuple[int, int], Sequence[str]] = {}  # see `definitions_in`
 
     def close(self) -> None:
         with self._lock:
@@ -132,7 +161,9 @@ class StoreReader:
 
     def lexical(self, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
         """Chunks with any of the terms by BM25: (id, score), higher is better."""
-        wanted = " OR ".join(f'"{term}"' for term in terms)  # letters, digits and "_" only: see `identifiers`
+        wanted = " OR ".join(
+            f'"{term}"' for term in terms
+        )  # of letters, digits and "_" only: see `identifiers`
         with self._reading():
             rows = self._db.execute(
                 "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?",
@@ -201,46 +232,6 @@ class StoreReader:
                 scope, text, signature = row[7:10] if is_chunk else ("", "", "")
                 found[row[0]] = Content(row[2], scope, text, signature, _memory(row[11], row[1], shape))
         return found
-
-    def files_in(self, directory: str, limit: int, is_wanted: Callable[[str], bool]) -> dict[str, int]:
-        """path -> id of its node, of the first wanted files directly in a directory, in order; empty ones have none."""
-        query = (
-            "SELECT path, parent, level, content, node, crc FROM entries "
-            "WHERE parent = ? AND level = ? AND node IS NOT NULL ORDER BY path"
-        )
-        found: dict[str, int] = {}
-        with self._reading():
-            for *entry, crc in self._db.execute(query, (directory, FILE)):
-                if len(found) == limit:
-                    break
-                check(crc, *entry)
-                if is_wanted(entry[0]):
-                    found[entry[0]] = entry[4]
-        return found
-
-    def definitions_in(self, files: Mapping[str, int], n_chunks: int) -> dict[str, Sequence[str]]:
-        """path -> lines of what a file's first chunks define, in order.
-
-        `files`: path -> id of its node. Remembered by node: what one consists of never changes.
-        """
-        query = (
-            "SELECT e.path, p.entry, p.ordinal, p.node, p.first_line, p.last_line, p.crc, "
-            "t.id, t.scope, t.text, t.signature, t.crc "
-            "FROM entries e JOIN places p ON p.entry = e.id JOIN texts t ON t.id = p.node "
-            f"WHERE t.signature <> '' AND p.ordinal < {n_chunks} AND e.path IN"
-        )
-        with self._reading():
-            if len(self._defined) > _MANY_FILES:
-                self._defined = {}
-            unknown = {path: node for path, node in files.items() if (node, n_chunks) not in self._defined}
-            read: dict[str, list[tuple[int, list[str]]]] = {path: [] for path in unknown}
-            for path, *row in self._among(query, unknown):
-                check(row[5], *row[:5])
-                check(row[10], *row[6:10])
-                read[path].append((row[1], defined(row[7], row[9])))
-            for path, node in unknown.items():
-                self._defined[node, n_chunks] = [line for _, lines in sorted(read[path]) for line in lines]
-            return {path: self._defined[node, n_chunks] for path, node in files.items()}
 
     def vectors(self, digests: Iterable[bytes]) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
         """digest -> (key float16 [d_key], memory float16 [m, d_memory]), of those that have them."""

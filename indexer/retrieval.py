@@ -10,18 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from indexer.dense import DenseKeys
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
 from indexer.identifiers import terms, terms_of, weighted_identifiers
-from indexer.outlining import Outlines
 from indexer.overlay import Overlay
 from indexer.query import DENSE, SYMBOLS, WORDS, Hit, Query
-from indexer.reader import StoreReader
-from indexer.rows import Content, Location
+from indexer.reader import Content, Location, StoreReader
 from indexer.settings import RetrievalSettings
 
 _QUERY_TERMS = 12
@@ -83,8 +80,7 @@ class Search:
         levels = (FILE, DIRECTORY, REPOSITORY)
         above = [hit for level in levels for hit in self._above(level, scores, places, wanted[level])]
         chunks = self._choose(scores, places, k - len(above)) if wanted[CHUNK] else []
-        outlines = Outlines(self._reader, self._overlay, self._query.path)
-        return chunks + [replace(hit, outline=outlines.of(hit.level, hit.path)) for hit in above]
+        return chunks + above
 
     # -- rankings -----------------------------------------------------------------------------------------------
 

@@ -31,10 +31,6 @@ class ContextItem(Protocol):
     @property
     def signature(self) -> str: ...
     @property
-    def outline(self) -> str:
-        """What a file or the files of a directory define: lines of signatures; "" for what has a text."""
-
-    @property
     def memory(self) -> np.ndarray:
         """float16 [m, d_memory]"""
 

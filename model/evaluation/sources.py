@@ -32,7 +32,6 @@ class Snippet:
     score: float
     level: str = "snippet"
     signature: str = ""
-    outline: str = ""
     memory: np.ndarray = field(default_factory=_nothing)
 
 

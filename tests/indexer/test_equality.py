@@ -68,16 +68,7 @@ def answers(index: Index) -> list[tuple]:
         key = HashEmbedder().embed([function(words.split("(")[0].split(" ")[0])]).keys[0].astype(np.float32)
         for query in (Query("a.py", words, "", key, (1, 3)), Query("new.py", words, "", None)):
             found += [
-                (
-                    h.path,
-                    h.first_line,
-                    h.last_line,
-                    h.level,
-                    round(h.score, 6),
-                    h.text,
-                    h.outline,
-                    h.memory.tobytes(),
-                )
+                (h.path, h.first_line, h.last_line, h.level, round(h.score, 6), h.text, h.memory.tobytes())
                 for h in index.search(query, 10)
             ]
     return found

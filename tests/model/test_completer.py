@@ -32,7 +32,6 @@ class Found:
     memory: np.ndarray = field(repr=False)
     text: str = ""
     signature: str = ""
-    outline: str = ""
     first_line: int = 1
     last_line: int = 2
     level: str = "chunk"
