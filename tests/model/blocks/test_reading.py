@@ -33,7 +33,6 @@ class Item:
     level: str = "chunk"
     score: float = 1.0
     signature: str = ""
-    outline: str = ""
     memory: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float16))
 
 

@@ -14,12 +14,12 @@ from model.blocks.block import SPAN
 from model.checkpoint.opening import open_checkpoint
 from model.completer import Completer
 from model.loading import fim_order, load_model
-from model.prompt import PSEUDO
+from model.prompt import PSEUDO, FimOrder
 from model.request import Request
 from model.training.adapter import AdapterStage, AdapterTraining, first_adapter, middle_losses
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal
-from model.training.contexts import ModeMix, RowBuilder, RowShape
+from model.training.contexts import ContextRow, ModeMix, RowBuilder, RowShape
 from model.training.losses import mean_pairwise_cosine
 from model.training.network import load_coder
 from model.training.samples import RepositorySamples
@@ -247,13 +247,18 @@ def test_directories_are_fused_from_their_files(
     torch.testing.assert_close(memory[2], directory.memory[0])
 
 
+def _with_blocks_and_without(
+    found: RepositorySamples, vocabulary: Vocabulary, order: FimOrder
+) -> tuple[ContextRow, ContextRow]:
+    rows = RowBuilder(vocabulary, order, dataclasses.replace(SHAPE, blocks=300), m=2)
+    sample = found.samples[0]
+    return rows.blocks(sample, [found.passages[i] for i in sample.hits]), rows.none(sample)
+
+
 def test_blocks_come_on_top_of_the_row_without_context(
     samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
-    rows = RowBuilder(vocabulary, "spm", dataclasses.replace(SHAPE, blocks=300), m=2)
-    sample = samples[0].samples[0]
-    row = rows.blocks(sample, [samples[0].passages[i] for i in sample.hits])
-    bare = rows.none(sample)
+    row, bare = _with_blocks_and_without(samples[0], vocabulary, "spm")
     front = 1 + sum(row.sizes)
     assert len(row.sizes) > 1
     assert front <= 300
@@ -269,10 +274,7 @@ def test_blocks_come_on_top_of_the_row_without_context(
 def test_left_to_right_the_sink_is_the_beginning_that_a_row_has(
     samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:
-    rows = RowBuilder(vocabulary, "ltr", dataclasses.replace(SHAPE, blocks=300), m=2)
-    sample = samples[0].samples[0]
-    row = rows.blocks(sample, [samples[0].passages[i] for i in sample.hits])
-    bare = rows.none(sample)
+    row, bare = _with_blocks_and_without(samples[0], vocabulary, "ltr")
     assert row.ids[0] == bare.ids[0] == vocabulary.fim.end
     assert row.ids[1 + sum(row.sizes) :] == bare.ids[1:]
     assert row.ids[row.middle :] == bare.ids[bare.middle :]
