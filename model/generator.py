@@ -177,8 +177,7 @@ class Generator:
         return (slice(first, min(first + width, stop)) for first in range(start, stop, width))
 
     def _vectors(self, prompt: Prompt, piece: slice) -> np.ndarray:
-        """Embeddings of a piece of the prompt, float32 [n, hidden], with the pseudo-tokens in their slots; the piece is
-        of the rows of the cache, and lies behind the blocks."""
+        """Embeddings of a piece of the prompt's rows behind its blocks, float32 [n, hidden], pseudo-tokens among them."""
         start, stop = piece.start - prompt.n_placed, piece.stop - prompt.n_placed
         ids = np.array(prompt.ids[start:stop])
         slots = ids == PSEUDO
@@ -188,8 +187,7 @@ class Generator:
         return vectors
 
     def _take_planned(self, run: _Run) -> None:
-        """Write what needs no pass, a line at a time. Behind the end nothing is looked up: a look costs as much as a
-        pass."""
+        """Write what needs no pass, a line at a time; nothing behind the end, since a look costs as much as a pass."""
         while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
             for token in planned:
                 if not run.takes(token, self._stop_ids):

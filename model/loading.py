@@ -76,13 +76,12 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
     encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
-    places_blocks = "blocks" in (settings.context, default_context) and positions >= _FEWEST_POSITIONS
-    decoder = _decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks)
+    places_blocks = "blocks" in (settings.context, default_context)
     if not vocabulary.fim.fills:
         notes += (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
         name=settings.name,
-        decoder=decoder,
+        decoder=_decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks),
         vocabulary=vocabulary,
         fim_order=fim_order(checkpoint, vocabulary),
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
@@ -113,9 +112,9 @@ def _decoder(
     places_blocks: bool,
 ) -> Decoder:
     """With as many slots as places are held, and where blocks are placed with room for them and a slot in which they
-    are made."""
+    are made, if there are positions enough."""
     capacity, n_slots = positions, settings.recent_places
-    if places_blocks:
+    if places_blocks and positions >= _FEWEST_POSITIONS:
         capacity, n_slots = positions + 1 + settings.block_tokens, n_slots + 1
     _check_free_bytes(engine, config, n_values(coder_shapes(config)), capacity * n_slots)
     return engine.decoder(checkpoint, config, capacity, n_slots)

@@ -12,7 +12,7 @@ from tests.benchmarks.flat import of_documents, of_requests, steady_slope, watch
 from tests.wire import Wire
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-N_WARM = 300
+N_WARM = 800  # between 500 and 700 requests there is one step of 4 MB, after which it stays
 
 
 @pytest.mark.parametrize(
