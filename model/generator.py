@@ -177,7 +177,7 @@ class Generator:
         return (slice(first, min(first + width, stop)) for first in range(start, stop, width))
 
     def _vectors(self, prompt: Prompt, piece: slice) -> np.ndarray:
-        """Embeddings of a piece of the prompt's rows behind its blocks, float32 [n, hidden], pseudo-tokens among them."""
+        """Embeddings of a piece of the rows behind a prompt's blocks, float32 [n, hidden], pseudo-tokens among them."""
         start, stop = piece.start - prompt.n_placed, piece.stop - prompt.n_placed
         ids = np.array(prompt.ids[start:stop])
         slots = ids == PSEUDO
