@@ -21,7 +21,7 @@ _ENTRY_BYTES = 16
 
 
 class KeptBlocks:
-    """`follow`, `drop` and `close` on the index thread, `save` on the model thread, `shelf` on any."""
+    """`follow`, `hold_back`, `drop` and `close` on the index thread, `save` on the model thread, `shelf` on any."""
 
     def __init__(self, shelf: Shelf, folder: Path, files: Mapping[str, bytes]) -> None:
         """`folder`: where the shelf's file lies; `files`: path -> digest, what the index has of the repository now."""
@@ -43,6 +43,10 @@ class KeptBlocks:
             self.shelf.retain(files.keys())
         if before != self._files:
             self._write()
+
+    def hold_back(self, paths: Collection[str]) -> None:
+        """These files are open documents: what their blocks are made of may never be saved."""
+        self.shelf.hold_back(paths)
 
     def drop(self, paths: Collection[str]) -> None:
         """The texts of these files are not what they were."""

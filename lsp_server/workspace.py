@@ -221,6 +221,9 @@ class Workspace:
             self.pending.rescan()  # what a pause cut off goes on afterward; finished work is not repeated
 
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
+        if self.blocks:  # before a search can find what is not on disk
+            opened = self._n_own_changes.keys() | texts.keys()
+            self.blocks.hold_back({name_in(self.root, path) for path in opened})
         for path, text in texts.items():
             try:
                 self.pending.rest(self._opened.overlay(path, text).seconds)
@@ -235,6 +238,8 @@ class Workspace:
             else:
                 self._n_own_changes.setdefault(path, 0)
             self._count({path})
+        if self.blocks and None in texts.values():
+            self.blocks.hold_back({name_in(self.root, path) for path in self._n_own_changes})
 
     def _count(self, paths: Collection[Path] | None) -> None:
         self._n_changes += 1

@@ -136,7 +136,7 @@ class Contexts:
         assert self._library is not None  # `Completer.mode` saw to it
         assert window is not None
         choice = BlockChoice(self._model.vocabulary, self._settings.block_tokens, self._library.share)
-        texts, items = choice.choose(place.path, found, window, place.prefix, place.suffix)
+        texts, items = choice.choose(found, window, place.prefix, place.suffix)
         head = empty_head(self._model.decoder.hidden_size)
         return Context(place, head, items, texts=texts, blocks=self._library.find(texts, shelf))
 

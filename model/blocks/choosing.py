@@ -25,16 +25,16 @@ class BlockChoice:
         self._share = share
 
     def choose(
-        self, path: str, items: Sequence[ContextItem], window: Prompt, prefix: str, suffix: str
+        self, items: Sequence[ContextItem], window: Prompt, prefix: str, suffix: str
     ) -> tuple[tuple[BlockText, ...], tuple[ContextItem, ...]]:
         """The texts, the most wanted first, and the items among them: of `items` (best first) and of the far parts of
-        the document at `path` between `prefix` and `suffix` as many as the rows hold."""
+        the document, `prefix` and `suffix`, as many as the rows hold."""
         told = [(item, BlockText(item.path, ids)) for item in items for ids in self._documents(item)]
         needed = sum(self._n_rows(text) for _, text in told)
         own_rows = max(int(self._rows * _OWN_SHARE), self._rows - needed)
         before, after = far_texts(self._vocabulary, window, prefix, suffix)
         parts = nearest_parts(self._vocabulary, before, after, int(own_rows / self._share))
-        own = [BlockText(path, ids) for ids in parts]
+        own = [BlockText(None, ids) for ids in parts]
         ends = np.cumsum([self._n_rows(text) for _, text in told])
         chosen = told[: int((ends <= self._rows - sum(map(self._n_rows, own))).sum())]
         texts = {text.ids: text for text in (*(text for _, text in chosen), *own)}

@@ -19,9 +19,10 @@ _MOST_WANTED = 512  # who jumps through files wants what is here, not all that w
 
 @dataclass(frozen=True)
 class BlockText:
-    """What a block reads: `ids`, made from the file at `path`."""
+    """What a block reads: `ids`, made from the file at `path`; None: from the document itself, which may never be
+    saved."""
 
-    path: str
+    path: str | None
     ids: tuple[int, ...]
 
     @property

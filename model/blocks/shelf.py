@@ -29,6 +29,7 @@ class Shelf:
         self._n_bytes = 0
         self._lock = threading.Lock()  # around what waits, and until that is written
         self._waiting: dict[bytes, tuple[str, bytes]] = {}  # digest -> path, packed
+        self._held_back: frozenset[str] = frozenset()
 
     @property
     def n_bytes(self) -> int:
@@ -52,12 +53,12 @@ class Shelf:
             self._remember(digest, packed)
         return {digest: self._unpacked(digest, packed) for digest, packed in found.items()}
 
-    def add(self, path: str, block: Block) -> Block:
-        """Keep a block of the text of this file of the repository; what will be found from now on: the number format
-        rounds. Raises ValueError on rows of another coder."""
+    def add(self, path: str | None, block: Block) -> Block:
+        """Keep a block of the text of this file of the repository, in memory only for None; what will be found from
+        now on: the number format rounds. Raises ValueError on rows of another coder."""
         packed = self._packing.pack(block.rows)
         self._remember(block.digest, packed)
-        if self._store:
+        if self._store and path is not None and path not in self._held_back:
             with self._lock:
                 self._waiting[block.digest] = path, packed
             while len(self._waiting) > _MOST_WAITING:
@@ -74,6 +75,12 @@ class Shelf:
                 for path in {path for _, (path, _) in batch}:
                     self._store.put(path, {digest: packed for digest, (its, packed) in batch if its == path})
             return bool(self._waiting)
+
+    def hold_back(self, paths: Collection[str]) -> None:
+        """From now on the blocks of these files, and of no others, are kept in memory only: open documents, whose text
+        may never be saved. From any thread."""
+        self._held_back = frozenset(paths)
+        self._forget_waiting(lambda path, _: path in paths)
 
     def drop(self, paths: Collection[str]) -> None:
         """The blocks of these files go from the disk. From any thread, as the next; in memory nobody asks for them

@@ -121,6 +121,20 @@ def test_what_goes_is_not_written_later(tmp_path: Path) -> None:
     assert found_in(shelf_of(tmp_path), range(13)) == [3, 4, 5]
 
 
+def test_what_is_held_back_is_found_and_not_written(tmp_path: Path) -> None:
+    shelf = shelf_of(tmp_path)
+    add(shelf, range(3), "a.py")
+    add(shelf, range(3, 6), "b.py")
+    shelf.hold_back(["a.py", "c.py"])
+    add(shelf, range(6, 9), "c.py")
+    shelf.add(None, made(9))
+    assert found_in(shelf, range(10)) == list(range(10))
+    shelf.hold_back([])
+    add(shelf, range(10, 12), "a.py")
+    shelf.close()
+    assert found_in(shelf_of(tmp_path), range(12)) == [3, 4, 5, 10, 11]
+
+
 def test_no_bytes_for_the_disk_is_no_disk(tmp_path: Path) -> None:
     shelf = shelf_of(tmp_path, disk_bytes=0)
     add(shelf, range(3))
