@@ -14,7 +14,7 @@ _MAX_TERMS = 400
 COMMON_WORDS = frozenset(lists.load("common_words"))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=1_024)  # of names that are searched; those of texts are kept below
 def terms_of(identifier: str) -> tuple[str, ...]:
     """The identifier and its snake_case / camelCase parts of three letters and more, lower case."""
     whole = identifier.lower()
@@ -36,9 +36,9 @@ def terms(text: str) -> list[str]:
     return list(found)[:_MAX_TERMS]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=32_768)  # 350 bytes each
 def _search_terms(identifier: str) -> tuple[str, ...]:
-    return () if identifier.lower() in COMMON_WORDS else terms_of(identifier)
+    return () if identifier.lower() in COMMON_WORDS else terms_of.__wrapped__(identifier)
 
 
 def weighted_identifiers(before: str, after: str, lines: int = 40) -> dict[str, float]:

@@ -25,7 +25,7 @@ Clock = Callable[[], float]  # seconds, monotonic
 
 _SHORTEST = 2  # tokens that must match in a repository; one alone says next to nothing
 _SURE = 0.2  # with so little chance left by the near stores, the far ones are not worth a search
-_MANY_MISSING = 100_000
+_MANY_MISSING = 20_000
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def measured(folder: Path, sizes: Sequence[int], model: LoadedModel) -> Iterator
                 yield Measurement("size", folder.name, len(files), "left out", {"lines": subject.n_lines})
                 return
             places = places or list(cursors(subject, N_CURSORS))
-            with opened(subject, _embedder(model)) as index:
+            with opened(subject, fitting_embedder(model)) as index:
                 index.update()
                 done = {mode: _Mode() for mode in MODES}
                 for place in places:
@@ -117,7 +117,7 @@ def _row(subject: Subject, mode: str, found: _Mode, smallest: _Mode, sides: dict
     return Measurement("size", subject.name, len(subject.files), mode, {**values, **sides}, TARGET)
 
 
-def _embedder(model: LoadedModel) -> FreeEmbedder:
+def fitting_embedder(model: LoadedModel) -> FreeEmbedder:
     if model.encoder is None:
         return FreeEmbedder()
     config = model.encoder.config
@@ -156,7 +156,7 @@ def _complete(completer: Completer, index: Index, place: Cursor, mode: str, foun
         finished=lambda text: "\n" in text.lstrip(),
         deadline_ms=float("inf"),
     )
-    retrieve = _retrieving(index)
+    retrieve = retrieving(index)
     completer.prepare(request, retrieve)
     answer = completer.complete(request, retrieve)
     found.ms.append(answer.timings_ms["total"])
@@ -164,7 +164,7 @@ def _complete(completer: Completer, index: Index, place: Cursor, mode: str, foun
     found.texts.append(answer.text)
 
 
-def _retrieving(index: Index) -> Retrieve:
+def retrieving(index: Index) -> Retrieve:
     def retrieve(query: RetrievalQuery) -> Sequence[object]:
         return index.search(Query(query.path, query.before, query.after, query.key))
 

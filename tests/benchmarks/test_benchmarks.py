@@ -18,6 +18,7 @@ from tests.benchmarks import (
     foreign_coder,
     identical,
     indexing,
+    jumping,
     repository_size,
 )
 from tests.benchmarks.embedders import FreeEmbedder
@@ -171,6 +172,24 @@ def test_every_size_of_a_repository_has_the_same_cursors(tmp_path: Path) -> None
     assert blocks["prefilled"] <= none["prefilled"] < measured[1].values["prefilled"]
     repository_size.draw(measured, tmp_path / "size.png")
     assert (tmp_path / "size.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_jump_with_blocks_computes_the_window_only(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "short.py").write_text(MODULE.format(n=1))
+    long = "".join(MODULE.format(n=n) for n in range(jumping.N_LINES // 9 + 1))
+    (folder / "long.py").write_text(long)
+    rows = list(jumping.measured(copy_of(folder, tmp_path / "copy"), tiny_model(tmp_path), 2))
+    found = {row.case: row.values for row in rows}
+    assert found["hybrid"]["to_hybrid"] == 1
+    assert found["blocks, 256 tokens"]["prefilled"] <= 256 < found["hybrid"]["prefilled"]
+    assert found["blocks, 448 tokens"]["prefilled"] <= 448
+
+
+def test_a_jump_needs_a_long_file(subject: Subject, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no file of shop has 2000 lines"):
+        list(jumping.measured(subject, tiny_model(tmp_path), 2))
 
 
 def tiny_model(folder: Path) -> LoadedModel:
