@@ -6,13 +6,14 @@ worked last. Coming back to one of them costs no prefill; memory is bounded by t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from model.blocks.block import FIRST, Block
 from model.engines.decoder import Decoder, LogitRows
 from model.prompt import PSEUDO, Prompt
+from model.request import never
 
 # A position's content: a token id, or the bytes of a pseudo-token's vector, or of a block's digest and a row's number.
 Cell = int | bytes
@@ -34,14 +35,15 @@ class CacheSlots:
         """Positions that are left in the selected slot."""
         return self._decoder.capacity - len(self._cells)
 
-    def resume(self, cells: Sequence[Cell]) -> int:
+    def resume(self, cells: Sequence[Cell], n_placed: int = 0) -> int:
         """Select a slot and keep what of it `cells` begin with; how many positions that is.
 
-        The last position is always computed anew: the logits behind it are needed.
+        The last position is always computed anew: the logits behind it are needed. `n_placed` of the cells are of
+        blocks, which cost nothing.
         """
         shared = [_shared(held, cells[:-1]) for held in self._slots]
         slot = max(reversed(self._recent), key=shared.__getitem__)
-        if shared[slot] * 2 < min(len(self._slots[slot]), len(cells)):
+        if shared[slot] * 2 < min(len(self._slots[slot]), len(cells) - n_placed):
             slot = self._recent[0]  # hardly anything in common: that place may be come back to
         self._recent.remove(slot)
         self._recent.append(slot)
@@ -51,16 +53,43 @@ class CacheSlots:
         del self._cells[shared[slot] :]
         return shared[slot]
 
-    def begin(self, blocks: Sequence[Block], cells: Sequence[Cell]) -> int:
-        """Select a slot that begins as `cells` do, and place what it has not of the blocks that these begin with; how
-        many positions it then has."""
-        done, end = self.resume(cells), 0
+    def advance(
+        self, prompt: Prompt, cells: Sequence[Cell], stop: int, stopped: Callable[[], bool] = never
+    ) -> bool:
+        """Go on from what the selected slot has of a prompt (`resume`) to the row `stop`, which lies behind its blocks:
+        place these, and compute the other rows, as many at a time as go through one pass. False: `stopped` before."""
+        self._place(prompt.blocks[:1], cells, 0, FIRST)
+        if not self._compute(prompt, cells, prompt.early_rows, stopped):
+            return False
+        self._place(prompt.blocks[1:], cells, prompt.early_rows, FIRST + prompt.n_early)
+        return self._compute(prompt, cells, stop, stopped)
+
+    def vectors(self, prompt: Prompt, rows: slice) -> np.ndarray:
+        """Embeddings of rows on one side of a prompt's blocks, float32 [n, hidden], pseudo-tokens among them."""
+        n_placed = prompt.n_placed if rows.start >= prompt.late_row else prompt.sink_rows
+        start, stop = rows.start - n_placed, rows.stop - n_placed
+        ids = np.array(prompt.ids[start:stop])
+        slots = ids == PSEUDO
+        first = prompt.ids[:start].count(PSEUDO)
+        vectors = self._decoder.embed(np.where(slots, 0, ids).tolist())
+        vectors[slots] = prompt.pseudo[first : first + int(slots.sum())]
+        return vectors
+
+    def _compute(self, prompt: Prompt, cells: Sequence[Cell], stop: int, stopped: Callable[[], bool]) -> bool:
+        while (start := len(self._cells)) < stop:
+            if stopped():
+                return False
+            rows = slice(start, min(start + self._decoder.prefill_piece, stop))
+            self.extend(cells[rows], self.vectors(prompt, rows))
+        return True
+
+    def _place(self, blocks: Sequence[Block], cells: Sequence[Cell], end: int, following: int) -> None:
+        """Append what the slot has not of blocks whose rows are `cells` from `end` on; position `following` is next."""
         for block in blocks:
-            start, end = max(done, end), end + len(block)
+            start, end = max(len(self._cells), end), end + len(block)
             if start < end:
-                self._decoder.place(block.rows[start - end :], FIRST)
+                self._decoder.place(block.rows[start - end :], following)
                 self._cells.extend(cells[start:end])
-        return max(done, end)
 
     def extend(self, cells: Sequence[Cell], vectors: np.ndarray) -> np.ndarray:
         """Append positions (float32 [n, hidden]); logits behind the last, float32 [vocab]."""
@@ -82,7 +111,9 @@ def prompt_cells(prompt: Prompt) -> list[Cell]:
     """What the cache holds for a prompt, row by row."""
     vectors = iter(prompt.pseudo)
     placed = [b"%b%d" % (block.digest, row) for block in prompt.blocks for row in range(len(block))]
-    return [*placed, *(next(vectors).tobytes() if token == PSEUDO else token for token in prompt.ids)]
+    cells = [next(vectors).tobytes() if token == PSEUDO else token for token in prompt.ids]
+    sink = prompt.sink_rows
+    return [*placed[:sink], *cells[: prompt.n_early], *placed[sink:], *cells[prompt.n_early :]]
 
 
 def _shared(held: Sequence[Cell], wanted: Sequence[Cell]) -> int:

@@ -134,7 +134,7 @@ class Completer:
         if mode == "blocks":
             window = self._window(request, prefix)
             context = self._contexts.at(request, mode, retrieve, window)
-            return context, window.behind(context.blocks)
+            return context, window.with_blocks(context.blocks, context.n_early or 0)
         context = self._contexts.at(request, mode, retrieve)
         total = min(settings.context_tokens, model.positions - self._max_tokens(request))
         if request.window is not None:

@@ -32,6 +32,10 @@ from model.settings import ModelSettings
 # The cursor may move this far, in characters and lines, before the repository is asked again.
 STICKY_CHARS = 96
 STICKY_LINES = 2
+# Only the end of a window looks at blocks: 16 to 448 tokens that did gave the same (LOG.md), and looking is what blocks
+# cost. What stands before does not depend on what was retrieved. The border stays where it is while the user types.
+LATE_TOKENS = 64
+_LATE_ALLOWED = range(24, 193)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class CursorPlace:
 class Context:
     """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from.
 
-    `texts` are wanted as blocks, the most wanted first; `blocks`: the sink and those that are made.
+    `texts` are wanted as blocks, the most wanted first; `blocks`: the sink and those that are made, in front of which
+    `n_early` ids of the window stand once that is decided.
     """
 
     place: CursorPlace
@@ -59,6 +64,7 @@ class Context:
     found: frozenset[tuple[str, str, bytes]] = frozenset()
     texts: tuple[BlockText, ...] = ()
     blocks: tuple[Block, ...] = ()
+    n_early: int | None = None
 
 
 class Contexts:
@@ -92,6 +98,8 @@ class Contexts:
         held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
         now = self._with_blocks(held, request.shelf) if held else None
         now = now or self._retrieve(place, retrieve, window, request.shelf)
+        if window is not None:
+            now = replace(now, n_early=self._border(now, len(window.ids)))
         others = [other for other in self._held if other is not held]
         self._held = [now, *others][: self._settings.recent_places]
         return now
@@ -105,7 +113,17 @@ class Contexts:
         if self._library is None or len(held.blocks) > len(held.texts) or not held.texts:
             return held
         blocks = self._library.find(held.texts, shelf)
-        return replace(held, blocks=blocks) if len(blocks) > len(held.texts) else held
+        return replace(held, blocks=blocks, n_early=None) if len(blocks) > len(held.texts) else held
+
+    def _border(self, now: Context, n_ids: int) -> int:
+        """Where the blocks of a context stand in a window of so many ids: where the same ones stand already, unless
+        that leaves too little behind them or too much."""
+        named = [block.digest for block in now.blocks]
+        for held in (now, *self._held):
+            same = held.place.path == now.place.path and [block.digest for block in held.blocks] == named
+            if same and held.n_early is not None and n_ids - held.n_early in _LATE_ALLOWED:
+                return held.n_early
+        return max(0, n_ids - LATE_TOKENS)
 
     def _retrieve(
         self, place: CursorPlace, retrieve: Retrieve, window: Prompt | None, shelf: Shelf | None

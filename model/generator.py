@@ -7,7 +7,7 @@ decides how many of the choices one forward pass can make.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ import numpy as np
 from model.cache_slots import CacheSlots, Cell, prompt_cells
 from model.drafts.tree import NO_DRAFT, Draft, accepted, tree_behind
 from model.engines.decoder import Decoder, check_room
-from model.prompt import PSEUDO, Prompt
+from model.prompt import Prompt
 from model.request import Mixer, Stopped, never, never_finished
 from model.vocabulary import TextStream, Vocabulary
 
@@ -135,10 +135,10 @@ class Generator:
         float64 [n], with nothing mixed in. Raises ValueError when they do not fit the cache."""
         check_room(len(prompt), len(ids), self._decoder.capacity)
         cells = prompt_cells(prompt)
-        done, last = self._slots.begin(prompt.blocks, cells), len(cells) - 1
-        for piece in self._pieces(done, last):
-            self._slots.extend(cells[piece], self._vectors(prompt, piece))
-        chain = (self._vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
+        last = len(cells) - 1
+        self._slots.resume(cells, prompt.n_placed)
+        self._slots.advance(prompt, cells, last, never)
+        chain = (self._slots.vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
         logits = self._slots.try_tree(np.concatenate(chain), range(-1, len(ids) - 1))  # all of it is kept
         rows = np.stack([logits[row] for row in range(len(ids))]).astype(np.float64)
         self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
@@ -147,18 +147,18 @@ class Generator:
     def _compute(self, prompt: Prompt, run: _Run) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""
         cells = prompt_cells(prompt)
-        run.reused = done = self._slots.begin(prompt.blocks, cells)
+        done = self._slots.resume(cells, prompt.n_placed)
+        late = max(done, prompt.late_row)
+        run.reused = late - max(0, prompt.early_rows - max(done, prompt.sink_rows))
         width = self._decoder.prefill_piece
-        tail = (len(cells) - done - 1) % width + 1
+        tail = (len(cells) - late - 1) % width + 1
         n_chain = tail if tail <= DRAFT_CHAIN else 1
         draft = self._draft(n_chain, self._decoder.capacity - len(cells), run)
         last = len(cells) - (n_chain if draft else tail)
-        for piece in self._pieces(done, last):
-            if self._interrupted(run):
-                return
-            self._slots.extend(cells[piece], self._vectors(prompt, piece))
+        if not self._slots.advance(prompt, cells, last, lambda: self._interrupted(run)):
+            return
         chain: Sequence[Cell] = cells[last:]
-        vectors = self._vectors(prompt, slice(last, len(cells)))
+        vectors = self._slots.vectors(prompt, slice(last, len(cells)))
         began = self._clock()
         while not self._interrupted(run):
             self._pass(chain, vectors, draft, run, began)
@@ -170,21 +170,6 @@ class Generator:
             chain = run.ids[n_computed:]
             vectors = self._decoder.embed(run.ids[n_computed:])
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
-
-    def _pieces(self, start: int, stop: int) -> Iterator[slice]:
-        """Rows of a prompt, as many at a time as go through one pass."""
-        width = self._decoder.prefill_piece
-        return (slice(first, min(first + width, stop)) for first in range(start, stop, width))
-
-    def _vectors(self, prompt: Prompt, piece: slice) -> np.ndarray:
-        """Embeddings of a piece of the rows behind a prompt's blocks, float32 [n, hidden], pseudo-tokens among them."""
-        start, stop = piece.start - prompt.n_placed, piece.stop - prompt.n_placed
-        ids = np.array(prompt.ids[start:stop])
-        slots = ids == PSEUDO
-        first = prompt.ids[:start].count(PSEUDO)
-        vectors = self._decoder.embed(np.where(slots, 0, ids).tolist())
-        vectors[slots] = prompt.pseudo[first : first + int(slots.sum())]
-        return vectors
 
     def _take_planned(self, run: _Run) -> None:
         """Write what needs no pass, a line at a time; nothing behind the end, since a look costs as much as a pass."""

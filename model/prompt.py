@@ -40,8 +40,8 @@ _MAX_DOCUMENT_SHARE = 1 / 3
 class Prompt:
     """Token ids with PSEUDO slots, and the vectors that fill the slots in order: float32 [slots, hidden].
 
-    `before` and `after`: the ids of the document that are among them, on either side of the cursor. `blocks` are placed
-    in front of them all, the sink first.
+    `before` and `after`: the ids of the document that are among them, on either side of the cursor. Of `blocks` the
+    first, the sink, is placed in front of all ids and the others behind `n_early` of them, which do not see them.
     """
 
     ids: tuple[int, ...]
@@ -49,11 +49,14 @@ class Prompt:
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     blocks: tuple[Block, ...] = ()
+    n_early: int = 0
 
     def __post_init__(self) -> None:
         slots = self.ids.count(PSEUDO)
         if slots != len(self.pseudo):
             raise ValueError(f"a prompt with {slots} pseudo-token slots got {len(self.pseudo)} vectors")
+        if self.n_early and not 0 < self.n_early < len(self.ids):
+            raise ValueError(f"{self.n_early} of {len(self.ids)} ids cannot stand in front of the blocks")
 
     def __len__(self) -> int:
         """Rows of the cache that it takes."""
@@ -64,10 +67,27 @@ class Prompt:
         """Rows of blocks."""
         return sum(map(len, self.blocks))
 
-    def behind(self, blocks: Sequence[Block]) -> Prompt:
-        """The same behind blocks, the sink first. A sink that the prompt itself begins with is not there twice."""
-        begins_so = bool(self.ids) and digest_of(self.ids[:1]) == blocks[0].digest
-        return replace(self, ids=self.ids[begins_so:], blocks=tuple(blocks))
+    @property
+    def sink_rows(self) -> int:
+        return sum(map(len, self.blocks[:1]))
+
+    @property
+    def early_rows(self) -> int:
+        """Rows in front of the blocks, the sink among them."""
+        return self.sink_rows + self.n_early
+
+    @property
+    def late_row(self) -> int:
+        """The first row behind the blocks."""
+        return self.n_placed + self.n_early
+
+    def with_blocks(self, blocks: Sequence[Block], n_early: int) -> Prompt:
+        """The same with blocks, the sink first, behind `n_early` of its ids. A sink that the prompt itself begins with
+        is not there twice."""
+        begins_so = len(self.ids) > 1 and digest_of(self.ids[:1]) == blocks[0].digest
+        return replace(
+            self, ids=self.ids[begins_so:], blocks=tuple(blocks), n_early=max(0, n_early - begins_so)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from model.blocks.making import BlockMaker
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import read_headers, read_json
 from model.checkpoint.opening import Checkpoint, weight_files
+from model.context import LATE_TOKENS
 from model.engines.decoder import Decoder
 from model.engines.onnx.engine import open_onnx_engine
 from model.request import never
@@ -132,7 +133,7 @@ def _in_two_rounds(decoder: Decoder, read: _Round, n: int) -> None:
 
 
 def _behind_blocks(decoder: Decoder, read: _Round, n: int) -> None:
-    _write(decoder, read.window, n, [read.sink, *read.blocks])
+    _write(decoder, read.window, n, [read.sink], read.blocks)
 
 
 CASES: Mapping[str, Callable[[Decoder, _Round, int], None]] = {
@@ -144,16 +145,29 @@ CASES: Mapping[str, Callable[[Decoder, _Round, int], None]] = {
 }
 
 
-def _write(decoder: Decoder, ids: Sequence[int], n: int, blocks: Sequence[Block] = ()) -> None:
-    """n tokens behind blocks and ids, from an empty cache."""
+def _write(
+    decoder: Decoder, ids: Sequence[int], n: int, sink: Sequence[Block] = (), blocks: Sequence[Block] = ()
+) -> None:
+    """n tokens behind ids, the last of which stand behind the blocks, from an empty cache."""
     decoder.select(_ANSWER)
     decoder.rewind(0)
-    for block in blocks:
+    n_early = max(0, len(ids) - LATE_TOKENS) if blocks else 0
+    for block in sink:
         decoder.place(block.rows, FIRST)
-    for first in range(0, len(ids), decoder.prefill_piece):
-        logits = decoder.extend(decoder.embed(ids[first : first + decoder.prefill_piece]))
+    _read(decoder, ids[:n_early])
+    for block in blocks:
+        decoder.place(block.rows, FIRST + n_early)
+    logits = _read(decoder, ids[n_early:])
     for _ in range(n - 1):
         logits = decoder.extend(decoder.embed([int(logits.argmax())]))
+
+
+def _read(decoder: Decoder, ids: Sequence[int]) -> np.ndarray:
+    """Logits behind the last, where there are any ids."""
+    logits = np.zeros(0, np.float32)
+    for first in range(0, len(ids), decoder.prefill_piece):
+        logits = decoder.extend(decoder.embed(ids[first : first + decoder.prefill_piece]))
+    return logits
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks.jumping`: the time to an answer at a cold place of a long file that is open.
 
 A file of 2,000 lines, cursors all over it, each from an empty cache. What is asked in turn: the longest prompt of text
-(mode hybrid), the window of the file alone, and blocks behind windows of two lengths; the file's other parts have become blocks
-before, as in a server while nobody types. Ratios are of medians of one run.
+(mode hybrid), the window of the file alone, and blocks in windows of two lengths; the file's other parts have become
+blocks before, as in a server while nobody types. Ratios are of medians of one run.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def measured(subject: Subject, model: LoadedModel, n_cursors: int) -> Iterator[M
 
 
 def _jump(completer: Completer, request: Request, retrieve: Retrieve) -> tuple[float, int]:
-    """Milliseconds, and the tokens that were computed; nothing of an earlier place is in the caches of a new sequence."""
+    """Milliseconds, and the tokens that were computed."""
     completer.prepare(request, retrieve)
     answer = completer.complete(request, retrieve)
     return answer.timings_ms["total"], answer.prompt_tokens - answer.reused_tokens

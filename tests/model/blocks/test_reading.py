@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from model.blocks.block import FIRST
 from model.completer import Completer
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
-from model.repository import RetrievalQuery
+from model.repository import RetrievalQuery, Retrieve
 from model.request import Completion, Request
 from model.settings import BlockSettings, DraftSettings, ModelSettings
 
@@ -21,6 +21,7 @@ PREFIX = (
     "".join(f"def early_{n}(a):\n    return a + {n}\n\n\n" for n in range(60))
     + "def last(ledger):\n    return "
 )
+SHORT = PREFIX[-600:]  # its window has room for more lines
 DEFINITION = "class Ledger:\n    def grand_total(self) -> int:\n        return sum(self.amounts)\n"
 
 
@@ -53,6 +54,13 @@ def completer(model: LoadedModel) -> Completer:
     return Completer(model, SETTINGS, drafts=DraftSettings(enabled=False))
 
 
+@pytest.fixture
+def wide(model: LoadedModel, completer: Completer) -> Completer:
+    """With a window that holds more than is typed here."""
+    settings = replace(SETTINGS, window_tokens=448)
+    return Completer(model, settings, drafts=DraftSettings(enabled=False))
+
+
 def request(prefix: str = PREFIX, context: str = "blocks") -> Request:
     return Request("a.py", prefix, "\n", context=context, max_tokens=8, deadline_ms=60_000)
 
@@ -73,6 +81,58 @@ def test_the_first_answer_waits_for_nothing_and_the_next_has_them(completer: Com
     assert n_placed <= second.reused_tokens  # nothing of a block went through a pass
     third = completer.complete(request(PREFIX + "l"), retrieve)
     assert third.prompt_tokens - third.reused_tokens <= 2  # and a keystroke costs its own tokens
+
+
+@dataclass
+class Found:
+    """A repository in which something else is found from now on."""
+
+    text: str = DEFINITION
+
+    def __call__(self, query: RetrievalQuery) -> Sequence[Item]:
+        return [Item(text=self.text)]
+
+
+OTHER = "class Journal:\n    def newest(self) -> str:\n        return self.lines[-1]\n"
+MOVED = "".join(f"    ledger.post({n})\n" for n in range(8))  # more lines than a context is held for
+
+
+def computed(completer: Completer, prefix: str, retrieve: Retrieve) -> int:
+    """Tokens that go through a pass for an answer."""
+    answer = completer.complete(request(prefix), retrieve)
+    return answer.prompt_tokens - answer.reused_tokens
+
+
+def test_what_else_is_found_costs_the_end_of_the_window_only(wide: Completer) -> None:
+    found = Found()
+    assert computed(wide, SHORT, found) > 200
+    made(wide)
+    assert 1 < computed(wide, SHORT, found) <= 64  # now behind blocks
+    found.text = OTHER
+    n_moved = len(wide.model.vocabulary.encode(MOVED))
+    for _ in range(2):  # without the new block, and with it
+        assert 1 < computed(wide, SHORT + MOVED, found) <= 64 + n_moved
+        made(wide)
+    answer = wide.complete(request(SHORT + MOVED), found)
+    assert OTHER in [item.text for item in answer.context]
+
+
+def test_the_border_stays_where_it_is_while_the_same_is_read(wide: Completer) -> None:
+    computed(wide, SHORT, retrieve)
+    made(wide)
+    computed(wide, SHORT, retrieve)
+    for n in range(1, 8):
+        assert computed(wide, SHORT + "ledger.g"[:n], retrieve) <= 2
+    n_moved = len(wide.model.vocabulary.encode("ledger\n" + MOVED))
+    assert computed(wide, SHORT + "ledger\n" + MOVED, retrieve) <= n_moved + 2  # asked again, found again
+
+
+@pytest.mark.parametrize("prefix", ["", "x", "def total(ledger):\n    return "])
+def test_a_short_document_is_read_behind_blocks_too(completer: Completer, prefix: str) -> None:
+    completer.prepare(request(prefix), retrieve)
+    answer = completer.complete(request(prefix), retrieve)
+    assert answer.mode == "blocks"
+    assert answer.reused_tokens > 1
 
 
 def test_while_some_are_missing_the_prompt_stays_as_it_is(completer: Completer) -> None:

@@ -81,8 +81,9 @@ def lay_out(decoder: Decoder, change: Callable[[Rows], Rows] = lambda rows: rows
     return decoder
 
 
-def by_the_mask(model: torch.nn.Module, window: list[int]) -> np.ndarray:
-    """Logits behind each row of the window, by transformers in one pass: mask and positions are given by hand."""
+def by_the_mask(model: torch.nn.Module, window: list[int], n_early: int = 0) -> np.ndarray:
+    """Logits behind each row of the window, by transformers in one pass: mask and positions are given by hand. Its
+    first `n_early` rows see no block."""
     ids, positions, first = [SINK], [0], 1
     n = N_PLACED + len(window)
     sees = np.tri(n, dtype=bool)
@@ -91,6 +92,7 @@ def by_the_mask(model: torch.nn.Module, window: list[int]) -> np.ndarray:
         ids, positions = ids + block, positions + list(range(FIRST - len(block), FIRST))
         first += len(block)
     positions += range(FIRST, FIRST + len(window))
+    sees[first : first + n_early, 1:first] = False
     mask = torch.where(torch.from_numpy(sees), 0.0, float("-inf"))[None, None]
     with torch.inference_mode():
         inputs = {"attention_mask": mask, "position_ids": torch.tensor([positions])}
@@ -112,6 +114,24 @@ def test_placed_rows_and_a_pass_are_one_pass_under_the_block_mask(
     decoder = lay_out(decoders(engine, tmp_path, **shape)())
     logits = decoder.extend(decoder.embed(WINDOW), all_rows=True)
     np.testing.assert_allclose(logits, by_the_mask(transformers_of(**shape), WINDOW), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["torch", "static", "none"])
+def test_rows_in_front_of_the_blocks_do_not_see_them_and_those_behind_see_all(
+    engine: str, tmp_path: Path
+) -> None:
+    n_early = len(WINDOW) // 2
+    decoder = decoders(engine, tmp_path)()
+    sink = sink_of(decoder)
+    blocks = [block_of(decoder, sink, ids) for ids in BLOCKS]
+    decoder.rewind(0)
+    decoder.place(sink, FIRST)
+    early = decoder.extend(decoder.embed(WINDOW[:n_early]), all_rows=True)
+    for rows in blocks:
+        decoder.place(rows, FIRST + n_early)
+    late = decoder.extend(decoder.embed(WINDOW[n_early:]), all_rows=True)
+    expected = by_the_mask(transformers_of(), WINDOW, n_early)
+    np.testing.assert_allclose(np.concatenate([early, late]), expected, atol=1e-4, rtol=1e-4)
 
 
 @needs_embedded
