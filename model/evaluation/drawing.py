@@ -3,7 +3,7 @@
 `line`: a line of code, neither the file's first nor behind a blank one, no two of a repository alike. As in the
 published generator there is no shortest line. It takes the code behind a docstring of one line for a comment, and a
 docstring with a prefix for code; here docstrings are what Python says. `api`: all lines of a call to what another file
-of the repository defines.
+of the repository defines. Nothing is drawn from what this Python cannot parse.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def draw(
     The draw depends on names, line numbers and the seed only: it is the same on every machine.
     """
     graph = ModuleGraph(texts)
+    usable = [path for path in usable if parse(texts[path])]
     lines = (Hole(path, line, line) for path in usable for line in code_lines(texts[path]))
     calls = (
         Hole(path, first, last)

@@ -67,15 +67,16 @@ def run(config: FreshConfig) -> None:
     """Write `tasks.jsonl.xz` and `repos.tar.xz`. Raises ConfigError, naming every package that breaks the rule."""
     packages = sorted((from_table(FreshPackage, table) for table in config.packages), key=lambda p: p.name)
     sdists = dict(_found(packages, config.sdists))
-    problems = [f"{p.name}: {why}" for p in packages if (why := _why_not(p, sdists.get(p.name)))]
-    problems += _with_other_folders(packages, sdists, config)
+    usable = {p.name: _usable(p, sdists[p.name]) for p in packages if p.name in sdists}
+    problems = [f"{p.name}: {why}" for p in packages if (why := _why_not(p, sdists, usable))]
+    problems += _with_other_folders(packages, usable, config)
     if problems:
         raise ConfigError("\n".join(problems))
     texts = {name: {f.path: f.text for f in sdist.repository.files} for name, sdist in sdists.items()}
     copies, tasks = NearDuplicates(), []
     for package in packages:
-        usable = [f.path for f in _usable(package, sdists[package.name]) if copies.take(f.text)]
-        tasks += draw(package.name, texts[package.name], usable, config.per_kind, config.seed)
+        new = [f.path for f in usable[package.name] if copies.take(f.text)]
+        tasks += draw(package.name, texts[package.name], new, config.per_kind, config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     lines = "".join(_line(task) for task in tasks).encode()
     (config.out / "tasks.jsonl.xz").write_bytes(lzma.compress(lines))
@@ -96,15 +97,18 @@ def _found(packages: Iterable[FreshPackage], folder: Path) -> Iterator[tuple[str
             yield package.name, read_sdist(files[package.sha256], package.name, package.version)
 
 
-def _why_not(package: FreshPackage, sdist: Sdist | None) -> str | None:
+def _why_not(
+    package: FreshPackage, sdists: Mapping[str, Sdist], usable: Mapping[str, list[SourceFile]]
+) -> str | None:
     """What of the rule a package breaks by itself."""
     if package.first_release < _NOT_BEFORE:
         return f"first released on {package.first_release}, before {_NOT_BEFORE}"
-    if sdist is None:
+    if package.name not in sdists:
         return f"no sdist of version {package.version} with the sha256 {package.sha256}"
-    if sdist.repository.license != package.license:
-        return f"the license is {sdist.repository.license}, not {package.license}"
-    files = _usable(package, sdist)
+    found = sdists[package.name].repository.license
+    if found != package.license:
+        return f"the license is {found}, not {package.license}"
+    files = usable[package.name]
     n_lines = sum(f.text.count("\n") for f in files)
     if len(files) < _MIN_FILES or not _MIN_LINES <= n_lines <= _MAX_LINES:
         return f"{len(files)} files with {n_lines} lines of use"
@@ -112,7 +116,7 @@ def _why_not(package: FreshPackage, sdist: Sdist | None) -> str | None:
 
 
 def _with_other_folders(
-    packages: Iterable[FreshPackage], sdists: Mapping[str, Sdist], config: FreshConfig
+    packages: Iterable[FreshPackage], usable: Mapping[str, list[SourceFile]], config: FreshConfig
 ) -> Iterator[str]:
     """What is excluded or known elsewhere. It is told and never left out, so that the draw needs no other folder."""
     excluded = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
@@ -122,7 +126,7 @@ def _with_other_folders(
     for package in packages:
         if is_excluded(package.name, excluded) or is_excluded(package.repository, excluded):
             yield f"{package.name}: excluded"
-        for file in _usable(package, sdists[package.name]) if package.name in sdists else ():
+        for file in usable.get(package.name, ()):
             if overlap.shares(file.text):
                 yield f"{package.name}: {file.path} shares text with other tasks"
             elif known.knows(file.text):
