@@ -12,6 +12,7 @@ import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from model.evaluation.calls import calls_elsewhere
 from model.evaluation.definitions import ModuleGraph, parse
@@ -56,7 +57,7 @@ def code_lines(text: str) -> Iterator[int]:
     """Lines, 0-based, that hold code and neither begin the file nor follow a blank line."""
     lines = text.split("\n")
     documentation = _documentation(text)
-    for n, (before, line) in enumerate(zip(lines, lines[1:], strict=False), 1):
+    for n, (before, line) in enumerate(pairwise(lines), 1):
         plain = line.strip()
         if plain and not plain.startswith("#") and before.strip() and n not in documentation:
             yield n

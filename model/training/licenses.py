@@ -44,7 +44,7 @@ def license_of_texts(texts: Iterable[str]) -> str | None:
 
 
 def license_of_metadata(metadata: str) -> str | None:
-    """The license that METADATA or PKG-INFO declares: expression, else classifiers, else the field, a name or a text."""
+    """The license that METADATA or PKG-INFO declares: expression, else classifiers, else name or text."""
     headers = HeaderParser().parsestr(metadata)
     expression = headers.get("License-Expression")
     if expression:
