@@ -84,8 +84,9 @@ def _drawn(holes: Iterable[Hole], texts: Mapping[str, str], n: int, salt: str) -
 
     drawn: dict[str, Hole] = {}
     for hole in sorted(holes, key=lot):
-        if len(drawn) < n:
-            drawn.setdefault(_split(texts[hole.path], hole)[1].strip(), hole)
+        if len(drawn) == n:
+            break
+        drawn.setdefault(_split(texts[hole.path], hole)[1].strip(), hole)
     return list(drawn.values())
 
 

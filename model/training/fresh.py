@@ -1,10 +1,10 @@
 """Stage `fresh`: sdists of young projects -> evaluation tasks that no coder of November 2024 can have seen.
 
 The packages stand in the stage's configuration, public facts alone; their code and the tasks are never committed. They
-were picked by this rule: the first release in the package index is younger than SmolLM2's, metadata and license file
-name a permissive license, enough code is neither test, generated nor vendored, and hardly any of it is a copy of what
-older packages hold. All of it is held here but for what needs other folders (`older`, `exclude`, `tasks`), which need
-not be at hand. The corpus leaves these packages out (`filters.fresh_names`).
+were picked from young projects of many kinds by this rule, which is checked at each run: the first release in the
+package index is younger than SmolLM2's, metadata and license file name a permissive license, and enough of the code is
+neither test, generated nor vendored. What needs other folders is checked where they are named: no excluded name, no
+text of other tasks, no copy of older code. The corpus leaves these packages out (`filters.fresh_names`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from model.training.filters import NearDuplicates, Overlap, is_excluded, is_test
 from model.training.sources import Sdist, SourceFile, read_sdist
 
 _NOT_BEFORE = datetime.date(2024, 12, 1)
-_MIN_FILES, _MIN_LINES, _MAX_LINES = 8, 1_500, 100_000  # the longest: what is indexed before each run
+# Of use for tasks. Not more, because every run of the evaluation indexes the repository anew.
+_MIN_FILES, _MIN_LINES, _MAX_LINES = 8, 1_500, 100_000
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def run(config: FreshConfig) -> None:
     (config.out / "tasks.jsonl.xz").write_bytes(lzma.compress(lines))
     _write_archive(config.out / "repos.tar.xz", sdists)
     digest = hashlib.sha256(lines).hexdigest()
-    known = "the published numbers' tasks" if digest == config.digest else "not the published numbers' tasks"
-    print(f"{len(packages)} packages, {len(tasks)} tasks, sha256 {digest}: {known}")
+    like = "the" if digest == config.digest else "not the"
+    print(f"{len(packages)} packages, {len(tasks)} tasks, sha256 {digest}: {like} published numbers' tasks")
     for kind in ("line", "api"):
         of_kind = [task for task in tasks if task.kind == kind]
         print(f"{kind} ({len(of_kind)}), % that stand elsewhere: {copy_shares(of_kind, texts)}")
@@ -121,8 +122,8 @@ def _with_other_folders(
     """What is excluded or known elsewhere. It is told and never left out, so that the draw needs no other folder."""
     excluded = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
     overlap, known = Overlap(task_texts(config.tasks)), NearDuplicates()
-    for file in (file for folder in config.older for file in sorted(folder.rglob("*.py"))):
-        known.take(file.read_text(encoding="utf-8", errors="replace"))
+    for path in (path for folder in config.older for path in sorted(folder.rglob("*.py"))):
+        known.take(path.read_text(encoding="utf-8", errors="replace"))
     for package in packages:
         if is_excluded(package.name, excluded) or is_excluded(package.repository, excluded):
             yield f"{package.name}: excluded"
