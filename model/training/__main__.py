@@ -20,6 +20,7 @@ _STAGES = {
     "validate": ("model.training.validate", "ValidateConfig"),
     "recall": ("model.training.recall", "RecallConfig"),
     "confidence": ("model.training.confidence", "ConfidenceConfig"),
+    "fresh": ("model.training.fresh", "FreshConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }
 
@@ -37,7 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         config = read_config(getattr(module, config_name), options.config)
     except (ConfigError, OSError) as problem:
         parser.exit(1, f"{problem}\n")
-    module.run(config)
+    try:
+        module.run(config)
+    except ConfigError as problem:
+        parser.exit(1, f"{problem}\n")
     return 0
 
 

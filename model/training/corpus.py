@@ -22,6 +22,7 @@ from model.training.bpe import save_tokenizer, train_tokenizer
 from model.training.filters import (
     NearDuplicates,
     Overlap,
+    fresh_names,
     is_test,
     may_use,
     read_exclusions,
@@ -77,7 +78,8 @@ class Selection:
 def run(config: CorpusConfig) -> list[ManifestEntry]:
     """Build everything under `config.out`; returns the manifest, which is also written there."""
     overlap = Overlap(task_texts(config.tasks), config.window)
-    excluded = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
+    listed = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
+    excluded = listed | fresh_names()
     chosen = select(_repositories(config), excluded, overlap, config)
     tokenizer = _tokenizer([f.text for r in chosen.repositories for f in r.files], config)
     tokenizer.encode_special_tokens = True  # A control token that a file spells out is text like any other.

@@ -7,14 +7,16 @@ Copies are found by hashed windows of lexical tokens (comments removed, so that 
 from __future__ import annotations
 
 import re
+import tomllib
 import zlib
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from model.training.sources import SourceRepository
 
+FRESH = Path(__file__).parent / "configs" / "fresh.toml"
 _VENDORED = {
     "vendor",
     "_vendor",
@@ -48,6 +50,12 @@ def is_excluded(repository: str, names: set[str]) -> bool:
 
 def read_exclusions(lines: Iterable[str]) -> set[str]:
     return {_plain(line) for line in lines if line.strip()}
+
+
+def fresh_names(manifest: Path = FRESH) -> set[str]:
+    """Packages and repositories of the stage `fresh`, lower-case: they are measured on, so never learned from."""
+    packages = tomllib.loads(manifest.read_text(encoding="utf-8"))["packages"]
+    return read_exclusions(package[key] for package in packages for key in ("name", "repository"))
 
 
 def _plain(name: str) -> str:
@@ -139,12 +147,22 @@ class NearDuplicates:
 
     def take(self, text: str) -> bool:
         """Whether the text is new; if so, it is remembered."""
-        own = windows(text, self._width)
-        sample = {int(h) for h in own[own % np.uint64(self._every) == 0]}
-        if sample and len(sample & self._seen) > self._share * len(sample):
+        sample = self._sample(text)
+        if self._is_known(sample):
             return False
         self._seen |= sample
         return True
+
+    def knows(self, text: str) -> bool:
+        """Whether the text is a copy of what was taken; nothing is remembered."""
+        return self._is_known(self._sample(text))
+
+    def _sample(self, text: str) -> set[int]:
+        own = windows(text, self._width)
+        return {int(h) for h in own[own % np.uint64(self._every) == 0]}
+
+    def _is_known(self, sample: set[int]) -> bool:
+        return bool(sample) and len(sample & self._seen) > self._share * len(sample)
 
 
 def may_use(repository: SourceRepository, excluded: set[str]) -> str | None:

@@ -44,7 +44,7 @@ def license_of_texts(texts: Iterable[str]) -> str | None:
 
 
 def license_of_metadata(metadata: str) -> str | None:
-    """The license that a wheel's METADATA declares: expression, else classifiers, else the free-text field."""
+    """The license that METADATA or PKG-INFO declares: expression, else classifiers, else name or text."""
     headers = HeaderParser().parsestr(metadata)
     expression = headers.get("License-Expression")
     if expression:
@@ -54,7 +54,8 @@ def license_of_metadata(metadata: str) -> str | None:
     ]
     if classifiers:
         return _if_permissive([c for c in classifiers if c != "OSI Approved"])
-    return _if_permissive([headers.get("License", "")])
+    field = headers.get("License", "")
+    return _if_permissive([field]) or license_of_text(field)
 
 
 def _if_permissive(names: list[str]) -> str | None:

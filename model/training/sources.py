@@ -1,8 +1,9 @@
-"""Repositories as they lie on disk (checkouts, wheels, a library folder) -> `SourceRepository`."""
+"""Repositories as they lie on disk (checkouts, wheels, sdists, a library folder) -> `SourceRepository`."""
 
 from __future__ import annotations
 
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from model.training.licenses import license_of_metadata, license_of_text, license_of_texts
 
 _LICENSE_FILE = re.compile(r"(?i)(licen[cs]e|copying|unlicense)[^/]*")
+_NOTE = re.compile(r"(?i)readme[^/]*|pyproject\.toml|setup\.cfg")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,14 @@ class SourceRepository:
     version: str
     license: str | None
     files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True)
+class Sdist:
+    """`notes`: license files, README and what describes the project, as they lie beside the code."""
+
+    repository: SourceRepository
+    notes: tuple[SourceFile, ...]
 
 
 def read_checkouts(folder: Path) -> Iterator[SourceRepository]:
@@ -70,6 +80,40 @@ def read_wheels(folder: Path) -> Iterator[SourceRepository]:
             ]
         license_name = license_of_metadata(declared or "") or license_of_texts(texts)
         yield SourceRepository(name.replace("_", "-").lower(), version, license_name, _source_files(contents))
+
+
+def read_sdist(file: Path, name: str, version: str) -> Sdist:
+    """A `.tar.gz` from a package index. Its license: what the license files say, if the metadata says the like.
+
+    Nothing in it is run. A folder under a license of its own that is not permissive is left out.
+    """
+    with tarfile.open(file, "r:gz") as tar:
+        # The first folder is name and version.
+        members = {m.name.partition("/")[2]: m for m in tar if m.isfile() and "/" in m.name}
+        kept = {path: m for path, m in members.items() if path.endswith(".py") or _is_note(path)}
+        contents = [(path, _read_member(tar, member)) for path, member in sorted(kept.items())]
+        metadata = _read_member(tar, members["PKG-INFO"]) if "PKG-INFO" in members else b""
+    files = _source_files(contents)
+    licenses = [f for f in files if _LICENSE_FILE.fullmatch(PurePosixPath(f.path).name) and _is_note(f.path)]
+    foreign = [PurePosixPath(f.path).parent for f in licenses if license_of_text(f.text) is None]
+    declared = license_of_metadata(_decode(metadata) or "")
+    text = license_of_texts(f.text for f in licenses if "/" not in f.path)
+    code = tuple(
+        f for f in files if f.path.endswith(".py") and not set(PurePosixPath(f.path).parents) & set(foreign)
+    )
+    repository = SourceRepository(name, version, text if declared else None, code)
+    return Sdist(repository, tuple(f for f in files if _is_note(f.path)))
+
+
+def _is_note(path: str) -> bool:
+    name = PurePosixPath(path).name
+    is_license = _LICENSE_FILE.fullmatch(name) and not name.endswith(".py")
+    return bool(is_license or ("/" not in path and _NOTE.fullmatch(name)))
+
+
+def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(member)
+    return stream.read() if stream else b""
 
 
 def read_library(folder: Path, name: str, version: str, license_name: str) -> SourceRepository:
