@@ -32,6 +32,26 @@ def reader(tensors: Mapping[str, TensorInfo]) -> Read:
     return read
 
 
+class Weights:
+    """The weights of a coder for a graph: matrices in their blocks where `in_blocks` and they lie in some."""
+
+    def __init__(self, tensors: Mapping[str, TensorInfo], *, in_blocks: bool) -> None:
+        self._tensors, self._in_blocks, self._read = tensors, in_blocks, reader(tensors)
+
+    def vector(self, name: str) -> np.ndarray:
+        return self._read(name)
+
+    def matrix(self, name: str) -> Matrix:
+        blocks = packed(self._tensors, name) if self._in_blocks else None
+        return self._read(name) if blocks is None else blocks
+
+
+def table(tensors: Mapping[str, TensorInfo], name: str) -> Matrix:
+    """A matrix as it is stored, for `widened`."""
+    blocks = packed(tensors, name)
+    return stored(tensors[name]) if blocks is None else blocks
+
+
 def packed(tensors: Mapping[str, TensorInfo], name: str) -> Packed | None:
     """A matrix in its blocks; None where it lies in no blocks. Raises WeightsError."""
     if f"{name}.nibbles" in tensors:
@@ -54,8 +74,10 @@ def stored(info: TensorInfo) -> np.ndarray:
     return values.reshape(info.shape)
 
 
-def widened(values: np.ndarray) -> np.ndarray:
-    """float32 of what `stored` gives: bfloat16 is the upper half of a float32."""
+def widened(values: Matrix) -> np.ndarray:
+    """float32 of what `table` gives: bfloat16 is the upper half of a float32."""
+    if isinstance(values, Packed):
+        return values.widened()
     if values.dtype == np.uint16:
         bits = values.astype(np.uint32)
         bits <<= 16

@@ -10,7 +10,7 @@ import pytest
 
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
-from model.checkpoint.tensors import reader, stored
+from model.checkpoint.tensors import Weights, table
 from model.engines.decoder import Decoder
 from model.engines.onnx.build import build_decoder
 from model.engines.onnx.decoder import OnnxDecoder
@@ -47,10 +47,12 @@ def new(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pyt
 
 def onnx_decoders(checkpoint: Checkpoint, folder: Path, quantization: str, threads: int = 1) -> New:
     config = Qwen2Config.from_json(checkpoint.config)
-    build_decoder(folder, config, reader(checkpoint.tensors), quantization)
+    weights = Weights(checkpoint.tensors, in_blocks=quantization != "none")
+    packing = None if quantization == "none" else checkpoint.packing
+    build_decoder(folder, config, weights, quantization, packing)
     session = open_session(folder / "decoder.onnx", threads)
-    table = stored(checkpoint.tensors["model.embed_tokens.weight"])
-    return lambda capacity=160, n_slots=1: OnnxDecoder(session, table, config, capacity, n_slots)
+    embeddings = table(checkpoint.tensors, "model.embed_tokens.weight")
+    return lambda capacity=160, n_slots=1: OnnxDecoder(session, embeddings, config, capacity, n_slots)
 
 
 def assert_same(decoder: Decoder, logits: np.ndarray, expected: np.ndarray) -> None:

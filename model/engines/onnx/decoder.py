@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from model.checkpoint.coder import Qwen2Config
-from model.checkpoint.tensors import widened
+from model.checkpoint.tensors import Matrix, widened
 from model.engines.decoder import PREFILL_PIECE, Rows, check_rewind, check_room, must_move, tree_mask
 from model.engines.positions import Positions, check_filled, check_rows
 
@@ -42,13 +42,14 @@ class _Cache:
 class OnnxDecoder:
     """Runs the graph of `onnx_decoder_graph`. Lives on one thread: it owns the caches, one per slot.
 
-    `table` holds the embeddings, [vocab, hidden], as they are stored.
+    `table` holds the embeddings, [vocab, hidden], as they are stored. A pass of fewer rows than the graph notes is
+    filled up with rows that nobody sees.
     """
 
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
-        table: np.ndarray,
+        table: Matrix,
         config: Qwen2Config,
         capacity: int,
         n_slots: int = 1,
@@ -62,6 +63,8 @@ class OnnxDecoder:
         self._slots = [_Cache(config, capacity) for _ in range(n_slots)]
         self._cache = self._slots[0]
         self._cos, self._sin = rotary_table(config.head_dim, config.rope_theta, capacity)
+        notes = session.get_modelmeta().custom_metadata_map
+        self._fewest, self._fewest_wanted = int(notes["fewest_rows"]), int(notes["fewest_wanted"])
         self._group = config.num_attention_heads // config.num_key_value_heads
 
     @property
@@ -92,23 +95,33 @@ class OnnxDecoder:
         """As `Decoder.extend`: a sequence is the tree whose rows each follow the one before."""
         n, past, cache = len(vectors), self.length, self._cache
         check_room(past, n, self.capacity)
-        sees = np.tri(n, dtype=bool) if parents is None else tree_mask(parents)
-        positions = cache.positions.extend(past, sees.sum(axis=1) - 1)
+        sees = tree_mask(range(-1, n - 1) if parents is None else parents, self._fewest)
+        positions = cache.positions.extend(past, sees.sum(axis=1)[:n] - 1)
         every = all_rows or parents is not None
         feed = {name: array[:past] for name, array in zip(self._names, cache.by_head(), strict=True)}
-        feed |= {
-            "x": np.ascontiguousarray(vectors, dtype=np.float32),
-            "cos": self._cos[positions],
-            "sin": self._sin[positions],
-            "mask": np.repeat(np.where(sees, np.float32(0), _HIDDEN), self._group, axis=0),
-            "rows": np.arange(n) if every else np.array([n - 1]),
-        }
+        feed |= self._new_rows(vectors, positions, sees)
+        feed |= self._asked_rows(range(n) if every else [n - 1])
         logits, *new = self._session.run(self._outputs, feed)
         for array, rows in zip(cache.by_head(), new, strict=True):
-            array[past : past + n] = rows
+            array[past : past + n] = rows[:n]
         cache.length = past + n
-        wanted: np.ndarray = logits if every else logits[0]
+        wanted: np.ndarray = logits[:n] if every else logits[0]
         return wanted
+
+    def _new_rows(self, vectors: np.ndarray, positions: np.ndarray, sees: np.ndarray) -> dict[str, np.ndarray]:
+        """Filled up to the size of the mask with what the last row is."""
+        filled = np.minimum(np.arange(len(sees)), len(vectors) - 1)
+        return {
+            "x": np.ascontiguousarray(vectors[filled], dtype=np.float32),
+            "cos": self._cos[positions[filled]],
+            "sin": self._sin[positions[filled]],
+            "mask": np.repeat(np.where(sees, np.float32(0), _HIDDEN), self._group, axis=0),
+        }
+
+    def _asked_rows(self, asked: Sequence[int]) -> dict[str, np.ndarray]:
+        rows = [*asked, *[asked[-1]] * (self._fewest - len(asked))]
+        wanted = [*range(len(asked)), *[0] * (self._fewest_wanted - len(asked))]
+        return {"rows": np.array(rows), "wanted": np.array(wanted)}
 
     def read(self, start: int, stop: int) -> Rows:
         """As `Decoder.read`, in float32: values are float64 only where they are summed."""

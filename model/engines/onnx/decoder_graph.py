@@ -8,9 +8,10 @@ several (a kv head for each head) and on two threads, and saved less than a tent
 
 Inputs, for n new rows behind t cached ones, g query heads per key/value head:
   x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, mask [n * g, n] added to the scores,
-  rows [r] whose logits are wanted, and for each layer and kv head
+  rows [r] that go through the end of the last layer, wanted [w] of these r whose logits are asked for, and for each
+  layer and kv head
   key_{layer}_{head} [t, head_dim] float32, value_{layer}_{head} [t, head_dim] float64.
-Outputs: logits [r, vocab], and new_key_..., new_value_... [n, head_dim].
+Outputs: logits [w, vocab], and new_key_..., new_value_... [n, head_dim].
 """
 
 from __future__ import annotations
@@ -18,32 +19,34 @@ from __future__ import annotations
 import numpy as np
 
 from model.checkpoint.coder import Qwen2Config
-from model.checkpoint.tensors import Read
+from model.checkpoint.packed import stacked
+from model.checkpoint.tensors import Weights
 from model.engines.onnx.decoder import kv_names
 from model.engines.onnx.graph import DOUBLE, FLOAT, INT64, Graph
 
 
-def add_decoder(graph: Graph, config: Qwen2Config, read: Read) -> None:
+def add_decoder(graph: Graph, config: Qwen2Config, weights: Weights) -> None:
     """Add the whole decoder. Only the wanted rows go through the end of the last layer and the head."""
     epsilon, last = config.rms_norm_eps, config.num_hidden_layers - 1
     residual, rows = _inputs(graph, config)
-    normed = graph.norm(residual, read("model.layers.0.input_layernorm.weight"), epsilon)
+    normed = graph.norm(residual, weights.vector("model.layers.0.input_layernorm.weight"), epsilon)
     for i in range(config.num_hidden_layers):
         layer = f"model.layers.{i}"
-        attended = _attention(graph, config, i, normed, read)
+        attended = _attention(graph, config, i, normed, weights)
         if i == last:
             attended, residual = (graph.op("Gather", y, rows, axis=0) for y in (attended, residual))
-        attended = graph.linear(attended, read(f"{layer}.self_attn.o_proj.weight"))
+        attended = graph.linear(attended, weights.matrix(f"{layer}.self_attn.o_proj.weight"))
         residual, normed = graph.add_norm(
-            residual, attended, read(f"{layer}.post_attention_layernorm.weight"), epsilon
+            residual, attended, weights.vector(f"{layer}.post_attention_layernorm.weight"), epsilon
         )
         forward = graph.gated(
-            normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down"))
+            normed, *(weights.matrix(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down"))
         )
         following = "model.norm" if i == last else f"model.layers.{i + 1}.input_layernorm"
-        residual, normed = graph.add_norm(residual, forward, read(f"{following}.weight"), epsilon)
+        residual, normed = graph.add_norm(residual, forward, weights.vector(f"{following}.weight"), epsilon)
     head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
-    graph.output("logits", FLOAT, graph.linear(normed, read(head)), "r", config.vocab_size)
+    normed = graph.op("Gather", normed, graph.input("wanted", INT64, "w"), axis=0)
+    graph.output("logits", FLOAT, graph.linear(normed, weights.matrix(head)), "w", config.vocab_size)
 
 
 def _inputs(graph: Graph, config: Qwen2Config) -> tuple[str, str]:
@@ -58,16 +61,13 @@ def _inputs(graph: Graph, config: Qwen2Config) -> tuple[str, str]:
     return graph.input("x", FLOAT, "n", config.hidden_size), graph.input("rows", INT64, "r")
 
 
-def _attention(graph: Graph, config: Qwen2Config, layer: int, x: str, read: Read) -> str:
+def _attention(graph: Graph, config: Qwen2Config, layer: int, x: str, weights: Weights) -> str:
     """Everything between a layer's norm and its output projection: [n, hidden] -> [n, heads * head_dim]."""
     projection = f"model.layers.{layer}.self_attn"
-    weight, bias = (
-        np.concatenate([read(f"{projection}.{name}_proj.{part}") for name in "qkv"])
-        if part == "weight" or config.attention_bias
-        else None
-        for part in ("weight", "bias")
-    )
-    assert weight is not None
+    weight = stacked([weights.matrix(f"{projection}.{name}_proj.weight") for name in "qkv"])
+    bias = None
+    if config.attention_bias:
+        bias = np.concatenate([weights.vector(f"{projection}.{name}_proj.bias") for name in "qkv"])
     heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, config.head_dim
     turning, values = graph.split(graph.linear(x, weight, bias), (heads + kv_heads) * width, kv_heads * width)
     turned = rotated(graph, turning, (heads + kv_heads) * width)
