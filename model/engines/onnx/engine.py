@@ -25,7 +25,7 @@ from model.engines.onnx.graph_cache import graph_folder
 from model.engines.onnx.quantization import Quantization
 from model.engines.onnx.session import open_session
 
-GRAPH_VERSION = 3  # changes with what `onnx_build` writes
+GRAPH_VERSION = 4  # changes with what `onnx_build` writes
 ARITHMETIC_VERSION = 1  # changes with what a fuser's graph computes, to the bit
 
 # A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
@@ -61,8 +61,8 @@ class OnnxEngine:
         return free_bytes()
 
     def needed_bytes(self, n_weights: int, n_cached: int) -> int:
-        """Kernels pack weights beside the mapped file; of what is cached, keys are float32 and values float64."""
-        return (2 if self.dtype == "int8" else 8) * n_weights + 6 * n_cached
+        """Kernels pack weights beside the mapped file; what is cached is float32."""
+        return (2 if self.dtype == "int8" else 8) * n_weights + 4 * n_cached
 
     def decoder(
         self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int
