@@ -16,7 +16,7 @@ from model.engines.onnx.adapter_graph import add_children, add_fuser, add_projec
 from model.engines.onnx.decoder_graph import add_decoder
 from model.engines.onnx.graph import FLOAT, Graph
 from model.engines.onnx.quantization import Quantization
-from model.engines.onnx.session import open_session
+from model.engines.onnx.session import open_session, write_packed
 
 _PROBED = 32  # rows and columns; no pass that is verified has more
 
@@ -32,7 +32,12 @@ def build_decoder(
         "fewest_rows": str(fewest if packing and packing.linear_bits == 4 else 1),
         "fewest_wanted": str(fewest if packing and packing.embedding_bits == 4 else 1),
     }
-    _write(folder / "decoder.onnx", quantization, signed, lambda graph: add_decoder(graph, config, weights), **notes)
+    written = folder / ("decoder.onnx" if packing is None else "unpacked.onnx")
+    _write(written, quantization, signed, lambda graph: add_decoder(graph, config, weights), **notes)
+    if packing is not None:
+        write_packed(written, folder / "decoder.onnx")
+        written.unlink()
+        written.with_suffix(".data").unlink()
 
 
 def build_fuser(folder: Path, config: AdapterConfig, read: Read, quantization: Quantization) -> None:
