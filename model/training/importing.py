@@ -51,12 +51,11 @@ def run(options: ImportOptions) -> None:
     file = GgufFile(options.gguf)
     config = hf_config(file, options.embedding_bits)
     network = Qwen2Config.from_json(config)
+    tokenizer = json.dumps(tokenizer_of(file), ensure_ascii=False) + "\n"
     tensors = dict(checkpoint_tensors(file, network, Packing(4, options.embedding_bits)))
     options.out.mkdir(parents=True, exist_ok=True)
     _write_json(options.out / "config.json", config)
-    (options.out / "tokenizer.json").write_text(
-        json.dumps(tokenizer_of(file), ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (options.out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
     save_file(tensors, options.out / "model.safetensors", metadata={"format": "np"})
     (options.out / "MODEL_CARD.md").write_text(model_card(file, options), encoding="utf-8")
     write_checksums(options.out)
@@ -183,9 +182,9 @@ def model_card(file: GgufFile, options: ImportOptions) -> str:
     said: Callable[[str], str] = lambda key: str(file.value(f"general.{key}", "not said"))  # noqa: E731
     size = (options.out / "model.safetensors").stat().st_size
     embedding = (
-        "The embedding, Q8_0 there, was rounded to 4 bits with a scale and a minimum per 32 values."
+        "The embedding, Q8_0 there, was rounded\n  to 4 bits with a scale and a minimum per 32 values."
         if options.embedding_bits == 4
-        else "The embedding is the file's Q8_0."
+        else "The embedding is\n  the file's Q8_0."
     )
     return f"""# {said("name")}
 
