@@ -21,9 +21,9 @@ from onnx import (
     numpy_helper,
 )
 
-from model.checkpoint.packed import Nibbles, Octets, stacked
+from model.checkpoint.packed import BLOCK, Nibbles, Octets, stacked
 from model.checkpoint.tensors import Matrix
-from model.engines.onnx.quantization import BLOCK, Quantization, quantize_blocks, quantize_rows
+from model.engines.onnx.quantization import Quantization, quantize_blocks, quantize_rows
 
 FLOAT, DOUBLE, INT32, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64
 
