@@ -137,7 +137,9 @@ class Vocabulary:
         """Raises VocabularyError when a pattern of the tokenizer gives up on the text."""
         # A batch of one is faster, and lets other threads run: `Tokenizer.encode` holds the interpreter.
         with _panics_as_errors():
-            ids: list[int] = self.tokenizer.encode_batch_fast([self._whole(text)], add_special_tokens=False)[0].ids
+            ids: list[int] = self.tokenizer.encode_batch_fast([self._whole(text)], add_special_tokens=False)[
+                0
+            ].ids
         return ids
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:

@@ -97,7 +97,9 @@ def write_tiny_checkpoint(
     return folder
 
 
-def write_packed_checkpoint(folder: Path, *, embedding_bits: int = 8, seed: int = 0, **config_changes: object) -> Path:
+def write_packed_checkpoint(
+    folder: Path, *, embedding_bits: int = 8, seed: int = 0, **config_changes: object
+) -> Path:
     """A Llama in blocks of 4 bits, its embedding in `embedding_bits`, as `model.training import` writes one."""
     folder.mkdir(parents=True, exist_ok=True)
     packing = Packing(4, embedding_bits)

@@ -17,7 +17,12 @@ ABSENT = "\x04\x1d"  # no tokens, as in SmolLM2's
 
 def llama_config(**changes: object) -> dict[str, object]:
     """Six heads share two of keys and values."""
-    shape = {"hidden_size": 96, "intermediate_size": 160, "num_attention_heads": 6, "vocab_size": len(tokens())}
+    shape = {
+        "hidden_size": 96,
+        "intermediate_size": 160,
+        "num_attention_heads": 6,
+        "vocab_size": len(tokens()),
+    }
     return tiny_config(model_type="llama", head_dim=16, rms_norm_eps=1e-5, **shape) | changes
 
 
@@ -25,7 +30,10 @@ def tokens() -> list[str]:
     """The tiny tokenizer's, without some bytes, behind the control tokens."""
     absent = {chr(0x100 + ord(character)) for character in ABSENT}
     vocabulary = tiny_tokenizer(control=()).get_vocab()
-    return [*CONTROL, *(token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token not in absent)]
+    return [
+        *CONTROL,
+        *(token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token not in absent),
+    ]
 
 
 def write_tiny_gguf(

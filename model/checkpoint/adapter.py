@@ -190,5 +190,7 @@ def _fitting(files: list[Path], wanted: Shapes) -> Mapping[str, TensorInfo]:
         )
     for name, info in tensors.items():
         if info.dtype not in FLOATS:
-            raise WeightsError(f"{info.file.name} holds {name} in {info.dtype}: an adapter is in floating point")
+            raise WeightsError(
+                f"{info.file.name} holds {name} in {info.dtype}: an adapter is in floating point"
+            )
     return tensors

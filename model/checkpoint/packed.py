@@ -102,11 +102,12 @@ Packed = Nibbles | Octets
 
 def stacked(matrices: Sequence[np.ndarray | Packed]) -> np.ndarray | Packed:
     """Matrices of one kind, one below the other."""
-    first = matrices[0]
-    if isinstance(first, np.ndarray):
-        return np.concatenate(matrices)
-    parts = zip(*(vars(matrix).values() for matrix in matrices), strict=True)
-    return type(first)(*(np.concatenate(columns) for columns in parts))
+    plain = [matrix for matrix in matrices if isinstance(matrix, np.ndarray)]
+    if plain:
+        return np.concatenate(plain)
+    blocks = [matrix for matrix in matrices if not isinstance(matrix, np.ndarray)]
+    parts = zip(*(vars(matrix).values() for matrix in blocks), strict=True)
+    return type(blocks[0])(*(np.concatenate(columns) for columns in parts))
 
 
 def packed_shapes(shapes: Shapes, packing: Packing | None) -> Shapes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from model.privacy import keep_library_files
 from model.training import importing
 from model.training.config import ConfigError, read_config
-from model.training.gguf_file import ImportRefused
+from model.training.gguf_file import GgufError
 
 # Stage -> module and the dataclass of its settings; modules are imported when their stage runs.
 _STAGES = {
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.stage == "import":
         try:
             importing.run(importing.ImportOptions(options.gguf, options.out, options.embedding_bits))
-        except ImportRefused as problem:
+        except GgufError as problem:
             parser.exit(1, f"{problem}\n")
         return 0
     module_name, config_name = _STAGES[options.stage]
@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     stages = parser.add_subparsers(dest="stage", required=True)
     for name in sorted(_STAGES):
-        stages.add_parser(name).add_argument("--config", type=Path, required=True, help="TOML file of the stage")
+        stages.add_parser(name).add_argument(
+            "--config", type=Path, required=True, help="TOML file of the stage"
+        )
     importing.add_arguments(stages.add_parser("import", help="a GGUF file as a checkpoint"))
     return parser
 

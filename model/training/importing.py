@@ -1,4 +1,4 @@
-"""`python -m model.training import --gguf FILE`: somebody's Llama in 4 bits as a checkpoint of ours, not a weight changed.
+"""`python -m model.training import --gguf FILE`: somebody's Llama in 4 bits as a checkpoint, not a weight changed.
 
 Wanted are matrices in Q4_1, an embedding in Q8_0 and vectors in float32, as llama.cpp's quantizer writes for Q4_1, with
 a byte-level tokenizer like SmolLM's. `--embedding-bits 4` packs the embedding tighter, the one thing that rounds.
@@ -20,7 +20,7 @@ from model.checkpoint.coder import Qwen2Config, coder_shapes
 from model.checkpoint.files import sha256_of
 from model.checkpoint.opening import write_checksums
 from model.checkpoint.packed import BLOCK, Nibbles, Octets, Packed, Packing
-from model.training.gguf_file import GgufFile, ImportRefused
+from model.training.gguf_file import GgufError, GgufFile
 from model.training.packing import packed_nibbles
 
 _FAMILY = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output"}
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: ImportOptions) -> None:
-    """Write config.json, tokenizer.json, model.safetensors, MODEL_CARD.md and SHA256SUMS. Raises ImportRefused."""
+    """Write config.json, tokenizer.json, model.safetensors, MODEL_CARD.md and SHA256SUMS. Raises GgufError."""
     file = GgufFile(options.gguf)
     config = hf_config(file, options.embedding_bits)
     network = Qwen2Config.from_json(config)
@@ -62,9 +62,9 @@ def run(options: ImportOptions) -> None:
 
 
 def hf_config(file: GgufFile, embedding_bits: int) -> dict[str, Any]:
-    """The `config.json` of transformers' LlamaForCausalLM, with our packing. Raises ImportRefused."""
+    """The `config.json` of transformers' LlamaForCausalLM, with our packing. Raises GgufError."""
     if (kind := file.value("general.architecture")) != "llama":
-        raise ImportRefused(f"{file.name} holds a {kind}: only Llama's layers are imported")
+        raise GgufError(f"{file.name} holds a {kind}: only Llama's layers are imported")
     tokens = file.value("tokenizer.ggml.tokens")
     heads = file.number("attention.head_count")
     return {
@@ -90,7 +90,7 @@ def hf_config(file: GgufFile, embedding_bits: int) -> dict[str, Any]:
 def checkpoint_tensors(
     file: GgufFile, config: Qwen2Config, packing: Packing
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Every tensor of the checkpoint under its name. Raises ImportRefused on one that is not in the file's format."""
+    """Every tensor of the checkpoint under its name. Raises GgufError on one that is not in the file's format."""
     left = set(file.kinds)
     for name, shape in coder_shapes(config).items():
         theirs = gguf_name(name)
@@ -107,7 +107,7 @@ def checkpoint_tensors(
         for part, values in vars(weight).items():
             yield f"{name}.{part}", np.ascontiguousarray(values)
     if left:
-        raise ImportRefused(f"{file.name} holds {min(left)}, which no plain Llama has")
+        raise GgufError(f"{file.name} holds {min(left)}, which no plain Llama has")
 
 
 def gguf_name(name: str) -> str:
@@ -147,10 +147,12 @@ _CONTROL = 3  # llama.cpp's type of a control token
 
 
 def tokenizer_of(file: GgufFile) -> dict[str, Any]:
-    """`tokenizer.json`. Raises ImportRefused on a tokenizer of another kind."""
+    """`tokenizer.json`. Raises GgufError on a tokenizer of another kind."""
     kind = (file.value("tokenizer.ggml.model"), file.value("tokenizer.ggml.pre"))
     if kind[0] != "gpt2" or kind[1] not in _PRE_TOKENIZERS:
-        raise ImportRefused(f"{file.name} has a tokenizer of kind {kind}: known is gpt2 with {[*_PRE_TOKENIZERS]}")
+        raise GgufError(
+            f"{file.name} has a tokenizer of kind {kind}: known is gpt2 with {[*_PRE_TOKENIZERS]}"
+        )
     tokens, kinds = file.value("tokenizer.ggml.tokens"), file.value("tokenizer.ggml.token_type")
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     control = [i for i, kind in enumerate(kinds) if kind == _CONTROL]
@@ -181,6 +183,7 @@ def model_card(file: GgufFile, options: ImportOptions) -> str:
     """Origin, license and what was changed, from what the file says of itself."""
     said: Callable[[str], str] = lambda key: str(file.value(f"general.{key}", "not said"))  # noqa: E731
     size = (options.out / "model.safetensors").stat().st_size
+    kind = file.value("tokenizer.ggml.pre")
     embedding = (
         "The embedding, Q8_0 there, was rounded\n  to 4 bits with a scale and a minimum per 32 values."
         if options.embedding_bits == 4
@@ -201,10 +204,10 @@ Made by somebody else and imported: `python -m model.training import --gguf {opt
 | its sha256 | {sha256_of(options.gguf)} |
 | model.safetensors | {size:,} bytes |
 
-- **Weights**: the layers' matrices are the file's Q4_1 blocks of {BLOCK}, every scale, minimum and nibble as it is there;
-  the rows of queries and keys are in the order of the original checkpoint again, which llama.cpp changes. {embedding}
-- **Tokenizer**: the file's tokens and merges; digits one by one, as its kind ({file.value("tokenizer.ggml.pre")}) means.
-  A character with a byte that is no token is read as a question mark.
+- **Weights**: the layers' matrices are the file's Q4_1 blocks of {BLOCK}, every scale, minimum and nibble as there;
+  the rows of queries and keys are in the original checkpoint's order again, which llama.cpp changes. {embedding}
+- **Tokenizer**: the file's tokens and merges; digits one by one, as its kind ("{kind}") means. A character with
+  a byte that is no token is read as a question mark.
 - **Use**: a text to go on with, left to right: it was never taught to fill a hole. Its makers' chat format is not used.
 """
 

@@ -53,7 +53,9 @@ def _fitted(
     x = values.astype(np.float32)
     mean_x, mean_y = x.mean(axis=2), blocks.mean(axis=2)
     spread = np.square(x - mean_x[..., None]).sum(axis=2)
-    slope = ((x - mean_x[..., None]) * (blocks - mean_y[..., None])).sum(axis=2) / np.where(spread == 0, 1, spread)
+    slope = ((x - mean_x[..., None]) * (blocks - mean_y[..., None])).sum(axis=2) / np.where(
+        spread == 0, 1, spread
+    )
     scale = np.where(spread == 0, scale, slope)
     return scale, np.where(spread == 0, minimum, mean_y - scale * mean_x)
 

@@ -159,7 +159,9 @@ def _gguf_tensor(gguf: Any, checkpoint: Checkpoint, config: Qwen2Config, name: s
     kinds = gguf.GGMLQuantizationType
     blocks = packed(checkpoint.tensors, name)
     if isinstance(blocks, Nibbles):
-        values = np.stack([blocks.nibbles & 15, blocks.nibbles >> 4], axis=-1).reshape(*blocks.scale.shape, BLOCK)
+        values = np.stack([blocks.nibbles & 15, blocks.nibbles >> 4], axis=-1).reshape(
+            *blocks.scale.shape, BLOCK
+        )
         halves = values[..., : BLOCK // 2] | values[..., BLOCK // 2 :] << 4
         parts = [blocks.scale[..., None].view(np.uint8), blocks.minimum[..., None].view(np.uint8), halves]
         data = np.concatenate(parts, axis=-1).reshape(len(halves), -1)

@@ -3,8 +3,8 @@
 A round asks every engine in turn for the same greedy line behind a prompt that none has seen; ratios are of medians
 over the rounds, so that what else the machine does hits all alike. Two networks: the embedded model behind real code,
 and 42M parameters (12 layers, 512 wide) with random weights behind random tokens; or the one that `--model` names.
-Resident is what loading and a first line add to the process, in the order of the table. Ours runs as it ships, on as many
-threads as measured best for the network's size; the others have THREADS. Who is not installed is left out by name.
+Resident is what loading and a first line add to the process, in the order of the table. Ours runs as it ships, on as
+many threads as measured best for the network's size; the others have THREADS. Who is not installed is left out by name.
 """
 
 from __future__ import annotations

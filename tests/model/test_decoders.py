@@ -185,7 +185,9 @@ def test_in_4_bits_the_graph_gives_the_logits_of_the_weights_in_float32(
     tmp_path: Path, shape: dict[str, object], bits: int
 ) -> None:
     checkpoint = packed_checkpoint(tmp_path, shape, bits)
-    plain = TorchDecoder(load_network(checkpoint, Qwen2Config.from_json(checkpoint.config), CPU, torch.float32), 160)
+    plain = TorchDecoder(
+        load_network(checkpoint, Qwen2Config.from_json(checkpoint.config), CPU, torch.float32), 160
+    )
     expected = plain.extend(plain.embed(IDS), all_rows=True)
     exact, rounded = (onnx_decoders(checkpoint, made(tmp_path / kind), kind)() for kind in ("none", "blocks"))
     np.testing.assert_allclose(exact.extend(exact.embed(IDS), all_rows=True), expected, atol=1e-2, rtol=1e-3)

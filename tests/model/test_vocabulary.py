@@ -95,9 +95,15 @@ def lacking(*characters: int) -> dict[str, object]:
 SMOLLM = (0x04, 0x06, 0x13, 0x14, 0x16, 0x1D, 0xC0, 0xC1, 0xF1, 0xF2, *range(0xF5, 0x100))
 HOSTILE = {
     "a control character": ("a\x04b", "a?b"),
-    "all of them": ("".join(map(chr, range(32))), "".join(map(lambda i: "?" if i in SMOLLM else chr(i), range(32)))),
+    "all of them": (
+        "".join(map(chr, range(32))),
+        "".join("?" if i in SMOLLM else chr(i) for i in range(32)),
+    ),
     "planes without a token": ("\U00040000\U0007ffff\U00080000\U000bffff", "????"),
-    "planes with one": ("\U0001f600\U0003ffff\U000c0000\U0010ffff", "\U0001f600\U0003ffff\U000c0000\U0010ffff"),
+    "planes with one": (
+        "\U0001f600\U0003ffff\U000c0000\U0010ffff",
+        "\U0001f600\U0003ffff\U000c0000\U0010ffff",
+    ),
     "half a surrogate pair beside it": ("\ud83d\x04\udc00", "???"),
     "a control token around it": ("<|end\x04oftext|>", "<|end?oftext|>"),
     "nothing else": ("\x04" * 10_000, "?" * 10_000),

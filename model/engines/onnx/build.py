@@ -22,7 +22,11 @@ _PROBED = 32  # rows and columns; no pass that is verified has more
 
 
 def build_decoder(
-    folder: Path, config: Qwen2Config, weights: Weights, quantization: Quantization, packing: Packing | None = None
+    folder: Path,
+    config: Qwen2Config,
+    weights: Weights,
+    quantization: Quantization,
+    packing: Packing | None = None,
 ) -> None:
     """decoder.onnx with its data; it notes how few rows a pass and its head may have. `packing`: of `weights`, where
     they come in blocks."""
@@ -74,7 +78,11 @@ def fewest_rows() -> int:
     rows = draw.standard_normal((_PROBED, 4 * BLOCK), np.float32)
     widths = range(1, _PROBED + 1)
     products = _products(Nibbles(nibbles, scale, minimum), [rows[:width] for width in widths])
-    differing = [width for width, y in zip(widths, products, strict=True) if not np.array_equal(y, products[-1][:width])]
+    differing = [
+        width
+        for width, y in zip(widths, products, strict=True)
+        if not np.array_equal(y, products[-1][:width])
+    ]
     return max(differing, default=0) + 1
 
 

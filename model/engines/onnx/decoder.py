@@ -138,7 +138,9 @@ class OnnxDecoder:
         positions = cache.positions.extend(past, sees.sum(axis=1)[:n] - 1)
         every = all_rows or parents is not None
         feed = self._cached_rows() | self._new_rows(vectors, positions, sees)
-        logits, keys, values = self._session.run(_OUTPUTS, feed | self._asked_rows(range(n) if every else [n - 1]))
+        logits, keys, values = self._session.run(
+            _OUTPUTS, feed | self._asked_rows(range(n) if every else [n - 1])
+        )
         shape = (self._config.num_hidden_layers, self._config.num_key_value_heads, -1, self._config.head_dim)
         cache.write(keys.reshape(shape)[:, :, :n], values.reshape(shape)[:, :, :n])
         wanted: np.ndarray = logits[:n] if every else logits[0]
@@ -150,7 +152,9 @@ class OnnxDecoder:
             feed[key], feed[value] = keys, values
         return feed
 
-    def _new_rows(self, vectors: np.ndarray, positions: np.ndarray, sees: np.ndarray) -> dict[str, np.ndarray]:
+    def _new_rows(
+        self, vectors: np.ndarray, positions: np.ndarray, sees: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Filled up to the size of the mask with what the last row is."""
         cached = np.arange(self._cache.span) < self.length
         every = np.concatenate([np.broadcast_to(cached, (len(sees), len(cached))), sees], axis=1)

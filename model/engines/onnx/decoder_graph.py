@@ -67,7 +67,9 @@ def _inputs(graph: Graph, config: Qwen2Config) -> tuple[str, str]:
     return graph.input("x", FLOAT, "n", config.hidden_size), graph.input("rows", INT64, "r")
 
 
-def _attention(graph: Graph, config: Qwen2Config, layer: int, x: str, weights: Weights) -> tuple[str, str, str]:
+def _attention(
+    graph: Graph, config: Qwen2Config, layer: int, x: str, weights: Weights
+) -> tuple[str, str, str]:
     """Everything between a layer's norm and its output projection: [n, hidden] -> [n, heads * head_dim], and the new
     keys and values [kv heads, n, head_dim]."""
     projection = f"model.layers.{layer}.self_attn"

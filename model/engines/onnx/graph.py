@@ -170,7 +170,13 @@ class Graph:
     def _by_blocks(self, x: str, values: np.ndarray, scales: np.ndarray, bits: int) -> str:
         """MatMulNBits: values uint8 [out, blocks, bytes] around the middle of their range, scales [out, blocks]."""
         n_blocks = scales.shape[1]
-        shape = {"N": len(values), "K": n_blocks * BLOCK, "bits": bits, "block_size": BLOCK, "accuracy_level": 4}
+        shape = {
+            "N": len(values),
+            "K": n_blocks * BLOCK,
+            "bits": bits,
+            "block_size": BLOCK,
+            "accuracy_level": 4,
+        }
         return self.fused("MatMulNBits", x, self.constant(values), self.constant(scales), **shape)
 
     def _external(self, array: np.ndarray) -> str:

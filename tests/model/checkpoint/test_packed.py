@@ -13,7 +13,16 @@ from model.checkpoint.files import WeightsError
 from model.checkpoint.opening import CHECKSUMS, open_checkpoint
 from model.checkpoint.packed import BLOCK, Nibbles, Octets
 from model.checkpoint.tensors import reader, table, widened
-from tests.model.checkpoint.hostile_checkpoint import Change, ReadingEngine, edit, join, load, split, tensor, without
+from tests.model.checkpoint.hostile_checkpoint import (
+    Change,
+    ReadingEngine,
+    edit,
+    join,
+    load,
+    split,
+    tensor,
+    without,
+)
 from tests.tiny_checkpoint import write_packed_checkpoint
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -27,8 +36,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     written = write_packed_checkpoint(tmp_path / "model")
     (written / CHECKSUMS).unlink()
     return written
-
-
 
 
 def test_as_it_was_it_is_loaded(folder: Path) -> None:
@@ -47,7 +54,11 @@ def renamed(old: str, new: str) -> Change:
 def infinite(folder: Path) -> None:
     entries, data = split(folder / "model.safetensors")
     begin, _ = entries[f"{QUERY}.scale"]["data_offsets"]
-    join(folder / "model.safetensors", json.dumps(entries).encode(), data[:begin] + b"\0\x7c" + data[begin + 2 :])
+    join(
+        folder / "model.safetensors",
+        json.dumps(entries).encode(),
+        data[:begin] + b"\0\x7c" + data[begin + 2 :],
+    )
 
 
 BAD: dict[str, tuple[Change, str]] = {
@@ -64,17 +75,32 @@ BAD: dict[str, tuple[Change, str]] = {
         f"method {value!r}": (edit("config.json", CONFIG, "quant_method", to=value), "quantized weights")
         for value in ("gptq", "", None, 4, ["hef_blocks"])
     },
-    **{f"config {value!r}": (edit("config.json", CONFIG, to=value), "quantized weights") for value in (4, "hef_blocks", [])},
+    **{
+        f"config {value!r}": (edit("config.json", CONFIG, to=value), "quantized weights")
+        for value in (4, "hef_blocks", [])
+    },
     "no config": (without("config.json", CONFIG), rf"{re.escape(EMBEDDING)} is missing"),
-    "4 bits are said of 8": (edit("config.json", CONFIG, "embedding_bits", to=4), rf"{EMBEDDING}\.minimum is missing"),
+    "4 bits are said of 8": (
+        edit("config.json", CONFIG, "embedding_bits", to=4),
+        rf"{EMBEDDING}\.minimum is missing",
+    ),
     "8 bits are said of 4": (edit("config.json", CONFIG, "linear_bits", to=8), r"\.octets is missing"),
     "rows that are no blocks": (edit("config.json", "intermediate_size", to=112), "rows of 112 values"),
     "another shape": (tensor(f"{QUERY}.scale", shape=[2, 64]), rf"{QUERY}\.scale is \[2, 64\]"),
-    "nibbles as they are not": (tensor(f"{QUERY}.nibbles", shape=[64, 16, 2]), rf"{QUERY}\.nibbles is \[64, 16, 2\]"),
+    "nibbles as they are not": (
+        tensor(f"{QUERY}.nibbles", shape=[64, 16, 2]),
+        rf"{QUERY}\.nibbles is \[64, 16, 2\]",
+    ),
     "signed nibbles": (tensor(f"{QUERY}.nibbles", dtype="I8"), rf"{QUERY}\.nibbles is I8, not U8"),
-    "octets without a sign": (tensor(f"{EMBEDDING}.octets", dtype="U8"), rf"{EMBEDDING}\.octets is U8, not I8"),
+    "octets without a sign": (
+        tensor(f"{EMBEDDING}.octets", dtype="U8"),
+        rf"{EMBEDDING}\.octets is U8, not I8",
+    ),
     "a scale in bfloat16": (tensor(f"{QUERY}.scale", dtype="BF16"), rf"{QUERY}\.scale is BF16, not F16"),
-    "a norm in bytes": (tensor("model.norm.weight", dtype="U8", shape=[256]), r"model\.norm\.weight is \[256\]"),
+    "a norm in bytes": (
+        tensor("model.norm.weight", dtype="U8", shape=[256]),
+        r"model\.norm\.weight is \[256\]",
+    ),
     "an infinite scale": (infinite, r"model\.safetensors holds values that are no numbers"),
     "a part too few": (renamed(f"{QUERY}.minimum", f"{QUERY}.maximum"), rf"{QUERY}\.minimum is missing"),
 }

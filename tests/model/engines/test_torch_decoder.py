@@ -90,7 +90,9 @@ def test_a_checkpoint_in_blocks_gives_the_logits_of_transformers_on_its_weights(
     config = Qwen2Config.from_json(checkpoint.config)
     theirs = reference(tiny_config(model_type="llama", tie_word_embeddings=tied))
     read = reader(checkpoint.tensors)
-    theirs.load_state_dict({name: torch.from_numpy(read(name)) for name in coder_shapes(config)}, strict=False)
+    theirs.load_state_dict(
+        {name: torch.from_numpy(read(name)) for name in coder_shapes(config)}, strict=False
+    )
     theirs.tie_weights()
     ours = decoder(load_network(checkpoint, config, CPU, torch.float32))
     np.testing.assert_allclose(

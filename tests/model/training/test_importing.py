@@ -16,7 +16,7 @@ from model.completer import Completer
 from model.loading import load_model
 from model.request import Request
 from model.training.__main__ import main
-from model.training.gguf_file import ImportRefused
+from model.training.gguf_file import GgufError
 from model.training.importing import ImportOptions, run
 from model.training.packing import packed_nibbles
 from model.vocabulary import Vocabulary
@@ -77,7 +77,10 @@ def test_the_card_says_where_it_comes_from(tmp_path: Path) -> None:
 REFUSED = {
     "another architecture": ({"architecture": "qwen2"}, "holds a qwen2"),
     "another tokenizer": ({"pre": "llama-bpe"}, r"tokenizer of kind \('gpt2', 'llama-bpe'\)"),
-    "another format": ({"linear": gguf.GGMLQuantizationType.Q8_0}, "has blk.0.attn_q.weight in Q8_0, not in Q4_1"),
+    "another format": (
+        {"linear": gguf.GGMLQuantizationType.Q8_0},
+        "has blk.0.attn_q.weight in Q8_0, not in Q4_1",
+    ),
     "a tensor more": ({"extra": "rope_freqs.weight"}, r"holds rope_freqs\.weight"),
 }
 
@@ -86,12 +89,14 @@ REFUSED = {
 def test_what_is_not_such_a_llama_is_refused_by_name(
     tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(ImportRefused, match=words):
+    with pytest.raises(GgufError, match=words):
         imported(tmp_path, **changes)
     assert not (tmp_path / "coder").exists()
 
 
-def test_the_command_imports_and_says_what_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_imports_and_says_what_it_cannot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_tiny_gguf(tmp_path / "tiny.gguf")
     assert main(["import", "--gguf", str(tmp_path / "tiny.gguf"), "--out", str(tmp_path / "coder")]) == 0
     assert json.loads((tmp_path / "coder" / "config.json").read_text())["num_key_value_heads"] == 2
@@ -111,4 +116,6 @@ def test_packing_keeps_what_4_bits_can_say_and_errs_by_half_a_step() -> None:
     error = np.square(packed_nibbles(weight).widened() - weight).mean()
     blocks = weight.reshape(50, 2, 32)
     step = (blocks.max(axis=2) - blocks.min(axis=2)) / 15
-    assert error < 0.9 * np.square(step).mean() / 12  # what rounding to even steps between the outermost costs
+    assert (
+        error < 0.9 * np.square(step).mean() / 12
+    )  # what rounding to even steps between the outermost costs
