@@ -156,15 +156,14 @@ class OnnxDecoder:
         self, vectors: np.ndarray, positions: np.ndarray, sees: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Filled up to the size of the mask with what the last row is."""
-        cached = np.arange(self._cache.span) < self.length
-        every = np.concatenate([np.broadcast_to(cached, (len(sees), len(cached))), sees], axis=1)
+        filled_up = np.arange(self._cache.span) < self.length
         filled = np.minimum(np.arange(len(sees)), len(vectors) - 1)
         return {
             "x": np.ascontiguousarray(vectors[filled], dtype=np.float32),
             "cos": self._cos[positions[filled]],
             "sin": self._sin[positions[filled]],
-            "mask": np.repeat(np.where(every, np.float32(0), _HIDDEN), self._group, axis=0),
-            "parts": np.array([len(cached), len(sees)]),
+            "unfilled": np.where(filled_up, np.float32(0), _HIDDEN),
+            "mask": np.repeat(np.where(sees, np.float32(0), _HIDDEN), self._group, axis=0),
         }
 
     def _asked_rows(self, asked: Sequence[int]) -> dict[str, np.ndarray]:

@@ -7,9 +7,9 @@ placed rows only, which stay where they are: a float32 sum still differed betwee
 several (a kv head for each head) and on two threads, and saved less than a tenth of a pass behind 1,024 of them.
 
 Inputs, for n new rows behind t cached ones, g query heads per key/value head:
-  x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, mask [n * g, t + n] added to the scores,
-  parts [2] = t, n, rows [r] that go through the end of the last layer, wanted [w] of these r whose logits are asked
-  for, and for each layer key_{layer} and value_{layer} [kv heads, t, head_dim].
+  x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, unfilled [t] and mask [n * g, n] added to the
+  scores of cached and new rows, rows [r] that go through the end of the last layer, wanted [w] of these r whose logits
+  are asked for, and for each layer key_{layer} and value_{layer} [kv heads, t, head_dim].
 Outputs: logits [w, vocab], and new_keys and new_values [layers * kv heads, n, head_dim].
 """
 
@@ -59,8 +59,8 @@ def _inputs(graph: Graph, config: Qwen2Config) -> tuple[str, str]:
     half, kv_heads = config.head_dim // 2, config.num_key_value_heads
     graph.input("cos", FLOAT, "n", half)
     graph.input("sin", FLOAT, "n", half)
-    graph.input("mask", FLOAT, "ng", "tn")
-    graph.input("parts", INT64, 2)
+    graph.input("unfilled", FLOAT, "t")
+    graph.input("mask", FLOAT, "ng", "n")
     for key, value in kv_names(config):
         graph.input(key, FLOAT, kv_heads, "t", config.head_dim)
         graph.input(value, FLOAT, kv_heads, "t", config.head_dim)
@@ -107,20 +107,20 @@ def _by_head(graph: Graph, x: str, config: Qwen2Config, width: int) -> str:
 
 def _attend(graph: Graph, layer: str, query: str, key: str, value: str, config: Qwen2Config) -> str:
     """Softmax attention of queries [kv heads, n * g, head_dim] to cached and new keys."""
-    scores = [
-        graph.fused("FusedMatMul", query, keys, transB=1, alpha=config.head_dim**-0.5)
-        for keys in (f"key_{layer}", key)
+    parts = [
+        graph.op(
+            "Add", graph.fused("FusedMatMul", query, keys, transB=1, alpha=config.head_dim**-0.5), hidden
+        )
+        for keys, hidden in ((f"key_{layer}", "unfilled"), (key, "mask"))
     ]
-    masked = graph.op("Add", graph.op("Concat", *scores, axis=2), "mask")
-    highest = graph.op("ReduceMax", masked, graph.sizes(-1), keepdims=1)
-    weights = graph.op("Cast", graph.op("Exp", graph.op("Sub", masked, highest)), to=DOUBLE)
-    total = graph.op("ReduceSum", weights, graph.sizes(-1), keepdims=1)
-    parts = graph.ops("Split", weights, "parts", n=2, axis=2)
+    highest = graph.op("Max", *(graph.op("ReduceMax", part, graph.sizes(-1), keepdims=1) for part in parts))
+    weights = [graph.op("Cast", graph.op("Exp", graph.op("Sub", part, highest)), to=DOUBLE) for part in parts]
+    total = graph.op("Add", *(graph.op("ReduceSum", part, graph.sizes(-1), keepdims=1) for part in weights))
     summed = graph.op(
         "Add",
         *(
             graph.op("MatMul", part, graph.op("Cast", values, to=DOUBLE))
-            for part, values in zip(parts, (f"value_{layer}", value), strict=True)
+            for part, values in zip(weights, (f"value_{layer}", value), strict=True)
         ),
     )
     return graph.op("Cast", graph.op("Div", summed, total), to=FLOAT)

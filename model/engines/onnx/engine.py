@@ -25,7 +25,7 @@ from model.engines.onnx.graph_cache import graph_folder
 from model.engines.onnx.quantization import Quantization
 from model.engines.onnx.session import open_session
 
-GRAPH_VERSION = 5  # changes with what `onnx_build` writes
+GRAPH_VERSION = 6  # changes with what `onnx_build` writes
 ARITHMETIC_VERSION = 1  # changes with what a fuser's graph computes, to the bit
 
 # A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
