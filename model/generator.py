@@ -95,7 +95,6 @@ class Generator:
         self._slots = CacheSlots(decoder, n_slots)
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
-        # A checkpoint may name ends of its own beside the vocabulary's: a chat turn's, the next file's.
         self._never = np.setdiff1d(vocabulary.never(decoder.vocab_size), [*stop_ids])
         self._foreign: dict[str, np.ndarray] = {}
         self._clock = clock

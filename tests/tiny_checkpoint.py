@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from model.checkpoint.adapter import AdapterConfig
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.opening import open_checkpoint, write_checksums
-from model.checkpoint.packed import BLOCK, Octets, Packing
+from model.checkpoint.packed import BLOCK, Octets, PackedBits
 from model.engines.torch.adapter import save_adapter
 from model.engines.torch.fuser import Fuser
 from model.engines.torch.projector import Projector
@@ -102,7 +102,7 @@ def write_packed_checkpoint(
 ) -> Path:
     """A Llama in blocks of 4 bits, its embedding in `embedding_bits`, as `model.training import` writes one."""
     folder.mkdir(parents=True, exist_ok=True)
-    packing = Packing(4, embedding_bits)
+    packing = PackedBits(4, embedding_bits)
     config = tiny_config(model_type="llama", quantization_config=packing.to_json(), **config_changes)
     (folder / "config.json").write_text(json.dumps(config))
     tiny_tokenizer().save(str(folder / "tokenizer.json"))

@@ -26,7 +26,7 @@ from model.checkpoint.files import (
     require_files,
     sha256_of,
 )
-from model.checkpoint.packed import METHOD, Packing, numbers_of, packed_shapes, packing_of
+from model.checkpoint.packed import METHOD, PackedBits, numbers_of, packed_shapes, packing_of
 
 __all__ = [
     "CHECKSUMS",
@@ -61,7 +61,7 @@ class Checkpoint:
     revision: str  # commit of a hub checkpoint, else ""
 
     @property
-    def packing(self) -> Packing | None:
+    def packing(self) -> PackedBits | None:
         """How the weights lie in blocks, if they do."""
         return packing_of(self.config)
 

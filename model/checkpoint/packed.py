@@ -26,14 +26,14 @@ _NUMBERS = {".nibbles": ("U8",), ".octets": ("I8",), ".scale": ("F16",), ".minim
 
 
 @dataclass(frozen=True)
-class Packing:
+class PackedBits:
     """`quantization_config`: bits of the layers' matrices and of the embedding, 4 or 8."""
 
     linear_bits: int
     embedding_bits: int
 
     @classmethod
-    def from_json(cls, raw: object) -> Packing:
+    def from_json(cls, raw: object) -> PackedBits:
         """Raises ValueError by name."""
         fields = Fields(raw, "quantization_config")
         if (method := fields.text("quant_method")) != METHOD:
@@ -110,7 +110,7 @@ def stacked(matrices: Sequence[np.ndarray | Packed]) -> np.ndarray | Packed:
     return type(blocks[0])(*(np.concatenate(columns) for columns in parts))
 
 
-def packed_shapes(shapes: Shapes, packing: Packing | None) -> Shapes:
+def packed_shapes(shapes: Shapes, packing: PackedBits | None) -> Shapes:
     """What a checkpoint's tensors are, where `shapes` are those of its weights. Raises ValueError where rows are no
     whole blocks."""
     if packing is None:
@@ -137,10 +137,10 @@ def numbers_of(name: str) -> tuple[str, ...]:
     return next((kinds for ending, kinds in _NUMBERS.items() if name.endswith(ending)), FLOATS)
 
 
-def packing_of(config: Mapping[str, Any]) -> Packing | None:
+def packing_of(config: Mapping[str, Any]) -> PackedBits | None:
     """What config.json says; None where the weights are plain numbers. Raises ValueError by name."""
     raw = config.get("quantization_config")
-    return None if raw is None else Packing.from_json(raw)
+    return None if raw is None else PackedBits.from_json(raw)
 
 
 def _bits(fields: Fields, name: str) -> int:

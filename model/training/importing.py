@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from model.checkpoint.coder import Qwen2Config, coder_shapes
 from model.checkpoint.files import sha256_of
 from model.checkpoint.opening import write_checksums
-from model.checkpoint.packed import BLOCK, Nibbles, Octets, Packed, Packing
+from model.checkpoint.packed import BLOCK, Nibbles, Octets, Packed, PackedBits
 from model.training.gguf_file import GgufError, GgufFile
 from model.training.packing import packed_nibbles
 
@@ -52,7 +52,7 @@ def run(options: ImportOptions) -> None:
     config = hf_config(file, options.embedding_bits)
     network = Qwen2Config.from_json(config)
     tokenizer = json.dumps(tokenizer_of(file), ensure_ascii=False) + "\n"
-    tensors = dict(checkpoint_tensors(file, network, Packing(4, options.embedding_bits)))
+    tensors = dict(checkpoint_tensors(file, network, PackedBits(4, options.embedding_bits)))
     options.out.mkdir(parents=True, exist_ok=True)
     _write_json(options.out / "config.json", config)
     (options.out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
@@ -83,12 +83,12 @@ def hf_config(file: GgufFile, embedding_bits: int) -> dict[str, Any]:
         "max_position_embeddings": file.number("context_length"),
         "tie_word_embeddings": "output.weight" not in file.kinds,
         "eos_token_id": [tokens.index(token) for token in _STOPS if token in tokens],
-        "quantization_config": Packing(4, embedding_bits).to_json(),
+        "quantization_config": PackedBits(4, embedding_bits).to_json(),
     }
 
 
 def checkpoint_tensors(
-    file: GgufFile, config: Qwen2Config, packing: Packing
+    file: GgufFile, config: Qwen2Config, packing: PackedBits
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Every tensor of the checkpoint under its name. Raises GgufError on one that is not in the file's format."""
     left = set(file.kinds)

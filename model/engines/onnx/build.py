@@ -10,7 +10,7 @@ import numpy as np
 
 from model.checkpoint.adapter import AdapterConfig, projector_widths
 from model.checkpoint.coder import Qwen2Config
-from model.checkpoint.packed import BLOCK, Nibbles, Packing
+from model.checkpoint.packed import BLOCK, Nibbles, PackedBits
 from model.checkpoint.tensors import Matrix, Read, Weights
 from model.engines.onnx.adapter_graph import add_children, add_fuser, add_projector
 from model.engines.onnx.decoder_graph import add_decoder
@@ -26,7 +26,7 @@ def build_decoder(
     config: Qwen2Config,
     weights: Weights,
     quantization: Quantization,
-    packing: Packing | None = None,
+    packing: PackedBits | None = None,
 ) -> None:
     """decoder.onnx with its data; it notes how few rows a pass and its head may have. `packing`: of `weights`, where
     they come in blocks."""
