@@ -211,6 +211,33 @@ def test_in_4_bits_a_row_is_the_same_at_every_width_up_to_32(
         first += width
 
 
+@pytest.mark.parametrize("quantization", ["none", "rows", "4 bits"])
+def test_a_cache_that_grew_and_shrank_and_grew_gives_the_rows_of_a_fresh_one(
+    tmp_path: Path, tiny_folder: Path, quantization: str
+) -> None:
+    """Cached rows are moved where their span changes, within one memory."""
+    if quantization == "4 bits":
+        new = onnx_decoders(packed_checkpoint(tmp_path, {}, 8), tmp_path, "blocks")
+    else:
+        new = onnx_decoders(open_checkpoint(str(tiny_folder)), tmp_path, quantization)
+    used, fresh = new(700), new(700)
+    ids = [(31 * i + i // 7) % 300 for i in range(690)]
+    for first in range(0, 690, 115):
+        used.extend(used.embed(ids[first : first + 115]))
+    rows = used.read(0, 690)
+    for length in (380, 130, 5):
+        used.rewind(length)
+        used.extend(used.embed([7, 8]))
+        used.rewind(length)
+    fresh.extend(fresh.embed(ids[:5]))
+    assert_same(used, one_by_one(used, ids[5:9]), one_by_one(fresh, ids[5:9]))
+    used.rewind(5)
+    used.place(rows[5:600], 600)
+    again = used.read(0, 600)
+    np.testing.assert_array_equal(again.keys, rows.keys[:, :, :600])
+    np.testing.assert_array_equal(again.values, rows.values[:, :, :600])
+
+
 def packed_checkpoint(folder: Path, shape: dict[str, object], bits: int) -> Checkpoint:
     return open_checkpoint(str(write_packed_checkpoint(folder / "coder", embedding_bits=bits, **shape)))
 
