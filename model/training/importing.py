@@ -1,7 +1,8 @@
 """`python -m model.training import --gguf FILE`: somebody's Llama in 4 bits as a checkpoint, not a weight changed.
 
 Wanted are matrices in Q4_1, an embedding in Q8_0 and vectors in float32, as llama.cpp's quantizer writes for Q4_1, with
-a byte-level tokenizer like SmolLM's. `--embedding-bits 4` packs the embedding tighter, the one thing that rounds.
+a byte-level tokenizer like SmolLM's. `--embedding-bits` below 8 rounds the embedding, the one thing that is rounded:
+5 to 7 are bytes all the same, which an archive packs; 4 are nibbles with a minimum, as the layers are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from model.checkpoint.files import sha256_of
 from model.checkpoint.opening import write_checksums
 from model.checkpoint.packed import BLOCK, Nibbles, Octets, Packed, PackedBits
 from model.training.gguf_file import GgufError, GgufFile
-from model.training.packing import packed_nibbles
+from model.training.packing import packed_nibbles, packed_octets
 
 _FAMILY = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output"}
 _FAMILY |= {"gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
@@ -43,7 +44,7 @@ class ImportOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gguf", type=Path, required=True, help="a Llama in Q4_1")
     parser.add_argument("--out", type=Path, default=Path("model/pretrained/large"), help="folder to write")
-    parser.add_argument("--embedding-bits", type=int, choices=(4, 8), default=8)
+    parser.add_argument("--embedding-bits", type=int, choices=range(4, 9), default=8)
 
 
 def run(options: ImportOptions) -> None:
@@ -52,7 +53,7 @@ def run(options: ImportOptions) -> None:
     config = hf_config(file, options.embedding_bits)
     network = Qwen2Config.from_json(config)
     tokenizer = json.dumps(tokenizer_of(file), ensure_ascii=False) + "\n"
-    tensors = dict(checkpoint_tensors(file, network, PackedBits(4, options.embedding_bits)))
+    tensors = dict(checkpoint_tensors(file, network, options.embedding_bits))
     options.out.mkdir(parents=True, exist_ok=True)
     _write_json(options.out / "config.json", config)
     (options.out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
@@ -83,12 +84,12 @@ def hf_config(file: GgufFile, embedding_bits: int) -> dict[str, Any]:
         "max_position_embeddings": file.number("context_length"),
         "tie_word_embeddings": "output.weight" not in file.kinds,
         "eos_token_id": [tokens.index(token) for token in _STOPS if token in tokens],
-        "quantization_config": PackedBits(4, embedding_bits).to_json(),
+        "quantization_config": PackedBits(4, 4 if embedding_bits == 4 else 8).to_json(),
     }
 
 
 def checkpoint_tensors(
-    file: GgufFile, config: Qwen2Config, packing: PackedBits
+    file: GgufFile, config: Qwen2Config, embedding_bits: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Every tensor of the checkpoint under its name. Raises GgufError on one that is not in the file's format."""
     left = set(file.kinds)
@@ -98,10 +99,9 @@ def checkpoint_tensors(
         if len(shape) == 1:
             yield name, file.vector(theirs)
             continue
-        bits = packing.bits_of(name)
-        weight: Packed = file.octets(theirs) if _is_embedding(name) else file.nibbles(theirs)
-        if bits == 4 and isinstance(weight, Octets):
-            weight = packed_nibbles(weight.widened())
+        weight: Packed = (
+            _embedding(file.octets(theirs), embedding_bits) if _is_embedding(name) else file.nibbles(theirs)
+        )
         if isinstance(weight, Nibbles) and (heads := _turned_heads(name, config)):
             weight = Nibbles(*(_unpaired(part, heads) for part in vars(weight).values()))
         for part, values in vars(weight).items():
@@ -117,6 +117,12 @@ def gguf_name(name: str) -> str:
         return f"{_WHOLE[stem]}.weight"
     _, _, layer, *_, last = stem.split(".")
     return f"blk.{layer}.{_FAMILY[last]}.weight"
+
+
+def _embedding(weight: Octets, bits: int) -> Packed:
+    if bits == 8:
+        return weight
+    return packed_nibbles(weight.widened()) if bits == 4 else packed_octets(weight.widened(), bits)
 
 
 def _is_embedding(name: str) -> bool:
@@ -184,11 +190,8 @@ def model_card(file: GgufFile, options: ImportOptions) -> str:
     said: Callable[[str], str] = lambda key: str(file.value(f"general.{key}", "not said"))  # noqa: E731
     size = (options.out / "model.safetensors").stat().st_size
     kind = file.value("tokenizer.ggml.pre")
-    embedding = (
-        "The embedding, Q8_0 there, was rounded\n  to 4 bits with a scale and a minimum per 32 values."
-        if options.embedding_bits == 4
-        else "The embedding is\n  the file's Q8_0."
-    )
+    rounded = f"The embedding,\n  Q8_0 there, was rounded to {options.embedding_bits} bits."
+    embedding = "The embedding is\n  the file's Q8_0." if options.embedding_bits == 8 else rounded
     return f"""# {said("name")}
 
 Made by somebody else and imported: `python -m model.training import --gguf {options.gguf.name}

@@ -11,7 +11,6 @@ import pytest
 
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.opening import open_checkpoint
-from model.checkpoint.packed import PackedBits
 from model.checkpoint.tensors import stored
 from model.engines.onnx.engine import OnnxEngine
 from model.training.gguf_file import GgufFile
@@ -50,7 +49,7 @@ def test_a_checkpoint_in_blocks_is_read_by_the_others_too(tmp_path: Path) -> Non
     assert Transformers(checkpoint, 1).write(IDS, 12) == written
     write_gguf(gguf, str(tmp_path / "tiny.gguf"), checkpoint)
     again = GgufFile(tmp_path / "tiny.gguf")
-    for name, values in checkpoint_tensors(again, config, PackedBits(4, 8)):
+    for name, values in checkpoint_tensors(again, config, 8):
         np.testing.assert_array_equal(values, stored(checkpoint.tensors[name]), err_msg=name)
 
 
