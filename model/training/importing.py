@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+import torch
 
 from model.checkpoint.coder import Qwen2Config, coder_shapes
 from model.checkpoint.files import sha256_of
 from model.checkpoint.opening import write_checksums
 from model.checkpoint.packed import BLOCK, Nibbles, Octets, Packed, PackedBits
+from model.training.export import write_tensors
 from model.training.gguf_file import GgufError, GgufFile
 from model.training.packing import packed_nibbles, packed_octets
 
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: ImportOptions) -> None:
-    """Write config.json, tokenizer.json, model.safetensors, MODEL_CARD.md and SHA256SUMS. Raises GgufError."""
+    """Write config.json, tokenizer.json, the weights in shards, MODEL_CARD.md and SHA256SUMS. Raises GgufError."""
     file = GgufFile(options.gguf)
     config = hf_config(file, options.embedding_bits)
     network = Qwen2Config.from_json(config)
@@ -57,7 +58,9 @@ def run(options: ImportOptions) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     _write_json(options.out / "config.json", config)
     (options.out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    save_file(tensors, options.out / "model.safetensors", metadata={"format": "np"})
+    for old in options.out.glob("model*.safetensors*"):
+        old.unlink()
+    write_tensors({name: torch.from_numpy(values) for name, values in tensors.items()}, options.out, "model")
     (options.out / "MODEL_CARD.md").write_text(model_card(file, options), encoding="utf-8")
     write_checksums(options.out)
 
@@ -188,7 +191,7 @@ def tokenizer_of(file: GgufFile) -> dict[str, Any]:
 def model_card(file: GgufFile, options: ImportOptions) -> str:
     """Origin, license and what was changed, from what the file says of itself."""
     said: Callable[[str], str] = lambda key: str(file.value(f"general.{key}", "not said"))  # noqa: E731
-    size = (options.out / "model.safetensors").stat().st_size
+    size = sum(part.stat().st_size for part in options.out.glob("model*.safetensors"))
     kind = file.value("tokenizer.ggml.pre")
     rounded = f"The embedding,\n  Q8_0 there, was rounded to {options.embedding_bits} bits."
     embedding = "The embedding is\n  the file's Q8_0." if options.embedding_bits == 8 else rounded
@@ -205,7 +208,7 @@ Made by somebody else and imported: `python -m model.training import --gguf {opt
 | languages | {", ".join(file.value("general.languages", ["not said"]))} |
 | file | {options.gguf.name}, {options.gguf.stat().st_size:,} bytes |
 | its sha256 | {sha256_of(options.gguf)} |
-| model.safetensors | {size:,} bytes |
+| weights here | {size:,} bytes |
 
 - **Weights**: the layers' matrices are the file's Q4_1 blocks of {BLOCK}, every scale, minimum and nibble as there;
   the rows of queries and keys are in the original checkpoint's order again, which llama.cpp changes. {embedding}

@@ -40,7 +40,9 @@ def test_every_weight_is_what_the_file_says(tmp_path: Path, tied: bool) -> None:
         np.testing.assert_array_equal(read(name), values, err_msg=name)
 
 
-@pytest.mark.parametrize(("bits", "least", "most"), [(4, 0.03, 0.09), (5, 0.02, 0.05), (6, 0.01, 0.025), (7, 0, 0.012)])
+@pytest.mark.parametrize(
+    ("bits", "least", "most"), [(4, 0.03, 0.09), (5, 0.02, 0.05), (6, 0.01, 0.025), (7, 0, 0.012)]
+)
 def test_an_embedding_in_fewer_bits_is_all_that_is_rounded(
     tmp_path: Path, bits: int, least: float, most: float
 ) -> None:
