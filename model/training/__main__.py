@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     keep_library_files()
     if options.stage == "import":
         try:
-            importing.run(importing.ImportOptions(options.gguf, options.out, options.embedding_bits))
+            importing.run(
+                importing.ImportOptions(options.gguf, options.out, options.embedding_bits, options.exact_in)
+            )
         except GgufError as problem:
             parser.exit(1, f"{problem}\n")
         return 0

@@ -2,12 +2,14 @@
 
 Wanted are matrices in Q4_1, an embedding in Q8_0 and vectors in float32, as llama.cpp's quantizer writes for Q4_1, with
 a byte-level tokenizer like SmolLM's. `--embedding-bits` below 8 rounds the embedding, the one thing that is rounded:
-5 to 7 are bytes all the same, which an archive packs; 4 are nibbles with a minimum, as the layers are.
+5 to 7 are bytes all the same, which an archive packs; 4 are nibbles with a minimum, as the layers are. Rows of tokens
+that occur in the Python files below `--exact-in` stay as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from model.checkpoint.packed import BLOCK, Nibbles, Octets, Packed, PackedBits
 from model.training.export import write_tensors
 from model.training.gguf_file import GgufError, GgufFile
 from model.training.packing import packed_nibbles, packed_octets
+from model.vocabulary import Vocabulary
 
 _FAMILY = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output"}
 _FAMILY |= {"gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
@@ -40,12 +43,16 @@ class ImportOptions:
     gguf: Path
     out: Path
     embedding_bits: int = 8
+    exact_in: Path | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gguf", type=Path, required=True, help="a Llama in Q4_1")
     parser.add_argument("--out", type=Path, default=Path("model/pretrained/large"), help="folder to write")
     parser.add_argument("--embedding-bits", type=int, choices=range(4, 9), default=8)
+    parser.add_argument(
+        "--exact-in", type=Path, metavar="FOLDER", help="code whose tokens are not rounded (5 to 7 bits)"
+    )
 
 
 def run(options: ImportOptions) -> None:
@@ -53,15 +60,24 @@ def run(options: ImportOptions) -> None:
     file = GgufFile(options.gguf)
     config = hf_config(file, options.embedding_bits)
     network = Qwen2Config.from_json(config)
-    tokenizer = json.dumps(tokenizer_of(file), ensure_ascii=False) + "\n"
-    tensors = dict(checkpoint_tensors(file, network, options.embedding_bits))
+    tokenizer = tokenizer_of(file)
+    exact = np.zeros(network.vocab_size, bool)
+    if options.exact_in:
+        exact = occurring(Vocabulary(copy.deepcopy(tokenizer)), options.exact_in, network.vocab_size)
+
+    def pack(embedding: Octets) -> Packed:
+        return _embedding(embedding, options.embedding_bits, exact)
+
+    tensors = dict(checkpoint_tensors(file, network, pack))
     options.out.mkdir(parents=True, exist_ok=True)
     _write_json(options.out / "config.json", config)
-    (options.out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+    (options.out / "tokenizer.json").write_text(
+        json.dumps(tokenizer, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     for old in options.out.glob("model*.safetensors*"):
         old.unlink()
     write_tensors({name: torch.from_numpy(values) for name, values in tensors.items()}, options.out, "model")
-    (options.out / "MODEL_CARD.md").write_text(model_card(file, options), encoding="utf-8")
+    (options.out / "MODEL_CARD.md").write_text(model_card(file, options, int(exact.sum())), encoding="utf-8")
     write_checksums(options.out)
 
 
@@ -92,7 +108,7 @@ def hf_config(file: GgufFile, embedding_bits: int) -> dict[str, Any]:
 
 
 def checkpoint_tensors(
-    file: GgufFile, config: Qwen2Config, embedding_bits: int
+    file: GgufFile, config: Qwen2Config, pack: Callable[[Octets], Packed] = lambda embedding: embedding
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Every tensor of the checkpoint under its name. Raises GgufError on one that is not in the file's format."""
     left = set(file.kinds)
@@ -102,9 +118,7 @@ def checkpoint_tensors(
         if len(shape) == 1:
             yield name, file.vector(theirs)
             continue
-        weight: Packed = (
-            _embedding(file.octets(theirs), embedding_bits) if _is_embedding(name) else file.nibbles(theirs)
-        )
+        weight: Packed = pack(file.octets(theirs)) if _is_embedding(name) else file.nibbles(theirs)
         if isinstance(weight, Nibbles) and (heads := _turned_heads(name, config)):
             weight = Nibbles(*(_unpaired(part, heads) for part in vars(weight).values()))
         for part, values in vars(weight).items():
@@ -122,10 +136,25 @@ def gguf_name(name: str) -> str:
     return f"blk.{layer}.{_FAMILY[last]}.weight"
 
 
-def _embedding(weight: Octets, bits: int) -> Packed:
+def occurring(vocabulary: Vocabulary, folder: Path, vocab_size: int) -> np.ndarray:
+    """Which tokens the Python files below a folder have, bool [vocab]; installed packages are left out."""
+    found = np.zeros(vocab_size, bool)
+    for file in sorted(folder.rglob("*.py")):
+        if "site-packages" not in file.relative_to(folder).parts:
+            found[vocabulary.encode(file.read_text(encoding="utf-8", errors="replace"))] = True
+    return found
+
+
+def _embedding(weight: Octets, bits: int, exact: np.ndarray) -> Packed:
     if bits == 8:
         return weight
-    return packed_nibbles(weight.widened()) if bits == 4 else packed_octets(weight.widened(), bits)
+    if bits == 4:
+        return packed_nibbles(weight.widened())
+    rounded = packed_octets(weight.widened(), bits)
+    return Octets(
+        np.where(exact[:, None, None], weight.octets, rounded.octets),
+        np.where(exact[:, None], weight.scale, rounded.scale),
+    )
 
 
 def _is_embedding(name: str) -> bool:
@@ -188,12 +217,13 @@ def tokenizer_of(file: GgufFile) -> dict[str, Any]:
     }
 
 
-def model_card(file: GgufFile, options: ImportOptions) -> str:
+def model_card(file: GgufFile, options: ImportOptions, n_exact: int) -> str:
     """Origin, license and what was changed, from what the file says of itself."""
     said: Callable[[str], str] = lambda key: str(file.value(f"general.{key}", "not said"))  # noqa: E731
     size = sum(part.stat().st_size for part in options.out.glob("model*.safetensors"))
     kind = file.value("tokenizer.ggml.pre")
-    rounded = f"The embedding,\n  Q8_0 there, was rounded to {options.embedding_bits} bits."
+    but = f" but for the rows of\n  {n_exact:,} tokens that the code of `--exact-in` has" if n_exact else ""
+    rounded = f"The embedding,\n  Q8_0 there, was rounded to {options.embedding_bits} bits{but}."
     embedding = "The embedding is\n  the file's Q8_0." if options.embedding_bits == 8 else rounded
     return f"""# {said("name")}
 

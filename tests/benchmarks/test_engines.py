@@ -49,7 +49,7 @@ def test_a_checkpoint_in_blocks_is_read_by_the_others_too(tmp_path: Path) -> Non
     assert Transformers(checkpoint, 1).write(IDS, 12) == written
     write_gguf(gguf, str(tmp_path / "tiny.gguf"), checkpoint)
     again = GgufFile(tmp_path / "tiny.gguf")
-    for name, values in checkpoint_tensors(again, config, 8):
+    for name, values in checkpoint_tensors(again, config):
         np.testing.assert_array_equal(values, stored(checkpoint.tensors[name]), err_msg=name)
 
 
