@@ -10,7 +10,7 @@ from model.checkpoint.tensors import Matrix
 from model.engines.onnx.build import fewest_rows, multiplies_exactly
 from model.engines.onnx.graph import FLOAT, Graph
 from model.engines.onnx.quantization import Quantization, quantize_blocks, quantize_rows
-from model.engines.onnx.session import open_session
+from model.engines.onnx.session import open_session, write_packed
 
 WEIGHT = np.random.default_rng(0).standard_normal((24, 2 * BLOCK)).astype(np.float32)
 ROWS = np.random.default_rng(1).standard_normal((7, 2 * BLOCK)).astype(np.float32)
@@ -100,3 +100,16 @@ def test_a_machine_without_exact_mixed_products_computes_the_same(tmp_path: Path
     if multiplies_exactly():
         np.testing.assert_array_equal(unsigned, product(tmp_path / "signed", "rows", True, ROWS, WEIGHT))
     np.testing.assert_allclose(unsigned, ROWS @ WEIGHT.T, atol=0.2)
+
+
+def test_a_graph_packed_for_this_machine_computes_the_same_and_keeps_its_notes(tmp_path: Path) -> None:
+    weight = Octets(np.arange(-64, 64, dtype=np.int8).reshape(2, 2, BLOCK), np.ones((2, 2), np.float16))
+    graph = Graph(tmp_path / "plain.data", "rows", True)
+    graph.output("y", FLOAT, graph.linear(graph.input("x", FLOAT, "n", 64), weight), "n", 2)
+    graph.save(tmp_path / "plain.onnx", fewest_rows="2")
+    write_packed(tmp_path / "plain.onnx", tmp_path / "packed.onnx")
+    plain = open_session(tmp_path / "plain.onnx", 1)
+    (tmp_path / "plain.data").unlink()
+    packed = open_session(tmp_path / "packed.onnx", 1)
+    np.testing.assert_array_equal(packed.run(["y"], {"x": ROWS})[0], plain.run(["y"], {"x": ROWS})[0])
+    assert packed.get_modelmeta().custom_metadata_map == {"fewest_rows": "2"}
