@@ -2,8 +2,8 @@
 
 Wanted are matrices in Q4_1, an embedding in Q8_0 and vectors in float32, as llama.cpp's quantizer writes for Q4_1, with
 a byte-level tokenizer like SmolLM's. `--embedding-bits` below 8 rounds the embedding, the one thing that is rounded:
-5 to 7 are bytes all the same, which an archive packs; 4 are nibbles with a minimum, as the layers are. Rows of tokens
-that occur in the Python files below `--exact-in` stay as they are.
+fewer bits are bytes all the same, which an archive packs, and rows of tokens that occur in the Python files below
+`--exact-in` stay as they are; 4 bits without exact rows are nibbles with a minimum, as the layers are.
 """
 
 from __future__ import annotations
@@ -45,20 +45,22 @@ class ImportOptions:
     embedding_bits: int = 8
     exact_in: Path | None = None
 
+    @property
+    def packs_nibbles(self) -> bool:
+        return self.embedding_bits == 4 and self.exact_in is None
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gguf", type=Path, required=True, help="a Llama in Q4_1")
     parser.add_argument("--out", type=Path, default=Path("model/pretrained/large"), help="folder to write")
     parser.add_argument("--embedding-bits", type=int, choices=range(4, 9), default=8)
-    parser.add_argument(
-        "--exact-in", type=Path, metavar="FOLDER", help="code whose tokens are not rounded (5 to 7 bits)"
-    )
+    parser.add_argument("--exact-in", type=Path, metavar="FOLDER", help="code whose tokens are not rounded")
 
 
 def run(options: ImportOptions) -> None:
     """Write config.json, tokenizer.json, the weights in shards, MODEL_CARD.md and SHA256SUMS. Raises GgufError."""
     file = GgufFile(options.gguf)
-    config = hf_config(file, options.embedding_bits)
+    config = hf_config(file, 4 if options.packs_nibbles else 8)
     network = Qwen2Config.from_json(config)
     tokenizer = tokenizer_of(file)
     exact = np.zeros(network.vocab_size, bool)
@@ -66,7 +68,11 @@ def run(options: ImportOptions) -> None:
         exact = occurring(Vocabulary(copy.deepcopy(tokenizer)), options.exact_in, network.vocab_size)
 
     def pack(embedding: Octets) -> Packed:
-        return _embedding(embedding, options.embedding_bits, exact)
+        if options.packs_nibbles:
+            return packed_nibbles(embedding.widened())
+        return (
+            embedding if options.embedding_bits == 8 else _rounded(embedding, options.embedding_bits, exact)
+        )
 
     tensors = dict(checkpoint_tensors(file, network, pack))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -103,7 +109,7 @@ def hf_config(file: GgufFile, embedding_bits: int) -> dict[str, Any]:
         "max_position_embeddings": file.number("context_length"),
         "tie_word_embeddings": "output.weight" not in file.kinds,
         "eos_token_id": [tokens.index(token) for token in _STOPS if token in tokens],
-        "quantization_config": PackedBits(4, 4 if embedding_bits == 4 else 8).to_json(),
+        "quantization_config": PackedBits(4, embedding_bits).to_json(),
     }
 
 
@@ -145,11 +151,7 @@ def occurring(vocabulary: Vocabulary, folder: Path, vocab_size: int) -> np.ndarr
     return found
 
 
-def _embedding(weight: Octets, bits: int, exact: np.ndarray) -> Packed:
-    if bits == 8:
-        return weight
-    if bits == 4:
-        return packed_nibbles(weight.widened())
+def _rounded(weight: Octets, bits: int, exact: np.ndarray) -> Octets:
     rounded = packed_octets(weight.widened(), bits)
     return Octets(
         np.where(exact[:, None, None], weight.octets, rounded.octets),

@@ -57,12 +57,13 @@ def test_an_embedding_in_fewer_bits_is_all_that_is_rounded(
         np.testing.assert_array_equal(read(name), values, err_msg=name)
 
 
-def test_tokens_of_the_code_that_is_named_keep_their_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [4, 5])
+def test_tokens_of_the_code_that_is_named_keep_their_rows(tmp_path: Path, bits: int) -> None:
     (tmp_path / "code" / "site-packages").mkdir(parents=True)
     (tmp_path / "code" / "a.py").write_text("import os\n")
     (tmp_path / "code" / "site-packages" / "b.py").write_text("(((")
     weights = write_tiny_gguf(tmp_path / "tiny.gguf")
-    run(ImportOptions(tmp_path / "tiny.gguf", tmp_path / "coder", 5, tmp_path / "code"))
+    run(ImportOptions(tmp_path / "tiny.gguf", tmp_path / "coder", bits, tmp_path / "code"))
     ids = Vocabulary.load(tmp_path / "coder" / "tokenizer.json").encode("import os\n")
     alike = (reader(open_checkpoint(str(tmp_path / "coder")).tensors)(EMBEDDING) == weights[EMBEDDING]).all(
         axis=1
