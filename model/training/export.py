@@ -58,7 +58,7 @@ def write_tensors(tensors: Mapping[str, Tensor], out: Path, stem: str) -> None:
     """Write `stem.safetensors`, or numbered shards with their index where it would be larger than one shard."""
     shards = _shards(tensors)
     if len(shards) == 1:
-        save_file(tensors, out / f"{stem}.safetensors", metadata={"format": "pt"})
+        save_file(dict(tensors), out / f"{stem}.safetensors", metadata={"format": "pt"})
         return
     weight_map: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
