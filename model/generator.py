@@ -95,7 +95,7 @@ class Generator:
         self._slots = CacheSlots(decoder, n_slots)
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
-        self._never = vocabulary.never(decoder.vocab_size)
+        self._never = np.setdiff1d(vocabulary.never(decoder.vocab_size), [*stop_ids])
         self._foreign: dict[str, np.ndarray] = {}
         self._clock = clock
         self._weighs = weighs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Vocabulary:
         self.tokenizer.encode_special_tokens = True
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        _check_alphabet(raw["model"]["vocab"].keys() - added.keys())
+        self._strange = _strange_characters(_missing_bytes(raw["model"]["vocab"].keys() - added.keys()))
         if any(self.tokenizer.token_to_id(token) != token_id for token, token_id in added.items()):
             raise VocabularyError("its added tokens have other ids than it says")
         self._largest = max(max(raw["model"]["vocab"].values()), max(added.values()))
@@ -136,19 +137,27 @@ class Vocabulary:
         """Raises VocabularyError when a pattern of the tokenizer gives up on the text."""
         # A batch of one is faster, and lets other threads run: `Tokenizer.encode` holds the interpreter.
         with _panics_as_errors():
-            ids: list[int] = self.tokenizer.encode_batch_fast([_whole(text)], add_special_tokens=False)[0].ids
+            ids: list[int] = self.tokenizer.encode_batch_fast([self._whole(text)], add_special_tokens=False)[
+                0
+            ].ids
         return ids
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Ids and, of each, the offset in `text` where it starts."""
         with _panics_as_errors():
-            encoding = self.tokenizer.encode_batch([_whole(text)], add_special_tokens=False)[0]
+            encoding = self.tokenizer.encode_batch([self._whole(text)], add_special_tokens=False)[0]
         return encoding.ids, [start for start, _ in encoding.offsets]
 
     def token_bytes(self, token_id: int) -> bytes:
         """What a token adds to the text; nothing for control tokens and for ids without a token."""
         token = None if token_id in self.control_ids else self.tokenizer.id_to_token(token_id)
         return bytes(_BYTE_OF[c] for c in token) if token else b""
+
+    def _whole(self, text: str) -> str:
+        """Half of a surrogate pair, which editors can send and no tokenizer takes, becomes a question mark; so does a
+        character with a byte that is no token, which the tokenizer would leave out."""
+        whole = text.encode("utf-8", "replace").decode("utf-8")
+        return self._strange.sub("?", whole) if self._strange else whole
 
     def _check_text(self) -> None:
         """Raises VocabularyError when code does not survive, or a pattern is far from linear: a search that tried ten
@@ -189,11 +198,6 @@ class TextStream:
         return self.text
 
 
-def _whole(text: str) -> str:
-    """Editors can send half of a surrogate pair, which no tokenizer takes: it becomes a question mark."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 @contextmanager
 def _panics_as_errors() -> Iterator[None]:
     """Rust's panics are no Exceptions, and would end the thread; their text may hold what was to be encoded."""
@@ -223,10 +227,24 @@ def _added(raw: dict[str, Any]) -> dict[str, int]:
     return dict(pairs)
 
 
-def _check_alphabet(tokens: Set[str]) -> None:
-    """Raises VocabularyError unless every byte is a token, and every token is of bytes."""
-    if not set("".join(tokens)) <= _BYTE_OF.keys() or not _BYTE_OF.keys() <= tokens:
+def _missing_bytes(tokens: Set[str]) -> frozenset[int]:
+    """The bytes that are no token. Raises VocabularyError where texts have one of them, or a token is not of bytes.
+
+    Code of 600 GB, which SmolLM's tokenizer was trained on, has neither all control characters nor any of the planes
+    behind the second; some bytes UTF-8 never has.
+    """
+    missing = frozenset(byte for character, byte in _BYTE_OF.items() if character not in tokens)
+    if not set("".join(tokens)) <= _BYTE_OF.keys() or not missing <= _RARE:
         raise VocabularyError("its tokenizer is not byte-level BPE")
+    return missing
+
+
+def _strange_characters(missing: frozenset[int]) -> re.Pattern[str] | None:
+    """Every character with one of these bytes in its UTF-8; None where there is none."""
+    control = [chr(byte) for byte in missing if byte < 0x80]
+    planes = [(byte - 0xF0) << 18 for byte in missing if 0xF0 < byte < 0xF5]
+    ranges = [f"{chr(first)}-{chr(min(first + (1 << 18), 0x110000) - 1)}" for first in planes]
+    return re.compile(f"[{''.join(control + ranges)}]") if control or ranges else None
 
 
 def _find_fim(added: dict[str, int]) -> FimTokens:
@@ -256,3 +274,6 @@ def _byte_alphabet() -> Iterator[tuple[str, int]]:
 
 
 _BYTE_OF = dict(_byte_alphabet())
+# Bytes that text can do without: control characters other than tab and line ends, what UTF-8 never has, and the first
+# bytes of characters from U+40000 on, which are unassigned or private.
+_RARE = frozenset(range(0x20)) - set(b"\t\n\r\f") | {0x7F, 0xC0, 0xC1, *range(0xF1, 0x100)}

@@ -33,6 +33,7 @@ CONFINED = {
     "tokenizers": ("model/vocabulary.py", "model/training/"),
     "safetensors": ("model/checkpoint/", "model/engines/torch/", "model/training/"),
     "huggingface_hub": ("model/checkpoint/",),
+    "gguf": ("model/training/",),
     "matplotlib": ("model/training/", "model/evaluation/"),
     "rapidfuzz": ("model/evaluation/",),
     "platformdirs": ("indexer/cache_folder.py", "model/privacy.py"),

@@ -73,6 +73,7 @@ USES = {
     "model/checkpoint/opening.py:_HUB_ID": NO_TEXT,
     "model/checkpoint/opening.py:verify_checksums": NO_TEXT,
     "model/recall/ranking.py:_NAME": Use(),
+    "model/vocabulary.py:_strange_characters": NO_TEXT,  # one class of characters: tests/model/test_vocabulary.py
 }
 
 BEGINNINGS = (

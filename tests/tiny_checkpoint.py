@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
+from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from model.checkpoint.adapter import AdapterConfig
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.opening import open_checkpoint, write_checksums
+from model.checkpoint.packed import BLOCK, Octets, PackedBits
 from model.engines.torch.adapter import save_adapter
 from model.engines.torch.fuser import Fuser
 from model.engines.torch.projector import Projector
 from model.engines.torch.qwen2 import Qwen2
 from model.training.bpe import CONTROL_TOKENS, QWEN2_SPLIT
+from model.training.packing import packed_nibbles
 
 _SAMPLE = "def add(self, first, second):\n    return self.first + self.second\n\nimport os\nclass A:\n"
 
@@ -91,6 +95,35 @@ def write_tiny_checkpoint(
         write_tiny_adapter(folder, network)
     write_checksums(folder)
     return folder
+
+
+def write_packed_checkpoint(
+    folder: Path, *, embedding_bits: int = 8, seed: int = 0, **config_changes: object
+) -> Path:
+    """A Llama in blocks of 4 bits, its embedding in `embedding_bits`, as `model.training import` writes one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    packing = PackedBits(4, embedding_bits)
+    config = tiny_config(model_type="llama", quantization_config=packing.to_json(), **config_changes)
+    (folder / "config.json").write_text(json.dumps(config))
+    tiny_tokenizer().save(str(folder / "tokenizer.json"))
+    tensors = {}
+    for name, tensor in tiny_network(config, seed).state_dict().items():
+        values = tensor.numpy()
+        if values.ndim == 1:
+            tensors[name] = values
+            continue
+        weight = packed_nibbles(values) if packing.bits_of(name) == 4 else _octets(values)
+        tensors |= {f"{name}.{part}": array for part, array in vars(weight).items()}
+    save_numpy(tensors, folder / "model.safetensors")
+    write_checksums(folder)
+    return folder
+
+
+def _octets(weight: np.ndarray) -> Octets:
+    blocks = weight.reshape(len(weight), -1, BLOCK)
+    scale = (np.abs(blocks).max(axis=2) / 127).astype(np.float16)
+    octets = np.rint(blocks / scale.astype(np.float32)[..., None]).clip(-127, 127)
+    return Octets(octets.astype(np.int8), scale)
 
 
 def write_weights(folder: Path, network: Qwen2, shards: int = 1) -> None:

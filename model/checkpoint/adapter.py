@@ -21,6 +21,7 @@ from model.checkpoint.coder import (
 from model.checkpoint.fields import Fields
 from model.checkpoint.files import TensorInfo, WeightsError, read_headers, read_json
 from model.checkpoint.opening import weight_files
+from model.checkpoint.packed import FLOATS
 from model.settings import CONTEXT_MODES
 
 # A parent's memory is longer than its children's, 1.4 times over one child and 3.8 over eight: ten levels leave
@@ -187,4 +188,9 @@ def _fitting(files: list[Path], wanted: Shapes) -> Mapping[str, TensorInfo]:
         raise WeightsError(
             f"{file} does not fit adapter.json: {name} is {found.get(name)}, not {wanted.get(name)}"
         )
+    for name, info in tensors.items():
+        if info.dtype not in FLOATS:
+            raise WeightsError(
+                f"{info.file.name} holds {name} in {info.dtype}: an adapter is in floating point"
+            )
     return tensors

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 MAX_JSON_BYTES = 4_000_000
 MAX_TOKENIZER_BYTES = 64_000_000  # the largest that is known, of 260,000 tokens, has half
-ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}  # number formats that can be read
+NUMBERS = ("F32", "F16", "BF16", "U8", "I8")  # formats that can be read; integers are blocks' (`packed`)
 
 _CHUNK_BYTES = 1 << 22
 # Ten times that of the largest known. The format's own limit is 100 MB, which take four seconds to read.
@@ -133,8 +133,8 @@ def sha256_of(file: Path) -> str:
 
 
 def _info(file: Path, start: int, name: str, entry: Mapping[str, Any]) -> TensorInfo:
-    if entry["dtype"] not in ITEM_BYTES:
-        known = "only F32, F16 and BF16 are supported"
+    if entry["dtype"] not in NUMBERS:
+        known = "only F32, F16, BF16, U8 and I8 are supported"
         raise WeightsError(f"{file.name} holds {entry['dtype']} tensors ({name:.80}): {known}")
     begin, end = entry["data_offsets"]
     return TensorInfo(file, entry["dtype"], tuple(entry["shape"]), (start + begin, start + end))

@@ -26,6 +26,7 @@ from model.checkpoint.files import (
     require_files,
     sha256_of,
 )
+from model.checkpoint.packed import METHOD, PackedBits, numbers_of, packed_shapes, packing_of
 
 __all__ = [
     "CHECKSUMS",
@@ -58,6 +59,11 @@ class Checkpoint:
     config: Mapping[str, Any]
     tensors: Mapping[str, TensorInfo]
     revision: str  # commit of a hub checkpoint, else ""
+
+    @property
+    def packing(self) -> PackedBits | None:
+        """How the weights lie in blocks, if they do."""
+        return packing_of(self.config)
 
     def fingerprint(self) -> str:
         """Names these very weights without reading gigabytes: configuration, tokenizer and every 1-D tensor.
@@ -150,7 +156,7 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
     refused = {
         f"architecture {kind!r}": kind not in ("qwen2", "llama"),
         "code of its own (auto_map)": "auto_map" in config,
-        "quantized weights": "quantization_config" in config,
+        "quantized weights": _quantized_by_others(config.get("quantization_config")),
         "scaled rotary positions": any(
             _scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")
         ),
@@ -165,6 +171,14 @@ def check_architecture(config: Mapping[str, Any], folder: Path) -> None:
             raise WeightsError(
                 f"{folder.name} has {what}: only plain Qwen2 and Llama checkpoints are supported"
             )
+    try:
+        packing_of(config)
+    except ValueError as problem:
+        raise WeightsError(f"config.json in {folder} cannot be used: {problem}") from problem
+
+
+def _quantized_by_others(raw: object) -> bool:
+    return raw is not None and not (isinstance(raw, dict) and raw.get("quant_method") == METHOD)
 
 
 def _scaled(rope: object) -> bool:
@@ -175,7 +189,12 @@ def _scaled(rope: object) -> bool:
 
 
 def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises WeightsError on any tensor that is missing, foreign or misshapen."""
+    """Raises WeightsError on any tensor that is missing, foreign, misshapen or of another number format. `wanted`: the
+    shapes of the weights, which may lie in blocks."""
+    try:
+        wanted = packed_shapes(dict(wanted), checkpoint.packing)
+    except ValueError as problem:
+        raise WeightsError(f"config.json in {checkpoint.folder} cannot be used: {problem}") from problem
     found = {
         name: info.shape
         for name, info in checkpoint.tensors.items()
@@ -188,6 +207,11 @@ def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]])
         f"{name} is {list(found[name])}, config.json wants {list(shape)}"
         for name, shape in wanted.items()
         if name in found and found[name] != shape
+    ]
+    problems += [
+        f"{name} is {info.dtype}, not {' or '.join(numbers_of(name))}"
+        for name, info in checkpoint.tensors.items()
+        if name in wanted and info.dtype not in numbers_of(name)
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

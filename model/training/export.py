@@ -48,11 +48,17 @@ def hf_config(config: Qwen2Config, end: int, dtype: torch.dtype) -> dict[str, An
 
 
 def write_weights(state: Mapping[str, Tensor], out: Path, stem: str, dtype: torch.dtype) -> None:
+    """As `write_tensors`, in this number format."""
+    write_tensors(
+        {name: value.detach().to(dtype).contiguous().clone() for name, value in state.items()}, out, stem
+    )
+
+
+def write_tensors(tensors: Mapping[str, Tensor], out: Path, stem: str) -> None:
     """Write `stem.safetensors`, or numbered shards with their index where it would be larger than one shard."""
-    tensors = {name: value.detach().to(dtype).contiguous().clone() for name, value in state.items()}
     shards = _shards(tensors)
     if len(shards) == 1:
-        save_file(tensors, out / f"{stem}.safetensors", metadata={"format": "pt"})
+        save_file(dict(tensors), out / f"{stem}.safetensors", metadata={"format": "pt"})
         return
     weight_map: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):

@@ -63,7 +63,9 @@ def main() -> int:
         else ()
     )
     rows = chain(
-        on_folders, engines.measured() if "engines" in topics else (), flat.flat() if "flat" in topics else ()
+        on_folders,
+        engines.measured(arguments.model) if "engines" in topics else (),
+        flat.flat() if "flat" in topics else (),
     )
     for line in (json_line(row, machine) for row in rows) if arguments.json else table(rows):
         print(line, flush=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,13 +15,14 @@ import numpy as np
 from model.checkpoint.coder import Qwen2Config, coder_shapes
 from model.checkpoint.files import read_json
 from model.checkpoint.opening import Checkpoint
-from model.checkpoint.tensors import reader
+from model.checkpoint.packed import BLOCK, Nibbles
+from model.checkpoint.tensors import packed, reader
 
 
 class Transformers:
     """`generate` in float32, plain or with its prompt lookup (`lookup` tokens at a time)."""
 
-    def __init__(self, folder: Path, threads: int, lookup: int = 0) -> None:
+    def __init__(self, checkpoint: Checkpoint, threads: int, lookup: int = 0) -> None:
         import torch
 
         with warnings.catch_warnings():
@@ -30,7 +30,7 @@ class Transformers:
             import transformers
 
             transformers.utils.logging.disable_progress_bar()
-            self._model = transformers.Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+            self._model = _loaded(transformers, torch, checkpoint).eval()
         torch.set_num_threads(threads)
         self._torch = torch
         self._options: dict[str, Any] = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
@@ -49,6 +49,18 @@ class Transformers:
             )
         written: list[int] = out[0, len(ids) :].tolist()
         return written
+
+
+def _loaded(transformers: Any, torch: Any, checkpoint: Checkpoint) -> Any:
+    """In float32; a checkpoint in blocks is none of transformers', and is read for it."""
+    if checkpoint.packing is None:
+        return transformers.AutoModelForCausalLM.from_pretrained(checkpoint.folder, dtype=torch.float32)
+    raw = {key: value for key, value in checkpoint.config.items() if key != "quantization_config"}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**raw))
+    read, names = reader(checkpoint.tensors), coder_shapes(Qwen2Config.from_json(checkpoint.config))
+    model.load_state_dict({name: torch.from_numpy(read(name)) for name in names}, strict=False)
+    model.tie_weights()
+    return model
 
 
 class OpenVino:
@@ -86,7 +98,7 @@ class OpenVino:
 
 
 class LlamaCpp:
-    """Its server in this process, in 8 bits (q8_0)."""
+    """Its server in this process, in 8 bits (q8_0), or in the blocks that the checkpoint has."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int, capacity: int) -> None:
         import gguf
@@ -109,9 +121,9 @@ class LlamaCpp:
 
 
 def write_gguf(gguf: Any, file: str, checkpoint: Checkpoint) -> None:
-    """The weights as llama.cpp names them: matrices in q8_0, norms and biases in float32, the head tied."""
-    config, raw = Qwen2Config.from_json(checkpoint.config), read_json(checkpoint.folder / "tokenizer.json")
-    writer = gguf.GGUFWriter(file, "qwen2")
+    """The weights as llama.cpp names them: matrices in q8_0 or their own blocks, norms and biases in float32."""
+    config, kind = Qwen2Config.from_json(checkpoint.config), str(checkpoint.config["model_type"])
+    writer = gguf.GGUFWriter(file, kind)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -120,24 +132,47 @@ def write_gguf(gguf: Any, file: str, checkpoint: Checkpoint) -> None:
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_rope_freq_base(config.rope_theta)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    known = {index: token for token, index in raw["model"]["vocab"].items()}
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list([known.get(i, f"<unused {i}>") for i in range(config.vocab_size)])
-    writer.add_token_types([1] * config.vocab_size)
-    merges = raw["model"]["merges"]
-    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges[:1]])
-    read, names = (
-        reader(checkpoint.tensors),
-        gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers),
-    )
+    _write_tokenizer(writer, checkpoint, config.vocab_size)
+    architecture = gguf.MODEL_ARCH.QWEN2 if kind == "qwen2" else gguf.MODEL_ARCH.LLAMA
+    names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     for name in coder_shapes(config):
-        values = read(name)
-        kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
-        writer.add_tensor(
-            names.get_name(name, (".weight", ".bias")), gguf.quantize(values, kind), raw_dtype=kind
-        )
+        data, number = _gguf_tensor(gguf, checkpoint, config, name)
+        writer.add_tensor(names.get_name(name, (".weight", ".bias")), data, raw_dtype=number)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _write_tokenizer(writer: Any, checkpoint: Checkpoint, vocab_size: int) -> None:
+    raw = read_json(checkpoint.folder / "tokenizer.json")
+    known = {index: token for token, index in raw["model"]["vocab"].items()}
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([known.get(i, f"<unused {i}>") for i in range(vocab_size)])
+    writer.add_token_types([1] * vocab_size)
+    merges = raw["model"]["merges"]
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges[:1]])
+
+
+def _gguf_tensor(gguf: Any, checkpoint: Checkpoint, config: Qwen2Config, name: str) -> tuple[np.ndarray, Any]:
+    kinds = gguf.GGMLQuantizationType
+    blocks = packed(checkpoint.tensors, name)
+    if isinstance(blocks, Nibbles):
+        values = np.stack([blocks.nibbles & 15, blocks.nibbles >> 4], axis=-1).reshape(
+            *blocks.scale.shape, BLOCK
+        )
+        halves = values[..., : BLOCK // 2] | values[..., BLOCK // 2 :] << 4
+        parts = [blocks.scale[..., None].view(np.uint8), blocks.minimum[..., None].view(np.uint8), halves]
+        data = np.concatenate(parts, axis=-1).reshape(len(halves), -1)
+        return _paired(data, name, config), kinds.Q4_1
+    values = reader(checkpoint.tensors)(name)
+    kind = kinds.Q8_0 if values.ndim == 2 else kinds.F32
+    return gguf.quantize(values, kind), kind
+
+
+def _paired(rows: np.ndarray, name: str, config: Qwen2Config) -> np.ndarray:
+    """llama.cpp turns neighbors in a Llama's heads, where the checkpoint turns halves."""
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    n = next((heads[part] for part in heads if part in name), 0)
+    return rows.reshape(n, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape) if n else rows

@@ -10,12 +10,10 @@ import pytest
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
 from model.settings import ModelSettings
-from model.vocabulary import Vocabulary, VocabularyError
 from tests.benchmarks import (
     cancelling,
     context_peers,
     drafting,
-    foreign_coder,
     identical,
     indexing,
     jumping,
@@ -26,7 +24,7 @@ from tests.benchmarks.engine_subjects import SHAPE
 from tests.benchmarks.measurement import Measurement, json_line, row, table, this_machine
 from tests.benchmarks.subjects import Subject, copy_of
 from tests.model.evaluation.holes import a_task, write_archive, write_tasks
-from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
+from tests.tiny_checkpoint import write_tiny_checkpoint
 
 TINY = {
     "vocab_size": 4096,
@@ -195,16 +193,3 @@ def test_a_jump_needs_a_long_file(subject: Subject, tmp_path: Path) -> None:
 def tiny_model(folder: Path) -> LoadedModel:
     name = str(write_tiny_checkpoint(folder / "tiny"))
     return load_from_settings(ModelSettings(name=name, device="cpu", context="blocks"))
-
-
-def test_a_tokenizer_without_some_bytes_gets_them_back(tmp_path: Path) -> None:
-    raw = json.loads(tiny_tokenizer(("<|endoftext|>",)).to_str())
-    for byte in ("\u0100", "\u00c0"):
-        del raw["model"]["vocab"][byte]
-    n = 1 + max(*raw["model"]["vocab"].values(), *(token["id"] for token in raw["added_tokens"]))
-    with pytest.raises(VocabularyError):
-        Vocabulary(json.loads(json.dumps(raw)))
-    assert foreign_coder.with_all_bytes(tmp_path, json.dumps(raw), n) == 2
-    vocabulary = Vocabulary.load(tmp_path / "tokenizer.json")
-    assert max(vocabulary.encode("\u0000")) == n + 1
-    assert vocabulary.encode("12") == vocabulary.encode("1") + vocabulary.encode("2")

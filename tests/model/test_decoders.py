@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model.checkpoint.coder import Qwen2Config
 from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, open_checkpoint
-from model.checkpoint.tensors import reader, stored
+from model.checkpoint.tensors import Weights, table
 from model.engines.decoder import Decoder
 from model.engines.onnx.build import build_decoder
 from model.engines.onnx.decoder import OnnxDecoder
@@ -18,8 +19,9 @@ from model.engines.onnx.session import open_session
 from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_network import fuse
 from model.engines.torch.decoder import TorchDecoder
-from tests.model.engines.test_torch_decoder import greedy
-from tests.tiny_checkpoint import tiny_config, tiny_network
+from model.engines.torch.engine import load_network
+from tests.model.engines.test_torch_decoder import CPU, greedy
+from tests.tiny_checkpoint import tiny_config, tiny_network, write_packed_checkpoint
 
 IDS = [(7 * i + i // 40) % 300 for i in range(120)]
 ENGINES = (
@@ -28,7 +30,9 @@ ENGINES = (
     "none",
     "rows",
     "blocks",
-)  # "static": of CUDA; on ONNX Runtime, the quantization
+    "4 bits",
+    "4 bits, the embedding too",
+)  # "static": of CUDA; on ONNX Runtime, the quantization, or what lies in the checkpoint
 
 New = Callable[..., Decoder]  # capacity, n_slots
 
@@ -42,15 +46,21 @@ def new(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pyt
     if request.param == "static":
         weights = fuse(network)
         return lambda capacity=160, n_slots=1: CudaDecoder(weights, capacity, n_slots)
+    if request.param.startswith("4 bits"):
+        bits = 4 if request.param.endswith("too") else 8
+        folder = write_packed_checkpoint(tmp_path_factory.mktemp("packed"), embedding_bits=bits)
+        return onnx_decoders(open_checkpoint(str(folder)), tmp_path_factory.mktemp("graph"), "blocks")
     return onnx_decoders(open_checkpoint(str(tiny_folder)), tmp_path_factory.mktemp("graph"), request.param)
 
 
 def onnx_decoders(checkpoint: Checkpoint, folder: Path, quantization: str, threads: int = 1) -> New:
     config = Qwen2Config.from_json(checkpoint.config)
-    build_decoder(folder, config, reader(checkpoint.tensors), quantization)
+    weights = Weights(checkpoint.tensors, in_blocks=quantization != "none")
+    packing = None if quantization == "none" else checkpoint.packing
+    build_decoder(folder, config, weights, quantization, packing)
     session = open_session(folder / "decoder.onnx", threads)
-    table = stored(checkpoint.tensors["model.embed_tokens.weight"])
-    return lambda capacity=160, n_slots=1: OnnxDecoder(session, table, config, capacity, n_slots)
+    embeddings = table(checkpoint.tensors, "model.embed_tokens.weight")
+    return lambda capacity=160, n_slots=1: OnnxDecoder(session, embeddings, config, capacity, n_slots)
 
 
 def assert_same(decoder: Decoder, logits: np.ndarray, expected: np.ndarray) -> None:
@@ -158,6 +168,83 @@ def test_in_float32_the_graph_gives_the_logits_of_torch(tiny_folder: Path, tmp_p
     theirs = TorchDecoder(tiny_network(tiny_config()), 160)
     logits = ours.extend(ours.embed(IDS), all_rows=True)
     np.testing.assert_allclose(logits, theirs.extend(theirs.embed(IDS), all_rows=True), atol=1e-3, rtol=1e-4)
+
+
+SHAPES: dict[str, dict[str, object]] = {  # of Llamas, each head 32 wide
+    "three heads to one of two": {"hidden_size": 192, "num_attention_heads": 6, "num_key_value_heads": 2},
+    "a head each": {"hidden_size": 96, "num_attention_heads": 3, "num_key_value_heads": 3},
+    "all to one, untied": {"num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": False},
+    "odd numbers of blocks": {"hidden_size": 160, "intermediate_size": 224, "num_attention_heads": 5,
+                              "num_key_value_heads": 5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_in_4_bits_the_graph_gives_the_logits_of_the_weights_in_float32(
+    tmp_path: Path, shape: dict[str, object], bits: int
+) -> None:
+    checkpoint = packed_checkpoint(tmp_path, shape, bits)
+    plain = TorchDecoder(
+        load_network(checkpoint, Qwen2Config.from_json(checkpoint.config), CPU, torch.float32), 160
+    )
+    expected = plain.extend(plain.embed(IDS), all_rows=True)
+    exact, rounded = (onnx_decoders(checkpoint, made(tmp_path / kind), kind)() for kind in ("none", "blocks"))
+    np.testing.assert_allclose(exact.extend(exact.embed(IDS), all_rows=True), expected, atol=1e-2, rtol=1e-3)
+    logits = rounded.extend(rounded.embed(IDS), all_rows=True)  # inputs of products are in 8 bits
+    assert 0 < np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_in_4_bits_a_row_is_the_same_at_every_width_up_to_32(
+    tmp_path: Path, shape: dict[str, object], bits: int, threads: int
+) -> None:
+    new = onnx_decoders(packed_checkpoint(tmp_path, shape, bits), tmp_path, "blocks", threads)
+    slow, fast = new(600), new(600)
+    ids = [(31 * i + i // 7) % 300 for i in range(32 * 33 // 2)]
+    expected, first = one_by_one(slow, ids), 0
+    for width in range(1, 33):
+        rows = fast.extend(fast.embed(ids[first : first + width]), all_rows=True)
+        np.testing.assert_array_equal(rows, expected[first : first + width], err_msg=str(width))
+        first += width
+
+
+@pytest.mark.parametrize("quantization", ["none", "rows", "4 bits"])
+def test_a_cache_that_grew_and_shrank_and_grew_gives_the_rows_of_a_fresh_one(
+    tmp_path: Path, tiny_folder: Path, quantization: str
+) -> None:
+    """Cached rows are moved where their span changes, within one memory."""
+    if quantization == "4 bits":
+        new = onnx_decoders(packed_checkpoint(tmp_path, {}, 8), tmp_path, "blocks")
+    else:
+        new = onnx_decoders(open_checkpoint(str(tiny_folder)), tmp_path, quantization)
+    used, fresh = new(700), new(700)
+    ids = [(31 * i + i // 7) % 300 for i in range(690)]
+    for first in range(0, 690, 115):
+        used.extend(used.embed(ids[first : first + 115]))
+    rows = used.read(0, 690)
+    for length in (380, 130, 5):
+        used.rewind(length)
+        used.extend(used.embed([7, 8]))
+        used.rewind(length)
+    fresh.extend(fresh.embed(ids[:5]))
+    assert_same(used, one_by_one(used, ids[5:9]), one_by_one(fresh, ids[5:9]))
+    used.rewind(5)
+    used.place(rows[5:600], 600)
+    again = used.read(0, 600)
+    np.testing.assert_array_equal(again.keys, rows.keys[:, :, :600])
+    np.testing.assert_array_equal(again.values, rows.values[:, :, :600])
+
+
+def packed_checkpoint(folder: Path, shape: dict[str, object], bits: int) -> Checkpoint:
+    return open_checkpoint(str(write_packed_checkpoint(folder / "coder", embedding_bits=bits, **shape)))
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -223,6 +223,16 @@ def test_a_failing_pass_leaves_a_usable_generator(vocabulary: Vocabulary) -> Non
     assert list(result.token_ids) == full[:3]
 
 
+def test_an_end_that_only_the_checkpoint_names_ends_it_too(vocabulary: Vocabulary) -> None:
+    """A control token, which nothing but an end may be: a chat turn's end is none of the vocabulary's own."""
+    foreign = vocabulary.fim.middle
+    assert foreign not in vocabulary.fim.stops
+    decoder = ScriptedDecoder(after(len(PROMPT), [*vocabulary.encode("x"), foreign]), vocab_size=320)
+    generator = Generator(decoder, vocabulary, vocabulary.fim.stops | {foreign})
+    result = generator.generate(PROMPT, StopLimits(50))
+    assert (result.text, result.stopped) == ("x", "end")
+
+
 # --- against the real decoder ---------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.vocabulary import TextStream, Vocabulary, VocabularyError
+from model.vocabulary import _BYTE_OF, TextStream, Vocabulary, VocabularyError
 from tests.tiny_checkpoint import CONTROL_TOKENS, tiny_tokenizer
 
 TEXTS = [
@@ -79,6 +79,57 @@ def test_without_fim_tokens_the_end_of_text_stands_for_them() -> None:
 def test_a_tokenizer_that_marks_no_end_of_text_is_refused() -> None:
     with pytest.raises(VocabularyError, match=r"neither fill-in-the-middle tokens .* nor <\|endoftext\|>"):
         Vocabulary(raw(("<s>",)))
+
+
+def lacking(*characters: int) -> dict[str, object]:
+    """The tiny tokenizer without tokens for these bytes."""
+    found = raw()
+    found["model"]["merges"] = []  # some are of these bytes
+    alphabet = {byte: character for character, byte in _BYTE_OF.items()}
+    vocab = found["model"]["vocab"]
+    for n, byte in enumerate(characters):
+        vocab["x" * (50 + n)] = vocab.pop(alphabet[byte])
+    return found
+
+
+SMOLLM = (0x04, 0x06, 0x13, 0x14, 0x16, 0x1D, 0xC0, 0xC1, 0xF1, 0xF2, *range(0xF5, 0x100))
+HOSTILE = {
+    "a control character": ("a\x04b", "a?b"),
+    "all of them": (
+        "".join(map(chr, range(32))),
+        "".join("?" if i in SMOLLM else chr(i) for i in range(32)),
+    ),
+    "planes without a token": ("\U00040000\U0007ffff\U00080000\U000bffff", "????"),
+    "planes with one": (
+        "\U0001f600\U0003ffff\U000c0000\U0010ffff",
+        "\U0001f600\U0003ffff\U000c0000\U0010ffff",
+    ),
+    "half a surrogate pair beside it": ("\ud83d\x04\udc00", "???"),
+    "a control token around it": ("<|end\x04oftext|>", "<|end?oftext|>"),
+    "nothing else": ("\x04" * 10_000, "?" * 10_000),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), HOSTILE.values(), ids=HOSTILE)
+def test_a_character_whose_bytes_are_no_tokens_is_read_as_a_question_mark(text: str, expected: str) -> None:
+    vocabulary = Vocabulary(lacking(*SMOLLM))
+    ids, starts = vocabulary.encode_with_starts(text)
+    assert ids == vocabulary.encode(text)
+    assert b"".join(map(vocabulary.token_bytes, ids)).decode() == expected
+    assert len(expected) == len(text)  # so that a start is one in the text
+    assert starts == sorted(starts)
+    assert starts[-1] < len(text)
+
+
+def test_a_tokenizer_with_every_byte_reads_every_character(vocabulary: Vocabulary) -> None:
+    text = "\x04\U00040000"
+    assert b"".join(map(vocabulary.token_bytes, vocabulary.encode(text))).decode() == text
+
+
+@pytest.mark.parametrize("byte", [0x09, 0x0A, 0x0D, 0x20, 0x41, 0x80, 0xBF, 0xC3, 0xE6, 0xF0])
+def test_a_tokenizer_without_a_byte_that_texts_have_is_refused(byte: int) -> None:
+    with pytest.raises(VocabularyError, match="not byte-level"):
+        Vocabulary(lacking(byte))
 
 
 def test_a_tokenizer_that_is_not_byte_level_is_refused() -> None:

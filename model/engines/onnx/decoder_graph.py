@@ -7,10 +7,10 @@ placed rows only, which stay where they are: a float32 sum still differed betwee
 several (a kv head for each head) and on two threads, and saved less than a tenth of a pass behind 1,024 of them.
 
 Inputs, for n new rows behind t cached ones, g query heads per key/value head:
-  x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, mask [n * g, n] added to the scores,
-  rows [r] whose logits are wanted, and for each layer and kv head
-  key_{layer}_{head} [t, head_dim] float32, value_{layer}_{head} [t, head_dim] float64.
-Outputs: logits [r, vocab], and new_key_..., new_value_... [n, head_dim].
+  x [n, hidden], cos and sin [n, head_dim / 2] of the rows' positions, unfilled [t] and mask [n * g, n] added to the
+  scores of cached and new rows, rows [r] that go through the end of the last layer, wanted [w] of these r whose logits
+  are asked for, and for each layer key_{layer} and value_{layer} [kv heads, t, head_dim].
+Outputs: logits [w, vocab], and new_keys and new_values [layers * kv heads, n, head_dim].
 """
 
 from __future__ import annotations
@@ -18,96 +18,109 @@ from __future__ import annotations
 import numpy as np
 
 from model.checkpoint.coder import Qwen2Config
-from model.checkpoint.tensors import Read
+from model.checkpoint.packed import stacked
+from model.checkpoint.tensors import Weights
 from model.engines.onnx.decoder import kv_names
 from model.engines.onnx.graph import DOUBLE, FLOAT, INT64, Graph
 
 
-def add_decoder(graph: Graph, config: Qwen2Config, read: Read) -> None:
+def add_decoder(graph: Graph, config: Qwen2Config, weights: Weights) -> None:
     """Add the whole decoder. Only the wanted rows go through the end of the last layer and the head."""
     epsilon, last = config.rms_norm_eps, config.num_hidden_layers - 1
     residual, rows = _inputs(graph, config)
-    normed = graph.norm(residual, read("model.layers.0.input_layernorm.weight"), epsilon)
+    keys, values = [], []
+    normed = graph.norm(residual, weights.vector("model.layers.0.input_layernorm.weight"), epsilon)
     for i in range(config.num_hidden_layers):
         layer = f"model.layers.{i}"
-        attended = _attention(graph, config, i, normed, read)
+        attended, key, value = _attention(graph, config, i, normed, weights)
+        keys.append(key)
+        values.append(value)
         if i == last:
             attended, residual = (graph.op("Gather", y, rows, axis=0) for y in (attended, residual))
-        attended = graph.linear(attended, read(f"{layer}.self_attn.o_proj.weight"))
+        attended = graph.linear(attended, weights.matrix(f"{layer}.self_attn.o_proj.weight"))
         residual, normed = graph.add_norm(
-            residual, attended, read(f"{layer}.post_attention_layernorm.weight"), epsilon
+            residual, attended, weights.vector(f"{layer}.post_attention_layernorm.weight"), epsilon
         )
         forward = graph.gated(
-            normed, *(read(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down"))
+            normed, *(weights.matrix(f"{layer}.mlp.{name}_proj.weight") for name in ("gate", "up", "down"))
         )
         following = "model.norm" if i == last else f"model.layers.{i + 1}.input_layernorm"
-        residual, normed = graph.add_norm(residual, forward, read(f"{following}.weight"), epsilon)
+        residual, normed = graph.add_norm(residual, forward, weights.vector(f"{following}.weight"), epsilon)
+    for name, parts in (("new_keys", keys), ("new_values", values)):
+        new = graph.op("Concat", *parts, axis=0)
+        graph.output(name, FLOAT, new, len(parts) * config.num_key_value_heads, "n", config.head_dim)
     head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
-    graph.output("logits", FLOAT, graph.linear(normed, read(head)), "r", config.vocab_size)
+    normed = graph.op("Gather", normed, graph.input("wanted", INT64, "w"), axis=0)
+    graph.output("logits", FLOAT, graph.linear(normed, weights.matrix(head)), "w", config.vocab_size)
 
 
 def _inputs(graph: Graph, config: Qwen2Config) -> tuple[str, str]:
     """Declare the inputs; the names of x and rows."""
-    half = config.head_dim // 2
+    half, kv_heads = config.head_dim // 2, config.num_key_value_heads
     graph.input("cos", FLOAT, "n", half)
     graph.input("sin", FLOAT, "n", half)
+    graph.input("unfilled", FLOAT, "t")
     graph.input("mask", FLOAT, "ng", "n")
     for key, value in kv_names(config):
-        graph.input(key, FLOAT, "t", config.head_dim)
-        graph.input(value, DOUBLE, "t", config.head_dim)
+        graph.input(key, FLOAT, kv_heads, "t", config.head_dim)
+        graph.input(value, FLOAT, kv_heads, "t", config.head_dim)
     return graph.input("x", FLOAT, "n", config.hidden_size), graph.input("rows", INT64, "r")
 
 
-def _attention(graph: Graph, config: Qwen2Config, layer: int, x: str, read: Read) -> str:
-    """Everything between a layer's norm and its output projection: [n, hidden] -> [n, heads * head_dim]."""
+def _attention(
+    graph: Graph, config: Qwen2Config, layer: int, x: str, weights: Weights
+) -> tuple[str, str, str]:
+    """Everything between a layer's norm and its output projection: [n, hidden] -> [n, heads * head_dim], and the new
+    keys and values [kv heads, n, head_dim]."""
     projection = f"model.layers.{layer}.self_attn"
-    weight, bias = (
-        np.concatenate([read(f"{projection}.{name}_proj.{part}") for name in "qkv"])
-        if part == "weight" or config.attention_bias
-        else None
-        for part in ("weight", "bias")
-    )
-    assert weight is not None
-    heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, config.head_dim
-    turning, values = graph.split(graph.linear(x, weight, bias), (heads + kv_heads) * width, kv_heads * width)
-    turned = rotated(graph, turning, (heads + kv_heads) * width)
-    *queries, keys = graph.split(turned, *[heads // kv_heads * width] * kv_heads, kv_heads * width)
-    new_keys = graph.split(keys, *[width] * kv_heads)
-    new_values = graph.split(graph.op("Cast", values, to=DOUBLE), *[width] * kv_heads)
-    outputs = []
-    for j, (query, key, value) in enumerate(zip(queries, new_keys, new_values, strict=True)):
-        graph.output(f"new_key_{layer}_{j}", FLOAT, key, "n", width)
-        graph.output(f"new_value_{layer}_{j}", DOUBLE, value, "n", width)
-        outputs.append(_attend(graph, f"{layer}_{j}", query, key, value, config))
-    return graph.op("Concat", *outputs, axis=1)
+    weight = stacked([weights.matrix(f"{projection}.{name}_proj.weight") for name in "qkv"])
+    bias = None
+    if config.attention_bias:
+        bias = np.concatenate([weights.vector(f"{projection}.{name}_proj.bias") for name in "qkv"])
+    kv_heads, width, queries = config.num_key_value_heads, config.head_dim, config.query_size
+    turning, values = graph.split(graph.linear(x, weight, bias), queries + kv_heads * width, kv_heads * width)
+    query, key = graph.split(rotated(graph, turning, queries + kv_heads * width), queries, kv_heads * width)
+    query, key, value = (_by_head(graph, y, config, wide) for y, wide in
+                         ((query, queries // kv_heads), (key, width), (values, width)))  # fmt: skip
+    attended = _attend(graph, str(layer), query, key, value, config)
+    rows = graph.op("Reshape", attended, graph.sizes(kv_heads, -1, queries // kv_heads))
+    together = graph.op("Transpose", rows, perm=[1, 0, 2])
+    return graph.op("Reshape", together, graph.sizes(-1, queries)), key, value
 
 
 def rotated(graph: Graph, x: str, width: int) -> str:
     """Rotary positions on heads side by side, [n, width]; row i of cos and sin is row i's."""
     three = graph.op("Reshape", x, graph.sizes(1, -1, width))
-    turned = graph.fused("RotaryEmbedding", three, graph.sizes(0), "cos", "sin", interleaved=0)
-    return graph.op("Reshape", turned, graph.sizes(-1, width))
+    return graph.fused("RotaryEmbedding", three, graph.sizes(0), "cos", "sin", interleaved=0)
 
 
-def _attend(graph: Graph, head: str, queries: str, key: str, value: str, config: Qwen2Config) -> str:
-    """Softmax attention of the query heads [n, g * head_dim] that share one kv head.
+def _by_head(graph: Graph, x: str, config: Qwen2Config, width: int) -> str:
+    """[n, kv heads * width] -> [kv heads, n * width / head_dim, head_dim]: the rows of all query heads that share a kv
+    head go through one product, in the order in which they already lie: (row, head)."""
+    kv_heads = config.num_key_value_heads
+    rows = graph.op("Reshape", x, graph.sizes(-1, kv_heads, width))
+    heads = graph.op("Transpose", rows, perm=[1, 0, 2])
+    if width == config.head_dim:
+        return heads
+    return graph.op("Reshape", heads, graph.sizes(kv_heads, -1, config.head_dim))
 
-    The rows of all g heads go through one product, in the order in which they already lie: (row, head).
-    """
-    width, group = config.head_dim, config.num_attention_heads // config.num_key_value_heads
-    query = graph.op("Reshape", queries, graph.sizes(-1, width))
-    old = graph.op("Gemm", query, f"key_{head}", transB=1, alpha=width**-0.5)
-    new = graph.op("Gemm", query, key, "mask", transB=1, alpha=width**-0.5)
-    highest = graph.op(
-        "Max", *(graph.op("ReduceMax", scores, graph.sizes(-1), keepdims=1) for scores in (old, new))
+
+def _attend(graph: Graph, layer: str, query: str, key: str, value: str, config: Qwen2Config) -> str:
+    """Softmax attention of queries [kv heads, n * g, head_dim] to cached and new keys."""
+    parts = [
+        graph.op(
+            "Add", graph.fused("FusedMatMul", query, keys, transB=1, alpha=config.head_dim**-0.5), hidden
+        )
+        for keys, hidden in ((f"key_{layer}", "unfilled"), (key, "mask"))
+    ]
+    highest = graph.op("Max", *(graph.op("ReduceMax", part, graph.sizes(-1), keepdims=1) for part in parts))
+    weights = [graph.op("Cast", graph.op("Exp", graph.op("Sub", part, highest)), to=DOUBLE) for part in parts]
+    total = graph.op("Add", *(graph.op("ReduceSum", part, graph.sizes(-1), keepdims=1) for part in weights))
+    summed = graph.op(
+        "Add",
+        *(
+            graph.op("MatMul", part, graph.op("Cast", values, to=DOUBLE))
+            for part, values in zip(weights, (f"value_{layer}", value), strict=True)
+        ),
     )
-    old, new = (
-        graph.op("Cast", graph.op("Exp", graph.op("Sub", scores, highest)), to=DOUBLE)
-        for scores in (old, new)
-    )
-    total = graph.op(
-        "Add", *(graph.op("ReduceSum", weights, graph.sizes(-1), keepdims=1) for weights in (old, new))
-    )
-    summed = graph.op("Gemm", new, value, graph.op("Gemm", old, f"value_{head}"))
-    mean = graph.op("Cast", graph.op("Div", summed, total), to=FLOAT)
-    return graph.op("Reshape", mean, graph.sizes(-1, group * width))
+    return graph.op("Cast", graph.op("Div", summed, total), to=FLOAT)

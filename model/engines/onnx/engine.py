@@ -15,7 +15,8 @@ from model.checkpoint.adapter import AdapterConfig, fuser_tensors, projector_ten
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import TensorInfo
 from model.checkpoint.opening import Checkpoint
-from model.checkpoint.tensors import reader, stored
+from model.checkpoint.packed import Nibbles, Octets, Packed
+from model.checkpoint.tensors import Matrix, Weights, reader, table
 from model.engines.decoder import PREFILL_PIECE
 from model.engines.machine import free_bytes, processors
 from model.engines.onnx.adapter import OnnxFuser, OnnxPseudoTokens
@@ -24,7 +25,7 @@ from model.engines.onnx.graph_cache import graph_folder
 from model.engines.onnx.quantization import Quantization
 from model.engines.onnx.session import open_session
 
-GRAPH_VERSION = 2  # changes with what `onnx_build` writes
+GRAPH_VERSION = 6  # changes with what `onnx_build` writes
 ARITHMETIC_VERSION = 1  # changes with what a fuser's graph computes, to the bit
 
 # A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
@@ -60,8 +61,8 @@ class OnnxEngine:
         return free_bytes()
 
     def needed_bytes(self, n_weights: int, n_cached: int) -> int:
-        """Kernels pack weights beside the mapped file; of what is cached, keys are float32 and values float64."""
-        return (2 if self.dtype == "int8" else 8) * n_weights + 6 * n_cached
+        """Kernels pack weights beside the mapped file; what is cached is float32."""
+        return (2 if self.dtype == "int8" else 8) * n_weights + 4 * n_cached
 
     def decoder(
         self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int
@@ -74,14 +75,16 @@ class OnnxEngine:
                 build_decoder,
             )  # and with it onnx, which opening a graph can do without
 
-            np.save(folder / "embeddings.npy", stored(checkpoint.tensors[_EMBEDDINGS]))
-            build_decoder(folder, config, reader(checkpoint.tensors), quantization)
+            _save_table(folder, table(checkpoint.tensors, _EMBEDDINGS))
+            weights = Weights(checkpoint.tensors, in_blocks=quantization != "none")
+            packing = None if quantization == "none" else checkpoint.packing
+            build_decoder(folder, config, weights, quantization, packing)
 
         with graph_folder(_key("decoder", checkpoint.tensors, str(config), quantization), build) as folder:
             session = open_session(folder / "decoder.onnx", self.threads)
-            table = np.load(folder / "embeddings.npy", mmap_mode="r")
+            embeddings = _mapped_table(folder)
         piece = PREFILL_PIECE if n_values(coder_shapes(config)) <= _ALONE_UP_TO_WEIGHTS else _PIECE_OF_LARGE
-        return OnnxDecoder(session, table, config, capacity, n_slots, piece)
+        return OnnxDecoder(session, embeddings, config, capacity, n_slots, piece)
 
     def fuser(self, folder: Path, config: AdapterConfig) -> OnnxFuser:
         """The fuser from its two graphs: the network, and what turns children into its input."""
@@ -121,6 +124,19 @@ def open_onnx_engine(dtype: str, threads: int, n_weights: int) -> OnnxEngine:
     """`dtype` auto is int8; `threads` 0 is what measured best for so many weights."""
     best = 1 if n_weights <= _ALONE_UP_TO_WEIGHTS else min(_MOST_THREADS, processors())
     return OnnxEngine("float32" if dtype == "float32" else "int8", threads or best)
+
+
+def _save_table(folder: Path, embeddings: Matrix) -> None:
+    parts = vars(embeddings) if isinstance(embeddings, Packed) else {"embeddings": embeddings}
+    for part, values in parts.items():
+        np.save(folder / f"{part}.npy", values)
+
+
+def _mapped_table(folder: Path) -> Matrix:
+    parts = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
+    if "nibbles" in parts:
+        return Nibbles(**parts)
+    return Octets(**parts) if "octets" in parts else parts["embeddings"]
 
 
 def _key(kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization) -> str:

@@ -21,7 +21,9 @@ from onnx import (
     numpy_helper,
 )
 
-from model.engines.onnx.quantization import BLOCK, Quantization, quantize_blocks, quantize_rows
+from model.checkpoint.packed import BLOCK, Nibbles, Octets, stacked
+from model.checkpoint.tensors import Matrix
+from model.engines.onnx.quantization import Quantization, quantize_blocks, quantize_rows
 
 FLOAT, DOUBLE, INT32, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64
 
@@ -103,9 +105,13 @@ class Graph:
         self._nodes.append(helper.make_node(kind, inputs, outputs, domain="com.microsoft", epsilon=epsilon))
         return outputs[3], outputs[0]
 
-    def linear(self, x: str, weight: np.ndarray, bias: np.ndarray | None = None) -> str:
-        """x [..., in] by a weight [out, in], in the graph's quantization."""
-        if self._quantization == "rows":
+    def linear(self, x: str, weight: Matrix, bias: np.ndarray | None = None) -> str:
+        """x [..., in] by a weight [out, in], in the graph's quantization, or as it is where it lies in blocks."""
+        if isinstance(weight, Nibbles):
+            y = self._linear_nibbles(x, weight)
+        elif isinstance(weight, Octets):
+            y = self._linear_octets(x, weight)
+        elif self._quantization == "rows":
             y = self._linear_rows(x, weight)
         elif self._quantization == "blocks":
             y = self._linear_blocks(x, weight)
@@ -113,15 +119,15 @@ class Graph:
             y = self.op("MatMul", x, self.constant(weight.T))
         return y if bias is None else self.op("Add", y, self.constant(bias))
 
-    def gated(self, x: str, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> str:
+    def gated(self, x: str, gate: Matrix, up: Matrix, down: Matrix) -> str:
         """Qwen2's feed-forward layer: down(silu(gate(x)) * up(x))."""
-        both = self.linear(x, np.concatenate([gate, up]))
+        both = self.linear(x, stacked([gate, up]))
         gates, ups = self.split(both, len(gate), len(up))
         silu = self.fused("QuickGelu", gates, alpha=1.0)
         return self.linear(self.op("Mul", silu, ups), down)
 
-    def save(self, file: Path) -> None:
-        """Write the graph; its data file is complete with it."""
+    def save(self, file: Path, **notes: str) -> None:
+        """Write the graph, with notes for who opens it; its data file is complete with it."""
         self._data.close()
         for node in self._nodes:
             for names in (node.input, node.output):
@@ -129,6 +135,7 @@ class Graph:
         graph = helper.make_graph(self._nodes, file.stem, self._inputs, self._outputs, self._constants)
         domains = [helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)]
         model: ModelProto = helper.make_model(graph, opset_imports=domains, ir_version=_IR_VERSION)
+        helper.set_model_props(model, notes)
         file.write_bytes(model.SerializeToString())
 
     def _linear_rows(self, x: str, weight: np.ndarray) -> str:
@@ -145,11 +152,28 @@ class Graph:
         return self.op("Mul", self.fused("MatMulIntegerToFloat", *inputs), largest)
 
     def _linear_blocks(self, x: str, weight: np.ndarray) -> str:
-        values, scales = quantize_blocks(weight)
+        return self._by_blocks(x, *quantize_blocks(weight), bits=8)
+
+    def _linear_octets(self, x: str, weight: Octets) -> str:
+        values = (weight.octets.astype(np.int16) + 128).astype(np.uint8)
+        return self._by_blocks(x, values, weight.scale.astype(np.float32), bits=8)
+
+    def _linear_nibbles(self, x: str, weight: Nibbles) -> str:
+        """scale * nibble + minimum is scale * (nibble - 8) + (minimum + 8 * scale): the kernel does the first, and the
+        second, alike for all of a block, is a small product with the sums of x by blocks."""
+        scale, minimum = weight.scale.astype(np.float32), weight.minimum.astype(np.float32)
+        y = self._by_blocks(x, weight.nibbles, scale, bits=4)
+        blocks = self.op("Reshape", x, self.sizes(-1, scale.shape[1], BLOCK))
+        sums = self.op("ReduceSum", blocks, self.sizes(-1), keepdims=0)
+        return self.op("Gemm", sums, self.constant((minimum + 8 * scale).T), y)
+
+    def _by_blocks(self, x: str, values: np.ndarray, scales: np.ndarray, bits: int) -> str:
+        """MatMulNBits: values uint8 [out, blocks, bytes] around the middle of their range, scales [out, blocks]."""
+        n_blocks = scales.shape[1]
         shape = {
-            "N": weight.shape[0],
-            "K": weight.shape[1],
-            "bits": 8,
+            "N": len(values),
+            "K": n_blocks * BLOCK,
+            "bits": bits,
             "block_size": BLOCK,
             "accuracy_level": 4,
         }

@@ -1,4 +1,4 @@
-"""Weights in 8 bits."""
+"""Weights in 8 bits, where the checkpoint has them in floating point."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from model.checkpoint.packed import BLOCK
+
 # rows: int8 weights with a scale per output, int8 inputs with a scale per row, exact integer sums.
 # blocks: MatMulNBits, a scale per 32 values of weights and inputs; bears outliers, slower for many rows.
 # none: float32, for what is compared with torch.
 Quantization = Literal["rows", "blocks", "none"]
-
-BLOCK = 32
-
 
 # Rows that are worked on at once: quantizing takes several copies, and a vocabulary has 150,000 rows.
 _SLICE = 8192

@@ -12,6 +12,7 @@ from model.checkpoint.adapter import AdapterConfig
 from model.checkpoint.coder import Qwen2Config, coder_shapes
 from model.checkpoint.files import WeightsError
 from model.checkpoint.opening import Checkpoint, check_tensors
+from model.checkpoint.tensors import reader
 from model.engines.decoder import Decoder
 from model.engines.machine import free_bytes
 from model.engines.torch.adapter import TorchFuser, TorchPseudoTokens, load_fuser, load_projector, numbers
@@ -107,6 +108,9 @@ def _read(
     checkpoint: Checkpoint, config: Qwen2Config, device: torch.device, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     wanted, state = coder_shapes(config), {}
+    if checkpoint.packing:
+        read = reader(checkpoint.tensors)
+        return {name: torch.from_numpy(read(name)).to(device, dtype) for name in wanted}
     for file in sorted({checkpoint.tensors[name].file for name in wanted}):
         with safe_open(file, framework="pt") as tensors:
             for name in tensors.keys() & wanted.keys():

@@ -20,13 +20,13 @@ from model.engines.torch.decoder import TorchDecoder
 from tests.model.engines.test_cuda_decoder import CAPACITY, SMALL, recorded
 from tests.model.engines.test_torch_decoder import reference
 from tests.model.test_decoders import IDS, PARENTS, PATHS, TOKENS, New, assert_same, one_by_one, onnx_decoders
-from tests.tiny_checkpoint import tiny_config, tiny_network, write_tiny_checkpoint
+from tests.tiny_checkpoint import tiny_config, tiny_network, write_packed_checkpoint, write_tiny_checkpoint
 
 SINK = 3
 BLOCKS = (IDS[:17], IDS[40:45], IDS[60:61])
 WINDOW = IDS[80:110]
 N_PLACED = 1 + sum(map(len, BLOCKS))
-ENGINES = ("torch", "static", "none", "rows", "blocks")
+ENGINES = ("torch", "static", "none", "rows", "blocks", "4 bits")
 SHAPES: dict[str, dict[str, object]] = {
     "tied": {},
     "untied": {"tie_word_embeddings": False},
@@ -42,6 +42,9 @@ needs_embedded = pytest.mark.skipif(
 
 def decoders(engine: str, folder: Path, **changes: object) -> New:
     """Makes decoders of one engine and a tiny network of this shape."""
+    if engine == "4 bits":
+        packed = write_packed_checkpoint(folder / "coder", embedding_bits=4, **changes)
+        return onnx_decoders(open_checkpoint(str(packed)), folder, "blocks")
     network = tiny_network(tiny_config(**changes))
     if engine == "torch":
         return lambda capacity=160, n_slots=1: TorchDecoder(network, capacity, n_slots)

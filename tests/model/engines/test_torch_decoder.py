@@ -11,11 +11,12 @@ import torch
 
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.opening import EMBEDDED_FOLDER, open_checkpoint
+from model.checkpoint.tensors import reader
 from model.engines.decoder import Decoder
 from model.engines.torch.decoder import TorchDecoder
 from model.engines.torch.engine import load_network
 from model.engines.torch.qwen2 import Qwen2
-from tests.tiny_checkpoint import tiny_config, tiny_network, write_tiny_checkpoint
+from tests.tiny_checkpoint import tiny_config, tiny_network, write_packed_checkpoint, write_tiny_checkpoint
 
 CPU = torch.device("cpu")
 IDS = [(7 * i) % 300 for i in range(40)]
@@ -75,6 +76,27 @@ def test_a_checkpoint_that_transformers_saved_gives_its_logits(tmp_path: Path, s
     ours = decoder(load_network(checkpoint, config, CPU, torch.float32))
     np.testing.assert_allclose(
         ours.extend(ours.embed(IDS), all_rows=True), reference_logits(theirs, IDS), atol=2e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_checkpoint_in_blocks_gives_the_logits_of_transformers_on_its_weights(
+    tmp_path: Path, tied: bool, bits: int
+) -> None:
+    checkpoint = open_checkpoint(
+        str(write_packed_checkpoint(tmp_path, embedding_bits=bits, tie_word_embeddings=tied))
+    )
+    config = Qwen2Config.from_json(checkpoint.config)
+    theirs = reference(tiny_config(model_type="llama", tie_word_embeddings=tied))
+    read = reader(checkpoint.tensors)
+    theirs.load_state_dict(
+        {name: torch.from_numpy(read(name)) for name in coder_shapes(config)}, strict=False
+    )
+    theirs.tie_weights()
+    ours = decoder(load_network(checkpoint, config, CPU, torch.float32))
+    np.testing.assert_allclose(
+        ours.extend(ours.embed(IDS), all_rows=True), reference_logits(theirs, IDS), atol=2e-4, rtol=1e-4
     )
 
 
