@@ -2,7 +2,8 @@
 
 `[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model),
 `[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like) or, for a model that was
-never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): it does not read what is behind the cursor.
+never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): of what is behind the cursor it reads
+blocks or nothing.
 
 The head is what the model reads of the repository. Stable parts come first, so that a keystroke leaves the keys and
 values of what precedes it valid: under "spm" typing only appends.
