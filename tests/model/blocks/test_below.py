@@ -29,7 +29,7 @@ PREFIX = "import os\nclass A:\n    def add(self, first, second):\n        return
 LINE_END = "first)\n"
 BELOW = "\ndef after(first):\n    return os.path\n"
 ITEM_TEXT = "class A:\n    second = 1\n"
-PREPARED = 10_000.0  # milliseconds: no deadline
+NO_DEADLINE = 600_000.0  # milliseconds
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def completer(model: LoadedModel, settings: ModelSettings) -> Completer:
 
 
 def request(prefix: str = PREFIX, suffix: str = LINE_END + BELOW) -> Request:
-    return Request("a.py", prefix, suffix, context="blocks", max_tokens=4, deadline_ms=PREPARED)
+    return Request("a.py", prefix, suffix, context="blocks", max_tokens=4, deadline_ms=NO_DEADLINE)
 
 
 def below(vocabulary: Vocabulary, suffix: str, rows: int = 1024) -> str | None:
@@ -171,7 +171,7 @@ def test_typing_in_the_line_keeps_it(completer: Completer) -> None:
         assert not completer.tend(lambda: False)
         assert answer.prompt_tokens - answer.reused_tokens <= len(typed) + 2
         assert answer.prompt_tokens > before.prompt_tokens
-    broken = completer.complete(request(PREFIX + "first)\n", BELOW[:0] + LINE_END + BELOW), retrieve)
+    broken = completer.complete(request(PREFIX + "first)\n"), retrieve)
     assert not completer.tend(lambda: False)  # nor does a new line above it
     assert broken.prompt_tokens > before.prompt_tokens
 
@@ -184,6 +184,17 @@ def test_an_edit_below_makes_it_anew_and_until_then_the_old_one_is_read(complete
     encode = completer.model.vocabulary.encode
     added = len(encode("x = 1\n" + BELOW)) - len(encode(BELOW))
     assert n_blocks(completer, edited) - n_before == added > 0
+
+
+def test_another_text_below_costs_the_end_of_the_window_only(completer: Completer) -> None:
+    long = "".join(f"    value_{n} = self.first\n" for n in range(30)) + PREFIX
+    placed(completer, request(long))
+    edited = request(long, LINE_END + "x = 1\n" + BELOW)
+    completer.complete(edited, retrieve)
+    completer.tend(lambda: False)
+    answer = completer.complete(edited, retrieve)
+    assert len(completer.model.vocabulary.encode(long)) > 300
+    assert 0 < answer.prompt_tokens - answer.reused_tokens <= 64
 
 
 def test_it_is_read_before_all_else_is_made(completer: Completer) -> None:
