@@ -25,6 +25,7 @@ from model.prompt import (
     fit_documents,
     worst_first,
 )
+from model.reading import READINGS
 from model.repository import ContextItem, RetrievalQuery, Retrieve
 from model.request import Request
 from model.settings import ModelSettings
@@ -54,8 +55,8 @@ class CursorPlace:
 class Context:
     """What the model reads of the repository, and the place it was retrieved for. `found`: what it was chosen from.
 
-    `texts` are wanted as blocks, the most wanted first; `blocks`: the sink and those that are made, in front of which
-    `n_early` ids of the window stand once that is decided.
+    `texts` are wanted as blocks, the most wanted first; `found_blocks`: the sink and those that are made; `below`: that
+    of the text below the cursor's line. `n_early` ids of the window stand in front of them once that is decided.
     """
 
     place: CursorPlace
@@ -63,8 +64,14 @@ class Context:
     items: tuple[ContextItem, ...] = ()
     found: frozenset[tuple[str, str, bytes]] = frozenset()
     texts: tuple[BlockText, ...] = ()
-    blocks: tuple[Block, ...] = ()
+    found_blocks: tuple[Block, ...] = ()
+    below: Block | None = None
     n_early: int | None = None
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The sink first; last what changes first."""
+        return (*self.found_blocks, self.below) if self.below else self.found_blocks
 
 
 class Contexts:
@@ -78,6 +85,12 @@ class Contexts:
         self._settings = settings
         self._library = library
         self._held: list[Context] = []  # the last one first
+        self._choice = BlockChoice(
+            model.vocabulary,
+            settings.block_tokens,
+            library.share if library else 1.0,
+            reads_below=READINGS[model.fim_order].below,
+        )
 
     def at(
         self, request: Request, mode: str, retrieve: Retrieve | None, window: Prompt | None = None
@@ -96,7 +109,7 @@ class Contexts:
             return Context(place, empty_head(self._model.decoder.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
         held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
-        now = self._with_blocks(held, request.shelf) if held else None
+        now = self._with_blocks(held, place.suffix, request.shelf) if held else None
         now = now or self._retrieve(place, retrieve, window, request.shelf)
         if window is not None:
             now = replace(now, n_early=self._border(now, len(window.ids)))
@@ -108,12 +121,29 @@ class Contexts:
         """Hold on to nothing."""
         self._held.clear()
 
-    def _with_blocks(self, held: Context, shelf: Shelf | None) -> Context:
-        """With all that it wants, once the last is made: a prompt changes once, not with each."""
-        if self._library is None or len(held.blocks) > len(held.texts) or not held.texts:
+    def _with_blocks(self, held: Context, suffix: str, shelf: Shelf | None) -> Context:
+        """With the text below the cursor as it is now, and with all else that it wants once the last of that is made: a
+        prompt changes seldom."""
+        if self._library is None or held.place.mode != "blocks":
             return held
-        blocks = self._library.find(held.texts, shelf)
-        return replace(held, blocks=blocks, n_early=None) if len(blocks) > len(held.texts) else held
+        blocks = held.found_blocks
+        if len(blocks) <= len(held.texts):
+            found = self._library.find(held.texts, shelf)
+            blocks = found if len(found) > len(held.texts) else blocks
+        below = self._below(suffix, shelf, held.below)
+        if blocks is held.found_blocks and below is held.below:
+            return held
+        return replace(held, found_blocks=blocks, below=below, n_early=None)
+
+    def _below(self, suffix: str, shelf: Shelf | None, held: Block | None = None) -> Block | None:
+        """The block of the text below the cursor's line. One that is not made is wanted more than all others, and until
+        then the held one stays, which was right a moment ago."""
+        text = self._choice.below(suffix)
+        if text is None or (held and held.digest == text.digest):
+            return held if text else None
+        assert self._library is not None
+        made = self._library.find([text], shelf)[1:]
+        return made[0] if made else held
 
     def _border(self, now: Context, n_ids: int) -> int:
         """Where the blocks of a context stand in a window of so many ids: where the same ones stand already, unless
@@ -153,10 +183,11 @@ class Contexts:
     ) -> Context:
         assert self._library is not None  # `Completer.mode` saw to it
         assert window is not None
-        choice = BlockChoice(self._model.vocabulary, self._settings.block_tokens, self._library.share)
-        texts, items = choice.choose(found, window, place.prefix, place.suffix)
+        texts, items = self._choice.choose(found, window, place.prefix, place.suffix)
         head = empty_head(self._model.decoder.hidden_size)
-        return Context(place, head, items, texts=texts, blocks=self._library.find(texts, shelf))
+        blocks = self._library.find(texts, shelf)
+        below = self._below(place.suffix, shelf)
+        return Context(place, head, items, texts=texts, found_blocks=blocks, below=below)
 
     def _snippets(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
         budget = self._head_budget(place, self._settings.snippet_tokens)

@@ -44,8 +44,7 @@ class Drafting(Protocol):
 class StopLimits:
     """When to stop, and how to begin. `deadline` is a time of the generator's clock, seconds.
 
-    `begin` is a character that was taken off the prompt: the first token must begin with it, and it is no part of
-    the text.
+    `begin` was taken off the prompt: the first token must begin with it, and it is no part of the text.
     """
 
     max_tokens: int
@@ -223,7 +222,7 @@ class Generator:
         return token if run.takes(token, self._stop_ids, log_chance) else None
 
     def _not_beginning(self, begin: str) -> np.ndarray:
-        """Which ids do not begin with a character, bool [vocab]; worked out once for each of the few there are."""
+        """Which ids do not begin with a text, bool [vocab]; worked out once for each of those that end a prompt."""
         if begin not in self._foreign:
             self._foreign[begin] = np.zeros(self._decoder.vocab_size, dtype=bool)
             self._foreign[begin][self._vocabulary.not_beginning(begin, self._decoder.vocab_size)] = True

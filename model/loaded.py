@@ -23,7 +23,7 @@ class LoadedModel:
     fim_order: FimOrder
     stop_ids: frozenset[int]
     encoder: Encoder | None  # None: retrieval by words and symbols only
-    pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text
+    pseudo: PseudoTokens | None  # None: no adapter fits the checkpoint, retrieval feeds text or blocks
     recall: RecallWeights | None  # None: neither beside the checkpoint nor beside the embedded model
     confidence: Confidence | None  # None: nothing was fitted to this coder
     default_context: str

@@ -23,6 +23,7 @@ from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
 from model.loaded import LoadedModel
 from model.prompt import FimOrder
+from model.reading import READINGS
 from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
@@ -30,7 +31,9 @@ from model.vocabulary import Vocabulary, VocabularyError
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
 
 _FEWEST_POSITIONS = 3 * FIRST  # fewer leave no room behind blocks: a completion may take half
-_ONE_WAY = "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
+_ONE_WAY = (
+    "has no fill-in-the-middle tokens: of what is behind the cursor it reads blocks, from the next line on"
+)
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
 
 
@@ -75,7 +78,11 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
     engine = choose_engine(settings, n_values(shapes))
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
-    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
+    order = fim_order(checkpoint, vocabulary)
+    context = READINGS[order].context
+    encoder, pseudo, default_context, notes = _adapt(
+        settings, checkpoint, fingerprint, engine, embedded, context
+    )
     places_blocks = "blocks" in (settings.context, default_context)
     if not vocabulary.fim.fills:
         notes += (f"{settings.name} {_ONE_WAY}",)
@@ -83,7 +90,7 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
         name=settings.name,
         decoder=_decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks),
         vocabulary=vocabulary,
-        fim_order=fim_order(checkpoint, vocabulary),
+        fim_order=order,
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
@@ -186,9 +193,10 @@ def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_pos
 
 
 def _adapt(
-    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine, embedded: Path
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine, embedded: Path, context: str
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
-    """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
+    """The adapter that fits; without one the embedded model's fuser still finds the text that is read instead, as
+    `context` says."""
     home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
     if settings.adapter:
         require_files(home, ("adapter.json",))
@@ -203,10 +211,10 @@ def _adapt(
                 (),
             )
     note = (
-        f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
+        f"no HEF adapter fits {settings.name}: retrieval feeds {context}; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(embedded, engine), None, "snippets", (note,)
+    return _embedded_encoder(embedded, engine), None, context, (note,)
 
 
 def _embedded_encoder(embedded: Path, engine: Engine) -> Encoder | None:

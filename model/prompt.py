@@ -2,7 +2,8 @@
 
 `[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model),
 `[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like) or, for a model that was
-never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): it does not read what is behind the cursor.
+never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): of what is behind the cursor it reads
+blocks or nothing.
 
 The head is what the model reads of the repository. Stable parts come first, so that a keystroke leaves the keys and
 values of what precedes it valid: under "spm" typing only appends.
@@ -30,6 +31,7 @@ _CHARS_PER_TOKEN = 8
 # with every keystroke would throw the whole cache away.
 _CUT_LINES = 8
 _CUT_TOKENS = 64
+_SIGNS = 32  # of a text's end, in which its last token is looked for
 # A shorter piece of a snippet says nothing, and one that fills the budget hides what else was found: the windows of
 # pretraining have 128 tokens, too.
 _MIN_DOCUMENT_TOKENS = 16
@@ -182,19 +184,26 @@ def build_prompt(
 
 
 def at_token_boundary(vocabulary: Vocabulary, prefix: str) -> tuple[str, str]:
-    """`prefix` up to where a token of natural text ends, and the character behind it, which the model writes again.
+    """`prefix` up to where a token of natural text ends, and what is behind it, which the model writes again.
 
     Tokenizers of this kind join a space, a dot and the like with the word that follows (" word", ".word"), GPT-2's and
     StarCoder's a line's end with the next one's indentation. A prompt that ends in between asks for what was hardly
-    seen in training (measured in model/LOG.md; "token healing").
+    seen in training (measured in model/LOG.md; "token healing"). Of white space that is one character. A sign goes with
+    what its token joined it to, as in " =": a prompt that ended in the space alone would be no better.
     """
     last = prefix[-1:]
-    joins = (
-        vocabulary.joins_lines
-        if last == "\n"
-        else last.isascii() and not last.isalnum() and last not in ("", "\r")
-    )
-    return (prefix[:-1], last) if joins else (prefix, "")
+    if last == "\n":
+        return (prefix[:-1], last) if vocabulary.joins_lines else (prefix, "")
+    if not last.isascii() or last.isalnum() or last in ("", "\r"):
+        return prefix, ""
+    end = last if last.isspace() else _last_token(vocabulary, prefix)
+    return prefix[: -len(end)], end
+
+
+def _last_token(vocabulary: Vocabulary, text: str) -> str:
+    """The text of its last token, where that is whole characters; else its last character."""
+    token = vocabulary.token_bytes(vocabulary.encode(text[-_SIGNS:])[-1]).decode("utf-8", "ignore")
+    return token if token and text.endswith(token) else text[-1]
 
 
 def _first_tokens(vocabulary: Vocabulary, text: str, budget: int) -> list[int]:

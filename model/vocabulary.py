@@ -111,6 +111,7 @@ class Vocabulary:
             raise VocabularyError("its added tokens have other ids than it says")
         self._largest = max(max(raw["model"]["vocab"].values()), max(added.values()))
         self._check_text()
+        self._texts: list[bytes] = []
         # Whether the end of a line and the indentation of the next may be one token.
         self.joins_lines = len(self.encode("\n  x")) < len(self.encode("\n")) + len(self.encode("  x"))
 
@@ -179,8 +180,10 @@ class Vocabulary:
     def not_beginning(self, begin: str, vocab_size: int) -> np.ndarray:
         """Ids whose text does not begin with `begin`."""
         wanted = begin.encode()
+        if len(self._texts) < vocab_size:  # a pass over all of them takes a tenth of making them
+            self._texts = [self.token_bytes(i) for i in range(vocab_size)]
         return np.array(
-            [i for i in range(vocab_size) if not self.token_bytes(i).startswith(wanted)], dtype=np.int64
+            [i for i in range(vocab_size) if not self._texts[i].startswith(wanted)], dtype=np.int64
         )
 
 

@@ -1,4 +1,8 @@
-"""Which texts a prompt wants as blocks: what retrieval found, and of the document what the window leaves out."""
+"""Which texts a prompt wants as blocks: what retrieval found, and of the document what the window leaves out.
+
+A coder that was never taught to fill a hole has nothing behind the cursor in its window. It reads the text below the
+cursor's line as a block, which stays the same while somebody types in that line.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +17,48 @@ from model.prompt import Prompt, document_ids
 from model.repository import ContextItem
 from model.vocabulary import Vocabulary
 
+_CHARS_PER_TOKEN = 8  # at most; code has 3 to 4
 _OWN_SHARE = 0.5  # of the rows, for the document; what one side does not need is the other's
 
 
 class BlockChoice:
-    """Chooses for one coder. `rows`: that all blocks of a prompt may have; `share`: of a text's tokens that is kept."""
+    """Chooses for one coder. `rows`: that all blocks of a prompt may have; `share`: of a text's tokens that is kept;
+    `reads_below`: whether the text below the cursor's line is one."""
 
-    def __init__(self, vocabulary: Vocabulary, rows: int, share: float) -> None:
+    def __init__(self, vocabulary: Vocabulary, rows: int, share: float, *, reads_below: bool = False) -> None:
         self._vocabulary = vocabulary
         self._rows = rows
         self._share = share
+        self._reads_below = reads_below
 
     def choose(
         self, items: Sequence[ContextItem], window: Prompt, prefix: str, suffix: str
     ) -> tuple[tuple[BlockText, ...], tuple[ContextItem, ...]]:
         """The texts, the most wanted first, and the items among them: of `items` (best first) and of the far parts of
-        the document, `prefix` and `suffix`, as many as the rows hold."""
+        the document, `prefix` and `suffix`, as many as the rows hold beside `below`."""
+        below = self.below(suffix)
+        rows = self._rows - (self._n_rows(below) if below else 0)
         told = [(item, BlockText(item.path, ids)) for item in items for ids in self._documents(item)]
         needed = sum(self._n_rows(text) for _, text in told)
-        own_rows = max(int(self._rows * _OWN_SHARE), self._rows - needed)
+        own_rows = max(int(rows * _OWN_SHARE), rows - needed)
         before, after = far_texts(self._vocabulary, window, prefix, suffix)
+        if self._reads_below:
+            after = _below_line(suffix)[_n_chars(self._vocabulary, below.ids) if below else 0 :]
         parts = nearest_parts(self._vocabulary, before, after, int(own_rows / self._share))
         own = [BlockText(None, ids) for ids in parts]
         ends = np.cumsum([self._n_rows(text) for _, text in told])
-        chosen = told[: int((ends <= self._rows - sum(map(self._n_rows, own))).sum())]
+        chosen = told[: int((ends <= rows - sum(map(self._n_rows, own))).sum())]
         texts = {text.ids: text for text in (*(text for _, text in chosen), *own)}
         return tuple(texts.values()), tuple(item for item, _ in chosen)
+
+    def below(self, suffix: str) -> BlockText | None:
+        """The beginning of what stands below the cursor's line; None where that is blank, where it is no block, and
+        where there are no rows for it."""
+        text = _below_line(suffix[: SPAN * _CHARS_PER_TOKEN * 2])
+        if not self._reads_below or not text.strip():
+            return None
+        found = BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * _CHARS_PER_TOKEN])[:SPAN]))
+        return found if self._n_rows(found) <= self._rows else None
 
     def _documents(self, item: ContextItem) -> Iterator[tuple[int, ...]]:
         """Ids of an item, the path in front of them."""
@@ -51,8 +71,13 @@ class BlockChoice:
 
 def far_texts(vocabulary: Vocabulary, window: Prompt, prefix: str, suffix: str) -> tuple[str, str]:
     """What of a document lies in front of the window's part of it, and behind."""
-    n_before, n_after = (
-        len(b"".join(map(vocabulary.token_bytes, ids)).decode("utf-8", "ignore"))
-        for ids in (window.before, window.after)
-    )
+    n_before, n_after = (_n_chars(vocabulary, ids) for ids in (window.before, window.after))
     return prefix[: max(0, len(prefix) - n_before - 1)], suffix[n_after:]
+
+
+def _n_chars(vocabulary: Vocabulary, ids: Sequence[int]) -> int:
+    return len(b"".join(map(vocabulary.token_bytes, ids)).decode("utf-8", "ignore"))
+
+
+def _below_line(suffix: str) -> str:
+    return suffix.partition("\n")[2]

@@ -36,14 +36,17 @@ def test_the_end_token_ends_it_and_is_not_part_of_the_text(vocabulary: Vocabular
     assert result.forward_passes == 1 + len(result.token_ids)
 
 
-def test_it_begins_with_what_is_demanded_and_leaves_it_out_of_the_text(vocabulary: Vocabulary) -> None:
-    """The scripted decoder likes no token as well as "x": only the first that begins with a dot is left."""
+@pytest.mark.parametrize("begin", [".", "se"])
+def test_it_begins_with_what_is_demanded_and_leaves_it_out_of_the_text(
+    vocabulary: Vocabulary, begin: str
+) -> None:
+    """The scripted decoder likes no token as well as "x": only the first that begins so is left."""
     seen: list[str] = []
-    limits = StopLimits(3, finished=lambda text: bool(seen.append(text)), begin=".")
+    limits = StopLimits(3, finished=lambda text: bool(seen.append(text)), begin=begin)
     result = scripted(vocabulary, vocabulary.encode("xyz")).generate(PROMPT, limits)
     first, *rest = [vocabulary.token_bytes(token).decode() for token in result.token_ids]
-    assert first.startswith(".")
-    assert result.text == "".join([first, *rest])[1:]
+    assert first.startswith(begin)
+    assert result.text == "".join([first, *rest])[len(begin) :]
     assert seen[-1] == result.text
 
 

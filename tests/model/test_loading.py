@@ -120,7 +120,7 @@ def test_a_checkpoint_without_fim_tokens_writes_from_left_to_right(tmp_path: Pat
     model = load_model(str(write_tiny_checkpoint(tmp_path, adapter=False, control=("<|endoftext|>",))))
     assert model.fim_order == "ltr"
     assert model.notes[-1].endswith(
-        "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
+        "has no fill-in-the-middle tokens: of what is behind the cursor it reads blocks, from the next line on"
     )
     ask = Request("a.py", "def add(self, first", ")\n", context="none", max_tokens=4, deadline_ms=6e4)
     with_suffix, without = (
@@ -277,7 +277,7 @@ def test_nothing_of_the_cpu_path_needs_torch(name: str, tiny_folder: Path) -> No
 
 # --- adapters -------------------------------------------------------------------------------------------------------
 
-NOTE = "no HEF adapter fits {}: retrieval feeds text snippets; make one with python -m model.training adapter"
+NOTE = "no HEF adapter fits {}: retrieval feeds snippets; make one with python -m model.training adapter"
 
 
 def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:

@@ -219,6 +219,25 @@ def test_what_joins_the_next_word_is_left_to_the_model(
     assert at_token_boundary(vocabulary, prefix) == (kept, begin)
 
 
+def test_a_sign_goes_with_what_its_token_joined_it_to() -> None:
+    tokenizer = Tokenizer(BPE())
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    told = ['x = [y]\nx = [\'y\']\n"""y"""\n'] * 9
+    tokenizer.train_from_iterator(told, BpeTrainer(initial_alphabet=ByteLevel.alphabet()))
+    tokenizer.add_tokens(["<|endoftext|>"])
+    joining = Vocabulary(json.loads(tokenizer.to_str()))
+    assert at_token_boundary(joining, "x =") == ("x", " =")
+    assert at_token_boundary(joining, "x = [") == ("x =", " [")
+    assert at_token_boundary(joining, 'x\n"""') == ("x\n", '"""')
+    assert at_token_boundary(joining, "x = ") == ("x =", " ")
+    assert at_token_boundary(joining, "é(") == ("é", "(")
+    for prefix in ("=" * 100, " " * 40 + "[", "é=", "…]", "\U0001f680["):
+        kept, begin = at_token_boundary(joining, prefix)
+        assert kept + begin == prefix
+        assert begin.endswith(prefix[-1])
+
+
 def test_so_is_the_end_of_a_line_where_it_joins_the_indentation() -> None:
     """As in GPT-2's and StarCoder's tokenizers, which do not split what is white."""
     tokenizer = Tokenizer(BPE())
