@@ -174,6 +174,14 @@ class Completer:
         lines = written_lines(self.model.vocabulary, done.token_ids, done.log_chances, planned)
         return self.model.confidence.chances(list(lines))
 
+    def new_place_tokens(self, asked: str) -> int:
+        """Most tokens that a prompt has at a place where nothing is computed yet, without blocks; `asked`: a context
+        mode."""
+        rest = self.model.positions - min(self._settings.max_tokens, self.model.positions // 2)
+        if self.mode(asked) == "blocks":
+            return min(self._settings.window_tokens, rest - FIRST)
+        return min(self._settings.context_tokens, rest)
+
     def mode(self, asked: str) -> str:
         """The context mode used for what was asked. Raises ValueError on an unknown one."""
         if asked not in CONTEXT_MODES:

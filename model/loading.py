@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
@@ -27,11 +28,34 @@ from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
-__all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
+__all__ = ["LoadedModel", "NoRoomError", "WeightsError", "load_from_settings", "load_model", "open_named"]
 
 _FEWEST_POSITIONS = 3 * FIRST  # fewer leave no room behind blocks: a completion may take half
 _ONE_WAY = "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
+
+
+class NoRoomError(WeightsError):
+    """There is not enough free memory; both in bytes."""
+
+    def __init__(self, needed: int, available: int, message: str) -> None:
+        super().__init__(message)
+        self.needed, self.available = needed, available
+
+
+@dataclass(frozen=True)
+class _Fusers:
+    """What loads fusers, but not the one that is `loaded`."""
+
+    engine: Engine
+    loaded: Encoder | None
+
+    def load(self, folder: Path, config: AdapterConfig) -> Encoder:
+        if self.loaded and self.loaded.fingerprint == adapter_fingerprint(
+            folder, config.fuser, self.engine.arithmetic
+        ):
+            return self.loaded
+        return load_encoder(folder, config, self.engine)
 
 
 def load_model(
@@ -60,14 +84,19 @@ def load_model(
     )
 
 
-def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOLDER) -> LoadedModel:
-    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError.
+def load_from_settings(
+    settings: ModelSettings,
+    *,
+    embedded: Path = EMBEDDED_FOLDER,
+    checkpoint: Checkpoint | None = None,
+    encoder: Encoder | None = None,
+) -> LoadedModel:
+    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError, also NoRoomError.
 
-    `embedded`: the embedded model's folder, whose fuser and recall a coder without its own takes.
+    `embedded`: the tiny embedded model's folder, whose fuser and recall a coder without its own takes; `checkpoint`: if
+    it is open already; `encoder`: one that is loaded already, taken in place of the same.
     """
-    checkpoint = open_checkpoint(
-        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded
-    )
+    checkpoint = checkpoint or open_named(settings, embedded)
     config = _network_config(checkpoint)
     vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
@@ -75,7 +104,8 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
     engine = choose_engine(settings, n_values(shapes))
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
-    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, engine, embedded)
+    fusers = _Fusers(engine, encoder)
+    encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, fusers, embedded)
     places_blocks = "blocks" in (settings.context, default_context)
     if not vocabulary.fim.fills:
         notes += (f"{settings.name} {_ONE_WAY}",)
@@ -99,6 +129,13 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
         n_parameters=n_values(shapes),
         positions=positions,
         notes=notes,
+    )
+
+
+def open_named(settings: ModelSettings, embedded: Path = EMBEDDED_FOLDER) -> Checkpoint:
+    """The checkpoint that the settings name, verified. Raises WeightsError."""
+    return open_checkpoint(
+        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded
     )
 
 
@@ -179,14 +216,16 @@ def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_pos
     n_cached = 2 * config.num_hidden_layers * config.kv_size * n_positions
     needed, available = engine.needed_bytes(n_weights, n_cached), engine.free_bytes()
     if available is not None and needed > available:
-        raise WeightsError(
+        raise NoRoomError(
+            needed,
+            available,
             f"the model needs {needed / 1e9:.1f} GB on {engine.device} and {available / 1e9:.1f} GB are free: "
-            "choose a smaller checkpoint, or dtype int8 (CPU) or bfloat16 (CUDA)"
+            "choose a smaller checkpoint, or dtype int8 (CPU) or bfloat16 (CUDA)",
         )
 
 
 def _adapt(
-    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine, embedded: Path
+    settings: ModelSettings, checkpoint: Checkpoint, base: str, fusers: _Fusers, embedded: Path
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is shown instead."""
     home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
@@ -197,8 +236,8 @@ def _adapt(
         config = read_config(home)
         if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
             return (
-                load_encoder(home, config, engine),
-                engine.projector(home, config),
+                fusers.load(home, config),
+                fusers.engine.projector(home, config),
                 config.default_context,
                 (),
             )
@@ -206,14 +245,14 @@ def _adapt(
         f"no HEF adapter fits {settings.name}: retrieval feeds text snippets; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(embedded, engine), None, "snippets", (note,)
+    return _embedded_encoder(embedded, fusers), None, "snippets", (note,)
 
 
-def _embedded_encoder(embedded: Path, engine: Engine) -> Encoder | None:
+def _embedded_encoder(embedded: Path, fusers: _Fusers) -> Encoder | None:
     if not (embedded / "adapter.json").is_file():
         return None
     verify_checksums(embedded, required=True)
-    return load_encoder(embedded, read_config(embedded), engine)
+    return fusers.load(embedded, read_config(embedded))
 
 
 def _recall(folder: Path, embedded: Path) -> RecallWeights | None:
