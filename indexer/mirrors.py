@@ -85,7 +85,7 @@ class Mirrors:
         self,
         tokenizer: Tokenizer,
         on_packages: OnPackages | None,
-        digests: Mapping[str, bytes],
+        digests: Callable[[], Mapping[str, bytes]],
         goes_on: GoesOn,
     ) -> Tokenized:
         """Have files and packages as this tokenizer's tokens, too. Takes as long as reading all files; what is missing
@@ -98,7 +98,7 @@ class Mirrors:
                     for path, text in self._spoken.documents.items():
                         mirror.show_document(path, text)
                     self._others = (*self._others, mirror)
-                mirror.follow(digests, goes_on, Rules(self._root, self._settings).excludes)
+                mirror.follow(digests(), goes_on, Rules(self._root, self._settings).excludes)
             wait = mirror.packages.wait if mirror.packages else _wait_for_nothing
             return Tokenized(mirror.tokens, mirror.package_tokens, wait)
 

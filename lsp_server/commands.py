@@ -23,6 +23,7 @@ from lsp_server.model_thread import ModelThread
 from lsp_server.opening import open_blocks, open_index
 from lsp_server.presentation import inserted, present, stop_rule
 from lsp_server.problems import UsageError, UserMustActError, explain
+from lsp_server.readings import Reading
 from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
@@ -175,7 +176,7 @@ def _completed(
             index,
             deadline_ms=settings.model.deadline_ms,
             finished=rule.finished,
-            shelf=kept.shelf if kept else None,
+            reading=Reading(index.tokens, index.packages, kept),
         )
         coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))

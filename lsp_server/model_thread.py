@@ -100,8 +100,9 @@ class ModelThread(Generic[Loaded]):
         """
 
         def take(_: Loaded) -> None:
-            self.loaded = Future()
-            self.loaded.set_result(loaded)
+            now: Future[Loaded] = Future()
+            now.set_result(loaded)
+            self.loaded = now
 
         return self.submit(Priority.COMPLETION, take)
 

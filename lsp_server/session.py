@@ -11,37 +11,47 @@ from dataclasses import replace
 from pathlib import Path
 
 from indexer import Index
+from lsp_server.asking import Inquiry
+from lsp_server.coder import Cancelled, LoadCoder, LoadedCoder
 from lsp_server.completion import Completions
 from lsp_server.configuration import Configuration
 from lsp_server.folders import Client, Folders
 from lsp_server.job import Job
-from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import LoadCoder, LoadedCoder, ServedModel, load_coder
+from lsp_server.loading import load_first
 from lsp_server.model_thread import Priority
 from lsp_server.offers import Offer
-from lsp_server.opening import open_blocks, open_index, watch
+from lsp_server.opening import open_index, reader_of, watch
 from lsp_server.presentation import stop_rule
-from lsp_server.requests import request_for, retriever
+from lsp_server.readings import Reader
+from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, unix
-from lsp_server.status import MAKING_BLOCKS, SLOW, Status, status_of
+from lsp_server.status import SLOW, Status, status_of
 from lsp_server.switches import OpenDocument, Refusal, Switches
+from lsp_server.takeover import WarmUp, settled
 from model.request import Completion
 
 STOP_SECONDS = 5.0
+FIRST_SECONDS = 1.0  # after the tiny coder has loaded: the editor asks for the first time
+BUSY_SECONDS = 60.0  # that the next coder lets the first index have the machine for itself
+QUIET_LOOK_SECONDS = 0.25
+PREPARE_SECONDS = 120.0  # that it waits for its tokens of all folders
+PACKAGES_SECONDS = 30.0  # and for those of a folder's installed packages
 
 
 class Session:
     """From `start` to `stop`. Threads report back through the loop, so that nothing here needs a lock."""
 
-    def __init__(self, client: Client, load: LoadCoder = load_coder) -> None:
+    def __init__(self, client: Client, load: LoadCoder = load_first) -> None:
         self._client = client
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
         self._folders = Folders(client, self.tell)
-        self._model = ServedModel(load, self._on_loaded, self.tell)
+        self._model = ServedModel(load, self, self._on_loaded, self.tell, self._on_taken_over)
         self._switches = Switches()
         self._started = False
+        self._newest: Snapshot | None = None  # where an answer was asked for
+        self._reopening: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()  # starts and stops of threads go one after the other
 
     async def start(self, settings: Settings, folders: Mapping[Path, Settings]) -> None:
@@ -164,12 +174,12 @@ class Session:
 
     def status(self) -> Status:
         """What the server is doing, and what the user can do about it."""
-        coder, later = self._model.coder, self._model.later
+        coder = self._model.coder
         return status_of(
             model=coder.description if coder else None,
             model_error=self._model.error,
-            notes=(*(coder.notes if coder else ()), *([SLOW] if self._completions.is_slow else [])),
-            background=(MAKING_BLOCKS,) if later and later.is_long else (),
+            notes=(*self._model.notes, *([SLOW] if self._completions.is_slow else [])),
+            background=self._model.background,
             folders=self._folders.statuses,
             enabled=self._configuration.enabled,
             paused=self._folders.paused,
@@ -185,62 +195,102 @@ class Session:
 
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
-        snapshot = job.snapshot
-        settings, workspace = self.settings_at(snapshot.path), self._folders.of(snapshot.path)
-        job.folder = workspace.root if workspace else None
+        inquiry = self._inquiry(job.snapshot)
+        job.folder = inquiry.workspace.root if inquiry.workspace else None
         later = self._model.later
 
         def work(coder: LoadedCoder) -> Completion | None:
             if job.cancelled.is_set():
                 return None
-            job.rule = replace(stop_rule(snapshot, settings.completion.max_lines), ahead=job.ahead)
+            most = inquiry.settings.completion.max_lines
+            job.rule = replace(stop_rule(job.snapshot, most), ahead=job.ahead)
             waited_ms = (time.monotonic() - max(job.created, coder.loaded_at)) * 1e3
-            left_ms = settings.model.deadline_ms - waited_ms
+            left_ms = inquiry.settings.model.deadline_ms - waited_ms
             if left_ms <= 0:
                 return None
-            kept = workspace.blocks if workspace else None
-            request = request_for(
-                snapshot,
-                settings,
-                workspace,
-                deadline_ms=left_ms,
-                finished=job.finished,
-                generation=workspace.generation(snapshot.path) if workspace else 0,
-                shelf=kept.shelf if kept else None,
-            )
-            retrieve = retriever(workspace) if workspace else None
-            completion = coder.completer.complete(request, retrieve, job.cancelled.is_set)
+            request = inquiry.request(coder, left_ms, job.finished)
+            completion = coder.completer.complete(request, inquiry.retrieve, job.cancelled.is_set)
             if completion.mode == "blocks" and later:
-                later.begin(kept)
+                later.begin(inquiry.reading(coder).blocks)
             return completion
 
+        if not job.ahead:
+            self._newest = job.snapshot
         running = self._model.submit(Priority.COMPLETION, work)
         assert running is not None  # `suggest` saw to it
         return running
 
+    def _inquiry(self, snapshot: Snapshot) -> Inquiry:
+        return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path))
+
     def _on_loaded(self) -> None:
         self._open_folders()
+        self.tell()
+
+    async def until_quiet(self) -> None:
+        """See `Household`."""
+        await asyncio.sleep(FIRST_SECONDS)
+        until = time.monotonic() + BUSY_SECONDS
+        while self._folders.are_busy and time.monotonic() < until:
+            await asyncio.sleep(QUIET_LOOK_SECONDS)
+
+    async def prepare(self, coder: LoadedCoder) -> WarmUp:
+        """See `Household`."""
+        if self._model.reads_as(coder):
+            errands = self._folders.prepare(self._readers(coder))
+            with suppress(TimeoutError):  # of a disk that hangs; what is missing comes when it is there
+                async with asyncio.timeout(PREPARE_SECONDS):
+                    await asyncio.gather(*map(settled, errands), return_exceptions=True)
+        readings = self._folders.readings(coder.fingerprint)
+        inquiry = self._inquiry(self._newest) if self._newest else None
+
+        def warm_up(coder: LoadedCoder, cancelled: Cancelled) -> None:
+            for reading in readings:
+                reading.wait(PACKAGES_SECONDS)
+            if inquiry:
+                inquiry.warm_up(coder, cancelled)
+
+        return warm_up
+
+    def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
+        """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are
+        opened anew."""
+        if before.index_key != after.index_key:
+            self._reopening = asyncio.get_running_loop().create_task(self._reopen_folders())
+            return
+        self._folders.prepare(self._readers(after))
+        self._folders.keep_only(after.fingerprint)
+
+    async def _reopen_folders(self) -> None:
+        async with self._changing:
+            await self._folders.close_all_but(())
+            self._open_folders()
         self.tell()
 
     def _open_folders(self) -> None:
         coder, embedder = self._model.coder, self._model.embedder
         if coder is None:
             return  # they are opened when the model is there: its fingerprint names the index
-        tokenizer, base = coder.tokenizer, self._configuration.base
-        # What drafts and blocks are made from is the process's to say, not a folder's.
-        wanted = {
-            root: replace(own, drafts=base.drafts, blocks=base.blocks)
-            for root, own in self._configuration.indexed.items()
-        }
+        tokenizer, wanted = coder.tokenizer, self._wanted
         on_packages = {root: self._folders.on_packages(root) for root in wanted}
 
         def open_folder(root: Path) -> Index:
             return open_index(root, wanted[root], embedder, tokenizer, on_packages[root])
 
-        def blocks_of(root: Path, index: Index) -> KeptBlocks | None:
-            return open_blocks(index, wanted[root], coder)
+        watching = watch if self._configuration.base.server.watch else None
+        self._folders.open(wanted, open_folder, watching, self._readers(coder))
 
-        self._folders.open(wanted, open_folder, watch if base.server.watch else None, blocks_of)
+    @property
+    def _wanted(self) -> Mapping[Path, Settings]:
+        """What each folder is opened with: what drafts and blocks are made from is the process's to say."""
+        base = self._configuration.base
+        indexed = self._configuration.indexed.items()
+        return {root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in indexed}
+
+    def _readers(self, coder: LoadedCoder) -> Callable[[Path], Reader]:
+        """A coder as each folder sees it."""
+        wanted, base = self._wanted, self._configuration.base
+        return lambda root: reader_of(coder, wanted.get(root, base), self._folders.on_packages(root))
 
     async def _stop_threads(self) -> None:
         """The model first: an index thread that waits for it is let go by that."""

@@ -9,7 +9,7 @@ from typing import cast, get_args
 from model.blocks.block import FIRST
 from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
-from model.checkpoint.files import WeightsError, require_files
+from model.checkpoint.files import NoRoomError, WeightsError, require_files
 from model.checkpoint.opening import (
     EMBEDDED_FOLDER,
     Checkpoint,
@@ -28,19 +28,11 @@ from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
-__all__ = ["LoadedModel", "NoRoomError", "WeightsError", "load_from_settings", "load_model", "open_named"]
+__all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model", "load_opened", "open_named"]
 
 _FEWEST_POSITIONS = 3 * FIRST  # fewer leave no room behind blocks: a completion may take half
 _ONE_WAY = "has no fill-in-the-middle tokens: it does not read what is behind the cursor"
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
-
-
-class NoRoomError(WeightsError):
-    """There is not enough free memory; both in bytes."""
-
-    def __init__(self, needed: int, available: int, message: str) -> None:
-        super().__init__(message)
-        self.needed, self.available = needed, available
 
 
 @dataclass(frozen=True)
@@ -84,19 +76,18 @@ def load_model(
     )
 
 
-def load_from_settings(
-    settings: ModelSettings,
-    *,
-    embedded: Path = EMBEDDED_FOLDER,
-    checkpoint: Checkpoint | None = None,
-    encoder: Encoder | None = None,
-) -> LoadedModel:
-    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError, also NoRoomError.
+def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOLDER) -> LoadedModel:
+    """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError.
 
-    `embedded`: the tiny embedded model's folder, whose fuser and recall a coder without its own takes; `checkpoint`: if
-    it is open already; `encoder`: one that is loaded already, taken in place of the same.
+    `embedded`: the tiny embedded model's folder, whose fuser and recall a coder without its own takes.
     """
-    checkpoint = checkpoint or open_named(settings, embedded)
+    return load_opened(settings, open_named(settings, embedded), embedded=embedded)
+
+
+def load_opened(
+    settings: ModelSettings, checkpoint: Checkpoint, *, embedded: Path, loaded: Encoder | None = None
+) -> LoadedModel:
+    """As `load_from_settings`, of a checkpoint that is open; `loaded`: an encoder that serves where it is the same."""
     config = _network_config(checkpoint)
     vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
@@ -104,11 +95,10 @@ def load_from_settings(
     engine = choose_engine(settings, n_values(shapes))
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
-    fusers = _Fusers(engine, encoder)
+    fusers = _Fusers(engine, loaded)
     encoder, pseudo, default_context, notes = _adapt(settings, checkpoint, fingerprint, fusers, embedded)
     places_blocks = "blocks" in (settings.context, default_context)
-    if not vocabulary.fim.fills:
-        notes += (f"{settings.name} {_ONE_WAY}",)
+    one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
         name=settings.name,
         decoder=_decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks),
@@ -128,7 +118,7 @@ def load_from_settings(
         threads=engine.threads,
         n_parameters=n_values(shapes),
         positions=positions,
-        notes=notes,
+        notes=notes + one_way,
     )
 
 

@@ -34,14 +34,16 @@ class Pace:
 def measure_pace(
     decoder: Decoder, prompt_tokens: int, clock: Callable[[], float] = time.perf_counter
 ) -> Pace:
-    """Read a prompt and write some tokens in slot 0, which is empty afterward.
+    """Read a prompt and write some tokens in slot 0. Raises ValueError where that is not empty; afterward it is.
 
     Of each piece the least time counts: what else the machine did meanwhile says nothing about it.
     """
+    decoder.select(0)
+    if decoder.length:
+        raise ValueError("a pace is measured before anything is completed")
     ids = [7 * i % decoder.vocab_size for i in range(min(prompt_tokens, decoder.capacity - _TOKENS))]
     pieces = [ids[at : at + decoder.prefill_piece] for at in range(0, len(ids), decoder.prefill_piece)]
     began = clock()
-    decoder.select(0)
     passes: list[list[float]] = []
     while len(passes) < _PASSES and (not passes or clock() - began < _ENOUGH_SECONDS):
         decoder.rewind(0)
