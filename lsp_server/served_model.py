@@ -79,10 +79,6 @@ class ServedModel:
         """What the indexer embeds with; None while it loads, and where only words and names are indexed."""
         return embedder_of(self.coder, self._thread) if self.coder and self._thread else None
 
-    def reads_as(self, coder: LoadedCoder) -> bool:
-        """Whether a coder reads the same index as the one that answers."""
-        return self.coder is not None and self.coder.index_key == coder.index_key
-
     @property
     def error(self) -> Exception | None:
         """Why it could not be loaded."""

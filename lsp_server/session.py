@@ -12,7 +12,7 @@ from pathlib import Path
 
 from indexer import Index
 from lsp_server.asking import Inquiry
-from lsp_server.coder import Cancelled, LoadCoder, LoadedCoder
+from lsp_server.coder import LoadCoder, LoadedCoder
 from lsp_server.completion import Completions
 from lsp_server.configuration import Configuration
 from lsp_server.folders import Client, Folders
@@ -21,6 +21,7 @@ from lsp_server.loading import load_first
 from lsp_server.model_thread import Priority
 from lsp_server.offers import Offer
 from lsp_server.opening import open_index, reader_of, watch
+from lsp_server.preparing import Preparing
 from lsp_server.presentation import stop_rule
 from lsp_server.readings import Reader
 from lsp_server.served_model import ServedModel
@@ -28,15 +29,9 @@ from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, unix
 from lsp_server.status import SLOW, Status, status_of
 from lsp_server.switches import OpenDocument, Refusal, Switches
-from lsp_server.takeover import WarmUp, settled
 from model.request import Completion
 
 STOP_SECONDS = 5.0
-FIRST_SECONDS = 1.0  # after the tiny coder has loaded: the editor asks for the first time
-BUSY_SECONDS = 60.0  # that the next coder lets the first index have the machine for itself
-QUIET_LOOK_SECONDS = 0.25
-PREPARE_SECONDS = 120.0  # that it waits for its tokens of all folders
-PACKAGES_SECONDS = 30.0  # and for those of a folder's installed packages
 
 
 class Session:
@@ -47,10 +42,10 @@ class Session:
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
         self._folders = Folders(client, self.tell)
-        self._model = ServedModel(load, self, self._on_loaded, self.tell, self._on_taken_over)
+        self._preparing = Preparing(self._folders, self._readers, self._inquiry)
+        self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
         self._switches = Switches()
         self._started = False
-        self._newest: Snapshot | None = None  # where an answer was asked for
         self._reopening: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()  # starts and stops of threads go one after the other
 
@@ -215,7 +210,7 @@ class Session:
             return completion
 
         if not job.ahead:
-            self._newest = job.snapshot
+            self._preparing.asked(job.snapshot)
         running = self._model.submit(Priority.COMPLETION, work)
         assert running is not None  # `suggest` saw to it
         return running
@@ -226,31 +221,6 @@ class Session:
     def _on_loaded(self) -> None:
         self._open_folders()
         self.tell()
-
-    async def until_quiet(self) -> None:
-        """See `Household`."""
-        await asyncio.sleep(FIRST_SECONDS)
-        until = time.monotonic() + BUSY_SECONDS
-        while self._folders.are_busy and time.monotonic() < until:
-            await asyncio.sleep(QUIET_LOOK_SECONDS)
-
-    async def prepare(self, coder: LoadedCoder) -> WarmUp:
-        """See `Household`."""
-        if self._model.reads_as(coder):
-            errands = self._folders.prepare(self._readers(coder))
-            with suppress(TimeoutError):  # of a disk that hangs; what is missing comes when it is there
-                async with asyncio.timeout(PREPARE_SECONDS):
-                    await asyncio.gather(*map(settled, errands), return_exceptions=True)
-        readings = self._folders.readings(coder.fingerprint)
-        inquiry = self._inquiry(self._newest) if self._newest else None
-
-        def warm_up(coder: LoadedCoder, cancelled: Cancelled) -> None:
-            for reading in readings:
-                reading.wait(PACKAGES_SECONDS)
-            if inquiry:
-                inquiry.warm_up(coder, cancelled)
-
-        return warm_up
 
     def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
         """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are

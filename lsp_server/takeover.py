@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -34,8 +35,9 @@ class Household(Protocol):
     async def until_quiet(self) -> None:
         """Until the machine has nothing better to do than to load a model."""
 
-    async def prepare(self, coder: LoadedCoder) -> WarmUp:
-        """Have in all folders what this coder reads there, and return what computes what is asked for next."""
+    async def prepare(self, coder: LoadedCoder, *, same_index: bool) -> WarmUp:
+        """Have in all folders what this coder reads there, if it is the same index as before, and return what computes
+        what is likely to be asked for next."""
 
 
 class Takeover:
@@ -61,11 +63,13 @@ class Takeover:
             spare = ModelThread(lambda: successor.load(settings), "hef-model-next")
             spare.start()
             return await self._hand_over(spare)
-        except StaysError as refusal:
-            self.note, self.needs_ms = str(refusal), refusal.needs_ms
         except Exception as error:  # whatever it is, suggestions go on
-            log.error("%s does not take over: %s", successor.name, described(error))
+            if isinstance(error, StaysError):
+                self.needs_ms = error.needs_ms
+            else:
+                log.error("%s does not take over: %s", successor.name, described(error))
             self.note = why_tiny(successor.name, error)
+            traceback.clear_frames(error.__traceback__)  # which have what was loaded
         finally:
             self.coming = ""
             if spare:
@@ -74,7 +78,8 @@ class Takeover:
 
     async def _hand_over(self, spare: ModelThread[LoadedCoder]) -> LoadedCoder:
         coder = await settled(spare.loaded)
-        warm_up = await self._household.prepare(coder)
+        same_index = coder.index_key == self._thread.loaded.result().index_key
+        warm_up = await self._household.prepare(coder, same_index=same_index)
         await settled(spare.submit(Priority.COMPLETION, lambda coder: warm_up(coder, lambda: spare.stopping)))
         await settled(self._thread.replace(coder))
         return coder

@@ -13,7 +13,7 @@ LINE_TOKENS = (
 )
 _PASSES = 2  # over the prompt: the first one also warms up
 _TOKENS = 6  # timed, one by one
-_ENOUGH_SECONDS = 10.0  # of measuring: what is so slow need not be known exactly
+_ENOUGH_SECONDS = 3.0  # of measuring: what is so slow need not be known exactly
 
 
 @dataclass(frozen=True)
