@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lsp_server.coder import LoadCoder, LoadedCoder, StaysError, Successor, embedder_of
+from lsp_server.coder import LoadCoder, LoadedCoder, StaysError, Successor
 from lsp_server.problems import explain
 from lsp_server.settings import Settings
 from model.checkpoint.files import NoRoomError, WeightsError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is w
     from model.encoder import Encoder
     from model.loaded import LoadedModel
 
-__all__ = ["LoadCoder", "LoadedCoder", "embedder_of", "load_coder", "load_first", "load_named", "why_tiny"]
+__all__ = ["LoadCoder", "LoadedCoder", "load_coder", "load_first", "load_named", "why_tiny"]
 
 
 def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:

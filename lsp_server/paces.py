@@ -20,7 +20,7 @@ from model.pace import Pace
 from model.settings import DEFAULT_MODEL, ModelSettings
 
 BELIEVED_SECONDS = 86_400.0  # that a bad one is believed: the machine may have been busy
-_FILE, _MAX_BYTES = "pace.json", 4_096
+_FILE, _MAX_BYTES = "pace.json", 512
 
 
 class KeptPace:
