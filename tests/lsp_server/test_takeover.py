@@ -188,11 +188,6 @@ async def until(true: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
-def is_loading() -> bool:
-    """Whether somebody is loaded on the second thread."""
-    return any(thread.name == "hef-model-next" for thread in threading.enumerate())
-
-
 def is_over(session: Session) -> bool:
     """Whether nobody is on the way to take over any more."""
     return session._model._takeover is not None and session._model._taking is None
@@ -350,9 +345,10 @@ async def test_a_longer_deadline_gives_another_chance_and_other_changes_do_not(r
 
 @pytest.mark.asyncio
 async def test_another_model_in_the_settings_ends_what_was_on_its_way(root: Path) -> None:
-    may_load, loaded = threading.Event(), threading.Event()
+    begun, may_load, loaded = threading.Event(), threading.Event(), threading.Event()
 
     def load_large(settings: Settings) -> LoadedCoder:
+        begun.set()
         may_load.wait(SECONDS)
         loaded.set()
         return coder("large", 1000)
@@ -363,7 +359,7 @@ async def test_another_model_in_the_settings_ends_what_was_on_its_way(root: Path
         return followed_by(coder("tiny", 0), load_large)
 
     async with serving(root, load) as (session, _):
-        await until(is_loading)
+        await until(begun.is_set)
         other = override(SETTINGS, ("model.name=other",))
         await session.configure(other, {root: other})
         await until(lambda: session.status().model == "other")
@@ -378,15 +374,16 @@ async def test_another_model_in_the_settings_ends_what_was_on_its_way(root: Path
 
 @pytest.mark.asyncio
 async def test_a_stop_does_not_wait_for_a_load(root: Path) -> None:
-    may_load = threading.Event()
+    begun, may_load = threading.Event(), threading.Event()
 
     def load(settings: Settings) -> LoadedCoder:
+        begun.set()
         may_load.wait(SECONDS)
         raise WeightsError("nobody hears this")
 
     try:
         async with serving(root, lambda _: followed_by(coder("tiny", 0), load)) as (session, _):
-            await until(is_loading)
+            await until(begun.is_set)
             began = time.monotonic()
             await session.stop()
             assert time.monotonic() - began < 3
