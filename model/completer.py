@@ -185,7 +185,9 @@ class Completer:
     def pace(self, asked: str) -> Pace:
         """How fast this machine computes a prompt with this context mode, and tokens behind it. Takes as long as two of
         them. Raises ValueError once something was completed."""
-        return measure_pace(self.model.decoder, self._new_place_tokens(asked), self._clock)
+        # Who waits for a GPU may sleep.
+        clock = time.thread_time if self.model.threads else time.perf_counter
+        return measure_pace(self.model.decoder, self._new_place_tokens(asked), clock)
 
     def mode(self, asked: str) -> str:
         """The context mode used for what was asked. Raises ValueError on an unknown one."""

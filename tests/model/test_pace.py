@@ -46,7 +46,7 @@ class Paced:
 
 
 def measured(decoder: Paced, prompt_tokens: int) -> Pace:
-    return measure_pace(decoder, prompt_tokens, lambda: decoder.now)  # type: ignore[arg-type]
+    return measure_pace(decoder, prompt_tokens, lambda: decoder.now, lambda: decoder.now)  # type: ignore[arg-type]
 
 
 def test_each_piece_counts_as_when_it_took_the_least_time() -> None:
@@ -57,6 +57,12 @@ def test_each_piece_counts_as_when_it_took_the_least_time() -> None:
     assert pace.token_ms == pytest.approx(2.0)
     assert pace.line_ms == pytest.approx(80.0 + LINE_TOKENS * 2.0)
     assert decoder.length == 0
+
+
+def test_a_machine_that_is_busy_is_not_a_slow_one() -> None:
+    decoder = Paced(0.001)
+    pace = measure_pace(decoder, 80, lambda: decoder.now, lambda: 10 * decoder.now)  # type: ignore[arg-type]
+    assert pace == measured(Paced(0.001), 80)
 
 
 def test_what_is_very_slow_is_measured_in_part() -> None:
