@@ -143,10 +143,10 @@ def _model(coder: LoadedCoder) -> Iterator[Finding]:
 
 def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
     if pace := coder.pace:
-        figures = f"{pace.prompt_tokens:,} tokens read in {pace.prompt_ms:,.0f} ms, {pace.token_ms:,.1f} ms for each"
-        said = f"a line at a new place takes about {pace.line_ms:,.0f} ms here ({figures} that is written)"
+        new = f"about {pace.begin_ms:,.0f} ms until the first token at a new place ({pace.prompt_tokens:,} are read)"
+        said = f"{new}, {pace.line_ms:,.0f} ms for a line"
         step = f"model.deadlineMs is {deadline_ms:,.0f}: raise it, or choose a smaller model."
-        yield Finding("pace", said, step if pace.line_ms > deadline_ms else "")
+        yield Finding("pace", said, step if pace.needs_ms > deadline_ms else "")
 
 
 def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:

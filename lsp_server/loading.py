@@ -151,13 +151,13 @@ def _load_next(settings: Settings, name: str, encoder: object, embedded: Path | 
 def _check(settings: Settings, name: str, pace: Pace | None) -> None:
     """Raises StaysError where a coder does not meet the deadline; who names the large one insists on it."""
     allowed = settings.model.deadline_ms
-    if pace is None or pace.line_ms <= allowed or settings.model.name == EMBEDDED_LARGE:
+    if pace is None or pace.needs_ms <= allowed or settings.model.name == EMBEDDED_LARGE:
         return
     step = f", or set model.name to {EMBEDDED_LARGE}" if name == EMBEDDED_LARGE else ""
     raise StaysError(
-        f"{EMBEDDED_TINY} answers, because {name} takes about {pace.line_ms:,.0f} ms for a line at a new place on this "
-        f"machine and model.deadlineMs is {allowed:,.0f}: raise it{step}.",
-        pace.line_ms,
+        f"{EMBEDDED_TINY} answers, because {name} takes about {pace.begin_ms:,.0f} ms to begin at a new place and "
+        f"{pace.line_ms:,.0f} ms for a line on this machine, and model.deadlineMs is {allowed:,.0f}: raise it{step}.",
+        pace.needs_ms,
     )
 
 

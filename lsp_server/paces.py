@@ -43,8 +43,9 @@ class KeptPace:
             age = time.time() - float(raw["measured"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
-        sound = pace.prompt_tokens > 0 and 0 < pace.line_ms < math.inf and age >= 0
-        return pace if sound and (pace.line_ms <= deadline_ms or age < BELIEVED_SECONDS) else None
+        figures = (pace.prompt_tokens, pace.prompt_ms, pace.token_ms)
+        sound = all(0 < figure < math.inf for figure in figures) and age >= 0
+        return pace if sound and (pace.needs_ms <= deadline_ms or age < BELIEVED_SECONDS) else None
 
     def put(self, pace: Pace) -> None:
         """Where it cannot be written the next start measures again."""

@@ -27,9 +27,20 @@ class Pace:
     token_ms: float
 
     @property
+    def begin_ms(self) -> float:
+        """Until something is written at a new place. Where somebody goes on typing, the prompt is there but for a few
+        tokens."""
+        return self.prompt_ms + self.token_ms
+
+    @property
     def line_ms(self) -> float:
-        """Of a whole line at a new place."""
-        return self.prompt_ms + LINE_TOKENS * self.token_ms
+        """Of a whole line where the prompt is there."""
+        return LINE_TOKENS * self.token_ms
+
+    @property
+    def needs_ms(self) -> float:
+        """The shortest deadline that such a coder meets."""
+        return max(self.begin_ms, self.line_ms)
 
 
 def measure_pace(
