@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lsp_server.coder import Cancelled, LoadedCoder
+from lsp_server.holdings import NOTHING, Holding
 from lsp_server.presentation import stop_rule
-from lsp_server.readings import NOTHING, Reading
 from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
@@ -30,9 +30,9 @@ class Inquiry:
     def retrieve(self) -> Retrieve | None:
         return retriever(self.workspace) if self.workspace else None
 
-    def reading(self, coder: LoadedCoder) -> Reading:
+    def holding(self, coder: LoadedCoder) -> Holding:
         """What the coder has of the folder."""
-        return self.workspace.reading(coder.fingerprint) if self.workspace else NOTHING
+        return self.workspace.holding(coder.fingerprint) if self.workspace else NOTHING
 
     def request(self, coder: LoadedCoder, deadline_ms: float, finished: Callable[[str], bool]) -> Request:
         """What this coder is asked; see `request_for`."""
@@ -43,7 +43,7 @@ class Inquiry:
             deadline_ms=deadline_ms,
             finished=finished,
             generation=self.workspace.generation(self.snapshot.path) if self.workspace else 0,
-            reading=self.reading(coder),
+            holding=self.holding(coder),
         )
 
     def warm_up(self, coder: LoadedCoder, cancelled: Cancelled) -> None:

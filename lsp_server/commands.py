@@ -18,13 +18,13 @@ from lsprotocol.types import Position
 from indexer import Index, Progress, UpdateReport, is_completable, language_of, looks_secret
 from indexer.reading import VANISHED, ReadingError, read_regular
 from lsp_server.coder import LoadCoder, LoadedCoder, embedder_of
+from lsp_server.holdings import Holding
 from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.loading import load_named
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import open_blocks, open_index
 from lsp_server.presentation import inserted, present, stop_rule
 from lsp_server.problems import UsageError, UserMustActError, explain
-from lsp_server.readings import Reading
 from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
@@ -179,7 +179,7 @@ def _completed(
             index,
             deadline_ms=settings.model.deadline_ms,
             finished=rule.finished,
-            reading=Reading(index.tokens, index.packages, kept),
+            holding=Holding(index.tokens, index.packages, kept),
         )
         coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))

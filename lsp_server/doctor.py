@@ -145,7 +145,7 @@ def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
     if pace := coder.pace:
         new = f"about {pace.begin_ms:,.0f} ms until the first token at a new place ({pace.prompt_tokens:,} are read)"
         said = f"{new}, {pace.line_ms:,.0f} ms for a line"
-        step = f"model.deadlineMs is {deadline_ms:,.0f}: raise it, or choose a smaller model."
+        step = f"Set model.deadlineMs ({deadline_ms:,.0f}) to {pace.needs_ms:,} or more, or choose a smaller model."
         yield Finding("pace", said, step if pace.needs_ms > deadline_ms else "")
 
 

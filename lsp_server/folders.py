@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
 from lsp_server.aside import aside
+from lsp_server.holdings import Holding, Reader
 from lsp_server.problems import explain
-from lsp_server.readings import Reader, Reading
 from lsp_server.status import READING_PACKAGES, FolderStatus, Status, seconds_left
 from lsp_server.visible import visible
 from lsp_server.workspace import Events, Watch, Workspace, outermost
@@ -124,9 +124,9 @@ class Folders:
         """Have in each what another coder reads."""
         return [folder.workspace.prepare(reader_of(root)) for root, folder in self._folders.items()]
 
-    def readings(self, coder: str) -> list[Reading]:
+    def holdings(self, coder: str) -> list[Holding]:
         """What a coder has in each."""
-        return [folder.workspace.reading(coder) for folder in self._folders.values()]
+        return [folder.workspace.holding(coder) for folder in self._folders.values()]
 
     def keep_only(self, coder: str) -> None:
         """Let go in each of what coders but this one read."""

@@ -153,10 +153,11 @@ def _check(settings: Settings, name: str, pace: Pace | None) -> None:
     allowed = settings.model.deadline_ms
     if pace is None or pace.needs_ms <= allowed or settings.model.name == EMBEDDED_LARGE:
         return
-    step = f", or set model.name to {EMBEDDED_LARGE}" if name == EMBEDDED_LARGE else ""
+    insist = f", or model.name to {EMBEDDED_LARGE}" if name == EMBEDDED_LARGE else ""
     raise StaysError(
-        f"{EMBEDDED_TINY} answers, because {name} takes about {pace.begin_ms:,.0f} ms to begin at a new place and "
-        f"{pace.line_ms:,.0f} ms for a line on this machine, and model.deadlineMs is {allowed:,.0f}: raise it{step}.",
+        f"{EMBEDDED_TINY} answers, because on this machine {name} takes about {pace.begin_ms:,.0f} ms to begin at a "
+        f"new place and {pace.line_ms:,.0f} ms for a line: set model.deadlineMs ({allowed:,.0f}) to "
+        f"{pace.needs_ms:,} or more{insist}.",
         pace.needs_ms,
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from indexer import Embedder, Index, Tokenizer, Watcher
 from indexer.cache_folder import make_private
 from lsp_server.coder import LoadedCoder
+from lsp_server.holdings import Reader
 from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.readings import Reader
 from lsp_server.settings import Settings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lsp_server.asking import Inquiry
 from lsp_server.coder import Cancelled, LoadedCoder
 from lsp_server.folders import Folders
-from lsp_server.readings import Reader
+from lsp_server.holdings import Reader
 from lsp_server.snapshot import Snapshot
 from lsp_server.takeover import WarmUp, settled
 
@@ -59,12 +59,12 @@ class Preparing:
             with suppress(TimeoutError):  # of a disk that hangs; what is missing comes when it is there
                 async with asyncio.timeout(PREPARE_SECONDS):
                     await asyncio.gather(*map(settled, errands), return_exceptions=True)
-        readings = self._folders.readings(coder.fingerprint)
+        holdings = self._folders.holdings(coder.fingerprint)
         inquiry = self._inquiry(self._newest) if self._newest else None
 
         def warm_up(coder: LoadedCoder, cancelled: Cancelled) -> None:
-            for reading in readings:
-                reading.wait(PACKAGES_SECONDS)
+            for holding in holdings:
+                holding.wait(PACKAGES_SECONDS)
             if inquiry:
                 inquiry.warm_up(coder, cancelled)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from indexer import Hit, LineIndex, Query
-from lsp_server.readings import NOTHING, Reading
+from lsp_server.holdings import NOTHING, Holding
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
 from model.repository import RetrievalQuery, Retrieve
@@ -33,12 +33,12 @@ def request_for(
     deadline_ms: float,
     finished: Callable[[str], bool],
     generation: int = 0,
-    reading: Reading = NOTHING,
+    holding: Holding = NOTHING,
 ) -> Request:
     """What the completer is asked. `indexed`: of the folder that the document lies in, None outside of all.
 
     `finished` is the stop rule, asked with the text so far; `generation`: see `Workspace.generation`;
-    `reading`: what the coder has of the folder. What is no file leaves no blocks on the disk.
+    `holding`: what the coder has of the folder. What is no file leaves no blocks on the disk.
     """
     return Request(
         path=name_in(indexed.root if indexed else None, snapshot.path),
@@ -49,10 +49,10 @@ def request_for(
         deadline_ms=deadline_ms,
         finished=finished,
         generation=generation,
-        tokens=reading.tokens,
-        packages=reading.packages,
+        tokens=holding.tokens,
+        packages=holding.packages,
         lines=indexed.lines if indexed else None,
-        shelf=reading.blocks.shelf if reading.blocks and snapshot.path else None,
+        shelf=holding.blocks.shelf if holding.blocks and snapshot.path else None,
     )
 
 

@@ -16,6 +16,7 @@ from lsp_server.coder import LoadCoder, LoadedCoder
 from lsp_server.completion import Completions
 from lsp_server.configuration import Configuration
 from lsp_server.folders import Client, Folders
+from lsp_server.holdings import Reader
 from lsp_server.job import Job
 from lsp_server.loading import load_first
 from lsp_server.model_thread import Priority
@@ -23,7 +24,6 @@ from lsp_server.offers import Offer
 from lsp_server.opening import open_index, reader_of, watch
 from lsp_server.preparing import Preparing
 from lsp_server.presentation import stop_rule
-from lsp_server.readings import Reader
 from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, unix
@@ -206,7 +206,7 @@ class Session:
             request = inquiry.request(coder, left_ms, job.finished)
             completion = coder.completer.complete(request, inquiry.retrieve, job.cancelled.is_set)
             if completion.mode == "blocks" and later:
-                later.begin(inquiry.reading(coder).blocks)
+                later.begin(inquiry.holding(coder).blocks)
             return completion
 
         if not job.ahead:

@@ -20,8 +20,8 @@ from indexer import (
     Progress,
     Query,
 )
+from lsp_server.holdings import NOBODY, NOTHING, Holding, Holdings, Reader
 from lsp_server.pending import Errand, Pending, Work
-from lsp_server.readings import NOBODY, NOTHING, Reader, Reading, Readings
 from lsp_server.requests import name_in
 from lsp_server.trouble import described
 
@@ -64,7 +64,7 @@ class Workspace:
         self.error: Exception | None = None
         self._open_index = open_index
         self._first_reader: Reader | None = reader  # until it has what it reads: a coder may be let go of
-        self._readings: Readings | None = None
+        self._holdings: Holdings | None = None
         self._watch = watch
         self._events = events
         self._index: Index | None = None
@@ -103,18 +103,18 @@ class Workspace:
         index = self._index  # the index thread takes it away when it ends
         return index.lines if index else None
 
-    def reading(self, coder: str) -> Reading:
+    def holding(self, coder: str) -> Holding:
         """What a coder (its fingerprint) has here, as far as it is there."""
-        readings = self._readings  # the index thread takes it away when it ends
-        return readings.of(coder) if readings else NOTHING
+        holdings = self._holdings  # the index thread takes it away when it ends
+        return holdings.of(coder) if holdings else NOTHING
 
     def prepare(self, reader: Reader) -> Future[None]:
-        """Have what another coder reads; `reading` gives it when this is done."""
-        return self.pending.ask(lambda: self._opened_readings.add(reader, lambda: self.pending.stopped))
+        """Have what another coder reads; `holding` gives it when this is done."""
+        return self.pending.ask(lambda: self._opened_holdings.add(reader, lambda: self.pending.stopped))
 
     def keep_only(self, coder: str) -> Future[None]:
         """Let go of what other coders read: this one has taken over."""
-        return self.pending.ask(lambda: self._opened_readings.keep_only(coder))
+        return self.pending.ask(lambda: self._opened_holdings.keep_only(coder))
 
     def generation(self, path: Path | None) -> int:
         """Grows with every change of the index but those of `path` itself: typing there must not make stale
@@ -126,11 +126,11 @@ class Workspace:
         if self._index is None:
             return
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
-        self._readings = Readings(self._index)
+        self._holdings = Holdings(self._index)
         stop_watching = self._start_watching()
         try:
             if self._first_reader:
-                self._readings.add(self._first_reader, lambda: self.pending.stopped)
+                self._holdings.add(self._first_reader, lambda: self.pending.stopped)
                 self._first_reader = None
             self.pending.rescan()
             while (work := self.pending.take(min(self._wipe_at, self._retry_at))) is not None:
@@ -142,8 +142,8 @@ class Workspace:
             pass  # the model thread has stopped: so does this one
         finally:
             stop_watching()
-            (index, self._index), (readings, self._readings) = (self._index, None), (self._readings, None)
-            readings.close()
+            (index, self._index), (holdings, self._holdings) = (self._index, None), (self._holdings, None)
+            holdings.close()
             index.close()
 
     def _open(self) -> Index | None:
@@ -218,7 +218,7 @@ class Workspace:
         self._unfinished = report.cancelled
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         self._count(paths)
-        self._opened_readings.follow(whole=paths is None and not report.cancelled)
+        self._opened_holdings.follow(whole=paths is None and not report.cancelled)
         self.error = None
 
     def _tell(self) -> None:
@@ -229,9 +229,9 @@ class Workspace:
             self.pending.rescan()  # what a pause cut off goes on afterward; finished work is not repeated
 
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
-        readings = self._opened_readings
+        holdings = self._opened_holdings
         # Before a search can find what is not on disk.
-        readings.hold_back({name_in(self.root, path) for path in self._n_own_changes.keys() | texts.keys()})
+        holdings.hold_back({name_in(self.root, path) for path in self._n_own_changes.keys() | texts.keys()})
         for path, text in texts.items():
             try:
                 self.pending.rest(self._opened.overlay(path, text).seconds)
@@ -242,12 +242,12 @@ class Workspace:
             if text is None:
                 # A text that was never saved: the disk cannot say what of it is gone.
                 if self._n_own_changes.pop(path, 0) > 1:
-                    readings.drop({name_in(self.root, path)})
+                    holdings.drop({name_in(self.root, path)})
             else:
                 self._n_own_changes.setdefault(path, 0)
             self._count({path})
         if None in texts.values():
-            readings.hold_back({name_in(self.root, path) for path in self._n_own_changes})
+            holdings.hold_back({name_in(self.root, path) for path in self._n_own_changes})
 
     def _count(self, paths: Collection[Path] | None) -> None:
         self._n_changes += 1
@@ -262,9 +262,9 @@ class Workspace:
         return self._index
 
     @property
-    def _opened_readings(self) -> Readings:
-        assert self._readings is not None
-        return self._readings
+    def _opened_holdings(self) -> Holdings:
+        assert self._holdings is not None
+        return self._holdings
 
     def _interrupted(self) -> bool:
         waits = self.pending.files_wait or self.pending.errands_wait

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,9 +39,10 @@ class Pace:
         return LINE_TOKENS * self.token_ms
 
     @property
-    def needs_ms(self) -> float:
-        """The shortest deadline that such a coder meets."""
-        return max(self.begin_ms, self.line_ms)
+    def needs_ms(self) -> int:
+        """The shortest deadline, whole ms, with which such a coder is of use: a line fits, and a new place takes two
+        answers at most. What the first one has read of it stays for the second."""
+        return math.ceil(max(self.begin_ms / 2, self.line_ms))
 
 
 def measure_pace(

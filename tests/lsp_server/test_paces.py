@@ -16,7 +16,7 @@ from lsp_server.paces import BELIEVED_SECONDS, KeptPace
 from model.pace import Pace
 from model.settings import DEFAULT_MODEL
 
-PACE = Pace(448, 300.0, 20.0)  # needs 320 ms
+PACE = Pace(448, 300.0, 20.0)  # needs 240 ms
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_a_bad_one_is_believed_for_a_while_and_a_good_one_for_good(
     KeptPace("coder", DEFAULT_MODEL).put(PACE)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + BELIEVED_SECONDS - 60)
-    assert KeptPace("coder", DEFAULT_MODEL).get(300.0) == PACE
+    assert KeptPace("coder", DEFAULT_MODEL).get(200.0) == PACE
     monkeypatch.setattr(time, "time", lambda: now + BELIEVED_SECONDS + 60)
-    assert KeptPace("coder", DEFAULT_MODEL).get(300.0) is None
-    assert KeptPace("coder", DEFAULT_MODEL).get(320.0) == PACE
+    assert KeptPace("coder", DEFAULT_MODEL).get(200.0) is None
+    assert KeptPace("coder", DEFAULT_MODEL).get(240.0) == PACE
     monkeypatch.setattr(time, "time", lambda: now - 60)  # the clock was wrong then, or is now
     assert KeptPace("coder", DEFAULT_MODEL).get(1000.0) is None
 

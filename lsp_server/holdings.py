@@ -27,7 +27,7 @@ class Reader:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class Holding:
     """Each is None where it is not there, or not yet. `wait`: until the packages are read, at most so many seconds."""
 
     tokens: SuffixIndex | None = None
@@ -36,47 +36,45 @@ class Reading:
     wait: Callable[[float], None] = lambda seconds: None
 
 
-NOBODY, NOTHING = Reader(""), Reading()
+NOBODY, NOTHING = Reader(""), Holding()
 
 
-class Readings:
+class Holdings:
     """`of` on any thread, everything else on the index thread."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._readings: Mapping[str, Reading] = {}  # by the coder's fingerprint
+        self._holdings: Mapping[str, Holding] = {}  # by the coder's fingerprint
         self._tokenizers: dict[str, Tokenizer] = {}
-        self._kept: list[
-            KeptBlocks
-        ] = []  # of those who have read here: their blocks go with their texts, too
+        self._kept: list[KeptBlocks] = []  # of all who have read here: their blocks go with their texts
 
-    def of(self, coder: str) -> Reading:
+    def of(self, coder: str) -> Holding:
         """What a coder has here."""
-        return self._readings.get(coder, NOTHING)
+        return self._holdings.get(coder, NOTHING)
 
     def add(self, reader: Reader, cancelled: Callable[[], bool]) -> None:
         """Have what a coder reads, beside what others do, as far as it goes before it is cancelled."""
-        if reader.coder in self._readings:
+        if reader.coder in self._holdings:
             return
         blocks = self._open_blocks(reader)
-        reading = Reading(blocks=blocks)
+        holding = Holding(blocks=blocks)
         if reader.tokenizer:
             self._tokenizers[reader.coder] = reader.tokenizer
             mirrors = self._index.mirrors
             found = mirrors.read_as(
                 reader.tokenizer, reader.on_packages, self._index.files, lambda *_: not cancelled()
             )
-            reading = Reading(found.tokens, found.packages, blocks, found.wait)
-        self._readings = {**self._readings, reader.coder: reading}
+            holding = Holding(found.tokens, found.packages, blocks, found.wait)
+        self._holdings = {**self._holdings, reader.coder: holding}
 
     def keep_only(self, coder: str) -> None:
         """This one has taken over: what the others had in memory goes."""
-        if coder not in self._readings:
+        if coder not in self._holdings:
             return
-        for other, reading in self._readings.items():
-            if other != coder and reading.blocks:
-                reading.blocks.retire()
-        self._readings = {coder: self._readings[coder]}
+        for other, holding in self._holdings.items():
+            if other != coder and holding.blocks:
+                holding.blocks.retire()
+        self._holdings = {coder: self._holdings[coder]}
         if tokenizer := self._tokenizers.get(coder):
             self._index.mirrors.speak(tokenizer)
 
@@ -96,7 +94,7 @@ class Readings:
             kept.drop(paths)
 
     def close(self) -> None:
-        self._readings = {}
+        self._holdings = {}
         for kept in self._kept:
             kept.close()
 
