@@ -168,7 +168,7 @@ def test_in_float32_the_graph_gives_the_logits_of_torch(tiny_folder: Path, tmp_p
 def test_the_embedded_model_in_8_bits_is_exact_at_every_width(
     tmp_path: Path, quantization: str, threads: int
 ) -> None:
-    new = onnx_decoders(open_checkpoint("embedded"), tmp_path, quantization, threads)
+    new = onnx_decoders(open_checkpoint("embedded-tiny"), tmp_path, quantization, threads)
     slow, fast, tree = new(320), new(320), new(320)
     ids = [(31 * i) % 4000 for i in range(300)]
     expected = one_by_one(slow, ids)

@@ -82,7 +82,7 @@ def test_a_checkpoint_that_transformers_saved_gives_its_logits(tmp_path: Path, s
     not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout"
 )
 def test_the_embedded_model_gives_the_logits_of_transformers() -> None:
-    checkpoint = open_checkpoint("embedded")
+    checkpoint = open_checkpoint("embedded-tiny")
     config = Qwen2Config.from_json(checkpoint.config)
     ours = decoder(load_network(checkpoint, config, CPU, torch.float32))
     with warnings.catch_warnings():
