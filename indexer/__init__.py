@@ -10,6 +10,7 @@ from indexer.extents import Extent, extent_at
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
+from indexer.mirrors import Tokenized
 from indexer.progress import Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
@@ -40,6 +41,7 @@ __all__ = [
     "Query",
     "RetrievalSettings",
     "SuffixIndex",
+    "Tokenized",
     "Tokenizer",
     "UpdateReport",
     "Vectors",

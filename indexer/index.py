@@ -24,7 +24,7 @@ from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.keeping import KeptStore, described
 from indexer.line_index import LineIndex
-from indexer.mirror import Mirror
+from indexer.mirrors import Mirrors
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
 from indexer.progress import Listener, Progress, StoppedError, UpdateReport, never, nobody
 from indexer.query import Hit, Query
@@ -66,7 +66,7 @@ class Index:
         recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
         self._kept = KeptStore(folder, recipe, settings.exact_below)
         remember_project(folder.parent, root)
-        self._mirror = Mirror(root, folder, tokenizer, settings, on_packages)
+        self.mirrors = Mirrors(root, folder, tokenizer, settings, on_packages)
 
     @classmethod
     def open(
@@ -92,17 +92,17 @@ class Index:
     @property
     def tokens(self) -> SuffixIndex:
         """Every indexed file as the generator's tokens, open documents as they are; filled by `update`."""
-        return self._mirror.tokens
+        return self.mirrors.tokens
 
     @property
     def lines(self) -> LineIndex:
         """The same files as lines."""
-        return self._mirror.lines
+        return self.mirrors.lines
 
     @property
     def packages(self) -> SuffixIndex | None:
         """What is installed and imported, as tokens, when it was opened with `on_packages`."""
-        return self._mirror.packages.tokens if self._mirror.packages else None
+        return self.mirrors.packages
 
     def close(self) -> None:
         """Save what is only in memory and let go of the files; waits for a running update. Twice is once."""
@@ -111,7 +111,7 @@ class Index:
                 return
             self._closed = True
             self._kept.close()
-            self._mirror.close()
+            self.mirrors.close()
 
     # -- bringing up to date ------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Index:
     ) -> UpdateReport:
         listener = Listener(progress, cancelled, self._dense.follow_sometimes)
         started, stopped = time.perf_counter(), False
-        if not self._mirror.has_followed:
+        if not self.mirrors.has_followed:
             # What is known need not wait until all folders are looked at; but the rules may be newer.
             self._follow_files(listener, Rules(self.root, self._settings).excludes)
         update = Update(self.root, self._kept.store, self._fingerprint, self._settings, listener)
@@ -180,7 +180,7 @@ class Index:
         return report_of(update, embedding, self._reader.totals(), stopped, time.perf_counter() - started)
 
     def _follow_files(self, listener: Listener, excludes: Callable[[str], bool] = lambda path: False) -> None:
-        self._mirror.follow(self.files(), listener.goes_on("reading"), excludes)
+        self.mirrors.follow(self.files(), listener.goes_on("reading"), excludes)
 
     def _embedding(self, listener: Listener) -> Embedding | None:
         if self._embedder is None:
@@ -202,12 +202,12 @@ class Index:
             name, gone = self._documents.put(path, text)
             if gone is not None:
                 self._overlay = self._overlay.without(gone)
-                self._mirror.show_document(gone, None)
+                self.mirrors.show_document(gone, None)
             if text is None or name is None:
                 return UpdateReport(0, 0, 0, 0, time.perf_counter() - started)
             # a lone surrogate can be typed in an editor, but not stored or parsed
             clean = text.encode("utf-8", "replace").decode("utf-8")
-            self._mirror.show_document(name, clean)
+            self.mirrors.show_document(name, clean)
             leaves, new = self._put_document(name, clean)
         return UpdateReport(1, leaves, new, leaves - new, time.perf_counter() - started)
 
@@ -280,7 +280,7 @@ class Index:
     @property
     def has_traces(self) -> bool:
         """Whether text that was deleted may still be found in the cache's files."""
-        return self._mirror.has_traces or self._kept.has_traces
+        return self.mirrors.has_traces or self._kept.has_traces
 
     def wipe(self, *, whole: bool = False) -> None:
         """Let nothing of deleted text be left in the cache's files, but vectors. `whole`: however long it takes.
@@ -288,7 +288,7 @@ class Index:
         Raises CacheError where that must wait.
         """
         with self._updating:
-            self._mirror.wipe()
+            self.mirrors.wipe()
             self._kept.wipe(whole=whole)
 
     @property

@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -49,15 +48,15 @@ class Mirror:
     def __init__(
         self,
         root: Path,
-        folder: Path,
+        cache: TokenCache | None,
         tokenizer: Tokenizer | None,
         settings: IndexSettings,
         on_packages: Callable[[bool], None] | None = None,
     ) -> None:
-        """`folder`: where the cache lies. Without a tokenizer there are no tokens and no lines. With `on_packages`,
-        what the files import is kept as tokens, too; it hears from another thread whether that is being read."""
+        """`cache`: the tokenizer's. Without a tokenizer there are no tokens and no lines. With `on_packages`, what the
+        files import is kept as tokens, too; it hears from another thread whether that is being read."""
+        self.lines: LineIndex | None = None  # kept here from when it is given
         self.tokens = SuffixIndex()
-        self.lines = LineIndex()
         self.packages = (
             PackageTokens(root, cache_home(), tokenizer, on_packages) if tokenizer and on_packages else None
         )
@@ -71,26 +70,28 @@ class Mirror:
             str, tuple[bytes, _Look]
         ] = {}  # files that were not what was indexed, and how they looked
         self._n_chars = 0
-        self._documents: set[str] = set()  # open ones, saved or not
+        self._documents: dict[str, str] = {}  # texts of the open ones, saved or not
         self._imports: dict[str, frozenset[str]] = {}
-        self._cache = TokenCache(folder / _cache_name(tokenizer)) if tokenizer else None
+        self._cache = cache
 
     def close(self) -> None:
         if self.packages:
             self.packages.stop()
-        with self._changing:
-            if self._cache:
-                self._cache.close()
 
     @property
-    def has_traces(self) -> bool:
-        """Whether tokens of deleted texts may still be found in the cache's file."""
-        return self._cache is not None and self._cache.has_traces
+    def fingerprint(self) -> str:
+        """Of the tokenizer."""
+        return self._tokenizer.fingerprint if self._tokenizer else ""
 
-    def wipe(self) -> None:
-        if self._cache:
-            with self._changing:
-                self._cache.wipe()
+    @property
+    def package_tokens(self) -> SuffixIndex | None:
+        """None where no packages are read."""
+        return self.packages.tokens if self.packages else None
+
+    @property
+    def documents(self) -> Mapping[str, str]:
+        """Texts of the open documents."""
+        return self._documents
 
     @property
     def has_followed(self) -> bool:
@@ -126,8 +127,6 @@ class Mirror:
                 self._show(batch)
                 batch, n_chars, enough = {}, 0, min(4 * enough, _LAST_BATCH)
         self._show(batch)
-        if self._cache:
-            self._cache.keep_only(digests.values())
         if self.packages:
             self.packages.follow(Counter(name for names in self._imports.values() for name in names))
         elif is_first:
@@ -139,10 +138,10 @@ class Mirror:
             return
         with self._changing:
             if text is None:
-                self._documents.discard(path)
+                self._documents.pop(path, None)
                 self._show({path: self._load(path, self._settings.mirror_chars)})
             else:
-                self._documents.add(path)
+                self._documents[path] = text
                 fits = len(text) <= self._settings.mirror_chars
                 self._take({path: self._tokenized(text.replace("\r\n", "\n"), b"") if fits else None})
 
@@ -200,7 +199,8 @@ class Mirror:
                 if path.endswith(".py"):
                     self._imports[path] = imported(content.text)
         self.tokens.update({path: content.ids if content else None for path, content in batch.items()})
-        self.lines.update({path: content.text if content else None for path, content in batch.items()})
+        if self.lines:
+            self.lines.update({path: content.text if content else None for path, content in batch.items()})
 
 
 def _look(file: Path) -> _Look:
@@ -214,7 +214,3 @@ def _look(file: Path) -> _Look:
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _cache_name(tokenizer: Tokenizer) -> str:
-    return f"tokens-{blake2b(tokenizer.fingerprint.encode(), digest_size=6).hexdigest()}.sqlite"

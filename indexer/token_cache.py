@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from hashlib import blake2b
@@ -36,11 +37,45 @@ def content_digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
+class TokenCaches:
+    """Those of one folder, a file per tokenizer. What is forgotten is forgotten in each, whoever reads it now: the text
+    is gone for all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._caches = {file.name: TokenCache(file) for file in sorted(folder.glob("tokens-*.sqlite"))}
+
+    def of(self, tokenizer: Tokenizer) -> TokenCache:
+        name = f"tokens-{blake2b(tokenizer.fingerprint.encode(), digest_size=6).hexdigest()}.sqlite"
+        if name not in self._caches:
+            self._caches[name] = TokenCache(self._folder / name)
+        return self._caches[name]
+
+    def keep_only(self, digests: Collection[bytes]) -> None:
+        """Forget other texts."""
+        for cache in self._caches.values():
+            cache.keep_only(digests)
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether tokens of forgotten texts may still be found in a file."""
+        return any(cache.has_traces for cache in self._caches.values())
+
+    def wipe(self) -> None:
+        for cache in self._caches.values():
+            cache.wipe()
+
+    def close(self) -> None:
+        for cache in self._caches.values():
+            cache.close()
+
+
 class TokenCache:
-    """Nothing in it is precious: what cannot be read or written is done without. One thread at a time."""
+    """Nothing in it is precious: what cannot be read or written is done without. Any thread."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._lock = threading.RLock()  # around the database
         self._db: sqlite3.Connection | None = None
         self._open()
 
@@ -92,9 +127,10 @@ class TokenCache:
             self._try(rewrite)
 
     def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
 
     def _open(self) -> None:
         try:
@@ -105,13 +141,14 @@ class TokenCache:
             self._give_up(error)
 
     def _try(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        if self._db is None:
-            return
-        try:
-            with reading():
-                work(self._db)
-        except sqlite3.Error as error:
-            self._give_up(error)
+        with self._lock:
+            if self._db is None:
+                return
+            try:
+                with reading():
+                    work(self._db)
+            except sqlite3.Error as error:
+                self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
         """Do without it for now; a damaged one is deleted, so that the next session begins anew."""

@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.version:
-        from lsp_server.server import own_version
+        from lsp_server.version import own_version
 
         print(f"hef-lsp {own_version()}")
         return 0

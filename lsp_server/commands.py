@@ -17,8 +17,10 @@ from lsprotocol.types import Position
 
 from indexer import Index, Progress, UpdateReport, is_completable, language_of, looks_secret
 from indexer.reading import VANISHED, ReadingError, read_regular
+from lsp_server.coder import LoadCoder, LoadedCoder, embedder_of
+from lsp_server.holdings import Holding
 from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import LoadedCoder, embedder_of, load_coder
+from lsp_server.loading import load_named
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import open_blocks, open_index
 from lsp_server.presentation import inserted, present, stop_rule
@@ -82,9 +84,11 @@ def complete(settings: Settings, place: str, context: str | None, *, as_json: bo
 
 
 @contextmanager
-def loaded(settings: Settings) -> Iterator[tuple[LoadedCoder, ModelThread[LoadedCoder]]]:
+def loaded(
+    settings: Settings, load: LoadCoder = load_named
+) -> Iterator[tuple[LoadedCoder, ModelThread[LoadedCoder]]]:
     """The model, loaded. Raises UserMustActError when it cannot be."""
-    thread = ModelThread(lambda: load_coder(settings))
+    thread = ModelThread(lambda: load(settings))
     thread.start()
     try:
         yield _loaded(thread), thread
@@ -175,7 +179,7 @@ def _completed(
             index,
             deadline_ms=settings.model.deadline_ms,
             finished=rule.finished,
-            shelf=kept.shelf if kept else None,
+            holding=Holding(index.tokens, index.packages, kept),
         )
         coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))

@@ -12,12 +12,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from indexer import CacheError, IndexStats, default_cache_dir
+from lsp_server.coder import LoadedCoder
 from lsp_server.commands import index_of, loaded, repository_of, write_line
-from lsp_server.loading import LoadedCoder
+from lsp_server.loading import load_named
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
 from lsp_server.problems import UserMustActError, explain
@@ -107,8 +109,9 @@ def _cache(root: Path) -> Iterator[Finding]:
 
 def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
     try:
-        with loaded(settings) as (coder, thread):
+        with loaded(settings, partial(load_named, timed=True)) as (coder, thread):
             yield from _model(coder)
+            yield from _pace(coder, settings.model.deadline_ms)
             yield from _opened_index(root, settings, coder, thread)
     except UserMustActError as error:
         yield Finding("model", str(error), "See the settings model.*.", blocking=True)
@@ -136,6 +139,14 @@ def _model(coder: LoadedCoder) -> Iterator[Finding]:
     yield Finding("model", coder.description)
     for note in coder.notes:
         yield Finding("model", note)
+
+
+def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
+    if pace := coder.pace:
+        new = f"about {pace.begin_ms:,.0f} ms until the first token at a new place ({pace.prompt_tokens:,} are read)"
+        said = f"{new}, {pace.line_ms:,.0f} ms for a line"
+        step = f"Set model.deadlineMs ({deadline_ms:,.0f}) to {pace.needs_ms:,} or more, or choose a smaller model."
+        yield Finding("pace", said, step if pace.needs_ms > deadline_ms else "")
 
 
 def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
 from lsp_server.aside import aside
+from lsp_server.holdings import Holding, Reader
 from lsp_server.problems import explain
 from lsp_server.status import READING_PACKAGES, FolderStatus, Status, seconds_left
 from lsp_server.visible import visible
-from lsp_server.workspace import Events, OpenBlocks, Watch, Workspace, outermost
+from lsp_server.workspace import Events, Watch, Workspace, outermost
 
 News = TypeVar("News")
 
@@ -98,11 +100,11 @@ class Folders:
         wanted: Iterable[Path],
         open_index: Callable[[Path], Index],
         watch: Watch | None,
-        open_blocks: OpenBlocks,
+        reader_of: Callable[[Path], Reader],
     ) -> None:
-        """Start the wanted folders that are not open yet."""
+        """Start the wanted folders that are not open yet, for one coder."""
         for root in sorted(outermost(wanted) - self._folders.keys()):
-            workspace = Workspace(root, open_index, watch, self._events(root), open_blocks)
+            workspace = Workspace(root, open_index, watch, self._events(root), reader_of(root))
             name = visible(root.name or str(root))
             self._folders[root] = _Folder(workspace, FolderStatus(name, done=0, total=0))
             for path, text in self._texts.items():
@@ -110,6 +112,26 @@ class Folders:
                     workspace.pending.edited(path, text)
             workspace.pending.pause(self.paused)
             workspace.start()
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether one of them is being read or embedded for the first time, or anew."""
+        return any(
+            folder.status.done is not None and not folder.status.error for folder in self._folders.values()
+        )
+
+    def prepare(self, reader_of: Callable[[Path], Reader]) -> list[Future[None]]:
+        """Have in each what another coder reads."""
+        return [folder.workspace.prepare(reader_of(root)) for root, folder in self._folders.items()]
+
+    def holdings(self, coder: str) -> list[Holding]:
+        """What a coder has in each."""
+        return [folder.workspace.holding(coder) for folder in self._folders.values()]
+
+    def keep_only(self, coder: str) -> None:
+        """Let go in each of what coders but this one read."""
+        for folder in self._folders.values():
+            folder.workspace.keep_only(coder)
 
     def on_packages(self, root: Path) -> Callable[[bool], None]:
         """What an index is opened with: another thread says by it whether installed packages are being

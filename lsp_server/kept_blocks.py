@@ -59,6 +59,11 @@ class KeptBlocks:
         self._drop_again()
         return self.shelf.flush()
 
+    def retire(self) -> None:
+        """Nobody reads them any more: write what was made, and keep none of it in memory."""
+        self._drop_again()
+        self.shelf.retire()
+
     def close(self) -> None:
         """Write what was made, and let go of the file."""
         self._drop_again()

@@ -1,151 +1,86 @@
-"""The model of a session, from the start of its thread to its end, and what that thread owns once it has
-loaded.
+"""From the settings to a loaded coder: the one that they name, or in an editor the tiny one of the package before it.
 
-The only door from the server to what computes, opened lazily.
+A coder takes over when this machine has shown that it meets the deadline with it. Where it does not, or it cannot be
+loaded, the tiny one stays, and one sentence says why. What computes is imported here, lazily.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, cast
 
-from indexer import Embedder, Tokenizer
-from lsp_server.aside import aside
-from lsp_server.later import ForLater
-from lsp_server.model_thread import ModelThread, NodeEncoder, Priority, ThreadEmbedder
+from lsp_server.coder import LoadCoder, LoadedCoder, StaysError, Successor
+from lsp_server.problems import explain
 from lsp_server.settings import Settings
-from model.blocks.shelf import Shelf
-from model.repository import Retrieve
-from model.request import Completion, Request
+from model.checkpoint.files import NoRoomError, WeightsError
+from model.pace import Pace
+from model.settings import EMBEDDED, EMBEDDED_LARGE, EMBEDDED_TINY
 
 if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is waiting for its first answer.
+    from model.checkpoint.opening import Checkpoint
+    from model.encoder import Encoder
     from model.loaded import LoadedModel
 
-Result = TypeVar("Result")
+__all__ = ["LoadCoder", "LoadedCoder", "load_coder", "load_first", "load_named", "why_tiny"]
 
 
-class Completes(Protocol):
-    """`model.completer.Completer`, or what plays it in tests."""
+def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:
+    """For an editor: the tiny coder, with who takes over from it; the named one where there is no tiny one.
 
-    def complete(
-        self, request: Request, retrieve: Retrieve | None, cancelled: Cancelled = ...
-    ) -> Completion: ...
-    def accepted(self, prefix: str, text: str) -> None: ...
-    def mode(self, asked: str) -> str: ...
-    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
-    def tend(self, interrupted: Cancelled) -> bool: ...
-    def shelf(self, folder: Path) -> Shelf | None: ...
-
-
-class Cancelled(Protocol):
-    def __call__(self) -> bool: ...
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedCoder:
-    """What the model thread owns. `description` names the model in one line, `notes` are sentences for the
-    user."""
-
-    completer: Completes
-    encoder: NodeEncoder | None  # None: retrieval by words and symbols only
-    description: str
-    notes: tuple[str, ...]
-    loaded_at: float  # seconds, monotonic
-    tokenizer: Tokenizer | None = None  # of what the completer drafts from; None: it does not
-    fingerprint: str = ""  # of the checkpoint
-
-
-LoadCoder = Callable[[Settings], LoadedCoder]
-
-
-class ServedModel:
-    """A session's model. Lives on the event loop; there is at most one thread at a time.
-
-    `load` runs on that thread; `on_loaded` is called on the loop, when it has loaded and when it has failed, `on_later`
-    when what it makes for later takes long and no more.
+    `embedded`: the folder of the embedded models, None: the package's. Raises WeightsError.
     """
-
-    def __init__(self, load: LoadCoder, on_loaded: Callable[[], None], on_later: Callable[[], None]) -> None:
-        self.coder: LoadedCoder | None = None  # once it is loaded
-        self.later: ForLater | None = None  # once it was started
-        self._on_later = on_later
-        self._load = load
-        self._on_loaded = on_loaded
-        self._thread: ModelThread[LoadedCoder] | None = None
-
-    def start(self, settings: Settings) -> None:
-        """Begin loading, unless that has begun."""
-        if self._thread is not None:
-            return
-        loop = asyncio.get_running_loop()
-        thread = ModelThread(lambda: self._load(settings))
-        self._thread = thread
-
-        def on_loop(call: Callable[..., None], *arguments: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: the session is over
-                loop.call_soon_threadsafe(call, *arguments)
-
-        self.later = ForLater(thread, lambda: on_loop(self._on_later))
-        thread.loaded.add_done_callback(lambda _: on_loop(self._loaded, thread))
-        thread.start()
-
-    async def stop(self) -> None:
-        """Let go of the model. What waits for it is canceled; work in hand is waited for a few seconds."""
-        thread, self._thread, self.coder, self.later = self._thread, None, None, None
-        if thread is not None:
-            await aside(thread.stop)
-
-    def submit(self, priority: Priority, work: Callable[[LoadedCoder], Result]) -> Future[Result] | None:
-        """Run `work` when the model is loaded and its turn has come. None: it was not started."""
-        return self._thread.submit(priority, work) if self._thread is not None else None
-
-    @property
-    def embedder(self) -> Embedder | None:
-        """What the indexer embeds with; None while it loads, and where only words and names are indexed."""
-        return embedder_of(self.coder, self._thread) if self.coder and self._thread else None
-
-    @property
-    def error(self) -> Exception | None:
-        """Why it could not be loaded."""
-        loaded = self._thread.loaded if self._thread else None
-        error = loaded.exception() if loaded and loaded.done() else None
-        return error if isinstance(error, Exception) else None
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it is loaded, or may yet be."""
-        return self._thread is not None and self.error is None
-
-    def patience(self, settings: Settings) -> float:
-        """Seconds that a request may take; more while the model loads."""
-        loading = self._thread is not None and not self._thread.loaded.done()
-        wait_ms = settings.completion.load_wait_ms if loading else 0
-        return (wait_ms + settings.model.deadline_ms) / 1e3
-
-    def _loaded(self, thread: ModelThread[LoadedCoder]) -> None:
-        if thread is not self._thread:
-            return  # it was stopped meanwhile
-        if thread.loaded.exception() is None:
-            self.coder = thread.loaded.result()
-        self._on_loaded()
+    gc.unfreeze()  # an earlier model can go
+    name = _successor(settings, embedded)
+    if name is None:
+        return load_coder(settings, embedded=embedded)
+    try:
+        tiny = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
+    except WeightsError:
+        return load_coder(settings, embedded=embedded)
+    encoder = tiny.encoder
+    return replace(
+        tiny, successor=Successor(name, lambda wanted: _load_next(wanted, name, encoder, embedded))
+    )
 
 
-def load_coder(settings: Settings) -> LoadedCoder:
-    """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can
-    do."""
+def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool = False) -> LoadedCoder:
+    """For a command: the coder that the settings name, of the embedded ones the large one where this machine carries
+    it. `timed`: with its pace. Raises WeightsError."""
+    gc.unfreeze()
+    name = _successor(settings, embedded)
+    if settings.model.name != EMBEDDED or name is None:
+        coder = load_coder(settings, embedded=embedded)
+    else:
+        try:
+            return _load_next(settings, name, None, embedded)
+        except Exception as error:
+            coder = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
+            coder = replace(coder, notes=(*coder.notes, why_tiny(name, error)))
+    return replace(coder, pace=coder.completer.pace(settings.model.context)) if timed else coder
+
+
+def load_coder(
+    settings: Settings,
+    *,
+    embedded: Path | None = None,
+    checkpoint: Checkpoint | None = None,
+    encoder: object = None,
+) -> LoadedCoder:
+    """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do.
+
+    `checkpoint`: if it is open already; `encoder`: of another coder, shared where it is the same.
+    """
+    from model.checkpoint.opening import EMBEDDED_FOLDER
     from model.completer import Completer
-    from model.loading import load_from_settings
+    from model.loading import load_opened, open_named
     from model.recall.mixer import recalling
 
-    gc.unfreeze()  # an earlier model can go
-    model = load_from_settings(settings.model)
+    embedded = embedded or EMBEDDED_FOLDER
+    checkpoint = checkpoint or open_named(settings.model, embedded)
+    model = load_opened(settings.model, checkpoint, embedded=embedded, loaded=cast("Encoder | None", encoder))
     mixing = recalling(model, settings.recall)
     coder = LoadedCoder(
         completer=Completer(
@@ -172,6 +107,64 @@ def describe(model: LoadedModel) -> str:
     return f"{model.name} ({model.n_parameters / 1e6:,.0f}M parameters), {model.dtype}, {where}"
 
 
-def embedder_of(coder: LoadedCoder, thread: ModelThread[LoadedCoder]) -> Embedder | None:
-    """What the indexer embeds with, at low priority. None: only words and names are indexed."""
-    return ThreadEmbedder(thread, coder.encoder) if coder.encoder else None
+def why_tiny(name: str, error: Exception) -> str:
+    """Why the tiny coder answers in place of another one, in a sentence."""
+    if isinstance(error, StaysError):
+        return str(error)
+    if isinstance(error, NoRoomError):
+        figures = f"needs {error.needed / 1e9:.1f} GB of memory and {error.available / 1e9:.1f} GB are free"
+        step = f"close something and restart the server, or set model.name to {EMBEDDED_TINY}."
+        return f"{EMBEDDED_TINY} answers, because {name} {figures}: {step}"
+    return f"{EMBEDDED_TINY} answers, because {name} cannot be loaded: {explain(error)}"
+
+
+def _successor(settings: Settings, embedded: Path | None) -> str | None:
+    """Name of the coder that the tiny one is to make way for; None where there is one coder only."""
+    from model.checkpoint.opening import EMBEDDED_FOLDER, has_large
+
+    folder, name = embedded or EMBEDDED_FOLDER, settings.model.name
+    if name == EMBEDDED:
+        return EMBEDDED_LARGE if has_large(folder) else None
+    return name if name != EMBEDDED_TINY and (folder / "config.json").is_file() else None
+
+
+def _load_next(settings: Settings, name: str, encoder: object, embedded: Path | None) -> LoadedCoder:
+    """A coder that this machine carries, whose pace is known now. Raises StaysError where it does not, and
+    WeightsError."""
+    from lsp_server.paces import KeptPace
+    from model.checkpoint.opening import EMBEDDED_FOLDER
+    from model.loading import open_named
+
+    wanted = _naming(settings, name)
+    checkpoint = open_named(wanted.model, embedded or EMBEDDED_FOLDER)
+    kept = KeptPace(checkpoint.fingerprint(), wanted.model)
+    pace = kept.get(settings.model.deadline_ms)
+    _check(settings, name, pace)
+    coder = load_coder(wanted, embedded=embedded, checkpoint=checkpoint, encoder=encoder)
+    if pace is None:
+        pace = coder.completer.pace(settings.model.context)
+        kept.put(pace)
+        _check(settings, name, pace)
+    return replace(coder, pace=pace)
+
+
+def _check(settings: Settings, name: str, pace: Pace | None) -> None:
+    """Raises StaysError where a coder does not meet the deadline; who names the large one insists on it."""
+    allowed = settings.model.deadline_ms
+    if pace is None or pace.needs_ms <= allowed or settings.model.name == EMBEDDED_LARGE:
+        return
+    insist = f", or model.name to {EMBEDDED_LARGE}" if name == EMBEDDED_LARGE else ""
+    raise StaysError(
+        f"{EMBEDDED_TINY} answers, because on this machine {name} takes about {pace.begin_ms:,.0f} ms to begin at a "
+        f"new place and {pace.line_ms:,.0f} ms for a line: set model.deadlineMs ({allowed:,.0f}) to "
+        f"{pace.needs_ms:,} or more{insist}.",
+        pace.needs_ms,
+    )
+
+
+def _naming(settings: Settings, name: str) -> Settings:
+    """The settings with the model of this name."""
+    if name == settings.model.name:
+        return settings
+    # An adapter that was named is one for the model that was named with it.
+    return replace(settings, model=replace(settings.model, name=name, adapter=""))

@@ -64,14 +64,14 @@ class ModelThread(Generic[Loaded]):
     fails with the same exception; when the thread stops, it is canceled.
     """
 
-    def __init__(self, load: Callable[[], Loaded]) -> None:
-        self.loaded: Future[Loaded] = Future()
+    def __init__(self, load: Callable[[], Loaded], name: str = "hef-model") -> None:
+        self.loaded: Future[Loaded] = Future()  # what work runs with now
         self._load = load
         self._jobs: PriorityQueue[_Task] = PriorityQueue()
         self._numbers = itertools.count()
         self._stopping = threading.Event()
         # Daemon: a native call that never comes back must not keep the process alive after `exit`.
-        self._thread = threading.Thread(target=self._run, name="hef-model", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -93,6 +93,19 @@ class ModelThread(Generic[Loaded]):
             self._cancel_queued()  # the thread may have emptied its queue just before
         return future
 
+    def replace(self, loaded: Loaded) -> Future[None]:
+        """From its turn on, work runs with this. What was handed in before, but for indexing and later, runs first.
+
+        The other is let go of: what made this one on another thread must be done with it.
+        """
+
+        def take(_: Loaded) -> None:
+            now: Future[Loaded] = Future()
+            now.set_result(loaded)
+            self.loaded = now
+
+        return self.submit(Priority.COMPLETION, take)
+
     def stop(self, timeout: float = 5.0) -> bool:
         """Cancel what is queued and end after the work in hand. False when that took longer than `timeout`
         seconds.
@@ -108,15 +121,14 @@ class ModelThread(Generic[Loaded]):
 
     def _run(self) -> None:
         try:
-            loaded = self._load()
+            self.loaded.set_result(self._load())
         except Exception as error:  # whatever went wrong, the server keeps answering and says why
             self._fail(error)
             return
-        self.loaded.set_result(loaded)
         while not self._stopping.is_set():
             job = self._jobs.get()
             if not self._stopping.is_set() and job.future.set_running_or_notify_cancel():
-                _settle(job, loaded)
+                _settle(job, self.loaded.result())
             elif not job.future.done():
                 job.future.cancel()
         self._cancel_queued()

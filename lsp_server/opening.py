@@ -9,8 +9,9 @@ from pathlib import Path
 
 from indexer import Embedder, Index, Tokenizer, Watcher
 from indexer.cache_folder import make_private
+from lsp_server.coder import LoadedCoder
+from lsp_server.holdings import Reader
 from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import LoadedCoder
 from lsp_server.settings import Settings
 
 
@@ -26,14 +27,29 @@ def open_index(
 
     Raises CacheError.
     """
-    with_packages = settings.drafts.enabled and settings.drafts.packages
     return Index.open(
         root,
         embedder,
         settings=settings.index,
         retrieval=settings.retrieval,
         tokenizer=tokenizer,
-        on_packages=on_packages if with_packages else None,
+        on_packages=on_packages if _with_packages(settings) else None,
+    )
+
+
+def _with_packages(settings: Settings) -> bool:
+    return settings.drafts.enabled and settings.drafts.packages
+
+
+def reader_of(
+    coder: LoadedCoder, settings: Settings, on_packages: Callable[[bool], None] | None = None
+) -> Reader:
+    """A coder as a folder with these settings sees it. `on_packages`: as in `open_index`."""
+    return Reader(
+        coder.fingerprint,
+        coder.tokenizer,
+        lambda index: open_blocks(index, settings, coder),
+        on_packages if _with_packages(settings) else None,
     )
 
 

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,15 @@ class Work:
     overlays: dict[Path, str | None] = field(default_factory=dict)
     rescan: bool = False
     paths: frozenset[Path] = frozenset()
+    errands: tuple[Errand, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Errand:
+    """Something else that the index thread is to do, which waits neither for quiet nor for the end of a pause."""
+
+    run: Callable[[], None]
+    done: Future[None] = field(default_factory=Future)
 
 
 class Pending:
@@ -34,6 +44,7 @@ class Pending:
         self._overlays: dict[Path, str | None] = {}
         self._paths: set[Path] = set()
         self._rescan = False
+        self._errands: list[Errand] = []
         self._first: float | None = None
         self._last = 0.0
         self._rest_until = 0.0
@@ -58,6 +69,17 @@ class Pending:
             self._rescan = True
             self._touch()
 
+    def ask(self, run: Callable[[], None]) -> Future[None]:
+        """Have something else done; what it raises is the future's. Canceled when that never comes."""
+        errand = Errand(run)
+        with self._condition:
+            if self._stopped:
+                errand.done.cancel()
+            else:
+                self._errands.append(errand)
+                self._condition.notify_all()
+        return errand.done
+
     def rest(self, seconds: float) -> None:
         """Taking in an open document has cost so many seconds."""
         with self._condition:
@@ -72,6 +94,8 @@ class Pending:
     def stop(self) -> None:
         with self._condition:
             self._stopped = True
+            for errand in self._errands:
+                errand.done.cancel()
             self._condition.notify_all()
 
     @property
@@ -81,6 +105,10 @@ class Pending:
     @property
     def paused(self) -> bool:
         return self._paused
+
+    @property
+    def errands_wait(self) -> bool:
+        return bool(self._errands)
 
     @property
     def files_wait(self) -> bool:
@@ -96,6 +124,9 @@ class Pending:
         """
         with self._condition:
             while not self._stopped:
+                if self._errands:
+                    errands, self._errands = tuple(self._errands), []
+                    return Work(errands=errands)
                 quiet, left = self._seconds_to_quiet(), until - self._clock()
                 if quiet is not None and quiet <= 0:
                     return self._taken()

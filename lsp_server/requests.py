@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from indexer import Hit, LineIndex, Query, SuffixIndex
+from indexer import Hit, LineIndex, Query
+from lsp_server.holdings import NOTHING, Holding
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
-from model.blocks.shelf import Shelf
 from model.repository import RetrievalQuery, Retrieve
 from model.request import Request
 
@@ -20,10 +20,6 @@ class Indexed(Protocol):
 
     @property
     def root(self) -> Path: ...
-    @property
-    def tokens(self) -> SuffixIndex | None: ...
-    @property
-    def packages(self) -> SuffixIndex | None: ...
     @property
     def lines(self) -> LineIndex | None: ...
     def search(self, query: Query) -> list[Hit]: ...
@@ -37,12 +33,12 @@ def request_for(
     deadline_ms: float,
     finished: Callable[[str], bool],
     generation: int = 0,
-    shelf: Shelf | None = None,
+    holding: Holding = NOTHING,
 ) -> Request:
     """What the completer is asked. `indexed`: of the folder that the document lies in, None outside of all.
 
     `finished` is the stop rule, asked with the text so far; `generation`: see `Workspace.generation`;
-    `shelf`: of the folder's blocks. What is no file leaves none on the disk.
+    `holding`: what the coder has of the folder. What is no file leaves no blocks on the disk.
     """
     return Request(
         path=name_in(indexed.root if indexed else None, snapshot.path),
@@ -53,10 +49,10 @@ def request_for(
         deadline_ms=deadline_ms,
         finished=finished,
         generation=generation,
-        tokens=indexed.tokens if indexed else None,
-        packages=indexed.packages if indexed else None,
+        tokens=holding.tokens,
+        packages=holding.packages,
         lines=indexed.lines if indexed else None,
-        shelf=shelf if snapshot.path else None,
+        shelf=holding.blocks.shelf if holding.blocks and snapshot.path else None,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +13,7 @@ from lsprotocol import types
 
 from lsp_server.client import EditorClient
 from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_disk, path_of
-from lsp_server.loading import LoadCoder, load_coder
+from lsp_server.loading import LoadCoder, load_first
 from lsp_server.menu import menu_item
 from lsp_server.offers import Offer, summary
 from lsp_server.presentation import inserted
@@ -24,6 +23,7 @@ from lsp_server.settings import DEFAULTS, SECTION, Settings, override, parse
 from lsp_server.snapshot import Buffer, Snapshot, behind, take
 from lsp_server.switches import UNSURE
 from lsp_server.trouble import described
+from lsp_server.version import own_version
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Server(ArrivalServer):
 
     protocol: LspProtocol
 
-    def __init__(self, assignments: Sequence[str] = (), load: LoadCoder = load_coder) -> None:
+    def __init__(self, assignments: Sequence[str] = (), load: LoadCoder = load_first) -> None:
         super().__init__(
             "hef-lsp",
             own_version(),
@@ -114,7 +114,7 @@ class Server(ArrivalServer):
         log.error("%s: %s", getattr(source, "__name__", source), described(handled))
 
 
-def create_server(assignments: Sequence[str] = (), load: LoadCoder = load_coder) -> Server:
+def create_server(assignments: Sequence[str] = (), load: LoadCoder = load_first) -> Server:
     """A server that is ready to be started on a transport. Raises ValueError on a wrong `--set`."""
     server = Server(assignments, load)
     _register_life(server)
@@ -122,13 +122,6 @@ def create_server(assignments: Sequence[str] = (), load: LoadCoder = load_coder)
     _register_completion(server)
     _register_commands(server)
     return server
-
-
-def own_version() -> str:
-    try:
-        return version("hef-lsp")
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        return "0+unknown"
 
 
 def _register_life(server: Server) -> None:

@@ -11,20 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from indexer import Index
+from lsp_server.asking import Inquiry
+from lsp_server.coder import LoadCoder, LoadedCoder
 from lsp_server.completion import Completions
 from lsp_server.configuration import Configuration
 from lsp_server.folders import Client, Folders
+from lsp_server.holdings import Reader
 from lsp_server.job import Job
-from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import LoadCoder, LoadedCoder, ServedModel, load_coder
+from lsp_server.loading import load_first
 from lsp_server.model_thread import Priority
 from lsp_server.offers import Offer
-from lsp_server.opening import open_blocks, open_index, watch
+from lsp_server.opening import open_index, reader_of, watch
+from lsp_server.preparing import Preparing
 from lsp_server.presentation import stop_rule
-from lsp_server.requests import request_for, retriever
+from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, unix
-from lsp_server.status import MAKING_BLOCKS, SLOW, Status, status_of
+from lsp_server.status import SLOW, Status, status_of
 from lsp_server.switches import OpenDocument, Refusal, Switches
 from model.request import Completion
 
@@ -34,14 +37,16 @@ STOP_SECONDS = 5.0
 class Session:
     """From `start` to `stop`. Threads report back through the loop, so that nothing here needs a lock."""
 
-    def __init__(self, client: Client, load: LoadCoder = load_coder) -> None:
+    def __init__(self, client: Client, load: LoadCoder = load_first) -> None:
         self._client = client
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
         self._folders = Folders(client, self.tell)
-        self._model = ServedModel(load, self._on_loaded, self.tell)
+        self._preparing = Preparing(self._folders, self._readers, self._inquiry)
+        self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
         self._switches = Switches()
         self._started = False
+        self._reopening: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()  # starts and stops of threads go one after the other
 
     async def start(self, settings: Settings, folders: Mapping[Path, Settings]) -> None:
@@ -164,12 +169,12 @@ class Session:
 
     def status(self) -> Status:
         """What the server is doing, and what the user can do about it."""
-        coder, later = self._model.coder, self._model.later
+        coder = self._model.coder
         return status_of(
             model=coder.description if coder else None,
             model_error=self._model.error,
-            notes=(*(coder.notes if coder else ()), *([SLOW] if self._completions.is_slow else [])),
-            background=(MAKING_BLOCKS,) if later and later.is_long else (),
+            notes=(*self._model.notes, *([SLOW] if self._completions.is_slow else [])),
+            background=self._model.background,
             folders=self._folders.statuses,
             enabled=self._configuration.enabled,
             paused=self._folders.paused,
@@ -185,62 +190,77 @@ class Session:
 
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
-        snapshot = job.snapshot
-        settings, workspace = self.settings_at(snapshot.path), self._folders.of(snapshot.path)
-        job.folder = workspace.root if workspace else None
+        inquiry = self._inquiry(job.snapshot)
+        job.folder = inquiry.workspace.root if inquiry.workspace else None
         later = self._model.later
 
         def work(coder: LoadedCoder) -> Completion | None:
             if job.cancelled.is_set():
                 return None
-            job.rule = replace(stop_rule(snapshot, settings.completion.max_lines), ahead=job.ahead)
+            most = inquiry.settings.completion.max_lines
+            job.rule = replace(stop_rule(job.snapshot, most), ahead=job.ahead)
             waited_ms = (time.monotonic() - max(job.created, coder.loaded_at)) * 1e3
-            left_ms = settings.model.deadline_ms - waited_ms
+            left_ms = inquiry.settings.model.deadline_ms - waited_ms
             if left_ms <= 0:
                 return None
-            kept = workspace.blocks if workspace else None
-            request = request_for(
-                snapshot,
-                settings,
-                workspace,
-                deadline_ms=left_ms,
-                finished=job.finished,
-                generation=workspace.generation(snapshot.path) if workspace else 0,
-                shelf=kept.shelf if kept else None,
-            )
-            retrieve = retriever(workspace) if workspace else None
-            completion = coder.completer.complete(request, retrieve, job.cancelled.is_set)
+            request = inquiry.request(coder, left_ms, job.finished)
+            completion = coder.completer.complete(request, inquiry.retrieve, job.cancelled.is_set)
             if completion.mode == "blocks" and later:
-                later.begin(kept)
+                later.begin(inquiry.holding(coder).blocks)
             return completion
 
+        if not job.ahead:
+            self._preparing.asked(job.snapshot)
         running = self._model.submit(Priority.COMPLETION, work)
         assert running is not None  # `suggest` saw to it
         return running
 
+    def _inquiry(self, snapshot: Snapshot) -> Inquiry:
+        return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path))
+
     def _on_loaded(self) -> None:
         self._open_folders()
+        self.tell()
+
+    def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
+        """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are
+        opened anew."""
+        if before.index_key != after.index_key:
+            self._reopening = asyncio.get_running_loop().create_task(self._reopen_folders())
+            return
+        self._folders.prepare(self._readers(after))
+        self._folders.keep_only(after.fingerprint)
+
+    async def _reopen_folders(self) -> None:
+        async with self._changing:
+            await self._folders.close_all_but(())
+            self._open_folders()
         self.tell()
 
     def _open_folders(self) -> None:
         coder, embedder = self._model.coder, self._model.embedder
         if coder is None:
             return  # they are opened when the model is there: its fingerprint names the index
-        tokenizer, base = coder.tokenizer, self._configuration.base
-        # What drafts and blocks are made from is the process's to say, not a folder's.
-        wanted = {
-            root: replace(own, drafts=base.drafts, blocks=base.blocks)
-            for root, own in self._configuration.indexed.items()
-        }
+        tokenizer, wanted = coder.tokenizer, self._wanted
         on_packages = {root: self._folders.on_packages(root) for root in wanted}
 
         def open_folder(root: Path) -> Index:
             return open_index(root, wanted[root], embedder, tokenizer, on_packages[root])
 
-        def blocks_of(root: Path, index: Index) -> KeptBlocks | None:
-            return open_blocks(index, wanted[root], coder)
+        watching = watch if self._configuration.base.server.watch else None
+        self._folders.open(wanted, open_folder, watching, self._readers(coder))
 
-        self._folders.open(wanted, open_folder, watch if base.server.watch else None, blocks_of)
+    @property
+    def _wanted(self) -> Mapping[Path, Settings]:
+        """What each folder is opened with: what drafts and blocks are made from is the process's to say."""
+        base = self._configuration.base
+        indexed = self._configuration.indexed.items()
+        return {root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in indexed}
+
+    def _readers(self, coder: LoadedCoder) -> Callable[[Path], Reader]:
+        """A coder as each folder sees it."""
+        wanted, base = self._wanted, self._configuration.base
+        return lambda root: reader_of(coder, wanted.get(root, base), self._folders.on_packages(root))
 
     async def _stop_threads(self) -> None:
         """The model first: an index thread that waits for it is let go by that."""

@@ -12,6 +12,7 @@ State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
 READING_PACKAGES = "reading installed packages for drafts"
 MAKING_BLOCKS = "reading the repository ahead"
+COMING = "loading {}, which answers once it meets the deadline"
 SLOW = (
     "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
     "faster device."

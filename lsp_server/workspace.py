@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,9 @@ from indexer import (
     LineIndex,
     Progress,
     Query,
-    SuffixIndex,
 )
-from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.pending import Pending, Work
+from lsp_server.holdings import NOBODY, NOTHING, Holding, Holdings, Reader
+from lsp_server.pending import Errand, Pending, Work
 from lsp_server.requests import name_in
 from lsp_server.trouble import described
 
@@ -42,15 +41,14 @@ class Events:
     unwatched: Callable[[Path, Exception], None]
 
 
-OpenBlocks = Callable[[Path, Index], KeptBlocks | None]
 Watch = Callable[[Path, Callable[[Iterable[Path]], None]], Callable[[], object]]  # returns what ends it
 
 
 class Workspace:
     """Keeps one folder's index up to date from `start` to `stop`.
 
-    `open_index` and then `open_blocks` run on the index thread, so that a slow disk holds nobody up. `watch` follows
-    the disk. `blocks`: kept for the folder, None before they are open and where there are none.
+    `open_index` runs on the index thread, so that a slow disk holds nobody up. `watch` follows the disk. `reader`: for
+    whom it is opened.
     """
 
     def __init__(
@@ -59,13 +57,14 @@ class Workspace:
         open_index: Callable[[Path], Index],
         watch: Watch | None,
         events: Events,
-        open_blocks: OpenBlocks = lambda root, index: None,
+        reader: Reader = NOBODY,
     ) -> None:
         self.root = root
-        self.blocks: KeptBlocks | None = None
         self.pending = Pending()
         self.error: Exception | None = None
-        self._open_index, self._open_blocks = open_index, open_blocks
+        self._open_index = open_index
+        self._first_reader: Reader | None = reader  # until it has what it reads: a coder may be let go of
+        self._holdings: Holdings | None = None
         self._watch = watch
         self._events = events
         self._index: Index | None = None
@@ -99,22 +98,23 @@ class Workspace:
         return hits
 
     @property
-    def tokens(self) -> SuffixIndex | None:
-        """The folder's files as tokens, as far as they are read."""
-        index = self._index  # the index thread takes it away when it ends
-        return index.tokens if index else None
-
-    @property
-    def packages(self) -> SuffixIndex | None:
-        """What is installed beside the folder and imported in it, as tokens."""
-        index = self._index
-        return index.packages if index else None
-
-    @property
     def lines(self) -> LineIndex | None:
-        """The same files as lines."""
-        index = self._index
+        """The folder's files as lines, as far as they are read."""
+        index = self._index  # the index thread takes it away when it ends
         return index.lines if index else None
+
+    def holding(self, coder: str) -> Holding:
+        """What a coder (its fingerprint) has here, as far as it is there."""
+        holdings = self._holdings  # the index thread takes it away when it ends
+        return holdings.of(coder) if holdings else NOTHING
+
+    def prepare(self, reader: Reader) -> Future[None]:
+        """Have what another coder reads; `holding` gives it when this is done."""
+        return self.pending.ask(lambda: self._opened_holdings.add(reader, lambda: self.pending.stopped))
+
+    def keep_only(self, coder: str) -> Future[None]:
+        """Let go of what other coders read: this one has taken over."""
+        return self.pending.ask(lambda: self._opened_holdings.keep_only(coder))
 
     def generation(self, path: Path | None) -> int:
         """Grows with every change of the index but those of `path` itself: typing there must not make stale
@@ -126,20 +126,24 @@ class Workspace:
         if self._index is None:
             return
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
+        self._holdings = Holdings(self._index)
         stop_watching = self._start_watching()
         try:
-            self.blocks = self._with_blocks()
+            if self._first_reader:
+                self._holdings.add(self._first_reader, lambda: self.pending.stopped)
+                self._first_reader = None
             self.pending.rescan()
             while (work := self.pending.take(min(self._wipe_at, self._retry_at))) is not None:
+                for errand in work.errands:
+                    self._run_errand(errand)
                 self._do(work)
                 self._tend()
         except CancelledError:
             pass  # the model thread has stopped: so does this one
         finally:
             stop_watching()
-            (index, self._index), (blocks, self.blocks) = (self._index, None), (self.blocks, None)
-            if blocks:
-                blocks.close()
+            (index, self._index), (holdings, self._holdings) = (self._index, None), (self._holdings, None)
+            holdings.close()
             index.close()
 
     def _open(self) -> Index | None:
@@ -153,12 +157,17 @@ class Workspace:
             self.pending.wait_until(self._retry_at)
         return None
 
-    def _with_blocks(self) -> KeptBlocks | None:
+    def _run_errand(self, errand: Errand) -> None:
+        if not errand.done.set_running_or_notify_cancel():
+            return
         try:
-            return self._open_blocks(self.root, self._opened)
-        except Exception as error:  # suggestions go on without what is kept
-            log.warning("The blocks of %s cannot be kept: %s", self.root.name, described(error))
-            return None
+            errand.run()
+            errand.done.set_result(None)
+        except Exception as error:
+            log.error("An errand in %s failed: %s", self.root.name, described(error))
+            errand.done.set_exception(error)
+        if self._unfinished:
+            self.pending.rescan()  # an update was broken off for it
 
     def _start_watching(self) -> Callable[[], object]:
         """Watch before the first scan, so that no change falls between the two."""
@@ -209,21 +218,20 @@ class Workspace:
         self._unfinished = report.cancelled
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
         self._count(paths)
-        if self.blocks:
-            self.blocks.follow(self._opened.files(), whole=paths is None and not report.cancelled)
+        self._opened_holdings.follow(whole=paths is None and not report.cancelled)
         self.error = None
 
     def _tell(self) -> None:
-        if self._unfinished and self._embedding and self.pending.files_wait:
-            return  # they come next, and their update goes on with what is left to embed
+        if self._unfinished and self._embedding and (self.pending.files_wait or self.pending.errands_wait):
+            return  # they come next, and what is left to embed is gone on with
         self._events.updated(self.root, self._opened.stats())
         if self._unfinished:
             self.pending.rescan()  # what a pause cut off goes on afterward; finished work is not repeated
 
     def _overlay(self, texts: Mapping[Path, str | None]) -> None:
-        if self.blocks:  # before a search can find what is not on disk
-            opened = self._n_own_changes.keys() | texts.keys()
-            self.blocks.hold_back({name_in(self.root, path) for path in opened})
+        holdings = self._opened_holdings
+        # Before a search can find what is not on disk.
+        holdings.hold_back({name_in(self.root, path) for path in self._n_own_changes.keys() | texts.keys()})
         for path, text in texts.items():
             try:
                 self.pending.rest(self._opened.overlay(path, text).seconds)
@@ -233,13 +241,13 @@ class Workspace:
                 log.error("Taking in an open document failed: %s", described(error))
             if text is None:
                 # A text that was never saved: the disk cannot say what of it is gone.
-                if self._n_own_changes.pop(path, 0) > 1 and self.blocks:
-                    self.blocks.drop({name_in(self.root, path)})
+                if self._n_own_changes.pop(path, 0) > 1:
+                    holdings.drop({name_in(self.root, path)})
             else:
                 self._n_own_changes.setdefault(path, 0)
             self._count({path})
-        if self.blocks and None in texts.values():
-            self.blocks.hold_back({name_in(self.root, path) for path in self._n_own_changes})
+        if None in texts.values():
+            holdings.hold_back({name_in(self.root, path) for path in self._n_own_changes})
 
     def _count(self, paths: Collection[Path] | None) -> None:
         self._n_changes += 1
@@ -253,8 +261,14 @@ class Workspace:
         assert self._index is not None
         return self._index
 
+    @property
+    def _opened_holdings(self) -> Holdings:
+        assert self._holdings is not None
+        return self._holdings
+
     def _interrupted(self) -> bool:
-        if self._embedding and (self.pending.files_wait or time.monotonic() >= self._wipe_at):
+        waits = self.pending.files_wait or self.pending.errands_wait
+        if self._embedding and (waits or time.monotonic() >= self._wipe_at):
             return True
         return self.pending.stopped or self.pending.paused
 

@@ -21,6 +21,7 @@ from model.context import Context, Contexts
 from model.drafts.drafter import Drafter
 from model.generator import Clock, Generation, Generator, StopLimits
 from model.loaded import LoadedModel
+from model.pace import Pace, measure_pace
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
@@ -173,6 +174,20 @@ class Completer:
 
         lines = written_lines(self.model.vocabulary, done.token_ids, done.log_chances, planned)
         return self.model.confidence.chances(list(lines))
+
+    def _new_place_tokens(self, asked: str) -> int:
+        """Most tokens that are computed for a prompt at a place where none are yet; blocks are."""
+        rest = self.model.positions - min(self._settings.max_tokens, self.model.positions // 2)
+        if self.mode(asked) == "blocks":
+            return min(self._settings.window_tokens, rest - FIRST)
+        return min(self._settings.context_tokens, rest)
+
+    def pace(self, asked: str) -> Pace:
+        """How fast this machine computes a prompt with this context mode, and tokens behind it. Takes as long as two of
+        them. Raises ValueError once something was completed."""
+        # Who waits for a GPU may sleep.
+        clock = time.thread_time if self.model.threads else time.perf_counter
+        return measure_pace(self.model.decoder, self._new_place_tokens(asked), clock)
 
     def mode(self, asked: str) -> str:
         """The context mode used for what was asked. Raises ValueError on an unknown one."""

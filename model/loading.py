@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
 from model.blocks.block import FIRST
 from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
-from model.checkpoint.files import WeightsError, require_files
+from model.checkpoint.files import NoRoomError, WeightsError, require_files
 from model.checkpoint.opening import (
     EMBEDDED_FOLDER,
     Checkpoint,
@@ -28,13 +29,28 @@ from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
-__all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model"]
+__all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model", "load_opened", "open_named"]
 
 _FEWEST_POSITIONS = 3 * FIRST  # fewer leave no room behind blocks: a completion may take half
 _ONE_WAY = (
     "has no fill-in-the-middle tokens: of what is behind the cursor it reads blocks, from the next line on"
 )
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
+
+
+@dataclass(frozen=True)
+class _Fusers:
+    """What loads fusers, but not the one that is `loaded`."""
+
+    engine: Engine
+    loaded: Encoder | None
+
+    def load(self, folder: Path, config: AdapterConfig) -> Encoder:
+        if self.loaded and self.loaded.fingerprint == adapter_fingerprint(
+            folder, config.fuser, self.engine.arithmetic
+        ):
+            return self.loaded
+        return load_encoder(folder, config, self.engine)
 
 
 def load_model(
@@ -66,11 +82,15 @@ def load_model(
 def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOLDER) -> LoadedModel:
     """Load the checkpoint that the user chose and the adapter that fits it. Raises WeightsError.
 
-    `embedded`: the embedded model's folder, whose fuser and recall a coder without its own takes.
+    `embedded`: the tiny embedded model's folder, whose fuser and recall a coder without its own takes.
     """
-    checkpoint = open_checkpoint(
-        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded
-    )
+    return load_opened(settings, open_named(settings, embedded), embedded=embedded)
+
+
+def load_opened(
+    settings: ModelSettings, checkpoint: Checkpoint, *, embedded: Path, loaded: Encoder | None = None
+) -> LoadedModel:
+    """As `load_from_settings`, of a checkpoint that is open; `loaded`: an encoder that serves where it is the same."""
     config = _network_config(checkpoint)
     vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
@@ -79,13 +99,12 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
     order = fim_order(checkpoint, vocabulary)
-    context = READINGS[order].context
+    fusers = _Fusers(engine, loaded)
     encoder, pseudo, default_context, notes = _adapt(
-        settings, checkpoint, fingerprint, engine, embedded, context
+        settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
     )
     places_blocks = "blocks" in (settings.context, default_context)
-    if not vocabulary.fim.fills:
-        notes += (f"{settings.name} {_ONE_WAY}",)
+    one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
         name=settings.name,
         decoder=_decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks),
@@ -105,7 +124,14 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
         threads=engine.threads,
         n_parameters=n_values(shapes),
         positions=positions,
-        notes=notes,
+        notes=notes + one_way,
+    )
+
+
+def open_named(settings: ModelSettings, embedded: Path = EMBEDDED_FOLDER) -> Checkpoint:
+    """The checkpoint that the settings name, verified. Raises WeightsError."""
+    return open_checkpoint(
+        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded
     )
 
 
@@ -186,14 +212,21 @@ def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_pos
     n_cached = 2 * config.num_hidden_layers * config.kv_size * n_positions
     needed, available = engine.needed_bytes(n_weights, n_cached), engine.free_bytes()
     if available is not None and needed > available:
-        raise WeightsError(
+        raise NoRoomError(
+            needed,
+            available,
             f"the model needs {needed / 1e9:.1f} GB on {engine.device} and {available / 1e9:.1f} GB are free: "
-            "choose a smaller checkpoint, or dtype int8 (CPU) or bfloat16 (CUDA)"
+            "choose a smaller checkpoint, or dtype int8 (CPU) or bfloat16 (CUDA)",
         )
 
 
 def _adapt(
-    settings: ModelSettings, checkpoint: Checkpoint, base: str, engine: Engine, embedded: Path, context: str
+    settings: ModelSettings,
+    checkpoint: Checkpoint,
+    base: str,
+    fusers: _Fusers,
+    embedded: Path,
+    context: str,
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is read instead, as
     `context` says."""
@@ -205,8 +238,8 @@ def _adapt(
         config = read_config(home)
         if (config.base, config.hidden_size) == (base, checkpoint.config["hidden_size"]):
             return (
-                load_encoder(home, config, engine),
-                engine.projector(home, config),
+                fusers.load(home, config),
+                fusers.engine.projector(home, config),
                 config.default_context,
                 (),
             )
@@ -214,14 +247,14 @@ def _adapt(
         f"no HEF adapter fits {settings.name}: retrieval feeds {context}; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(embedded, engine), None, context, (note,)
+    return _embedded_encoder(embedded, fusers), None, context, (note,)
 
 
-def _embedded_encoder(embedded: Path, engine: Engine) -> Encoder | None:
+def _embedded_encoder(embedded: Path, fusers: _Fusers) -> Encoder | None:
     if not (embedded / "adapter.json").is_file():
         return None
     verify_checksums(embedded, required=True)
-    return load_encoder(embedded, read_config(embedded), engine)
+    return fusers.load(embedded, read_config(embedded))
 
 
 def _recall(folder: Path, embedded: Path) -> RecallWeights | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "blocks", "auto")
-EMBEDDED = "embedded"
+EMBEDDED = "embedded"  # the large one where the package has it and the machine carries it, else the tiny one
+EMBEDDED_TINY, EMBEDDED_LARGE = "embedded-tiny", "embedded-large"
 RENAMED = {"memory.enabled": "recall.enabled"}  # by 0.2; the old names are still accepted
 
 
@@ -17,7 +18,9 @@ class ModelSettings:
         default=EMBEDDED,
         metadata={
             "help": "The generator: 'embedded', a folder with a safetensors checkpoint, or a Hugging Face hub id such "
-            "as Qwen/Qwen2.5-Coder-0.5B."
+            "as Qwen/Qwen2.5-Coder-0.5B. In an editor the tiny embedded model answers until the generator is loaded, "
+            "and for good where it would not meet model.deadlineMs on this machine. 'embedded-tiny' is that one alone; "
+            "'embedded-large' insists on the large one of the package, however slow."
         },
     )
     revision: str = field(

@@ -95,6 +95,12 @@ class Shelf:
         if self._store:
             self._store.retain(paths)
 
+    def retire(self) -> None:
+        """Write what waits, and keep nothing in memory."""
+        while self.flush():
+            pass
+        self._packed, self._n_bytes = {}, 0
+
     def close(self) -> None:
         """Write what waits."""
         while self.flush():

@@ -33,6 +33,14 @@ class WeightsError(Exception):
     """A model cannot be used; the message names the file and says what the user can do."""
 
 
+class NoRoomError(WeightsError):
+    """There is not enough free memory for it; both in bytes."""
+
+    def __init__(self, needed: int, available: int, message: str) -> None:
+        super().__init__(message)
+        self.needed, self.available = needed, available
+
+
 @dataclass(frozen=True)
 class TensorInfo:
     """One tensor of a safetensors file, from its header."""

@@ -27,22 +27,26 @@ from model.checkpoint.files import (
     sha256_of,
 )
 from model.checkpoint.packed import METHOD, PackedBits, numbers_of, packed_shapes, packing_of
+from model.settings import EMBEDDED, EMBEDDED_LARGE, EMBEDDED_TINY
 
 __all__ = [
     "CHECKSUMS",
     "EMBEDDED_FOLDER",
+    "LARGE",
     "Checkpoint",
     "WeightsError",
     "check_architecture",
     "check_tensors",
     "find_folder",
+    "has_large",
     "open_checkpoint",
     "verify_checksums",
     "weight_files",
     "write_checksums",
 ]
 
-EMBEDDED_FOLDER = Path(__file__).parents[1] / "pretrained"
+EMBEDDED_FOLDER = Path(__file__).parents[1] / "pretrained"  # of the tiny one
+LARGE = "large"  # folder in that one
 CHECKSUMS = "SHA256SUMS"
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -86,7 +90,8 @@ def open_checkpoint(
 ) -> Checkpoint:
     """Find, verify and describe a checkpoint: "embedded", a folder, or a hub id. Raises WeightsError.
 
-    `embedded`: the folder of the embedded model, which is not trusted without checksums.
+    `embedded`: the folder of the tiny embedded model, in which the large one may lie; neither is trusted without
+    checksums.
     """
     folder = find_folder(name, revision=revision, offline=offline, embedded=embedded)
     try:
@@ -94,7 +99,7 @@ def open_checkpoint(
         config = read_json(folder / "config.json")
         check_architecture(config, folder)
         files = weight_files(folder)
-        verify_checksums(folder, required=folder == embedded)
+        verify_checksums(folder, required=folder in (embedded, embedded / LARGE))
         tensors = read_headers(files)
     except OSError as problem:
         raise WeightsError(f"{folder} cannot be read ({problem.strerror})") from problem
@@ -106,12 +111,8 @@ def find_folder(
     name: str, *, revision: str = "main", offline: bool = True, embedded: Path = EMBEDDED_FOLDER
 ) -> Path:
     """The folder that `name` stands for; with `offline` the network is never touched. Raises WeightsError."""
-    if name == "embedded":
-        if not embedded.is_dir():
-            raise WeightsError(
-                "this installation has no embedded model (model/pretrained); reinstall hef-lsp"
-            )
-        return embedded
+    if name in (EMBEDDED, EMBEDDED_TINY, EMBEDDED_LARGE):
+        return _embedded_folder(name, embedded)
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -127,6 +128,21 @@ def find_folder(
             f"no model at {name}: name 'embedded', a folder, or a hub id such as Qwen/Qwen2.5-Coder-0.5B"
         )
     return _hub_folder(name, revision, offline)
+
+
+def has_large(embedded: Path = EMBEDDED_FOLDER) -> bool:
+    """Whether the package has the large model."""
+    return (embedded / LARGE / "config.json").is_file()
+
+
+def _embedded_folder(name: str, embedded: Path) -> Path:
+    if name == EMBEDDED_LARGE and not has_large(embedded):
+        raise WeightsError(
+            f"this installation has no large model (model/pretrained/{LARGE}): set model.name to {EMBEDDED}"
+        )
+    if not embedded.is_dir():
+        raise WeightsError("this installation has no embedded model (model/pretrained); reinstall hef-lsp")
+    return embedded / LARGE if name != EMBEDDED_TINY and has_large(embedded) else embedded
 
 
 def _hub_folder(name: str, revision: str, offline: bool) -> Path:

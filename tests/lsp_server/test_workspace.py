@@ -338,3 +338,43 @@ def test_no_work_is_handed_over_when_it_is_time_for_something_else() -> None:
     work = pending.take(clock.now - 1)
     assert work is not None
     assert work.paths == {A}
+
+
+def test_an_errand_waits_for_neither_quiet_nor_the_end_of_a_pause_and_is_canceled_by_a_stop() -> None:
+    pending, run = Pending(Clock()), list[str]()
+    pending.pause(True)
+    pending.changed([A])
+    first = pending.ask(lambda: run.append("first"))
+    work = pending.take()
+    assert work is not None
+    assert (work.paths, len(work.errands)) == (frozenset(), 1)
+    assert not pending.errands_wait
+    second = pending.ask(lambda: run.append("second"))
+    pending.stop()
+    third = pending.ask(lambda: run.append("third"))
+    assert pending.take() is None
+    assert (first.cancelled(), second.cancelled(), third.cancelled()) == (False, True, True)
+    assert run == []
+
+
+def test_an_errand_comes_before_what_is_left_to_embed_and_costs_none_of_it(
+    slow: tuple[Workspace, SlowIndex], told: list[int]
+) -> None:
+    workspace, index = slow
+    done: list[int] = []
+    workspace.start()
+    assert index.embeds.wait(10)
+    workspace.pending.ask(lambda: done.append(len(index.asked)))
+    wait_until(lambda: len(index.asked) == 2)
+    assert done == [1]
+    assert index.asked == [None, None]
+    assert told == []  # not while vectors are still missing
+
+
+def test_an_errand_that_fails_stops_nothing(troubled: tuple[Workspace, Troubled]) -> None:
+    workspace, index = troubled
+    workspace.start()
+    failed = workspace.pending.ask(lambda: index.failures[0] and None)
+    with pytest.raises(IndexError):
+        failed.result(10)
+    wait_until(lambda: index.asked == [None])

@@ -255,7 +255,7 @@ def made(folder: Path) -> Path:
 def test_the_embedded_model_in_8_bits_is_exact_at_every_width(
     tmp_path: Path, quantization: str, threads: int
 ) -> None:
-    new = onnx_decoders(open_checkpoint("embedded"), tmp_path, quantization, threads)
+    new = onnx_decoders(open_checkpoint("embedded-tiny"), tmp_path, quantization, threads)
     slow, fast, tree = new(320), new(320), new(320)
     ids = [(31 * i) % 4000 for i in range(300)]
     expected = one_by_one(slow, ids)

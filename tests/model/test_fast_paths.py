@@ -26,7 +26,7 @@ N_TOKENS = 24
 
 @pytest.fixture(scope="module")
 def embedded() -> LoadedModel:
-    return load_model("embedded")
+    return load_model("embedded-tiny")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from model.checkpoint.files import WeightsError, sha256_of
-from model.checkpoint.opening import CHECKSUMS, find_folder, open_checkpoint, write_checksums
+from model.checkpoint.opening import (
+    CHECKSUMS,
+    LARGE,
+    find_folder,
+    has_large,
+    open_checkpoint,
+    write_checksums,
+)
 from tests.tiny_checkpoint import tiny_config, write_tiny_checkpoint
 
 
@@ -146,6 +153,25 @@ def test_the_embedded_model_is_not_trusted_without_checksums(folder: Path) -> No
 def test_an_installation_without_the_embedded_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no embedded model"):
         open_checkpoint("embedded", embedded=tmp_path / "absent")
+
+
+def test_the_large_model_is_the_embedded_one_where_it_is_there_and_no_more_trusted(
+    folder: Path, tmp_path: Path
+) -> None:
+    def opened(name: str) -> Path:
+        return open_checkpoint(name, embedded=folder).folder
+
+    assert opened("embedded-tiny") == opened("embedded") == folder
+    assert not has_large(folder)
+    with pytest.raises(WeightsError, match="has no large model"):
+        opened("embedded-large")
+    write_tiny_checkpoint(folder / LARGE, adapter=False)
+    assert has_large(folder)
+    assert opened("embedded-tiny") == folder
+    assert opened("embedded-large") == opened("embedded") == folder / LARGE
+    (folder / LARGE / CHECKSUMS).unlink()
+    with pytest.raises(WeightsError, match="has no SHA256SUMS"):
+        opened("embedded")
 
 
 def test_the_fingerprint_names_the_weights(folder: Path, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_placed_rows_of_the_embedded_coder_are_one_pass_under_the_block_mask(
         import transformers
 
         theirs = transformers.Qwen2ForCausalLM.from_pretrained(EMBEDDED_FOLDER, dtype=torch.float32).eval()
-    decoder = lay_out(onnx_decoders(open_checkpoint("embedded"), tmp_path, quantization)())
+    decoder = lay_out(onnx_decoders(open_checkpoint("embedded-tiny"), tmp_path, quantization)())
     logits, expected = decoder.extend(decoder.embed(WINDOW), all_rows=True), by_the_mask(theirs, WINDOW)
     assert np.linalg.norm(logits - expected) < error * np.linalg.norm(expected)
     if quantization == "none":

@@ -104,7 +104,7 @@ def test_a_checkpoint_in_blocks_gives_the_logits_of_transformers_on_its_weights(
     not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout"
 )
 def test_the_embedded_model_gives_the_logits_of_transformers() -> None:
-    checkpoint = open_checkpoint("embedded")
+    checkpoint = open_checkpoint("embedded-tiny")
     config = Qwen2Config.from_json(checkpoint.config)
     ours = decoder(load_network(checkpoint, config, CPU, torch.float32))
     with warnings.catch_warnings():

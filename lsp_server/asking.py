@@ -1,0 +1,54 @@
+"""What is asked of a coder about a document at a cursor; the same of whichever coder answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lsp_server.coder import Cancelled, LoadedCoder
+from lsp_server.holdings import NOTHING, Holding
+from lsp_server.presentation import stop_rule
+from lsp_server.requests import request_for, retriever
+from lsp_server.settings import Settings
+from lsp_server.snapshot import Snapshot
+from lsp_server.workspace import Workspace
+from model.repository import Retrieve
+from model.request import Request
+
+PATIENT_MS = 60_000.0  # of a completion that nobody waits for
+
+
+@dataclass(frozen=True, eq=False)
+class Inquiry:
+    """`workspace`: which the document lies in, None outside of all."""
+
+    snapshot: Snapshot
+    settings: Settings
+    workspace: Workspace | None
+
+    @property
+    def retrieve(self) -> Retrieve | None:
+        return retriever(self.workspace) if self.workspace else None
+
+    def holding(self, coder: LoadedCoder) -> Holding:
+        """What the coder has of the folder."""
+        return self.workspace.holding(coder.fingerprint) if self.workspace else NOTHING
+
+    def request(self, coder: LoadedCoder, deadline_ms: float, finished: Callable[[str], bool]) -> Request:
+        """What this coder is asked; see `request_for`."""
+        return request_for(
+            self.snapshot,
+            self.settings,
+            self.workspace,
+            deadline_ms=deadline_ms,
+            finished=finished,
+            generation=self.workspace.generation(self.snapshot.path) if self.workspace else 0,
+            holding=self.holding(coder),
+        )
+
+    def warm_up(self, coder: LoadedCoder, cancelled: Cancelled) -> None:
+        """Have the coder compute what an answer here needs, so that the first one does not wait for it."""
+        finished = stop_rule(self.snapshot, self.settings.completion.max_lines).finished
+        request = self.request(coder, PATIENT_MS, finished)
+        coder.completer.prepare(request, self.retrieve)
+        coder.completer.complete(request, self.retrieve, cancelled)

@@ -1,0 +1,81 @@
+"""What the model thread owns once a model has loaded, and who takes over from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from indexer import Embedder, Tokenizer
+from lsp_server.model_thread import ModelThread, NodeEncoder, ThreadEmbedder
+from lsp_server.settings import Settings
+from model.blocks.shelf import Shelf
+from model.pace import Pace
+from model.repository import Retrieve
+from model.request import Completion, Request
+
+
+class Completes(Protocol):
+    """`model.completer.Completer`, or what plays it in tests."""
+
+    def complete(
+        self, request: Request, retrieve: Retrieve | None, cancelled: Cancelled = ...
+    ) -> Completion: ...
+    def accepted(self, prefix: str, text: str) -> None: ...
+    def mode(self, asked: str) -> str: ...
+    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
+    def tend(self, interrupted: Cancelled) -> bool: ...
+    def shelf(self, folder: Path) -> Shelf | None: ...
+    def pace(self, asked: str) -> Pace: ...
+
+
+class Cancelled(Protocol):
+    def __call__(self) -> bool: ...
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCoder:
+    """What the model thread owns. `description` names the model in one line, `notes` are sentences for the
+    user."""
+
+    completer: Completes
+    encoder: NodeEncoder | None  # None: retrieval by words and symbols only
+    description: str
+    notes: tuple[str, ...]
+    loaded_at: float  # seconds, monotonic
+    tokenizer: Tokenizer | None = None  # of what the completer drafts from; None: it does not
+    fingerprint: str = ""  # of the checkpoint
+    pace: Pace | None = None  # None: it was not asked for
+    successor: Successor | None = None  # who answers once it can; None: this one stays
+
+    @property
+    def index_key(self) -> str:
+        """Coders of which it is the same read the same vectors."""
+        return self.encoder.fingerprint if self.encoder else ""
+
+
+LoadCoder = Callable[[Settings], LoadedCoder]
+
+
+@dataclass(frozen=True)
+class Successor:
+    """`load` may take long, and is called on another thread than the model's: raises StaysError, WeightsError or
+    whatever else goes wrong."""
+
+    name: str
+    load: LoadCoder
+
+
+class StaysError(Exception):
+    """Why a coder that could be loaded does not take over, in one sentence. `needs_ms`: the deadline with which it
+    would."""
+
+    def __init__(self, sentence: str, needs_ms: float) -> None:
+        super().__init__(sentence)
+        self.needs_ms = needs_ms
+
+
+def embedder_of(coder: LoadedCoder, thread: ModelThread[LoadedCoder]) -> Embedder | None:
+    """What the indexer embeds with, at low priority. None: only words and names are indexed."""
+    return ThreadEmbedder(thread, coder.encoder) if coder.encoder else None

@@ -1,0 +1,55 @@
+"""How fast each coder was on this machine: measured once, kept in the cache home, so that the next start need not.
+
+A folder per coder, machine and version, as all else that is shared there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from contextlib import suppress
+from dataclasses import asdict, replace
+from hashlib import blake2b
+
+from indexer.cache_folder import cache_home, make_private, write_whole
+from indexer.reading import read_regular
+from lsp_server.version import own_version
+from model.engines.machine import processor, processors
+from model.pace import Pace
+from model.settings import DEFAULT_MODEL, ModelSettings
+
+BELIEVED_SECONDS = 86_400.0  # that a bad one is believed: the machine may have been busy
+_FILE, _MAX_BYTES = "pace.json", 512
+
+
+class KeptPace:
+    """The pace of one coder, of this machine and version, with what decides how much it computes."""
+
+    def __init__(self, fingerprint: str, settings: ModelSettings) -> None:
+        """`fingerprint`: of the checkpoint."""
+        same = DEFAULT_MODEL  # of what does not decide
+        decides = replace(
+            settings, name="", revision="", offline=same.offline, adapter="", deadline_ms=same.deadline_ms
+        )
+        about = f"{fingerprint} {decides} {processor()} {processors()} {own_version()}"
+        self._folder = cache_home() / "paces" / blake2b(about.encode(), digest_size=8).hexdigest()
+
+    def get(self, deadline_ms: float) -> Pace | None:
+        """None where it is unknown, or was measured long ago and would not do for the deadline."""
+        try:
+            raw = json.loads(read_regular(self._folder / _FILE, _MAX_BYTES))
+            pace = Pace(int(raw["prompt_tokens"]), float(raw["prompt_ms"]), float(raw["token_ms"]))
+            age = time.time() - float(raw["measured"])
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            return None
+        figures = (pace.prompt_tokens, pace.prompt_ms, pace.token_ms)
+        sound = all(0 < figure < math.inf for figure in figures) and age >= 0
+        return pace if sound and (pace.needs_ms <= deadline_ms or age < BELIEVED_SECONDS) else None
+
+    def put(self, pace: Pace) -> None:
+        """Where it cannot be written the next start measures again."""
+        content = json.dumps(asdict(pace) | {"measured": time.time()})
+        with suppress(OSError):
+            make_private(self._folder)
+            write_whole(self._folder / _FILE, content.encode("ascii"))

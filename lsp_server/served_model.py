@@ -1,0 +1,143 @@
+"""The model of a session, from the start of its thread to its end: the only door from the session to what computes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TypeVar
+
+from indexer import Embedder
+from lsp_server.aside import aside
+from lsp_server.coder import LoadCoder, LoadedCoder, Successor, embedder_of
+from lsp_server.later import ForLater
+from lsp_server.model_thread import ModelThread, Priority
+from lsp_server.settings import Settings
+from lsp_server.status import COMING, MAKING_BLOCKS
+from lsp_server.takeover import Household, Takeover
+
+Result = TypeVar("Result")
+
+
+class ServedModel:
+    """Lives on the event loop; there is at most one thread at a time, but while one coder takes over from another.
+
+    `load` runs on that thread; `on_loaded` is called on the loop, when it has loaded and when it has failed, `on_news`
+    when the status has changed, and `on_taken_over` with the coders before and after.
+    """
+
+    def __init__(
+        self,
+        load: LoadCoder,
+        household: Household,
+        on_loaded: Callable[[], None],
+        on_news: Callable[[], None],
+        on_taken_over: Callable[[LoadedCoder, LoadedCoder], None],
+    ) -> None:
+        self.coder: LoadedCoder | None = None  # once it is loaded
+        self.later: ForLater | None = None  # once it was started
+        self._load = load
+        self._household = household
+        self._on_loaded, self._on_news, self._on_taken_over = on_loaded, on_news, on_taken_over
+        self._thread: ModelThread[LoadedCoder] | None = None
+        self._takeover: Takeover | None = None  # once there is somebody to take over
+        self._taking: asyncio.Task[None] | None = None  # while somebody does
+
+    def start(self, settings: Settings) -> None:
+        """Begin loading, unless that has begun; then a coder that did not take over may do so with these settings."""
+        if self._thread is not None:
+            self._reconsider(settings)
+            return
+        loop = asyncio.get_running_loop()
+        thread = ModelThread(lambda: self._load(settings))
+        self._thread = thread
+
+        def on_loop(call: Callable[..., None], *arguments: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                loop.call_soon_threadsafe(call, *arguments)
+
+        self.later = ForLater(thread, lambda: on_loop(self._on_news))
+        thread.loaded.add_done_callback(lambda _: on_loop(self._loaded, thread, settings))
+        thread.start()
+
+    async def stop(self) -> None:
+        """Let go of the model. What waits for it is canceled; work in hand is waited for a few seconds."""
+        if self._taking is not None:
+            self._taking.cancel()
+        thread, self._thread, self.coder, self.later = self._thread, None, None, None
+        self._takeover = self._taking = None
+        if thread is not None:
+            await aside(thread.stop)
+
+    def submit(self, priority: Priority, work: Callable[[LoadedCoder], Result]) -> Future[Result] | None:
+        """Run `work` when the model is loaded and its turn has come. None: it was not started."""
+        return self._thread.submit(priority, work) if self._thread is not None else None
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What the indexer embeds with; None while it loads, and where only words and names are indexed."""
+        return embedder_of(self.coder, self._thread) if self.coder and self._thread else None
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it could not be loaded."""
+        loaded = self._thread.loaded if self._thread else None
+        error = loaded.exception() if loaded and loaded.done() else None
+        return error if isinstance(error, Exception) else None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is loaded, or may yet be."""
+        return self._thread is not None and self.error is None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        notes = self.coder.notes if self.coder else ()
+        return (*notes, self._takeover.note) if self._takeover and self._takeover.note else notes
+
+    @property
+    def background(self) -> tuple[str, ...]:
+        """What it does beside answering, for the user."""
+        making = (MAKING_BLOCKS,) if self.later and self.later.is_long else ()
+        coming = self._takeover.coming if self._takeover else ""
+        return (*making, COMING.format(coming)) if coming else making
+
+    def patience(self, settings: Settings) -> float:
+        """Seconds that a request may take; more while the model loads."""
+        loading = self._thread is not None and not self._thread.loaded.done()
+        wait_ms = settings.completion.load_wait_ms if loading else 0
+        return (wait_ms + settings.model.deadline_ms) / 1e3
+
+    def _loaded(self, thread: ModelThread[LoadedCoder], settings: Settings) -> None:
+        if thread is not self._thread:
+            return  # it was stopped meanwhile
+        if thread.loaded.exception() is None:
+            self.coder = thread.loaded.result()
+        self._on_loaded()
+        if self.coder and self.coder.successor:
+            self._takeover = Takeover(thread, self._household, self._on_news)
+            self._take_over(self._takeover, self.coder.successor, settings)
+
+    def _reconsider(self, settings: Settings) -> None:
+        """Let a coder try again that was too slow for another deadline."""
+        takeover, coder = self._takeover, self.coder
+        if not (takeover and coder and coder.successor) or self._taking:
+            return
+        if 0 < takeover.needs_ms <= settings.model.deadline_ms:
+            self._take_over(takeover, coder.successor, settings)
+
+    def _take_over(self, takeover: Takeover, successor: Successor, settings: Settings) -> None:
+        async def take() -> None:
+            after = await takeover.run(successor, settings)
+            if takeover is not self._takeover:
+                return  # it was stopped meanwhile
+            self._taking = None
+            before = self.coder
+            if after and before:
+                self.coder = after
+                self._on_taken_over(before, after)
+            self._on_news()
+
+        self._taking = asyncio.get_running_loop().create_task(take(), name="takeover")
