@@ -65,7 +65,7 @@ SCENES = (
     Scene("model/engines/torch/decoder.py", "    def rewind(self, length: int) -> None:\n        ", 3),
     Scene("lsp_server/commands.py", "    rule = stop_rule("),
     Scene("model/evaluation/cli.py", "        model = load_from"),
-    Scene("model/generator.py", "        run.reused = done = self."),
+    Scene("model/generator.py", "        done = self."),
     Scene("model/evaluation/repository.py", "return self.index.search("),
 )
 
