@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from model.blocks.block import FIRST, Block
-from model.engines.decoder import Decoder, LogitRows
+from model.engines.decoder import Decoder, LogitRows, joined
 from model.prompt import PSEUDO, Prompt
 from model.request import never
 
@@ -84,12 +84,16 @@ class CacheSlots:
         return True
 
     def _place(self, blocks: Sequence[Block], cells: Sequence[Cell], end: int, following: int) -> None:
-        """Append what the slot has not of blocks whose rows are `cells` from `end` on; position `following` is next."""
+        """Append what the slot has not of blocks whose rows are `cells` from `end` on, at once, since a cache may move
+        its rows to make room; position `following` is next."""
+        new, start = [], len(self._cells)
         for block in blocks:
-            start, end = max(len(self._cells), end), end + len(block)
-            if start < end:
-                self._decoder.place(block.rows[start - end :], following)
-                self._cells.extend(cells[start:end])
+            first, end = max(start, end), end + len(block)
+            if first < end:
+                new.append(block.rows[first - end :])
+        if new:
+            self._decoder.place(joined(new), following)
+            self._cells.extend(cells[start:end])
 
     def extend(self, cells: Sequence[Cell], vectors: np.ndarray) -> np.ndarray:
         """Append positions (float32 [n, hidden]); logits behind the last, float32 [vocab]."""

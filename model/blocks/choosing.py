@@ -12,7 +12,7 @@ import numpy as np
 
 from model.blocks.block import SPAN, n_kept
 from model.blocks.library import BlockText
-from model.blocks.parts import nearest_parts
+from model.blocks.parts import nearest_parts, splitting
 from model.prompt import Prompt, document_ids
 from model.repository import ContextItem
 from model.vocabulary import Vocabulary
@@ -27,6 +27,7 @@ class BlockChoice:
 
     def __init__(self, vocabulary: Vocabulary, rows: int, share: float, *, reads_below: bool = False) -> None:
         self._vocabulary = vocabulary
+        self._split = splitting(vocabulary)
         self._rows = rows
         self._share = share
         self._reads_below = reads_below
@@ -44,7 +45,7 @@ class BlockChoice:
         before, after = far_texts(self._vocabulary, window, prefix, suffix)
         if self._reads_below:
             after = _below_line(suffix)[_n_chars(self._vocabulary, below.ids) if below else 0 :]
-        parts = nearest_parts(self._vocabulary, before, after, int(own_rows / self._share))
+        parts = nearest_parts(self._split, before, after, int(own_rows / self._share))
         own = [BlockText(None, ids) for ids in parts]
         ends = np.cumsum([self._n_rows(text) for _, text in told])
         chosen = told[: int((ends <= rows - sum(map(self._n_rows, own))).sum())]

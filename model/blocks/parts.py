@@ -7,7 +7,8 @@ parser reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from model.blocks.block import SPAN
@@ -17,13 +18,23 @@ from model.vocabulary import Vocabulary
 # definition stays with it.
 _BEGINS = re.compile(r"\n[ \t\r\f]{0,200}\n(?=[^\s)\]}])")
 _CHARS_PER_TOKEN = 8  # at most; code has 3 to 4
+_SECTIONS_KEPT = 512
 
 
-def nearest_parts(vocabulary: Vocabulary, before: str, after: str, most: int) -> list[tuple[int, ...]]:
+Split = Callable[[str], tuple[tuple[int, ...], ...]]
+
+
+def splitting(vocabulary: Vocabulary) -> Split:
+    """Ids of the parts of a section. Those of the last few hundred sections are remembered: most of a document stays as
+    it is while its cursor moves."""
+    return lru_cache(_SECTIONS_KEPT)(lambda text: tuple(_split(vocabulary, text)))
+
+
+def nearest_parts(split: Split, before: str, after: str, most: int) -> list[tuple[int, ...]]:
     """Ids of parts of at most SPAN tokens, `most` in all, of the text that ends with `before` and of that which begins
     with `after`: the nearest first, of both sides about as much."""
-    above = _parts(vocabulary, reversed(_last_sections(before, most * _CHARS_PER_TOKEN)), last_first=True)
-    below = _parts(vocabulary, _sections(after[: most * _CHARS_PER_TOKEN]), last_first=False)
+    above = _parts(split, reversed(_last_sections(before, most * _CHARS_PER_TOKEN)), last_first=True)
+    below = _parts(split, _sections(after[: most * _CHARS_PER_TOKEN]), last_first=False)
     waiting, chosen = {0: above, 1: below}, []
     taken = [0, 0]
     while waiting:
@@ -50,15 +61,15 @@ def _sections(text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(borders) if start < end]
 
 
-def _parts(vocabulary: Vocabulary, texts: Iterable[str], *, last_first: bool) -> Iterator[tuple[int, ...]]:
+def _parts(split: Split, texts: Iterable[str], *, last_first: bool) -> Iterator[tuple[int, ...]]:
     for text in texts:
         if text.strip():
-            parts = list(_split(vocabulary, text))
+            parts = split(text)
             yield from reversed(parts) if last_first else parts
 
 
 def _split(vocabulary: Vocabulary, text: str) -> Iterator[tuple[int, ...]]:
-    """A section in parts that each end with a line where one does in time."""
+    """Parts that each end with a line where one does in time."""
     while text:
         ids, starts = vocabulary.encode_with_starts(text[: SPAN * _CHARS_PER_TOKEN * 2])
         if len(ids) <= SPAN and len(text) <= SPAN * _CHARS_PER_TOKEN * 2:

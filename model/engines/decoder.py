@@ -33,6 +33,16 @@ class Rows:
         return Rows(self.keys[:, :, wanted], self.values[:, :, wanted], self.positions[wanted])
 
 
+def joined(parts: Sequence[Rows]) -> Rows:
+    """At least one part, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    keys, values = (
+        np.concatenate(arrays, axis=2) for arrays in zip(*((p.keys, p.values) for p in parts), strict=True)
+    )
+    return Rows(keys, values, np.concatenate([part.positions for part in parts]))
+
+
 class LogitRows(Protocol):
     """Logits of a tree's rows, of which few are looked at; to be read before the decoder is used again."""
 

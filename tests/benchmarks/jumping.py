@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
+from statistics import median
 
 from model.completer import Completer
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
 from model.repository import Retrieve
-from model.request import Request
+from model.request import Completion, Request
 from model.settings import ModelSettings
 from tests.benchmarks.indexing import opened
 from tests.benchmarks.measurement import Measurement, heading, json_line, percentiles, table, this_machine
@@ -55,7 +56,7 @@ def measured(subject: Subject, model: LoadedModel, n_cursors: int) -> Iterator[M
     file, lines = _long_file(subject)
     cases = {"hybrid": ("hybrid", None), "none, 448 tokens": ("none", 448)}
     cases |= {f"blocks, {window} tokens": ("blocks", window) for window in WINDOWS}
-    done: dict[str, list[tuple[float, int]]] = {case: [] for case in cases}
+    done: dict[str, list[Completion]] = {case: [] for case in cases}
     with opened(subject, fitting_embedder(model)) as index:
         index.update()
         retrieve = retrieving(index)
@@ -64,18 +65,23 @@ def measured(subject: Subject, model: LoadedModel, n_cursors: int) -> Iterator[M
             for case, (mode, window) in cases.items():
                 request = _request(file, lines, row, mode, window)
                 done[case].append(_jump(completers[case], request, retrieve))
-    before, _ = _medians(done["hybrid"])
+    before = _median(done["hybrid"], "total")
     for case, found in done.items():
-        p50, prefilled = _medians(found)
-        values = {**percentiles([ms for ms, _ in found]), "to_hybrid": p50 / before, "prefilled": prefilled}
+        values = percentiles([one.timings_ms["total"] for one in found])
+        values["to_hybrid"] = values["p50_ms"] / before
+        values |= {stage: _median(found, stage) for stage in ("retrieve", "prefill", "decode")}
+        values["prefilled"] = median(one.prompt_tokens - one.reused_tokens for one in found)
         yield Measurement("jump", f"{file}, {len(lines)} lines", n_cursors, case, values, TARGET)
 
 
-def _jump(completer: Completer, request: Request, retrieve: Retrieve) -> tuple[float, int]:
-    """Milliseconds, and the tokens that were computed."""
+def _jump(completer: Completer, request: Request, retrieve: Retrieve) -> Completion:
     completer.prepare(request, retrieve)
-    answer = completer.complete(request, retrieve)
-    return answer.timings_ms["total"], answer.prompt_tokens - answer.reused_tokens
+    return completer.complete(request, retrieve)
+
+
+def _median(found: Sequence[Completion], stage: str) -> float:
+    """Milliseconds."""
+    return median(one.timings_ms[stage] for one in found)
 
 
 def _request(file: str, lines: Sequence[str], row: int, mode: str, window: int | None) -> Request:
@@ -100,11 +106,6 @@ def _long_file(subject: Subject) -> tuple[str, list[str]]:
     file = min(long, key=lengths.__getitem__)
     lines = file.read_text("utf-8").splitlines(keepends=True)[:N_LINES]
     return file.relative_to(subject.root).as_posix(), lines
-
-
-def _medians(found: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """Of milliseconds and of tokens."""
-    return percentiles([ms for ms, _ in found])["p50_ms"], percentiles([float(n) for _, n in found])["p50_ms"]
 
 
 if __name__ == "__main__":
