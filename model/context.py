@@ -35,8 +35,8 @@ STICKY_CHARS = 96
 STICKY_LINES = 2
 # Only the end of a window looks at blocks: 16 to 448 tokens that did gave the same (LOG.md), and looking is what blocks
 # cost. What stands before does not depend on what was retrieved. The border stays where it is while the user types.
-LATE_TOKENS = 64
-_LATE_ALLOWED = range(24, 193)
+LATE_TOKENS = 32
+_LATE_ALLOWED = range(16, 193)
 
 
 @dataclass(frozen=True)

@@ -107,11 +107,11 @@ def test_what_else_is_found_costs_the_end_of_the_window_only(wide: Completer) ->
     found = Found()
     assert computed(wide, SHORT, found) > 200
     made(wide)
-    assert 1 < computed(wide, SHORT, found) <= 64  # now behind blocks
+    assert 1 < computed(wide, SHORT, found) <= 32  # now behind blocks
     found.text = OTHER
     n_moved = len(wide.model.vocabulary.encode(MOVED))
     for _ in range(2):  # without the new block, and with it
-        assert 1 < computed(wide, SHORT + MOVED, found) <= 64 + n_moved
+        assert 1 < computed(wide, SHORT + MOVED, found) <= 32 + n_moved
         made(wide)
     answer = wide.complete(request(SHORT + MOVED), found)
     assert OTHER in [item.text for item in answer.context]
