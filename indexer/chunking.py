@@ -13,12 +13,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import PurePath
 
-import tree_sitter_python
-from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
+from tree_sitter import Node, QueryCursor
 
+from indexer.parsing import parse_python, python
 from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
@@ -31,7 +30,7 @@ _MAX_DEPTH = (
     16  # of headers that a scope names: a thousand nested classes would repeat a megabyte in each chunk
 )
 # Bytes that tree-sitter works through at a time: it holds the interpreter, and other threads want to answer.
-_PARSED_AT_ONCE, _SEARCHED_AT_ONCE = 4_096, 65_536
+_SEARCHED_AT_ONCE = 65_536
 # What is not read as Python but as plain lines, because tree-sitter takes seconds or minutes for it: a longer line, an
 # error with more nodes in a row, and more steps of the query, which looks from each unnamed node for a named one.
 _LONGEST_LINE, _MAX_IN_ERROR, _MAX_STEPS = 10_000, 20_000, 2_000_000
@@ -123,17 +122,6 @@ def _paragraphs(lines: MeasuredLines) -> _Outline:
     return _Outline((), borders, (), ())
 
 
-@cache
-def _python() -> tuple[Language, Query]:
-    language = Language(tree_sitter_python.language())
-    return language, Query(language, files("indexer").joinpath("queries/python.scm").read_text("utf-8"))
-
-
-def parse_python(source: bytes) -> Tree:
-    """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run."""
-    return Parser(_python()[0]).parse(lambda start, _: source[start : start + _PARSED_AT_ONCE])
-
-
 def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
     """The query's captures, and those of the module itself. What reaches over several pieces is there several times.
 
@@ -145,7 +133,7 @@ def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
         found["statement"] = [child for child in root.named_children if not child.is_error]
         found["variable"] = [name for child in found["statement"] for name in _bound(child)]
     for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
-        cursor = QueryCursor(_python()[1])
+        cursor = QueryCursor(python()[1])
         cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
         for name, nodes in cursor.captures(root).items():
             found.setdefault(name, []).extend(nodes)

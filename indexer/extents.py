@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from indexer.chunking import parse_python
+from indexer.parsing import parse_python
 
 _TAB_COLUMNS = 8
 _PLACEHOLDER = "pass"

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer import language_of
-from indexer.chunking import _captures, chunk, parse_python
+from indexer.chunking import _captures, chunk
+from indexer.parsing import parse_python
 from indexer.splitting import ChunkLimits
 
 LIMITS = ChunkLimits()
