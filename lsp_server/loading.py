@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lsp_server.coder import LoadCoder, LoadedCoder, StaysError, Successor
+from lsp_server.coder import LoadedCoder, StaysError, Successor
 from lsp_server.problems import explain
 from lsp_server.settings import Settings
 from model.checkpoint.files import NoRoomError, WeightsError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is w
     from model.checkpoint.opening import Checkpoint
     from model.encoder import Encoder
     from model.loaded import LoadedModel
-
-__all__ = ["LoadCoder", "LoadedCoder", "load_coder", "load_first", "load_named", "why_tiny"]
 
 
 def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:

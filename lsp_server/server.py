@@ -12,8 +12,9 @@ from urllib.parse import unquote
 from lsprotocol import types
 
 from lsp_server.client import EditorClient
+from lsp_server.coder import LoadCoder
 from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_disk, path_of
-from lsp_server.loading import LoadCoder, load_first
+from lsp_server.loading import load_first
 from lsp_server.menu import menu_item
 from lsp_server.offers import Offer, summary
 from lsp_server.presentation import inserted

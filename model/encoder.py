@@ -19,11 +19,10 @@ from model.checkpoint.adapter import LONGEST_MEMORY, FuserConfig
 from model.checkpoint.files import MAX_TOKENIZER_BYTES, opened, read_bytes
 from model.checkpoint.opening import weight_files
 from model.engines.engine import Fusing, Nodes
-from model.vocabulary import Vocabulary
+from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
 # A batch of chunks is padded to its longest; this bounds the waste and the time that a completion waits for it.
 _BATCH_TOKENS = 4096
-_CHARS_PER_TOKEN = 8
 
 _Row = TypeVar("_Row", list[int], np.ndarray)
 
@@ -43,7 +42,7 @@ class Encoder:
     def embed(self, texts: Sequence[str]) -> Nodes:
         """Leaf texts (scope header, newline, chunk) -> their nodes."""
         limit = self.config.max_tokens
-        rows = [self.vocabulary.encode(text[: limit * _CHARS_PER_TOKEN])[:limit] for text in texts]
+        rows = [self.vocabulary.encode(text[: limit * CHARS_PER_TOKEN])[:limit] for text in texts]
         return self._batched(rows, self.fuser.encode_chunks)
 
     def fuse(self, groups: Sequence[np.ndarray]) -> Nodes:
@@ -53,8 +52,8 @@ class Encoder:
     def query(self, before: str, after: str) -> np.ndarray:
         """Text around a cursor -> key, float32 [d_key], unit length."""
         n_before, n_after = self.config.query_before, self.config.query_after
-        ahead = self.vocabulary.encode(before[-n_before * _CHARS_PER_TOKEN :])[-n_before:]
-        behind = self.vocabulary.encode(after[: n_after * _CHARS_PER_TOKEN])[:n_after]
+        ahead = self.vocabulary.encode(before[-n_before * CHARS_PER_TOKEN :])[-n_before:]
+        behind = self.vocabulary.encode(after[: n_after * CHARS_PER_TOKEN])[:n_after]
         key: np.ndarray = self.fuser.encode_query(ahead, behind, self.vocabulary.fim.prefix).keys[0]
         return key
 

@@ -95,7 +95,6 @@ class Generator:
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
         self._never = np.setdiff1d(vocabulary.never(decoder.vocab_size), [*stop_ids])
-        self._foreign: dict[str, np.ndarray] = {}
         self._clock = clock
         self._weighs = weighs
 
@@ -184,7 +183,8 @@ class Generator:
         if run.drafter is None:
             return NO_DRAFT
         begin = run.limits.begin if not run.ids else ""
-        draft = run.drafter.draft(run.context, n_chain, self._not_beginning(begin) if begin else None)
+        banned = self._vocabulary.not_beginning(begin, self._decoder.vocab_size) if begin else None
+        draft = run.drafter.draft(run.context, n_chain, banned)
         return draft.first(max(0, room))
 
     def _pass(
@@ -216,17 +216,10 @@ class Generator:
         scores = run.mixer.mix(run.context, logits) if run.mixer else logits
         scores[self._never] = -np.inf
         if run.limits.begin and not run.ids:
-            scores[self._not_beginning(run.limits.begin)] = -np.inf
+            scores[self._vocabulary.not_beginning(run.limits.begin, len(scores))] = -np.inf
         token = int(scores.argmax())
         log_chance = -float(np.log(np.exp(scores - scores[token]).sum())) if self._weighs else 0.0
         return token if run.takes(token, self._stop_ids, log_chance) else None
-
-    def _not_beginning(self, begin: str) -> np.ndarray:
-        """Which ids do not begin with a text, bool [vocab]; worked out once for each of those that end a prompt."""
-        if begin not in self._foreign:
-            self._foreign[begin] = np.zeros(self._decoder.vocab_size, dtype=bool)
-            self._foreign[begin][self._vocabulary.not_beginning(begin, self._decoder.vocab_size)] = True
-        return self._foreign[begin]
 
     def _interrupted(self, run: _Run) -> bool:
         """Asked before each step: whether it is not wanted, or would end too late if it takes as long as others did."""

@@ -19,14 +19,12 @@ from typing import Literal
 import numpy as np
 
 from model.blocks.block import Block, digest_of
-from model.vocabulary import FimTokens, Vocabulary
+from model.vocabulary import CHARS_PER_TOKEN, FimTokens, Vocabulary
 
 FimOrder = Literal["spm", "psm", "ltr"]
 
 PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
 
-# Text per token that is tokenized at most; code has 3 to 4 characters per token.
-_CHARS_PER_TOKEN = 8
 # The left cut moves this many lines at a time and the right one leaves room for that many tokens: a cut that moved
 # with every keystroke would throw the whole cache away.
 _CUT_LINES = 8
@@ -207,14 +205,14 @@ def _last_token(vocabulary: Vocabulary, text: str) -> str:
 
 
 def _first_tokens(vocabulary: Vocabulary, text: str, budget: int) -> list[int]:
-    return vocabulary.encode(text[: budget * _CHARS_PER_TOKEN])[:budget]
+    return vocabulary.encode(text[: budget * CHARS_PER_TOKEN])[:budget]
 
 
 class _Left:
     """Tokens before the cursor, and where they may be cut."""
 
     def __init__(self, vocabulary: Vocabulary, text: str, budget: int) -> None:
-        start = max(0, len(text) - budget * _CHARS_PER_TOKEN)
+        start = max(0, len(text) - budget * CHARS_PER_TOKEN)
         tail = text[start:]
         self.ids, self._starts = vocabulary.encode_with_starts(tail)
         first_line = text.count("\n", 0, start)

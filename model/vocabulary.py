@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from model.checkpoint.files import MAX_TOKENIZER_BYTES, WeightsError, read_json
+
+CHARS_PER_TOKEN = 8  # of text that is tokenized for so many tokens at most; code has 3 to 4
 
 # What a tokenizer is tried with before it is trusted.
 _CODE = "def f(self, x):\n\treturn {'Größe': x[0] + 12.5}  # 漢字\n\n    if x != y:\n"
@@ -111,7 +115,6 @@ class Vocabulary:
             raise VocabularyError("its added tokens have other ids than it says")
         self._largest = max(max(raw["model"]["vocab"].values()), max(added.values()))
         self._check_text()
-        self._texts: list[bytes] = []
         # Whether the end of a line and the indentation of the next may be one token.
         self.joins_lines = len(self.encode("\n  x")) < len(self.encode("\n")) + len(self.encode("  x"))
 
@@ -178,13 +181,20 @@ class Vocabulary:
         return np.flatnonzero(banned)
 
     def not_beginning(self, begin: str, vocab_size: int) -> np.ndarray:
-        """Ids whose text does not begin with `begin`."""
-        wanted = begin.encode()
-        if len(self._texts) < vocab_size:  # a pass over all of them takes a tenth of making them
-            self._texts = [self.token_bytes(i) for i in range(vocab_size)]
-        return np.array(
-            [i for i in range(vocab_size) if not self._texts[i].startswith(wanted)], dtype=np.int64
+        """Whether the text of each id does not begin with `begin`, bool [vocab_size]."""
+        wanted, mask = begin.encode(), np.ones(vocab_size, dtype=bool)
+        texts, ids = self._sorted_texts
+        own = slice(
+            *(at(texts, wanted, key=lambda text: text[: len(wanted)]) for at in (bisect_left, bisect_right))
         )
+        mask[ids[own]] = False
+        return mask
+
+    @cached_property
+    def _sorted_texts(self) -> tuple[list[bytes], np.ndarray]:
+        """Bytes of all tokens in order, and their ids: made when a prompt's last token is first written again."""
+        pairs = sorted((self.token_bytes(i), i) for i in range(self._largest + 1))
+        return [text for text, _ in pairs], np.array([i for _, i in pairs])
 
 
 class TextStream:

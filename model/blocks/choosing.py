@@ -15,9 +15,8 @@ from model.blocks.library import BlockText
 from model.blocks.parts import nearest_parts, splitting
 from model.prompt import Prompt, document_ids
 from model.repository import ContextItem
-from model.vocabulary import Vocabulary
+from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
-_CHARS_PER_TOKEN = 8  # at most; code has 3 to 4
 _OWN_SHARE = 0.5  # of the rows, for the document; what one side does not need is the other's
 
 
@@ -55,10 +54,10 @@ class BlockChoice:
     def below(self, suffix: str) -> BlockText | None:
         """The beginning of what stands below the cursor's line; None where that is blank, where it is no block, and
         where there are no rows for it."""
-        text = _below_line(suffix[: SPAN * _CHARS_PER_TOKEN * 2])
+        text = _below_line(suffix[: SPAN * CHARS_PER_TOKEN * 2])
         if not self._reads_below or not text.strip():
             return None
-        found = BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * _CHARS_PER_TOKEN])[:SPAN]))
+        found = BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * CHARS_PER_TOKEN])[:SPAN]))
         return found if self._n_rows(found) <= self._rows else None
 
     def _documents(self, item: ContextItem) -> Iterator[tuple[int, ...]]:

@@ -12,12 +12,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 from model.blocks.block import SPAN
-from model.vocabulary import Vocabulary
+from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
 # Behind a blank line a line that is not indented, and not the end of what stands above: what decorates or explains a
 # definition stays with it.
 _BEGINS = re.compile(r"\n[ \t\r\f]{0,200}\n(?=[^\s)\]}])")
-_CHARS_PER_TOKEN = 8  # at most; code has 3 to 4
 _SECTIONS_KEPT = 512
 
 
@@ -33,8 +32,8 @@ def splitting(vocabulary: Vocabulary) -> Split:
 def nearest_parts(split: Split, before: str, after: str, most: int) -> list[tuple[int, ...]]:
     """Ids of parts of at most SPAN tokens, `most` in all, of the text that ends with `before` and of that which begins
     with `after`: the nearest first, of both sides about as much."""
-    above = _parts(split, reversed(_last_sections(before, most * _CHARS_PER_TOKEN)), last_first=True)
-    below = _parts(split, _sections(after[: most * _CHARS_PER_TOKEN]), last_first=False)
+    above = _parts(split, reversed(_last_sections(before, most * CHARS_PER_TOKEN)), last_first=True)
+    below = _parts(split, _sections(after[: most * CHARS_PER_TOKEN]), last_first=False)
     waiting, chosen = {0: above, 1: below}, []
     taken = [0, 0]
     while waiting:
@@ -71,11 +70,11 @@ def _parts(split: Split, texts: Iterable[str], *, last_first: bool) -> Iterator[
 def _split(vocabulary: Vocabulary, text: str) -> Iterator[tuple[int, ...]]:
     """Parts that each end with a line where one does in time."""
     while text:
-        ids, starts = vocabulary.encode_with_starts(text[: SPAN * _CHARS_PER_TOKEN * 2])
-        if len(ids) <= SPAN and len(text) <= SPAN * _CHARS_PER_TOKEN * 2:
+        ids, starts = vocabulary.encode_with_starts(text[: SPAN * CHARS_PER_TOKEN * 2])
+        if len(ids) <= SPAN and len(text) <= SPAN * CHARS_PER_TOKEN * 2:
             yield tuple(ids)
             return
-        end = starts[SPAN] if len(ids) > SPAN else SPAN * _CHARS_PER_TOKEN * 2
+        end = starts[SPAN] if len(ids) > SPAN else SPAN * CHARS_PER_TOKEN * 2
         cut = text.rfind("\n", 0, end) + 1 or max(end, 1)
         yield tuple(vocabulary.encode(text[:cut])[:SPAN])
         text = text[cut:]

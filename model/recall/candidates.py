@@ -203,7 +203,7 @@ def alike(a: str, b: str) -> float:
     return _alike(a, b) if len(a) + len(b) <= _KEPT_CHARS else _alike.__wrapped__(a, b)
 
 
-@lru_cache(maxsize=4_096)  # a kilobyte each; a request looks at about 1,000 lines
+@lru_cache(maxsize=4_096)  # a kilobyte each
 def _words(line: str) -> frozenset[str]:
     return frozenset(_TOKEN.findall(line, 0, LONGEST_LINE))
 

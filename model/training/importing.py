@@ -221,7 +221,10 @@ def tokenizer_of(file: GgufFile) -> dict[str, Any]:
 
 def model_card(file: GgufFile, options: ImportOptions, n_exact: int) -> str:
     """Origin, license and what was changed, from what the file says of itself."""
-    said: Callable[[str], str] = lambda key: str(file.value(f"general.{key}", "not said"))  # noqa: E731
+
+    def said(key: str) -> str:
+        return str(file.value(f"general.{key}", "not said"))
+
     size = sum(part.stat().st_size for part in options.out.glob("model*.safetensors"))
     kind = file.value("tokenizer.ggml.pre")
     but = f" but for the rows of\n  {n_exact:,} tokens that the code of `--exact-in` has" if n_exact else ""

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lsp_server.loading import LoadedCoder, load_coder
+from lsp_server.coder import LoadedCoder
+from lsp_server.loading import load_coder
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.settings import Settings, override
 from model.request import Completion, Request

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from lsp_server.requests import retriever
 from model.completer import Completer
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
@@ -24,7 +25,7 @@ from model.request import Completion, Request
 from model.settings import ModelSettings
 from tests.benchmarks.indexing import opened
 from tests.benchmarks.measurement import Measurement, heading, json_line, percentiles, table, this_machine
-from tests.benchmarks.repository_size import fitting_embedder, retrieving
+from tests.benchmarks.repository_size import fitting_embedder
 from tests.benchmarks.subjects import Subject, copy_of
 
 N_LINES = 2_000
@@ -59,7 +60,7 @@ def measured(subject: Subject, model: LoadedModel, n_cursors: int) -> Iterator[M
     done: dict[str, list[Completion]] = {case: [] for case in cases}
     with opened(subject, fitting_embedder(model)) as index:
         index.update()
-        retrieve = retrieving(index)
+        retrieve = retriever(index)
         completers = {case: Completer(model) for case in cases}  # blocks stay with theirs
         for row in sorted(Random(5).sample(range(20, len(lines) - 20), n_cursors)):
             for case, (mode, window) in cases.items():

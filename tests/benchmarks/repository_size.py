@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
 
-from indexer import Index, Query
+from indexer import Index
+from lsp_server.requests import retriever
 from model.completer import Completer
 from model.evaluation.plots import Curve, curves
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
-from model.repository import RetrievalQuery, Retrieve
 from model.request import Request
 from model.settings import ModelSettings
 from tests.benchmarks.completion import Cursor, cursors
@@ -156,19 +156,12 @@ def _complete(completer: Completer, index: Index, place: Cursor, mode: str, foun
         finished=lambda text: "\n" in text.lstrip(),
         deadline_ms=float("inf"),
     )
-    retrieve = retrieving(index)
+    retrieve = retriever(index)
     completer.prepare(request, retrieve)
     answer = completer.complete(request, retrieve)
     found.ms.append(answer.timings_ms["total"])
     found.prefilled.append(answer.prompt_tokens - answer.reused_tokens)
     found.texts.append(answer.text)
-
-
-def retrieving(index: Index) -> Retrieve:
-    def retrieve(query: RetrievalQuery) -> Sequence[object]:
-        return index.search(Query(query.path, query.before, query.after, query.key))
-
-    return retrieve
 
 
 if __name__ == "__main__":

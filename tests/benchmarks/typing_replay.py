@@ -20,7 +20,8 @@ from unittest.mock import patch
 import numpy as np
 
 from lsp_server.cli import SWITCH_SECONDS
-from lsp_server.loading import LoadedCoder, load_coder
+from lsp_server.coder import LoadedCoder
+from lsp_server.loading import load_coder
 from lsp_server.offers import Offer
 from lsp_server.session import Session
 from lsp_server.settings import Settings, override

@@ -98,3 +98,13 @@ def open_index(root: Path, tmp_path: Path, embedder: HashEmbedder):
     yield open_index
     for index in opened:
         index.close()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Two files, of which one reads the other's name."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "a.py").write_text("alpha = 1\n")
+    (root / "b.py").write_text("beta = alpha + 2\n")
+    return root

@@ -25,15 +25,6 @@ class Characters:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    root = tmp_path / "repository"
-    root.mkdir()
-    (root / "a.py").write_text("alpha = 1\n")
-    (root / "b.py").write_text("beta = alpha + 2\n")
-    return root
-
-
-@pytest.fixture
 def tokenizer() -> Characters:
     return Characters()
 

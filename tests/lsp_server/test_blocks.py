@@ -13,12 +13,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lsp_server.coder import LoadedCoder
 from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import LoadedCoder, load_coder
+from lsp_server.loading import load_coder
 from lsp_server.session import Session
 from lsp_server.settings import Settings, override
 from lsp_server.snapshot import Buffer, take
@@ -27,9 +29,12 @@ from model.blocks.packing import Packing
 from model.blocks.shelf import Shelf
 from model.settings import DEFAULT_BLOCKS
 from tests.benchmarks.typing_replay import Client, Recorder
+from tests.lsp_server import waiting
 from tests.typist import position
 
 SECONDS = 60.0
+until = partial(waiting.until, seconds=SECONDS)
+
 BLOCKS = override(Settings(), ("model.context=blocks", "server.watch=false", "drafts.packages=false"))
 KNOWN = "known.py"
 TYPED = "value = area_of_sail("
@@ -96,13 +101,6 @@ async def served(root: Path, settings: Settings = BLOCKS) -> AsyncIterator[tuple
         yield session, recorders[0]
     finally:
         await session.stop()
-
-
-async def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 async def idle(session: Session) -> None:

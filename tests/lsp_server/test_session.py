@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,14 @@ import pytest
 from indexer import Index
 from indexer.installed import Package
 from lsp_server import session as session_module
-from lsp_server.loading import LoadedCoder
+from lsp_server.coder import LoadedCoder
 from lsp_server.offers import Offer
 from lsp_server.presentation import Suggestion
 from lsp_server.session import Session
 from lsp_server.settings import Settings
 from lsp_server.status import READING_PACKAGES, FolderStatus, Status
-from model.repository import Retrieve
-from model.request import Completion, Request
+from model.request import Completion
+from tests.played_completer import PlayedCompleter
 
 
 class Client:
@@ -51,31 +50,16 @@ class Characters:
         return [ord(character) for character in text]
 
 
-class Learner:
+class Learner(PlayedCompleter):
     """A completer that only listens."""
 
     def __init__(self) -> None:
         self.accepted_texts: list[tuple[str, str]] = []
         self.heard = threading.Event()
 
-    def complete(
-        self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = lambda: False
-    ) -> Completion:
-        raise NotImplementedError
-
     def accepted(self, prefix: str, text: str) -> None:
         self.accepted_texts.append((prefix, text))
         self.heard.set()
-
-    def mode(self, asked: str) -> str:
-        return "snippets"
-
-    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
-
-    def tend(self, interrupted: Callable[[], bool]) -> bool:
-        return False
-
-    def shelf(self, folder: Path) -> None: ...
 
 
 @pytest.mark.asyncio

@@ -7,8 +7,8 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +22,12 @@ from lsp_server.settings import Settings, override
 from lsp_server.snapshot import Buffer, take
 from lsp_server.status import FolderStatus, Status
 from model.checkpoint.files import WeightsError
-from model.pace import Pace
 from model.repository import Retrieve, TokenMatch
 from model.request import Completion, Request
+from tests.lsp_server.waiting import SECONDS, until
+from tests.played_completer import PlayedCompleter
 from tests.typist import position
 
-SECONDS = 20.0
 SETTINGS = override(Settings(), ("server.watch=false", "drafts.packages=false", "completion.minConfidence=0"))
 Listening = Callable[[Request], None]
 
@@ -60,7 +60,7 @@ class Vectors:
         return self.embed([""] * len(groups))
 
 
-class Writer:
+class Writer(PlayedCompleter):
     """A completer that writes its name, and keeps what it was asked."""
 
     def __init__(self, name: str, tokenizer: Letters, gate: threading.Event | None = None) -> None:
@@ -85,19 +85,6 @@ class Writer:
 
     def accepted(self, prefix: str, text: str) -> None:
         self.accepted_texts.append(text)
-
-    def mode(self, asked: str) -> str:
-        return "snippets"
-
-    def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
-
-    def tend(self, interrupted: Callable[[], bool]) -> bool:
-        return False
-
-    def shelf(self, folder: Path) -> None: ...
-
-    def pace(self, asked: str) -> Pace:
-        raise NotImplementedError
 
 
 def coder(
@@ -181,11 +168,14 @@ async def serving(
         await session.stop()
 
 
-async def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """What is let go of here goes at once."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def is_over(session: Session) -> bool:
@@ -444,14 +434,11 @@ async def test_the_first_coder_is_let_go_of_without_garbage_collection(root: Pat
         alive.append(weakref.ref(tiny.completer))
         return followed_by(tiny, lambda _: coder("large", 1000))
 
-    gc.disable()
-    try:
+    with no_collection():
         async with serving(root, load) as (session, _):
             assert await Typed(session, root / "open.py").type("a = ") in ("tiny", "large")
             await until(lambda: session.status().model == "large")
             await until(lambda: alive[0]() is None)
-    finally:
-        gc.enable()
 
 
 @pytest.mark.asyncio
@@ -463,11 +450,8 @@ async def test_one_that_was_refused_is_let_go_of(root: Path) -> None:
         alive.append(weakref.ref(large.completer))
         raise StaysError("It is too slow.", 1440.0)
 
-    gc.disable()
-    try:
+    with no_collection():
         async with serving(root, lambda _: followed_by(coder("tiny", 0), load)) as (session, _):
             await until(lambda: is_over(session))
             await until(lambda: alive[0]() is None)
             assert session.status().notes == ("It is too slow.",)
-    finally:
-        gc.enable()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from indexer import IndexSettings
-from lsp_server.loading import LoadedCoder
+from lsp_server.coder import LoadedCoder
 from lsp_server.session import Session
 from lsp_server.settings import CompletionSettings, Settings
 from lsp_server.snapshot import Buffer

@@ -159,3 +159,10 @@ def test_offsets_point_into_the_text(vocabulary: Vocabulary) -> None:
     assert ids == vocabulary.encode(text)
     assert np.all(np.diff(starts) >= 0)
     assert text.index("self") in starts
+
+
+@pytest.mark.parametrize("begin", [" ", " =", "(", "._", "é", "\n", "no token begins so"])
+def test_what_does_not_begin_so_is_told_token_by_token(vocabulary: Vocabulary, begin: str) -> None:
+    n = 500
+    slow = [not vocabulary.token_bytes(i).startswith(begin.encode()) for i in range(n)]
+    assert vocabulary.not_beginning(begin, n).tolist() == slow

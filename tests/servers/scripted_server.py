@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lsp_server import cli, server
-from lsp_server.loading import LoadedCoder
+from lsp_server.coder import LoadedCoder
 from lsp_server.settings import Settings
 from model.checkpoint.files import WeightsError
 from model.repository import RetrievalQuery, Retrieve

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from model.blocks.block import FIRST, SPAN
+from model.blocks.block import SPAN
 from model.blocks.choosing import BlockChoice
 from model.completer import Completer
 from model.loaded import LoadedModel
@@ -20,7 +20,9 @@ from model.repository import RetrievalQuery
 from model.request import Request
 from model.settings import DraftSettings, ModelSettings
 from model.vocabulary import Vocabulary
+from tests.model.block_mask import in_one_pass
 from tests.model.engines.test_torch_decoder import reference
+from tests.model.found_item import FoundItem
 from tests.tiny_checkpoint import tiny_config, tiny_network, write_tiny_checkpoint
 
 CONTROL = ("<|endoftext|>",)  # of a coder that was never taught to fill a hole
@@ -32,20 +34,8 @@ ITEM_TEXT = "class A:\n    second = 1\n"
 NO_DEADLINE = 600_000.0  # milliseconds
 
 
-@dataclass(frozen=True)
-class Item:
-    path: str = "other.py"
-    text: str = ITEM_TEXT
-    first_line: int = 1
-    last_line: int = 2
-    level: str = "chunk"
-    score: float = 1.0
-    signature: str = ""
-    memory: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float16))
-
-
-def retrieve(query: RetrievalQuery) -> Sequence[Item]:
-    return [Item()]
+def retrieve(query: RetrievalQuery) -> Sequence[FoundItem]:
+    return [FoundItem("other.py", ITEM_TEXT)]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +109,7 @@ class TestText:
         for rows in (0, 100, SPAN, 300):
             choice = BlockChoice(vocabulary, rows, 1.0, reads_below=True)
             first = choice.below("\n" + long)
-            texts, _ = choice.choose([Item()], window, long, "\n" + long)
+            texts, _ = choice.choose([FoundItem("other.py", ITEM_TEXT)], window, long, "\n" + long)
             assert sum(len(text.ids) for text in (*texts, *([first] if first else []))) <= rows
 
     def test_a_coder_that_fills_holes_has_none(self, vocabulary: Vocabulary) -> None:
@@ -132,22 +122,15 @@ def by_the_mask(model: LoadedModel, parts: Sequence[str], prefix: str, target: s
     encode = model.vocabulary.encode
     answer = encode(target)
     window = [*encode(prefix), *answer]
-    ids, positions, first = [model.vocabulary.fim.end], [0], 1
     blocks = [encode(part) for part in parts]
-    n = 1 + sum(map(len, blocks)) + len(window)
-    sees = np.tri(n, dtype=bool)
-    for block in blocks:
-        sees[first : first + len(block), 1:first] = False
-        ids, positions = ids + block, positions + list(range(FIRST - len(block), FIRST))
-        first += len(block)
-    positions += range(FIRST, FIRST + len(window))
+    ids, positions, sees = in_one_pass(model.vocabulary.fim.end, blocks, window)
     theirs = reference(tiny_config(**SHAPE))
     theirs.load_state_dict(tiny_network(tiny_config(**SHAPE)).state_dict(), strict=False)
     theirs.tie_weights()
     mask = torch.where(torch.from_numpy(sees), 0.0, float("-inf"))[None, None]
     inputs = {"attention_mask": mask, "position_ids": torch.tensor([positions])}
     with torch.inference_mode():
-        logits = theirs(torch.tensor([ids + window]), **inputs).logits[0, -len(answer) - 1 : -1].double()
+        logits = theirs(torch.tensor([ids]), **inputs).logits[0, -len(answer) - 1 : -1].double()
     return np.asarray(logits.log_softmax(-1)[range(len(answer)), answer])
 
 

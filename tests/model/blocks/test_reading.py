@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
 from model.blocks.block import FIRST
@@ -15,6 +14,7 @@ from model.loading import load_from_settings
 from model.repository import RetrievalQuery, Retrieve
 from model.request import Completion, Request
 from model.settings import BlockSettings, DraftSettings, ModelSettings
+from tests.model.found_item import FoundItem
 
 SETTINGS = ModelSettings(context="blocks", window_tokens=128, block_tokens=256)
 PREFIX = (
@@ -25,20 +25,8 @@ SHORT = PREFIX[-600:]  # its window has room for more lines
 DEFINITION = "class Ledger:\n    def grand_total(self) -> int:\n        return sum(self.amounts)\n"
 
 
-@dataclass(frozen=True)
-class Item:
-    path: str = "ledger.py"
-    text: str = DEFINITION
-    first_line: int = 1
-    last_line: int = 3
-    level: str = "chunk"
-    score: float = 1.0
-    signature: str = ""
-    memory: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float16))
-
-
-def retrieve(query: RetrievalQuery) -> Sequence[Item]:
-    return [Item()]
+def retrieve(query: RetrievalQuery) -> Sequence[FoundItem]:
+    return [FoundItem("ledger.py", DEFINITION)]
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +77,8 @@ class Found:
 
     text: str = DEFINITION
 
-    def __call__(self, query: RetrievalQuery) -> Sequence[Item]:
-        return [Item(text=self.text)]
+    def __call__(self, query: RetrievalQuery) -> Sequence[FoundItem]:
+        return [FoundItem("ledger.py", self.text)]
 
 
 OTHER = "class Journal:\n    def newest(self) -> str:\n        return self.lines[-1]\n"

@@ -17,6 +17,7 @@ from model.engines.decoder import Decoder, Rows
 from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_network import fuse
 from model.engines.torch.decoder import TorchDecoder
+from tests.model.block_mask import in_one_pass
 from tests.model.engines.test_cuda_decoder import CAPACITY, SMALL, recorded
 from tests.model.engines.test_torch_decoder import reference
 from tests.model.test_decoders import IDS, PARENTS, PATHS, TOKENS, New, assert_same, one_by_one, onnx_decoders
@@ -87,19 +88,11 @@ def lay_out(decoder: Decoder, change: Callable[[Rows], Rows] = lambda rows: rows
 def by_the_mask(model: torch.nn.Module, window: list[int], n_early: int = 0) -> np.ndarray:
     """Logits behind each row of the window, by transformers in one pass: mask and positions are given by hand. Its
     first `n_early` rows see no block."""
-    ids, positions, first = [SINK], [0], 1
-    n = N_PLACED + len(window)
-    sees = np.tri(n, dtype=bool)
-    for block in BLOCKS:
-        sees[first : first + len(block), 1:first] = False
-        ids, positions = ids + block, positions + list(range(FIRST - len(block), FIRST))
-        first += len(block)
-    positions += range(FIRST, FIRST + len(window))
-    sees[first : first + n_early, 1:first] = False
+    ids, positions, sees = in_one_pass(SINK, BLOCKS, window, n_early)
     mask = torch.where(torch.from_numpy(sees), 0.0, float("-inf"))[None, None]
     with torch.inference_mode():
         inputs = {"attention_mask": mask, "position_ids": torch.tensor([positions])}
-        return model(torch.tensor([ids + window]), **inputs).logits[0, first:].numpy()
+        return model(torch.tensor([ids]), **inputs).logits[0, N_PLACED:].numpy()
 
 
 def transformers_of(**changes: object) -> torch.nn.Module:
