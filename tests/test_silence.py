@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 
+from tests import tiny_coder
 from tests.recorder import RECORDERS, Recorder, works
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +92,9 @@ def messages(stream: BinaryIO) -> Iterator[dict[str, Any]]:
         yield json.loads(stream.read(length))
 
 
-def serve(recorder: Recorder, home: Path, seconds: float, meanwhile: Callable[[], None]) -> list[str]:
+def serve(
+    recorder: Recorder, home: Path, hef: Sequence[str], seconds: float, meanwhile: Callable[[], None]
+) -> list[str]:
     """What a server that completes once and lives for some seconds looked up and connected to."""
     log = home / "server.log"
     uri = (home / "repository" / "fresh.py").as_uri()
@@ -106,7 +109,7 @@ def serve(recorder: Recorder, home: Path, seconds: float, meanwhile: Callable[[]
     document = {"uri": uri, "languageId": "python", "version": 1, "text": text}
     begun = time.monotonic()
     server = subprocess.Popen(
-        recorder.around(HEF, log), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        recorder.around(hef, log), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         cwd=home / "repository", env=environment(home),
     )  # fmt: skip
     assert server.stdin is not None
@@ -146,17 +149,25 @@ def test_the_recorder_sees_look_ups_and_connections_and_nothing_else(
     assert run(each_recorder, home, sys.executable, "-c", SILENT) == []
 
 
-@pytest.mark.parametrize("seconds", [ALIVE_SECONDS, pytest.param(LONG_SECONDS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("seconds", "arguments"),
+    [
+        (ALIVE_SECONDS, tiny_coder.ARGUMENTS),
+        pytest.param(LONG_SECONDS, (), marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
+    ],
+    ids=["tiny", "default"],
+)
 def test_nothing_leaves_and_nothing_is_written_beside_the_cache(
-    recorder: Recorder, home: Path, seconds: float
+    recorder: Recorder, home: Path, seconds: float, arguments: tuple[str, ...]
 ) -> None:
     seen: list[str] = []
+    hef = (*HEF, *arguments)
 
     def run_commands() -> None:
-        for arguments in (("--reindex",), ("--complete", "scale_1.py:2:12"), ("--doctor",)):
-            seen.extend(run(recorder, home, *HEF, *arguments))
+        for command in (("--reindex",), ("--complete", "scale_1.py:2:12"), ("--doctor",)):
+            seen.extend(run(recorder, home, *hef, *command))
 
-    seen += serve(recorder, home, seconds, run_commands)
+    seen += serve(recorder, home, hef, seconds, run_commands)
 
     assert seen == []
     assert beside_the_cache(home) == []

@@ -27,7 +27,7 @@ class Typist(Editor):
         await self.start_io(
             *SERVER, *SHOW_ALL, *arguments, env={**os.environ, "HEF_CACHE_DIR": str(cache)}, cwd=ROOT
         )
-        await self.hello(folder)
+        await self.hello(folder, options=None)
 
     @property
     def server_pid(self) -> int:

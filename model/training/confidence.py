@@ -23,7 +23,7 @@ from model.confidence import FEATURES, Confidence, WrittenLine, features
 from model.loaded import LoadedModel
 from model.recall.mixer import recalling
 from model.request import Request
-from model.settings import RecallSettings
+from model.settings import EMBEDDED_TINY, RecallSettings
 from model.training.config import ConfigError
 from model.training.cursors import UnseenRepository, collect
 from model.training.fim import Cut
@@ -43,7 +43,7 @@ class ConfidenceConfig:
     repositories: Path
     samples: Path
     out: Path
-    coder: str = "embedded"
+    coder: str = EMBEDDED_TINY
     per_repository: int = 60
     seed: int = 2
 

@@ -19,6 +19,7 @@ from model.loaded import LoadedModel
 from model.recall.evidence import shares
 from model.recall.ranking import Forest
 from model.recall.weights import RecallWeights
+from model.settings import EMBEDDED_TINY
 from model.training.boosting import fit_forest
 from model.training.cursors import UnseenRepository, collect
 from model.training.recall_samples import Collector, RecallSample, load_samples, save_samples
@@ -37,7 +38,7 @@ class RecallConfig:
     repositories: Path
     samples: Path
     out: Path
-    coder: str = "embedded"
+    coder: str = EMBEDDED_TINY
     per_repository: int = 60
     seed: int = 1
 

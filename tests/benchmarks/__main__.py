@@ -13,6 +13,7 @@ from model.checkpoint.files import WeightsError
 from model.evaluation.repository import FuserEmbedder
 from model.loaded import LoadedModel
 from model.loading import load_model
+from model.settings import EMBEDDED_TINY
 from tests.benchmarks import (
     cancelling,
     completion,
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         help="code to measure on; repeatable. Unset: what this machine has of about 100, 1,500 and 9,000 Python files",
     )
     parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(TOPICS)}")
-    parser.add_argument("--model", default="embedded", help="'embedded', a folder or a hub id")
+    parser.add_argument("--model", default=EMBEDDED_TINY, help="as the setting model.name")
     parser.add_argument("--json", action="store_true", help="one JSON line per row")
     return parser
 

@@ -1,8 +1,8 @@
 """Our engines beside other people's, on the same weights and the same prompt, in one run.
 
 A round asks every engine in turn for the same greedy line behind a prompt that none has seen; ratios are of medians
-over the rounds, so that what else the machine does hits all alike. Two networks: the embedded model behind real code,
-and 42M parameters (12 layers, 512 wide) with random weights behind random tokens; or the one that `--model` names.
+over the rounds, so that what else the machine does hits all alike. Two networks: the tiny embedded one behind real
+code, and 42M parameters (12 layers, 512 wide) with random weights behind random tokens; or the one of `--model`.
 Resident is what loading and a first line add to the process, in the order of the table. Ours runs as it ships, on as
 many threads as measured best for the network's size; the others have THREADS. Who is not installed is left out by name.
 """
@@ -25,7 +25,7 @@ from model.checkpoint.files import read_headers, read_json
 from model.checkpoint.opening import EMBEDDED_FOLDER, Checkpoint, open_checkpoint, weight_files
 from model.engines.decoder import Decoder
 from model.engines.onnx.engine import open_onnx_engine
-from model.settings import EMBEDDED
+from model.settings import EMBEDDED_TINY
 from model.vocabulary import Vocabulary
 from tests.benchmarks.engine_peers import LlamaCpp, OpenVino, Transformers
 from tests.benchmarks.engine_subjects import write_random
@@ -75,17 +75,17 @@ class Ours:
             logits = decoder.extend(decoder.embed(written[-1:]))
 
 
-def measured(model: str = EMBEDDED) -> Iterator[Measurement]:
+def measured(model: str = EMBEDDED_TINY) -> Iterator[Measurement]:
     source = Path(__file__).parents[2].joinpath("model", "completer.py").read_text(encoding="utf-8")
-    if model != EMBEDDED:
+    if model != EMBEDDED_TINY:
         checkpoint = open_checkpoint(model)
         ids = Vocabulary.load(checkpoint.folder / "tokenizer.json").encode(source)
         yield from compared(model, checkpoint, lambda number: ids[37 * number :][:SHORT_PROMPT])
         return
     if (EMBEDDED_FOLDER / "config.json").is_file():
-        checkpoint = open_checkpoint("embedded")
+        checkpoint = open_checkpoint(EMBEDDED_TINY)
         ids = Vocabulary.load(checkpoint.folder / "tokenizer.json").encode(source)
-        yield from compared(EMBEDDED, checkpoint, lambda number: ids[37 * number :][:PROMPT])
+        yield from compared(EMBEDDED_TINY, checkpoint, lambda number: ids[37 * number :][:PROMPT])
     with TemporaryDirectory(prefix="hef-benchmark-") as folder:
         write_random(Path(folder))
         checkpoint = Checkpoint(

@@ -21,6 +21,7 @@ from model.evaluation.repository import extract
 from model.evaluation.run import Contestant, TaskFolders, contestants, evaluate
 from model.evaluation.tasks import KINDS, Task, read_tasks, select
 from model.loading import load_from_settings
+from model.settings import EMBEDDED_TINY
 from tests.benchmarks.measurement import percentiles
 
 ON, OFF = "drafts.enabled=true", "drafts.enabled=false"
@@ -89,7 +90,8 @@ def _field(context: str, settings: Sequence[str]) -> list[Contestant]:
     """The product in one context mode with drafts and without, on one loaded model."""
     # The decoder makes room for the longest answer beside a whole prompt: all kinds see the same context.
     room = (f"model.maxTokens={max(MAX_TOKENS.values())}", f"model.context={context}")
-    options = override(Options(), [*room, *settings])
+    model_name = f"model.name={EMBEDDED_TINY}"  # unless a setting says otherwise
+    options = override(Options(), [model_name, *room, *settings])
     model = load_from_settings(options.model)
     return [
         one

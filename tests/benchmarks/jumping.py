@@ -22,7 +22,7 @@ from model.loaded import LoadedModel
 from model.loading import load_from_settings
 from model.repository import Retrieve
 from model.request import Completion, Request
-from model.settings import ModelSettings
+from model.settings import EMBEDDED_TINY, ModelSettings
 from tests.benchmarks.indexing import opened
 from tests.benchmarks.measurement import Measurement, heading, json_line, percentiles, table, this_machine
 from tests.benchmarks.repository_size import fitting_embedder
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.jumping", description=__doc__)
     default = Path(sysconfig.get_path("purelib"), "huggingface_hub")
     parser.add_argument("--folder", type=Path, default=default, help="of code, with a file of 2,000 lines")
-    parser.add_argument("--model", default="embedded", help="'embedded', a folder or a hub id")
+    parser.add_argument("--model", default=EMBEDDED_TINY, help="as the setting model.name")
     parser.add_argument("--cursors", type=int, default=40)
     parser.add_argument("--json", action="store_true", help="one JSON line per row")
     options = parser.parse_args(argv)

@@ -25,7 +25,7 @@ from model.evaluation.plots import Curve, curves
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
 from model.request import Request
-from model.settings import ModelSettings
+from model.settings import EMBEDDED_TINY, ModelSettings
 from tests.benchmarks.completion import Cursor, cursors
 from tests.benchmarks.embedders import FreeEmbedder
 from tests.benchmarks.flat import look
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.repository_size", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(sysconfig.get_path("purelib")), help="of code")
     parser.add_argument("--lines", default=",".join(map(str, LINES)), metavar="N,...")
-    parser.add_argument("--model", default="embedded", help="'embedded', a folder or a hub id")
+    parser.add_argument("--model", default=EMBEDDED_TINY, help="as the setting model.name")
     parser.add_argument("--out", type=Path, metavar="PNG", help="where the figure goes")
     parser.add_argument("--json", action="store_true", help="one JSON line per row")
     options = parser.parse_args(argv)

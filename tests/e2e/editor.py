@@ -16,6 +16,8 @@ from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 from pygls.protocol import default_converter
 
+from tests import tiny_coder
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = (sys.executable, str(ROOT / "tests" / "servers" / "scripted_server.py"))
 WAIT_SECONDS = 20.0
@@ -47,7 +49,7 @@ class Editor(LanguageClient):
         *folders: Path,
         inline: bool = True,
         encodings: tuple[str, ...] = ("utf-16",),
-        options: Any = None,
+        options: Any = tiny_coder.OPTIONS,
     ) -> types.ServerCapabilities:
         answer = await self.initialize_async(
             types.InitializeParams(

@@ -30,7 +30,7 @@ async def started(editor_module: Any, tmp_path: Path, folder: Path, *arguments: 
     editor = editor_module.Editor()
     server = str(editor_module.ROOT / "tests" / "servers" / "two_coders_server.py")
     await editor.start((sys.executable, server, str(embedded)), *SETTINGS, *arguments)
-    await editor.hello(folder)
+    await editor.hello(folder, options=None)  # with the model that is the default
     return editor
 
 

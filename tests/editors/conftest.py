@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests import tiny_coder
 from tests.editors.neovim import ROOT, Neovim, find_neovims, wait_for
 
 SCRIPTED_SERVER = ROOT / "tests" / "servers" / "scripted_server.py"
+EMBEDDED_SERVER = [sys.executable, "-m", "lsp_server", *tiny_coder.ARGUMENTS]
 HEAD = "from shapes import area\n\n\ndef double(width, height):\n"
 LINE = "    return area(width, height) * 2\n"
 BLOCK = "    first = area(width, height)\n    second = first * 2\n    return second\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
@@ -13,6 +12,7 @@ from tests.editors.conftest import (
     BLOCK,
     BLOCK_HEAD,
     CRLF_HEAD,
+    EMBEDDED_SERVER,
     HEAD,
     LINE,
     PATIENT,
@@ -221,8 +221,7 @@ def test_nothing_is_logged_as_an_error_while_typing_against_a_slow_model(start_n
 
 @pytest.mark.skipif(not EMBEDDED_FOLDER.is_dir(), reason="this checkout has no embedded model")
 def test_what_the_embedded_model_suggests_is_what_acceptance_puts_in(start_neovim: Start) -> None:
-    command = [sys.executable, "-m", "lsp_server"]
-    neovim = start_neovim(command=command, settings=PATIENT, prepare=real_repository, **LOOKS)
+    neovim = start_neovim(command=EMBEDDED_SERVER, settings=PATIENT, prepare=real_repository, **LOOKS)
     before = neovim.read(REAL_FILE)
     neovim.edit(REAL_FILE, before)
     neovim.keys(f"Gzzo0<C-d>{REAL_LINE}<CR>")

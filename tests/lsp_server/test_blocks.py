@@ -1,4 +1,4 @@
-"""Blocks in the server, with the shipped coder: made while nobody types, kept, and gone with their text."""
+"""Blocks in the server, with the tiny embedded coder: made while nobody types, kept, and gone with their text."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from model.blocks.block import Block
 from model.blocks.packing import Packing
 from model.blocks.shelf import Shelf
 from model.settings import DEFAULT_BLOCKS
+from tests import tiny_coder
 from tests.benchmarks.typing_replay import Client, Recorder
 from tests.lsp_server import waiting
 from tests.typist import position
@@ -35,7 +36,10 @@ from tests.typist import position
 SECONDS = 60.0
 until = partial(waiting.until, seconds=SECONDS)
 
-BLOCKS = override(Settings(), ("model.context=blocks", "server.watch=false", "drafts.packages=false"))
+BLOCKS = override(
+    Settings(),
+    (tiny_coder.ASSIGNMENT, "model.context=blocks", "server.watch=false", "drafts.packages=false"),
+)
 KNOWN = "known.py"
 TYPED = "value = area_of_sail("
 

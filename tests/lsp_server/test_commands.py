@@ -15,6 +15,7 @@ from lsp_server import cli, commands
 from lsp_server.doctor import ALL_WELL
 from model.completer import Completer
 from model.request import Completion, Request
+from tests import tiny_coder
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODES = ("none", "snippets", "pseudo", "hybrid")
@@ -83,12 +84,13 @@ def test_one_answer_of_a_cold_process_reads_the_blocks_that_a_server_would_have(
     asked = ["--complete", f"{repository / 'main.py'}:3:7", "--json", "--set", "model.maxTokens=4"]
     told = {}
     for context in ("none", "blocks", "blocks"):
-        assert cli.main([*asked, "--context", context]) == 0
+        assert cli.main([*asked, "--context", context, *tiny_coder.ARGUMENTS]) == 0
         told[context] = json.loads(capsys.readouterr().out)
     assert told["blocks"]["mode"] == "blocks"
     assert told["blocks"]["prompt_tokens"] > told["none"]["prompt_tokens"] + 1
     monkeypatch.chdir(repository)
-    assert cli.main(["--doctor", "--json", "--set", "model.context=blocks"]) in (0, 1)
+    doctor = ["--doctor", "--json", "--set", "model.context=blocks", *tiny_coder.ARGUMENTS]
+    assert cli.main(doctor) in (0, 1)
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert [finding["topic"] for finding in findings if finding["topic"] == "blocks"] == ["blocks"]
 

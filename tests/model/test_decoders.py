@@ -20,6 +20,7 @@ from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_network import fuse
 from model.engines.torch.decoder import TorchDecoder
 from model.engines.torch.engine import load_network
+from model.settings import EMBEDDED_TINY
 from tests.model.engines.test_torch_decoder import CPU, greedy
 from tests.tiny_checkpoint import tiny_config, tiny_network, write_packed_checkpoint
 
@@ -255,7 +256,7 @@ def made(folder: Path) -> Path:
 def test_the_embedded_model_in_8_bits_is_exact_at_every_width(
     tmp_path: Path, quantization: str, threads: int
 ) -> None:
-    new = onnx_decoders(open_checkpoint("embedded-tiny"), tmp_path, quantization, threads)
+    new = onnx_decoders(open_checkpoint(EMBEDDED_TINY), tmp_path, quantization, threads)
     slow, fast, tree = new(320), new(320), new(320)
     ids = [(31 * i) % 4000 for i in range(300)]
     expected = one_by_one(slow, ids)

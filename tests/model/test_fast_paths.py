@@ -1,4 +1,4 @@
-"""Greedy output is the same with every fast path on and off: the embedded model on this repository's own files.
+"""Greedy output is the same with every fast path on and off: the tiny embedded model on this repository's own files.
 
 All tasks of a bench folder: `python -m tests.benchmarks.identical`.
 """
@@ -17,7 +17,7 @@ from model.drafts.drafter import Drafter
 from model.loaded import LoadedModel
 from model.loading import load_model
 from model.request import Completion, Request
-from model.settings import DraftSettings
+from model.settings import EMBEDDED_TINY, DraftSettings
 
 HERE = Path(__file__).parent
 FILES = [HERE / name for name in ("test_generator.py", "test_prompt.py", "test_context.py")]
@@ -26,7 +26,7 @@ N_TOKENS = 24
 
 @pytest.fixture(scope="module")
 def embedded() -> LoadedModel:
-    return load_model("embedded-tiny")
+    return load_model(EMBEDDED_TINY)
 
 
 @pytest.fixture(scope="module")

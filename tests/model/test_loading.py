@@ -23,7 +23,7 @@ from model.loading import choose_engine, load_from_settings, load_model
 from model.recall.ranking import Forest
 from model.recall.weights import RecallWeights
 from model.request import Request
-from model.settings import ModelSettings
+from model.settings import EMBEDDED_TINY, ModelSettings
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 IDS = list(range(10, 40))
@@ -258,9 +258,9 @@ print(Completer(model).complete(Request("a.py", "import os\\nimport ", "\\n", ma
 """
 
 
-@pytest.mark.parametrize("name", ["tiny", "embedded-tiny"])
+@pytest.mark.parametrize("name", ["tiny", EMBEDDED_TINY])
 def test_nothing_of_the_cpu_path_needs_torch(name: str, tiny_folder: Path) -> None:
-    if name == "embedded-tiny" and not (EMBEDDED_FOLDER / "config.json").is_file():
+    if name == EMBEDDED_TINY and not (EMBEDDED_FOLDER / "config.json").is_file():
         pytest.skip("no embedded model in this checkout")
     command = [
         sys.executable,
@@ -351,7 +351,7 @@ def test_without_an_adapter_of_its_own_the_embedded_fuser_retrieves(
 
 @pytest.mark.skipif(not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model yet")
 def test_the_embedded_model_loads_with_its_adapter() -> None:
-    model = load_model("embedded-tiny", device="cpu")
+    model = load_model(EMBEDDED_TINY, device="cpu")
     assert model.notes == ()
     assert model.encoder is not None
     assert model.pseudo is not None

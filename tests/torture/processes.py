@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests import tiny_coder
 from tests.torture.runner import ROOT
 
 LIMIT_SECONDS = 120.0
 MAX_BYTES = 12 << 30  # of address space; ONNX Runtime maps much that it never touches
 PR_CAPBSET_DROP = 24  # prctl(2)
 PAST_MODES = (1, 2, 3)  # capabilities(7): DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
-COMMAND = (sys.executable, "-m", "lsp_server.cli")
+COMMAND = (sys.executable, "-m", "lsp_server.cli", *tiny_coder.ARGUMENTS)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.settings import EMBEDDED, EMBEDDED_TINY
 from tests.torture.client import Client
 from tests.torture.indexes import CANARY
 from tests.torture.material import decoded, real_files
@@ -109,7 +110,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
         scratch / "root",
         _lines(rng, scratch / "root", N_FILES if size > SHORT_SECONDS else FEW_FILES),
     )
-    with Client.start(scratch / "cache") as client:
+    # Whoever types for hours has what users have: one coder takes over from the other.
+    name = EMBEDDED if size > SHORT_SECONDS else EMBEDDED_TINY
+    with Client.start(scratch / "cache", "--set", f"model.name={name}") as client:
         client.initialize(root)
         client.until_ready()
         typist, series = Typist(client, rng, root), []

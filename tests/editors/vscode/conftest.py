@@ -15,8 +15,6 @@ import pytest
 from tests.editors.conftest import scripted_server
 from tests.editors.vscode.workbench import HERE, ROOT, Workbench, build_extension, find_installation
 
-EMBEDDED_SERVER = [sys.executable, "-m", "lsp_server"]
-
 
 @dataclass(frozen=True)
 class Session:

@@ -1,4 +1,4 @@
-"""The product as users have it, the embedded model included, in a real VS Code."""
+"""The product as users have it, with the tiny embedded model, in a real VS Code."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 import pytest
 
 from model.checkpoint.opening import EMBEDDED_FOLDER
-from tests.editors.conftest import PATIENT, REAL_FILE, REAL_LINE, real_repository
+from tests.editors.conftest import EMBEDDED_SERVER, PATIENT, REAL_FILE, REAL_LINE, real_repository
 from tests.editors.neovim import wait_for
-from tests.editors.vscode.conftest import EMBEDDED_SERVER, Start
+from tests.editors.vscode.conftest import Start
 from tests.editors.vscode.workbench import Workbench
 
 pytestmark = [

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from model.checkpoint.opening import EMBEDDED_FOLDER
+from tests.editors.conftest import EMBEDDED_SERVER
 from tests.editors.neovim import wait_for
-from tests.editors.vscode.conftest import EMBEDDED_SERVER, Session, Start
+from tests.editors.vscode.conftest import Session, Start
 from tests.editors.vscode.transcript import Shown, suggestions
 from tests.editors.vscode.workbench import Workbench
 

@@ -1,4 +1,4 @@
-"""Blocks as they are read: in whatever steps, at the places where they will stand, by the coder that is shipped."""
+"""Blocks as they are read: in whatever steps, at the places where they will stand, by the tiny embedded coder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.blocks.block import FIRST, SPAN, digest_of, n_kept
 from model.blocks.making import BlockMaker
 from model.engines.decoder import Decoder
 from model.loading import load_from_settings
-from model.settings import ModelSettings
+from model.settings import EMBEDDED_TINY, ModelSettings
 from model.vocabulary import Vocabulary
 
 TEXT = "def total(ledger: Ledger) -> int:\n    return sum(entry.amount for entry in ledger.entries)\n"
@@ -19,7 +19,7 @@ TEXT = "def total(ledger: Ledger) -> int:\n    return sum(entry.amount for entry
 
 @pytest.fixture(scope="module")
 def shipped() -> tuple[Decoder, Vocabulary]:
-    model = load_from_settings(ModelSettings(context="blocks"))
+    model = load_from_settings(ModelSettings(name=EMBEDDED_TINY, context="blocks"))
     return model.decoder, model.vocabulary
 
 

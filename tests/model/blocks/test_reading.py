@@ -1,4 +1,4 @@
-"""Mode blocks through the completer, with the shipped coder: what is placed, when, and that it changes what is read."""
+"""Mode blocks through the completer, with the tiny coder: what is placed, when, and that it changes what is read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from model.loaded import LoadedModel
 from model.loading import load_from_settings
 from model.repository import RetrievalQuery, Retrieve
 from model.request import Completion, Request
-from model.settings import BlockSettings, DraftSettings, ModelSettings
+from model.settings import EMBEDDED_TINY, BlockSettings, DraftSettings, ModelSettings
 from tests.model.found_item import FoundItem
 
-SETTINGS = ModelSettings(context="blocks", window_tokens=128, block_tokens=256)
+SETTINGS = ModelSettings(name=EMBEDDED_TINY, context="blocks", window_tokens=128, block_tokens=256)
 PREFIX = (
     "".join(f"def early_{n}(a):\n    return a + {n}\n\n\n" for n in range(60))
     + "def last(ledger):\n    return "
@@ -180,7 +180,7 @@ def test_drafts_change_nothing(completer: Completer, model: LoadedModel) -> None
 
 @pytest.mark.parametrize("context", ["hybrid", "snippets", "auto"])
 def test_another_context_leaves_no_room_for_blocks_and_goes_on_without(context: str) -> None:
-    settings = ModelSettings(context=context)
+    settings = ModelSettings(name=EMBEDDED_TINY, context=context)
     small = load_from_settings(settings)
     assert (small.decoder.capacity, small.decoder.n_slots) == (small.positions, settings.recent_places)
     completer = Completer(small, settings)

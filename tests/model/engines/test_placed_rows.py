@@ -17,6 +17,7 @@ from model.engines.decoder import Decoder, Rows
 from model.engines.torch.cuda_decoder import CudaDecoder
 from model.engines.torch.cuda_network import fuse
 from model.engines.torch.decoder import TorchDecoder
+from model.settings import EMBEDDED_TINY
 from tests.model.block_mask import in_one_pass
 from tests.model.engines.test_cuda_decoder import CAPACITY, SMALL, recorded
 from tests.model.engines.test_torch_decoder import reference
@@ -140,7 +141,7 @@ def test_placed_rows_of_the_embedded_coder_are_one_pass_under_the_block_mask(
         import transformers
 
         theirs = transformers.Qwen2ForCausalLM.from_pretrained(EMBEDDED_FOLDER, dtype=torch.float32).eval()
-    decoder = lay_out(onnx_decoders(open_checkpoint("embedded-tiny"), tmp_path, quantization)())
+    decoder = lay_out(onnx_decoders(open_checkpoint(EMBEDDED_TINY), tmp_path, quantization)())
     logits, expected = decoder.extend(decoder.embed(WINDOW), all_rows=True), by_the_mask(theirs, WINDOW)
     assert np.linalg.norm(logits - expected) < error * np.linalg.norm(expected)
     if quantization == "none":

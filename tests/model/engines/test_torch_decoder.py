@@ -16,6 +16,7 @@ from model.engines.decoder import Decoder
 from model.engines.torch.decoder import TorchDecoder
 from model.engines.torch.engine import load_network
 from model.engines.torch.qwen2 import Qwen2
+from model.settings import EMBEDDED_TINY
 from tests.tiny_checkpoint import tiny_config, tiny_network, write_packed_checkpoint, write_tiny_checkpoint
 
 CPU = torch.device("cpu")
@@ -104,7 +105,7 @@ def test_a_checkpoint_in_blocks_gives_the_logits_of_transformers_on_its_weights(
     not (EMBEDDED_FOLDER / "config.json").is_file(), reason="no embedded model in this checkout"
 )
 def test_the_embedded_model_gives_the_logits_of_transformers() -> None:
-    checkpoint = open_checkpoint("embedded-tiny")
+    checkpoint = open_checkpoint(EMBEDDED_TINY)
     config = Qwen2Config.from_json(checkpoint.config)
     ours = decoder(load_network(checkpoint, config, CPU, torch.float32))
     with warnings.catch_warnings():

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import importlib
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from model.checkpoint.opening import EMBEDDED_FOLDER, find_folder
 from model.training import __main__ as command
 from model.training.config import ConfigError, from_table, read_config
 
@@ -44,3 +46,10 @@ def test_every_config_fits_its_stage(file: Path) -> None:
 
 def test_every_stage_has_a_config() -> None:
     assert {file.stem for file in CONFIGS} >= set(command._STAGES)
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_what_is_fitted_to_an_embedded_coder_lies_beside_that_one(file: Path) -> None:
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    if table.get("coder", "").startswith("embedded"):
+        assert find_folder(table["coder"]).relative_to(EMBEDDED_FOLDER.parents[1]) == Path(table["out"])
