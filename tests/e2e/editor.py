@@ -83,9 +83,9 @@ class Editor(LanguageClient):
         assert self._server is not None
         return await asyncio.wait_for(self._server.wait(), WAIT_SECONDS)
 
-    async def until(self, what: Callable[[], Any], why: str) -> Any:
+    async def until(self, what: Callable[[], Any], why: str, seconds: float = WAIT_SECONDS) -> Any:
         """Wait for something to become true; say what did not otherwise."""
-        for _ in range(int(WAIT_SECONDS / 0.02)):
+        for _ in range(int(seconds / 0.02)):
             if found := what():
                 return found
             await asyncio.sleep(0.02)
