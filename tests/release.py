@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
+MAX_BYTES = 100 * 2**20  # of one file; the default limit of the Python package index
 SAMPLE = {
     "shop/stock.py": "class Stock:\n    def __init__(self, price, count):\n        self.price = price\n"
     "        self.count = count\n\n    def total_value(self):\n        return self.price * self.count\n",
@@ -46,6 +47,7 @@ def main() -> int:
     _check_plugin(DIST / f"hef-lsp.nvim-{version}.tar.gz")
     for file in sorted(DIST.iterdir()):
         print(f"{file.stat().st_size / 1e6:6.1f} MB  {file.relative_to(ROOT)}")
+        assert file.stat().st_size < MAX_BYTES, f"{file.name} is larger than a package index takes"
     return 0
 
 

@@ -1,22 +1,21 @@
-"""The large embedded coder as the package has it, alone and in a server. In one file, as it is prepared once a process."""
+"""The large embedded coder as the package has it, alone and in a server; in one file, so that it is prepared once."""
 
 from __future__ import annotations
 
 import sys
-from itertools import chain
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from model.checkpoint.opening import LARGE, has_large, open_checkpoint
+from model.checkpoint.opening import EMBEDDED_FOLDER, LARGE, has_large, open_checkpoint
 from model.completer import Completer
 from model.loaded import LoadedModel
-from model.loading import load_opened
+from model.loading import load_from_settings
 from model.repository import RetrievalQuery
 from model.request import Completion, Request
 from model.settings import EMBEDDED_LARGE, EMBEDDED_TINY, DraftSettings, ModelSettings
-from tests.e2e.editor import ROOT, Editor
+from tests.e2e.editor import Editor
 from tests.model.found_item import FoundItem
 
 pytestmark = [
@@ -24,18 +23,22 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 SETTINGS = ModelSettings(name=EMBEDDED_LARGE, window_tokens=128, block_tokens=256, recent_places=1)
-HALVES = ("sail", "door", "sheet", "wall")
-PREFIX = "\n\n".join(f"def area_of_{name}(width, height):\n    return width * height / 2\n" for name in HALVES)
+NAMES = ("sail", "door", "sheet", "wall")
+PREFIX = "\n\n".join(f"def area_of_{name}(width, height):\n    return width * height / 2\n" for name in NAMES)
 PREFIX = PREFIX.removesuffix(" width * height / 2\n")
 BELOW = "\n\ndef area_of_floor(width, height):\n    return width * height\n"
 ITEM = "UNIT = 'square meter'\n"
 TAKEOVER_SECONDS = 200.0
+PATIENT = (  # any machine carries it, and nothing is held back
+    *("--set", "model.deadlineMs=60000"),
+    *("--set", "completion.minConfidence=0"),
+    *("--set", "drafts.packages=false"),
+)
 
 
 @pytest.fixture(scope="module")
 def large() -> LoadedModel:
-    embedded = ROOT / "model" / "pretrained"
-    return load_opened(SETTINGS, open_checkpoint(EMBEDDED_LARGE), embedded=embedded)
+    return load_from_settings(SETTINGS)
 
 
 def retrieve(query: RetrievalQuery) -> Sequence[FoundItem]:
@@ -53,8 +56,16 @@ def answered(model: LoadedModel, *, drafts: bool) -> Completion:
     return completer.complete(request, retrieve)
 
 
-def test_it_is_whole_and_what_its_card_says(large: LoadedModel) -> None:
-    assert (large.decoder.vocab_size, large.decoder.hidden_size, large.n_parameters) == (49_152, 576, 134_515_008)
+def test_it_opens_and_its_checksums_hold() -> None:
+    assert open_checkpoint(EMBEDDED_LARGE).folder == EMBEDDED_FOLDER / LARGE  # not trusted without them
+
+
+def test_it_has_the_shapes_that_its_card_says(large: LoadedModel) -> None:
+    assert (large.decoder.vocab_size, large.decoder.hidden_size, large.n_parameters) == (
+        49_152,
+        576,
+        134_515_008,
+    )
     assert (large.fim_order, large.default_context, large.positions) == ("ltr", "blocks", 960 + 48)
     assert large.stop_ids == {0, 2, 3, 4, 5, 6}
     assert large.encoder is not None  # the tiny one's fuser
@@ -84,8 +95,7 @@ async def test_in_a_server_it_takes_over_from_the_tiny_one(tmp_path: Path) -> No
     editor, uri = Editor(), (tmp_path / "fresh.py").as_uri()
     line = PREFIX.count("\n")
     try:
-        patient = ("model.deadlineMs=60000", "completion.minConfidence=0", "drafts.packages=false")  # on any machine
-        await editor.start((sys.executable, "-m", "lsp_server"), *chain.from_iterable(("--set", name) for name in patient))
+        await editor.start((sys.executable, "-m", "lsp_server"), *PATIENT)
         await editor.hello(tmp_path, options=None)
         editor.open(uri, PREFIX)
         assert await editor.suggestions(uri, line, len("    return"))

@@ -15,6 +15,7 @@ from lsp_server import cli, commands
 from lsp_server.doctor import ALL_WELL
 from model.completer import Completer
 from model.request import Completion, Request
+from model.settings import EMBEDDED_LARGE
 from tests import tiny_coder
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -168,6 +169,16 @@ def test_a_missing_model_needs_the_user(
     *lines, last = capsys.readouterr().out.splitlines()
     failed = next(line for line in lines if line.startswith("FAIL"))
     assert failed.endswith(last.removeprefix("Next: "))
+
+
+def test_without_the_large_coder_who_insists_on_it_is_told_in_a_sentence(
+    repository: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("model.checkpoint.opening.EMBEDDED_FOLDER", checkpoint)
+    insist = ("--set", f"model.name={EMBEDDED_LARGE}")
+    assert cli.main(["--complete", f"{repository / 'main.py'}:3:7", *insist]) == 1
+    said = "this installation has no large model (model/pretrained/large): set model.name to embedded"
+    assert capsys.readouterr().err == f"hef-lsp: {said}\n"
 
 
 def test_a_completion_knows_the_files_as_lines_and_tokens(
