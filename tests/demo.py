@@ -1,6 +1,7 @@
 """`make demo`: index this repository, start the real server over stdio, and complete at a real cursor.
 
-Arguments go to the server: `python -m tests.demo --set model.name=FOLDER`.
+With the coder that stays: in an editor the tiny one answers until the large one is there. Arguments go to the server:
+`python -m tests.demo --set model.name=embedded-tiny`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lsp_server.status import COMING
 from tests.e2e.editor import ROOT
 from tests.typist import Typist
 
 MAX_SECONDS = 900.0  # for the first index: an idle machine needs half a minute, a busy one many
 N_ABOVE = 6  # lines shown above the cursor
-N_ASKED = (
-    2  # on a busy machine the first request may meet its deadline; the next goes on from what is computed
-)
+N_ASKED = 20  # on a busy machine a request may meet its deadline; the next goes on from what is computed
+PAUSE_SECONDS = 0.3  # between two of them
 N_TYPED = 8  # characters of the suggestion that are typed
+LOADING = COMING.partition("{}")[2]  # in the status for as long as another coder is to take over
 
 
 class DemoError(Exception):
@@ -58,6 +60,7 @@ class Shown:
     offset: int
     text: str
     ms: float
+    n_asked: int
 
 
 # The first that the model has something to say about is shown.
@@ -92,6 +95,7 @@ async def _demo() -> None:
             await typist.serve(ROOT, Path(cache), *sys.argv[1:])
             print(f"  start     the server answered after {time.perf_counter() - start:.1f} s")
             await _indexed(typist)
+            await _settled(typist)
             shown = await _first_suggestion(typist)
             _show(shown)
             await _show_context(typist, shown)
@@ -116,18 +120,31 @@ async def _indexed(typist: Typist) -> None:
         _progress_line(typist.statuses[-1]["message"] if typist.statuses else "Starting.")
         await asyncio.sleep(0.1)
     _progress_line("")
-    print(f"  model     {typist.statuses[-1]['model']}")
-    print(f"  index     {typist.statuses[-1]['message']} It took {time.monotonic() - start:.1f} s.")
+    done = typist.statuses[-1]["message"].partition(";")[0].rstrip(".")
+    print(f"  index     {done}. It took {time.monotonic() - start:.1f} s.")
+
+
+async def _settled(typist: Typist) -> None:
+    """Wait for the coder that stays, and say which it is and why not another."""
+    start = time.monotonic()
+    while LOADING in (status := typist.statuses[-1])["message"]:
+        if time.monotonic() - start > MAX_SECONDS:
+            raise DemoError(f"the coder was not ready after {MAX_SECONDS:.0f} s.")
+        _progress_line(status["message"])
+        await asyncio.sleep(0.1)
+    _progress_line("")
+    print("  model     " + "\n            ".join([status["model"], *status["notes"]]))
 
 
 async def _first_suggestion(typist: Typist) -> Shown:
     for scene in SCENES:
         before, after = scene.texts()
         uri = typist.open_document(ROOT / scene.path, before + after)
-        for _ in range(N_ASKED):
+        for n_asked in range(1, N_ASKED + 1):
             text, ms = await typist.suggestion_at(uri, len(before))
             if text:
-                return Shown(scene, uri, len(before), text, ms)
+                return Shown(scene, uri, len(before), text, ms, n_asked)
+            await asyncio.sleep(PAUSE_SECONDS)
     raise DemoError("the model had nothing to suggest at any place of the demo.")
 
 
@@ -149,8 +166,11 @@ async def _show_context(typist: Typist, shown: Shown) -> None:
     about = await typist.command("context")
     timings = about["timingsMs"]
     stages = ", ".join(f"{stage} {timings[stage]:.0f} ms" for stage in ("retrieve", "prefill", "decode"))
-    print(f"\n  answered  in {shown.ms:.0f} ms: {stages}")
-    print(f"  prompt    {about['promptTokens']} tokens, {about['tokens']} written; mode {about['mode']}")
+    coder = typist.statuses[-1]["model"].partition(" (")[0]
+    again = f", when asked {shown.n_asked} times" if shown.n_asked > 1 else ""
+    print(f"\n  answered  by {coder} in {shown.ms:.0f} ms{again}: {stages}")
+    written = f"{about['tokens']} written in {about['forwardPasses']} passes"
+    print(f"  prompt    {about['promptTokens']} tokens, {written}; mode {about['mode']}")
     print("  context   " + "\n            ".join(_places(about["context"]) or ["nothing of the repository"]))
 
 
