@@ -138,8 +138,8 @@ class Contexts:
     def _below(
         self, suffix: str, shelf: Shelf | None, beside: Sequence[BlockText] = (), held: Block | None = None
     ) -> Block | None:
-        """The block of the text below the cursor's line, which has room beside what was chosen. One that is not made is wanted more than all others, and until
-        then the held one stays, which was right a moment ago."""
+        """The block of the text below the cursor's line, as far as it has room beside what was chosen. One that is not
+        made is wanted more than all others, and until then the held one stays, which was right a moment ago."""
         text = self._choice.below(suffix, beside)
         if text is None or (held and held.digest == text.digest):
             return held if text else None

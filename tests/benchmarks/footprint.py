@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.footprint --folder F [--model NAME]`: what the real server takes of a machine, Linux only.
+"""`python -m tests.benchmarks.footprint --folder F [--model NAME]`: what the real server takes; on Linux only.
 
 One server is started with an empty cache and one with what that has left. Each is asked at once, then, once the coder
 of the settings has taken over, in some files in turn, where a line is begun at each place. Told are resident megabytes
@@ -22,7 +22,7 @@ from tests.benchmarks.subjects import Subject, copy_of
 from tests.typist import Typist
 
 TARGET = "<= 450 MB, first answer <= 3 s"
-N_FILES, N_PLACES = 8, 30
+N_FILES = 8
 MAX_SECONDS = 240.0  # of waiting for one thing
 LOOK_SECONDS, QUIET_SHARE = 1.0, 0.05  # of a processor
 _FIELDS = {"VmRSS": "rss_mb", "RssAnon": "anonymous_mb", "RssFile": "mapped_mb", "VmHWM": "peak_mb"}
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, repeatable"
     )
+    parser.add_argument("--places", type=int, default=30, metavar="N", help="places that are asked at")
     parser.add_argument("--json", action="store_true", help="one JSON line per row")
     options = parser.parse_args(argv)
     machine = this_machine()
@@ -44,19 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(heading(machine))
     assigned = [f"model.name={options.model}", *options.set]
     with tempfile.TemporaryDirectory(prefix="hef-benchmark-") as scratch:
-        rows = measured(copy_of(options.folder.resolve(), Path(scratch), None), assigned)
+        rows = measured(copy_of(options.folder.resolve(), Path(scratch), None), assigned, options.places)
         for line in (json_line(row, machine) for row in rows) if options.json else table(rows):
             print(line, flush=True)
     return 0
 
 
-def measured(subject: Subject, assigned: Sequence[str]) -> Iterator[Measurement]:
+def measured(subject: Subject, assigned: Sequence[str], n_places: int) -> Iterator[Measurement]:
     """`assigned`: settings, NAME=VALUE each."""
     for case in ("empty cache", "again"):
-        yield from asyncio.run(_session(subject, assigned, case))
+        yield from asyncio.run(_session(subject, assigned, n_places, case))
 
 
-async def _session(subject: Subject, assigned: Sequence[str], case: str) -> list[Measurement]:
+async def _session(subject: Subject, assigned: Sequence[str], n_places: int, case: str) -> list[Measurement]:
     files = sorted(subject.files, key=lambda file: file.stat().st_size)[-N_FILES:]
     typist, rows = Typist(), []
     start = time.perf_counter()
@@ -76,7 +77,7 @@ async def _session(subject: Subject, assigned: Sequence[str], case: str) -> list
         texts = {
             typist.open_document(file, file.read_text("utf-8")): file.read_text("utf-8") for file in files
         }
-        places = list(_places(texts))
+        places = list(_places(texts, n_places))
         await _ask(typist, *places[0])
         take("first answer")
         await until(lambda: _answers(typist), LOOK_SECONDS / 10)
@@ -91,10 +92,10 @@ async def _session(subject: Subject, assigned: Sequence[str], case: str) -> list
     return rows
 
 
-def _places(texts: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+def _places(texts: Mapping[str, str], n_places: int) -> Iterator[tuple[str, int]]:
     """Document and offset of beginnings of lines, in another document each time, each further down in it."""
-    rounds = -(-N_PLACES // len(texts))
-    for n in range(N_PLACES):
+    rounds = -(-n_places // len(texts))
+    for n in range(n_places):
         uri = list(texts)[n % len(texts)]
         lines = texts[uri].splitlines(keepends=True)
         row = len(lines) * (1 + n // len(texts)) // (rounds + 1)
