@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -35,3 +37,10 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def give_back() -> None:
+    """What was freed goes to the system at once, where the C library would keep it: each thread has a heap of its own,
+    with 130 MB of nothing behind the making of a graph of 135M."""
+    with suppress(AttributeError, OSError, TypeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
