@@ -84,6 +84,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:
+    from model.engines.machine import keep_heaps_small
+
+    keep_heaps_small()
     from lsp_server import transport
     from lsp_server.server import create_server
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from indexer import Index, SuffixIndex, Tokenizer
 from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.trouble import described
+from model.engines.machine import give_back
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Holdings:
         self._holdings = {coder: self._holdings[coder]}
         if tokenizer := self._tokenizers.get(coder):
             self._index.mirrors.speak(tokenizer)
+        give_back()
 
     def follow(self, *, whole: bool) -> None:
         """The index has been updated; `whole`: it has looked at all there is."""

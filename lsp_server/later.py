@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.trouble import described
+from model.engines.machine import give_back
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class ForLater:
         if is_long != self.is_long:
             self.is_long = is_long
             self._told()
+            if not is_long:
+                give_back()
         if self._runs:
             self._thread.submit(Priority.LATER, self._step)
 

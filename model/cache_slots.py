@@ -90,9 +90,10 @@ class CacheSlots:
         for block in blocks:
             first, end = max(start, end), end + len(block)
             if first < end:
-                new.append(block.rows[first - end :])
+                new.append((block, end - first))
         if new:
-            self._decoder.place(joined(new), following)
+            rows = joined((block.rows[-n:] for block, n in new), sum(n for _, n in new))
+            self._decoder.place(rows, following)
             self._cells.extend(cells[start:end])
 
     def extend(self, cells: Sequence[Cell], vectors: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from model.pace import Pace, measure_pace
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
+from model.room import beside_blocks
 from model.settings import (
     CONTEXT_MODES,
     DEFAULT_BLOCKS,
@@ -60,10 +61,9 @@ class Completer:
         self._mixing = mixing
         self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)
         weighs = model.confidence is not None
-        self._library = _library(model, settings, blocks)
-        n_slots = model.decoder.n_slots - (self._library is not None)
+        self._library = _library(model, blocks)
         self._generator = Generator(
-            model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=n_slots
+            model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=model.places
         )
         self._contexts = Contexts(model, settings, self._library)
 
@@ -73,7 +73,7 @@ class Completer:
         """Complete at the cursor. An exception of `retrieve` is the caller's; nothing else is expected to raise."""
         start = self._clock()
         mode = self.mode(request.context) if retrieve else "none"
-        max_tokens = self._max_tokens(request)
+        max_tokens = self._max_tokens(request, mode)
         prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
         context, prompt = self._read(request, prefix, mode, retrieve)
         retrieved = self._clock()
@@ -123,8 +123,13 @@ class Completer:
         _, prompt = self._read(request, prefix, mode, retrieve)
         return self._generator.log_chances(prompt, self.model.vocabulary.encode(begin + text)[:most])
 
-    def _max_tokens(self, request: Request) -> int:
-        return min(request.max_tokens, self.model.positions // 2)
+    def _max_tokens(self, request: Request, mode: str) -> int:
+        """Of a completion, which takes at most half of what its document has; a slot was made for the settings'."""
+        model, settings = self.model, self._settings
+        most = min(request.max_tokens, model.positions // 2)
+        if mode != "blocks":
+            return most
+        return min(most, max(settings.max_tokens, beside_blocks(settings, model.decoder.capacity) // 2))
 
     def _read(
         self, request: Request, prefix: str, mode: str, retrieve: Retrieve | None
@@ -137,7 +142,7 @@ class Completer:
             context = self._contexts.at(request, mode, retrieve, window)
             return context, window.with_blocks(context.blocks, context.n_early or 0)
         context = self._contexts.at(request, mode, retrieve)
-        total = min(settings.context_tokens, model.positions - self._max_tokens(request))
+        total = min(settings.context_tokens, model.positions - self._max_tokens(request, mode))
         if request.window is not None:
             total = min(total, request.window + len(context.head.ids))
         budget = Budget(total, settings.suffix_tokens)
@@ -148,7 +153,8 @@ class Completer:
     def _window(self, request: Request, prefix: str) -> Prompt:
         """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
         model, settings = self.model, self._settings
-        room = model.positions - self._max_tokens(request) - FIRST
+        room = min(model.positions - FIRST, beside_blocks(settings, model.decoder.capacity))
+        room -= self._max_tokens(request, "blocks")
         wanted = settings.window_tokens if request.window is None else request.window
         budget = Budget(min(wanted, room), settings.suffix_tokens)
         head = empty_head(model.decoder.hidden_size)
@@ -201,10 +207,10 @@ class Completer:
         return "snippets" if without_adapter else asked
 
 
-def _library(model: LoadedModel, settings: ModelSettings, blocks: BlockSettings) -> BlockLibrary | None:
-    """None where the decoder has no rows for blocks, or no slot to make them in: another context was chosen."""
+def _library(model: LoadedModel, blocks: BlockSettings) -> BlockLibrary | None:
+    """None where the decoder has no slot to make them in: another context was chosen."""
     decoder = model.decoder
-    if decoder.capacity <= model.positions + 1 or decoder.n_slots <= settings.recent_places:
+    if decoder.n_slots <= model.places:
         return None
     maker = BlockMaker(decoder, decoder.n_slots - 1, model.vocabulary.fim.end, blocks.share)
     return BlockLibrary(maker, blocks, model.fingerprint)

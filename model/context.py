@@ -130,15 +130,17 @@ class Contexts:
         if len(blocks) <= len(held.texts):
             found = self._library.find(held.texts, shelf)
             blocks = found if len(found) > len(held.texts) else blocks
-        below = self._below(suffix, shelf, held.below)
+        below = self._below(suffix, shelf, held.texts, held.below)
         if blocks is held.found_blocks and below is held.below:
             return held
         return replace(held, found_blocks=blocks, below=below, n_early=None)
 
-    def _below(self, suffix: str, shelf: Shelf | None, held: Block | None = None) -> Block | None:
-        """The block of the text below the cursor's line. One that is not made is wanted more than all others, and until
-        then the held one stays, which was right a moment ago."""
-        text = self._choice.below(suffix)
+    def _below(
+        self, suffix: str, shelf: Shelf | None, beside: Sequence[BlockText] = (), held: Block | None = None
+    ) -> Block | None:
+        """The block of the text below the cursor's line, as far as it has room beside what was chosen. One that is not
+        made is wanted more than all others, and until then the held one stays, which was right a moment ago."""
+        text = self._choice.below(suffix, beside)
         if text is None or (held and held.digest == text.digest):
             return held if text else None
         assert self._library is not None

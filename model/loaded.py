@@ -35,4 +35,7 @@ class LoadedModel:
     threads: int  # of the CPU; 0 where it does not compute
     n_parameters: int
     positions: int  # most tokens of a prompt and its completion, without blocks
+    places: (
+        int  # whose keys and values are held, a slot of the decoder each; of one slot more, blocks are made
+    )
     notes: tuple[str, ...]

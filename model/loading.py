@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from model.blocks.block import FIRST
 from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import NoRoomError, WeightsError, require_files
@@ -26,12 +25,12 @@ from model.loaded import LoadedModel
 from model.prompt import FimOrder
 from model.reading import READINGS
 from model.recall.weights import RecallWeights
+from model.room import Room, room_for
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
 __all__ = ["LoadedModel", "WeightsError", "load_from_settings", "load_model", "load_opened", "open_named"]
 
-_FEWEST_POSITIONS = 3 * FIRST  # fewer leave no room behind blocks: a completion may take half
 _ONE_WAY = (
     "has no fill-in-the-middle tokens: of what is behind the cursor it reads blocks, from the next line on"
 )
@@ -103,11 +102,11 @@ def load_opened(
     encoder, pseudo, default_context, notes = _adapt(
         settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
     )
-    places_blocks = "blocks" in (settings.context, default_context)
     one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
+    room = _room(settings, config, engine, positions, "blocks" in (settings.context, default_context))
     return LoadedModel(
         name=settings.name,
-        decoder=_decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks),
+        decoder=_decoder(checkpoint, config, engine, room),
         vocabulary=vocabulary,
         fim_order=order,
         stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
@@ -124,7 +123,8 @@ def load_opened(
         threads=engine.threads,
         n_parameters=n_values(shapes),
         positions=positions,
-        notes=notes + one_way,
+        places=room.places,
+        notes=notes + one_way + _few_places(settings, room),
     )
 
 
@@ -135,22 +135,37 @@ def open_named(settings: ModelSettings, embedded: Path = EMBEDDED_FOLDER) -> Che
     )
 
 
-def _decoder(
-    settings: ModelSettings,
-    checkpoint: Checkpoint,
-    config: Qwen2Config,
-    engine: Engine,
-    positions: int,
-    *,
-    places_blocks: bool,
-) -> Decoder:
-    """With as many slots as places are held, and where blocks are placed with room for them and a slot in which they
-    are made, if there are positions enough."""
-    capacity, n_slots = positions, settings.recent_places
-    if places_blocks and positions >= _FEWEST_POSITIONS:
-        capacity, n_slots = positions + 1 + settings.block_tokens, n_slots + 1
-    _check_free_bytes(engine, config, n_values(coder_shapes(config)), capacity * n_slots)
-    return engine.decoder(checkpoint, config, capacity, n_slots)
+def _room(
+    settings: ModelSettings, config: Qwen2Config, engine: Engine, positions: int, places_blocks: bool
+) -> Room:
+    """A GPU's memory is the model's own: there is a budget on the CPU only."""
+
+    def n_bytes(rows: int) -> int:
+        return engine.needed_bytes(0, rows * _cached_values(config))
+
+    has_budget = engine.device == "cpu"
+    return room_for(settings, positions, places_blocks=places_blocks, n_bytes=n_bytes if has_budget else None)
+
+
+def _few_places(settings: ModelSettings, room: Room) -> tuple[str, ...]:
+    if room.places == settings.recent_places:
+        return ()
+    return (
+        f"{settings.name} holds {room.places} recent places and not {settings.recent_places}: for more, raise "
+        "model.recentPlacesBytes",
+    )
+
+
+def _decoder(checkpoint: Checkpoint, config: Qwen2Config, engine: Engine, room: Room) -> Decoder:
+    _check_free_bytes(
+        engine, n_values(coder_shapes(config)), room.rows * room.n_slots * _cached_values(config)
+    )
+    return engine.decoder(checkpoint, config, room.rows, room.n_slots)
+
+
+def _cached_values(config: Qwen2Config) -> int:
+    """Of one row."""
+    return 2 * config.num_hidden_layers * config.kv_size
 
 
 def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
@@ -208,8 +223,7 @@ def _network_config(checkpoint: Checkpoint) -> Qwen2Config:
         raise WeightsError(f"config.json in {checkpoint.folder} is no network's: {problem}") from problem
 
 
-def _check_free_bytes(engine: Engine, config: Qwen2Config, n_weights: int, n_positions: int) -> None:
-    n_cached = 2 * config.num_hidden_layers * config.kv_size * n_positions
+def _check_free_bytes(engine: Engine, n_weights: int, n_cached: int) -> None:
     needed, available = engine.needed_bytes(n_weights, n_cached), engine.free_bytes()
     if available is not None and needed > available:
         raise NoRoomError(

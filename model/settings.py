@@ -68,9 +68,18 @@ class ModelSettings:
     recent_places: int = field(
         default=4,
         metadata={
-            "help": "Places in documents whose keys and values are kept, so that coming back to one costs no prefill.",
+            "help": "Most places in documents whose keys and values are kept, so that coming back to one costs no "
+            "prefill.",
             "min": 1,
             "max": 16,
+        },
+    )
+    recent_places_bytes: int = field(
+        default=150_000_000,  # two places of a coder of 135M that reads blocks, all of those of smaller ones
+        metadata={
+            "help": "On the CPU, most bytes of memory for these places; two are held in any case.",
+            "min": 0,
+            "max": 1_000_000_000_000,
         },
     )
     context: str = field(
@@ -202,7 +211,7 @@ class BlockSettings:
         },
     )
     memory_bytes: int = field(
-        default=256_000_000,
+        default=48_000_000,  # blocks of four prompts of a coder of 135M; others come from the disk in milliseconds
         metadata={
             "help": "Most bytes in memory of what the model has computed of the repository's text.",
             "min": 0,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.blocks.packing import PackedRows
 from model.engines.decoder import Rows
 
 SPAN = 128  # positions of the longest block; what follows the blocks begins behind the sink and these
@@ -26,10 +27,15 @@ class Block:
     """`digest`: of the ids that were read, in order; with the coder it decides the rows."""
 
     digest: bytes
-    rows: Rows
+    kept: Rows | PackedRows
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.kept)
+
+    @property
+    def rows(self) -> Rows:
+        """Unpacked anew each time: unpacked they take four times the memory, and who holds a block seldom places it."""
+        return self.kept.unpacked() if isinstance(self.kept, PackedRows) else self.kept
 
 
 def digest_of(ids: Sequence[int]) -> bytes:

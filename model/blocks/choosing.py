@@ -51,14 +51,14 @@ class BlockChoice:
         texts = {text.ids: text for text in (*(text for _, text in chosen), *own)}
         return tuple(texts.values()), tuple(item for item, _ in chosen)
 
-    def below(self, suffix: str) -> BlockText | None:
-        """The beginning of what stands below the cursor's line; None where that is blank, where it is no block, and
-        where there are no rows for it."""
+    def below(self, suffix: str, beside: Sequence[BlockText] = ()) -> BlockText | None:
+        """The beginning of what stands below the cursor's line, as much as has room beside what was chosen before; None
+        where that is blank, where it is no block, and where there are no rows for it."""
         text = _below_line(suffix[: SPAN * CHARS_PER_TOKEN * 2])
-        if not self._reads_below or not text.strip():
+        room = min(SPAN, int((self._rows - sum(map(self._n_rows, beside))) / self._share))
+        if not self._reads_below or not text.strip() or room < 1:
             return None
-        found = BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * CHARS_PER_TOKEN])[:SPAN]))
-        return found if self._n_rows(found) <= self._rows else None
+        return BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * CHARS_PER_TOKEN])[:room]))
 
     def _documents(self, item: ContextItem) -> Iterator[tuple[int, ...]]:
         """Ids of an item, the path in front of them."""

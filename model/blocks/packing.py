@@ -76,3 +76,17 @@ class Packing:
     @property
     def _scale_bytes(self) -> int:
         return 4 * self._channels if self.dtype == "int8" else 0
+
+
+@dataclass(frozen=True, eq=False)
+class PackedRows:
+    """Rows as they are kept; what `Packing.pack` gave."""
+
+    packing: Packing
+    content: bytes | memoryview
+
+    def __len__(self) -> int:
+        return self.packing.n_rows(len(self.content))
+
+    def unpacked(self) -> Rows:
+        return self.packing.unpack(self.content)

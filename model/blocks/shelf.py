@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 
 from model.blocks.block import Block
-from model.blocks.packing import Packing
+from model.blocks.packing import PackedRows, Packing
 from model.blocks.store import BlockStore
 from model.settings import BlockSettings
 
@@ -51,7 +51,7 @@ class Shelf:
             found |= self._store.get(absent) if absent else {}
         for digest, packed in found.items():
             self._remember(digest, packed)
-        return {digest: self._unpacked(digest, packed) for digest, packed in found.items()}
+        return {digest: self._block(digest, packed) for digest, packed in found.items()}
 
     def add(self, path: str | None, block: Block) -> Block:
         """Keep a block of the text of this file of the repository, in memory only for None; what will be found from
@@ -63,7 +63,7 @@ class Shelf:
                 self._waiting[block.digest] = path, packed
             while len(self._waiting) > _MOST_WAITING:
                 self.flush()
-        return self._unpacked(block.digest, packed)
+        return self._block(block.digest, packed)
 
     def flush(self) -> bool:
         """Write some of what waits for the disk; whether more does."""
@@ -124,5 +124,5 @@ class Shelf:
         while self._n_bytes > self._settings.memory_bytes:
             self._n_bytes -= len(self._packed.pop(next(iter(self._packed))))
 
-    def _unpacked(self, digest: bytes, packed: bytes | memoryview) -> Block:
-        return Block(digest, self._packing.unpack(packed))
+    def _block(self, digest: bytes, packed: bytes | memoryview) -> Block:
+        return Block(digest, PackedRows(self._packing, packed))

@@ -6,7 +6,7 @@ only has to implement these few methods. Arrays are numpy on both sides: pseudo-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload
 
@@ -33,14 +33,26 @@ class Rows:
         return Rows(self.keys[:, :, wanted], self.values[:, :, wanted], self.positions[wanted])
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """At least one part, one behind the other."""
-    if len(parts) == 1:
-        return parts[0]
-    keys, values = (
-        np.concatenate(arrays, axis=2) for arrays in zip(*((p.keys, p.values) for p in parts), strict=True)
-    )
-    return Rows(keys, values, np.concatenate([part.positions for part in parts]))
+def joined(parts: Iterable[Rows], n: int) -> Rows:
+    """At least one part, one behind the other, `n` rows in all. One at a time is asked for: they may be unpacked, which
+    takes memory."""
+    whole, at = None, 0
+    for part in parts:
+        if len(part) == n:
+            return part
+        whole = whole or _unfilled(part, n)
+        stop = at + len(part)
+        whole.keys[:, :, at:stop], whole.values[:, :, at:stop] = part.keys, part.values
+        whole.positions[at:stop] = part.positions
+        at = stop
+    assert whole is not None
+    return whole
+
+
+def _unfilled(like: Rows, n: int) -> Rows:
+    layers, kv_heads, _, width = like.keys.shape
+    keys, values = (np.empty((layers, kv_heads, n, width), like.keys.dtype) for _ in range(2))
+    return Rows(keys, values, np.empty(n, np.int64))
 
 
 class LogitRows(Protocol):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
+
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # malloc.h
+_OWN_PAGES_FROM = 1 << 20  # bytes; what is as large goes back when it is freed
 
 
 def free_bytes() -> int | None:
@@ -35,3 +40,19 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def keep_heaps_small() -> None:
+    """To be called before there are threads. The C library would give each of them a heap of its own, and keep in these
+    what is large and freed (malloc's dynamic threshold, mallopt(3)): 125 MB in a server with a coder of 135M."""
+    with suppress(AttributeError, OSError, TypeError):  # glibc alone has it
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, _OWN_PAGES_FROM)
+        library.mallopt(_ARENA_MAX, 2)
+
+
+def give_back() -> None:
+    """What was freed goes to the system at once, where the C library would keep it: 130 MB behind the making of a graph
+    of 135M."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

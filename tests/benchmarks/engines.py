@@ -105,7 +105,7 @@ def compared(name: str, checkpoint: Checkpoint, prompt: Callable[[int], list[int
     times: dict[str, list[Timed]] = {case: [] for case in engines}
     for number in range(1, ROUNDS + 1):
         for case, engine in engines.items():
-            times[case].append(_timed(engine, prompt(number)))
+            times[case].append(timed(engine, prompt(number)))
     ours = {part: median(getattr(t, part) for t in times[OURS]) for part in ("first", "token", "line")}
     for case, rounds in times.items():
         values = {"resident_mb": resident[case]}
@@ -117,7 +117,7 @@ def compared(name: str, checkpoint: Checkpoint, prompt: Callable[[int], list[int
         yield Measurement("engines", name, 0, case, {}, note=f"left out: {reason}")
 
 
-def _timed(engine: Engine, ids: list[int]) -> Timed:
+def timed(engine: Engine, ids: list[int]) -> Timed:
     start = time.perf_counter()
     engine.write(ids, 1)
     first = time.perf_counter() - start

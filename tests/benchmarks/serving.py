@@ -121,14 +121,14 @@ async def _idle(typist: Typist) -> dict[str, float]:
     """Processor time of the server's process while nobody asks for anything; Linux only."""
     await asyncio.sleep(SETTLE_SECONDS)
     await _until(typist, _is_quiet)
-    before = _cpu_seconds(typist.server_pid)
+    before = cpu_seconds(typist.server_pid)
     if before is None:
         return {}
     await asyncio.sleep(IDLE_SECONDS)
-    return {"cpu_percent": 100 * ((_cpu_seconds(typist.server_pid) or before) - before) / IDLE_SECONDS}
+    return {"cpu_percent": 100 * ((cpu_seconds(typist.server_pid) or before) - before) / IDLE_SECONDS}
 
 
-def _cpu_seconds(pid: int) -> float | None:
+def cpu_seconds(pid: int) -> float | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     except OSError:

@@ -2,6 +2,10 @@
 
 A graph's folder appears complete or not at all, is checked before it is used, and the least recently used go when
 there are more than a few.
+
+Checked is damage, not malice: who may write to the folder may write its checksums, too. So a file is read whole, which
+is 270 MB for a coder of 135M, only where it is not the one that was found sound before: of the same inode, size and
+times, of which a change is the kernel's to note.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,8 +24,9 @@ from model.privacy import cache_home
 
 GRAPHS_KEPT = 8
 BYTES_KEPT = 8 << 30  # beside the one in use
-_CHECKSUMS = "SHA256SUMS"
-_MAX_CHECKSUMS_BYTES = 100_000
+_CHECKSUMS, _FOUND_SOUND = "SHA256SUMS", "FOUND_SOUND"
+_MAX_LIST_BYTES = 100_000
+_SETTLED_SECONDS = 2.0  # since the last change: clocks of file systems tick up to so slowly
 _DRAFT_SECONDS = 86_400  # no build takes so long
 
 
@@ -96,17 +101,45 @@ def _install(folder: Path, build: Callable[[Path], None]) -> None:
 def _is_whole(folder: Path) -> bool:
     """Whether every file is there with its checksum, and no other."""
     try:
-        lines = read_bytes(folder / _CHECKSUMS, _MAX_CHECKSUMS_BYTES).decode("utf-8").splitlines()
+        lines = read_bytes(folder / _CHECKSUMS, _MAX_LIST_BYTES).decode("utf-8").splitlines()
         known = {name: checksum for checksum, name in (line.split(maxsplit=1) for line in lines)}
-        present = {file.name for file in folder.iterdir()} - {_CHECKSUMS}
-        return (
-            not folder.is_symlink()
-            and bool(known)
-            and present == known.keys()
-            and all(sha256_of(folder / name) == checksum for name, checksum in known.items())
-        )
+        present = {file.name for file in folder.iterdir()} - {_CHECKSUMS, _FOUND_SOUND}
+        if folder.is_symlink() or not known or present != known.keys():
+            return False
+        files = {folder / name: checksum for name, checksum in known.items()}
+        return _was_sound(folder) or _is_sound(folder, files)
     except (OSError, ValueError, WeightsError):
         return False
+
+
+def _is_sound(folder: Path, files: Mapping[Path, str]) -> bool:
+    """Whether the files have their checksums; it is noted for `_was_sound`, but of what is so new that a change might
+    leave its times as they are."""
+    stamps = _stamps(folder)
+    if not all(sha256_of(file) == checksum for file, checksum in files.items()):
+        return False
+    changed = max(max(file.lstat().st_mtime, file.lstat().st_ctime) for file in files)
+    if changed < time.time() - _SETTLED_SECONDS:
+        with suppress(OSError), tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as draft:
+            noted = Path(draft, _FOUND_SOUND)
+            noted.write_text(stamps, encoding="utf-8")
+            noted.replace(folder / _FOUND_SOUND)
+    return True
+
+
+def _was_sound(folder: Path) -> bool:
+    """Raises WeightsError where something stands in the note's place that is no file."""
+    noted = folder / _FOUND_SOUND
+    return os.path.lexists(noted) and read_bytes(noted, _MAX_LIST_BYTES) == _stamps(folder).encode()
+
+
+def _stamps(folder: Path) -> str:
+    """What changes with any file of a folder but the note: a line for each."""
+    found = ((file.name, file.lstat()) for file in sorted(folder.iterdir()) if file.name != _FOUND_SOUND)
+    return "".join(
+        f"{name} {stat.S_IFMT(at.st_mode)} {at.st_dev} {at.st_ino} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}\n"
+        for name, at in found
+    )
 
 
 def _forget_old(home: Path, used: Path) -> None:

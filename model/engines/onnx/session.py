@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
 from pathlib import Path
 
 import onnxruntime
+
+from model.engines.machine import give_back
 
 
 def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -24,13 +24,7 @@ def write_packed(source: Path, file: Path) -> None:
     options.add_session_config_entry(f"{prefix}_min_size_in_bytes", "1024")
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-    _give_back()
-
-
-def _give_back() -> None:
-    """What was freed goes to the system at once, where the C library would keep it: 130 MB behind a coder of 135M."""
-    with suppress(AttributeError, OSError, TypeError):  # glibc alone has it
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

@@ -31,7 +31,7 @@ def retrieve(query: RetrievalQuery) -> Sequence[FoundItem]:
 
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
-    return load_from_settings(SETTINGS)
+    return load_from_settings(replace(SETTINGS, window_tokens=448))  # the longest of any test
 
 
 @pytest.fixture

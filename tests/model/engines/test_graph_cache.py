@@ -175,6 +175,87 @@ def test_a_list_that_was_cut_or_a_file_beside_it_is_damage(home: Path) -> None:
     assert not graph_cache._is_whole(home / "k")
 
 
+@pytest.fixture
+def read_whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were read whole."""
+    names: list[str] = []
+    whole = graph_cache.sha256_of
+    monkeypatch.setattr(graph_cache, "sha256_of", lambda file: names.append(file.name) or whole(file))
+    return names
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written just now counts as written long ago."""
+    monkeypatch.setattr(graph_cache, "_SETTLED_SECONDS", -60.0)
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_was_found_sound_is_not_read_whole_again(home: Path, read_whole: list[str]) -> None:
+    build = Builder()
+    for _ in range(2):
+        use("a", build)
+    read_whole.clear()
+    use("a", build)
+    assert (build.n_built, read_whole) == (1, [])
+
+
+def test_what_is_new_is_read_whole_again(home: Path, read_whole: list[str]) -> None:
+    """A change in the same tick of the file system's clock would leave the times as they are."""
+    use("a", Builder())
+    for _ in range(2):
+        read_whole.clear()
+        use("a", Builder())
+        assert read_whole == ["decoder.onnx"]
+
+
+def keep_the_times(file: Path) -> None:
+    """Another byte, and the size and times of before."""
+    before = file.stat()
+    flip(file, 0.5)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace_it(file: Path) -> None:
+    """By another file of the same size and times."""
+    before, other = file.stat(), file.with_name("other")
+    other.write_text("grapf")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(file)
+
+
+def lose_the_note(file: Path) -> None:
+    flip(file.with_name(graph_cache._FOUND_SOUND), 0.9)
+    flip(file, 0.5)
+
+
+CHANGES = {change.__name__: change for change in (keep_the_times, replace_it, lose_the_note)}
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_noticed_behind_what_was_found_sound(home: Path, change: Callable[[Path], None]) -> None:
+    build = Builder()
+    for _ in range(2):
+        use("a", build)
+    time.sleep(0.02)  # a tick of the file system's clock
+    change(home / "a" / "decoder.onnx")
+    assert use("a", build) == "graph"
+    assert build.n_built == 2
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_note_that_is_none_is_damage_at_most(home: Path, damage: Callable[[Path], None]) -> None:
+    for _ in range(2):
+        use("a", Builder())
+    note = home / "a" / graph_cache._FOUND_SOUND
+    damage(note)
+    for _ in range(2):
+        assert use("a", Builder()) == "graph"
+    assert note.is_file()
+
+
 STANDS_THERE = {
     "a file": lambda place: place.write_text("x"),
     "a FIFO": os.mkfifo,

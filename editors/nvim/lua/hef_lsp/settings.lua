@@ -32,7 +32,8 @@
 ---@field engine? 'auto'|'onnx'|'torch' What computes: onnx (ONNX Runtime, on the CPU) or torch (needs hef-lsp[cuda]). auto: torch on CUDA, ONNX Runtime on the CPU. One of `auto`, `onnx`, `torch`. Default: `"auto"`.
 ---@field dtype? 'auto'|'int8'|'float32'|'bfloat16'|'float16' Number format of the weights. auto: bfloat16 on CUDA, int8 on the CPU. One of `auto`, `int8`, `float32`, `bfloat16`, `float16`. Default: `"auto"`.
 ---@field threads? integer CPU threads of the model; 0 is as many as measured best. 0 to 256. Default: `0`.
----@field recentPlaces? integer Places in documents whose keys and values are kept, so that coming back to one costs no prefill. 1 to 16. Default: `4`.
+---@field recentPlaces? integer Most places in documents whose keys and values are kept, so that coming back to one costs no prefill. 1 to 16. Default: `4`.
+---@field recentPlacesBytes? integer On the CPU, most bytes of memory for these places; two are held in any case. 0 to 1,000,000,000,000. Default: `150000000`.
 ---@field context? 'none'|'snippets'|'pseudo'|'hybrid'|'blocks'|'auto' What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens with some exact text, or blocks, which are keys and values of text that were computed before. auto: what measured best for the checkpoint. One of `none`, `snippets`, `pseudo`, `hybrid`, `blocks`, `auto`. Default: `"auto"`.
 ---@field contextTokens? integer Longest prompt, in tokens; the checkpoint's own limit applies too. 128 to 32,768. Default: `960`.
 ---@field suffixTokens? integer Most tokens of the text behind the cursor. 0 to 16,384. Default: `192`.
@@ -79,7 +80,7 @@
 
 ---@class hef_lsp.BlocksSettings
 ---@field diskBytes? integer Most bytes on disk, for each repository and model, of what the model has computed of the repository's text; 0 keeps nothing there. 0 to 1,000,000,000,000. Default: `512000000`.
----@field memoryBytes? integer Most bytes in memory of what the model has computed of the repository's text. 0 to 1,000,000,000,000. Default: `256000000`.
+---@field memoryBytes? integer Most bytes in memory of what the model has computed of the repository's text. 0 to 1,000,000,000,000. Default: `48000000`.
 ---@field share? number Share of a text's tokens whose keys and values are kept, those that the model expected least. 0.05 to 1.0. Default: `1.0`.
 
 ---@class hef_lsp.ServerSettings

@@ -1,0 +1,150 @@
+"""`python -m tests.benchmarks.footprint --folder F [--model NAME]`: what the real server takes; on Linux only.
+
+One server is started with an empty cache and one with what that has left. Each is asked at once, then, once the coder
+of the settings has taken over, in some files in turn, where a line is begun at each place. Told are resident megabytes
+(of these anonymous, and of mapped files), the most there were so far, and the seconds and processor seconds since the
+start. The processor's seconds bear a busy machine, the others do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
+from tests.benchmarks.serving import cpu_seconds
+from tests.benchmarks.subjects import Subject, copy_of
+from tests.typist import Typist
+
+TARGET = "<= 450 MB, first answer <= 3 s"
+N_FILES = 8
+MAX_SECONDS = 600.0  # of waiting for one thing
+LOOK_SECONDS, QUIET_SHARE = 1.0, 0.05  # of a processor
+_FIELDS = {"VmRSS": "rss_mb", "RssAnon": "anonymous_mb", "RssFile": "mapped_mb", "VmHWM": "peak_mb"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.footprint", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="of code, with 8 files or more")
+    parser.add_argument(
+        "--model", default="embedded", help="as model.name; 'embedded-large' however slow it is"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, repeatable"
+    )
+    parser.add_argument("--places", type=int, default=30, metavar="N", help="places that are asked at")
+    parser.add_argument("--json", action="store_true", help="one JSON line per row")
+    options = parser.parse_args(argv)
+    machine = this_machine()
+    if not options.json:
+        print(heading(machine))
+    assigned = [f"model.name={options.model}", *options.set]
+    with tempfile.TemporaryDirectory(prefix="hef-benchmark-") as scratch:
+        rows = measured(copy_of(options.folder.resolve(), Path(scratch), None), assigned, options.places)
+        for line in (json_line(row, machine) for row in rows) if options.json else table(rows):
+            print(line, flush=True)
+    return 0
+
+
+def measured(subject: Subject, assigned: Sequence[str], n_places: int) -> Iterator[Measurement]:
+    """`assigned`: settings, NAME=VALUE each."""
+    for case in ("empty cache", "again"):
+        yield from asyncio.run(_session(subject, assigned, n_places, case))
+
+
+async def _session(subject: Subject, assigned: Sequence[str], n_places: int, case: str) -> list[Measurement]:
+    files = sorted(subject.files, key=lambda file: file.stat().st_size)[-N_FILES:]
+    typist, rows = Typist(), []
+    start = time.perf_counter()
+
+    def take(when: str, **more: float) -> None:
+        pid = typist.server_pid
+        values = (
+            memory(pid) | {"seconds": time.perf_counter() - start, "cpu_s": cpu_seconds(pid) or 0.0} | more
+        )
+        rows.append(
+            Measurement("footprint", subject.name, len(subject.files), f"{case}: {when}", values, TARGET)
+        )
+
+    try:
+        arguments = [part for one in assigned for part in ("--set", one)]
+        await typist.serve(subject.root, subject.cache / "server", *arguments)
+        texts = {
+            typist.open_document(file, file.read_text("utf-8")): file.read_text("utf-8") for file in files
+        }
+        places = list(_places(texts, n_places))
+        await _ask(typist, *places[0])
+        take("first answer")
+        await until(lambda: _answers(typist), LOOK_SECONDS / 10)
+        take("taken over")
+        for place in places:
+            await _ask(typist, *place)
+            await _quiet(typist)
+        take(f"{len(places)} places in {len(files)} files")
+        await typist.bye()
+    finally:
+        await typist.leave()
+    return rows
+
+
+def _places(texts: Mapping[str, str], n_places: int) -> Iterator[tuple[str, int]]:
+    """Document and offset of beginnings of lines, in another document each time, each further down in it."""
+    rounds = -(-n_places // len(texts))
+    for n in range(n_places):
+        uri = list(texts)[n % len(texts)]
+        lines = texts[uri].splitlines(keepends=True)
+        row = len(lines) * (1 + n // len(texts)) // (rounds + 1)
+        yield uri, len("".join(lines[:row])) + len(lines[row]) - len(lines[row].lstrip(" "))
+
+
+async def _ask(typist: Typist, uri: str, offset: int) -> None:
+    """A line is begun, and each of its characters asked at."""
+    for character in "se":
+        offset = typist.type_at(uri, offset, character)
+        await typist.suggestion_at(uri, offset)
+
+
+def _answers(typist: Typist) -> bool:
+    """Whether the coder answers that stays."""
+    status = typist.statuses[-1] if typist.statuses else {}
+    return (
+        status.get("state") == "ready"
+        and "loading" not in status["message"]
+        and bool(status["notes"] or not status["model"].startswith("embedded-tiny"))
+    )
+
+
+async def _quiet(typist: Typist) -> None:
+    """Until the server does nothing any more: what was asked for has been read ahead."""
+    pid = typist.server_pid
+    last = [cpu_seconds(pid) or 0.0]
+
+    def rests() -> bool:
+        last.append(cpu_seconds(pid) or 0.0)
+        return last[-1] - last[-2] < QUIET_SHARE * LOOK_SECONDS
+
+    await until(rests, LOOK_SECONDS)
+
+
+async def until(reached: Callable[[], bool], pause: float) -> None:
+    """Raises TimeoutError."""
+    async with asyncio.timeout(MAX_SECONDS):
+        await asyncio.sleep(pause)
+        while not reached():
+            await asyncio.sleep(pause)
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Megabytes of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    told = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return {ours: int(told[theirs].split()[0]) * 1024 / 1e6 for theirs, ours in _FIELDS.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
