@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lsp_server.coder import Cancelled, LoadedCoder
 from lsp_server.holdings import NOTHING, Holding
+from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.presentation import stop_rule
 from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
@@ -52,3 +53,11 @@ class Inquiry:
         request = self.request(coder, PATIENT_MS, finished)
         coder.completer.prepare(request, self.retrieve)
         coder.completer.complete(request, self.retrieve, cancelled)
+
+    def foresee(self, coder: LoadedCoder) -> KeptBlocks | None:
+        """Have the coder want the blocks that a request here will want; the folder in which they are kept."""
+        if self.retrieve is None:
+            return None
+        request = self.request(coder, PATIENT_MS, lambda text: False)
+        coder.completer.foresee(request, self.retrieve)
+        return self.holding(coder).blocks

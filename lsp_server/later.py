@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -28,6 +29,9 @@ class Tending(Protocol):
     def completer(self) -> Tends: ...
 
 
+Foresee = Callable[[Any], KeptBlocks | None]  # what wants something of a loaded model, and where it is kept
+
+
 class ForLater:
     """Hands one short piece of work after the other to the model thread, behind all else. Lives on that thread;
     `is_long` may be read on any."""
@@ -40,6 +44,7 @@ class ForLater:
         self._runs = False
         self._began = 0.0
         self._unsaved: dict[KeptBlocks, None] = {}  # in the order in which they were asked for
+        self._foreseen: deque[Foresee] = deque()  # begun when nothing else is left
 
     def begin(self, kept: KeptBlocks | None) -> None:
         """More may be wanted now, in a folder whose blocks are kept there."""
@@ -49,9 +54,14 @@ class ForLater:
             self._runs, self._began = True, time.monotonic()
             self._thread.submit(Priority.LATER, self._step)
 
+    def foresee(self, wants: Foresee) -> None:
+        """Have `wants` ask for more once all is made and written that was asked for. On any thread."""
+        self._foreseen.append(wants)
+        self._thread.submit(Priority.LATER, lambda _: self.begin(None))
+
     def _step(self, coder: Tending) -> None:
         try:
-            self._runs = coder.completer.tend(self._interrupted) or self._save()
+            self._runs = coder.completer.tend(self._interrupted) or self._save() or self._look_ahead(coder)
         except Exception as error:  # the next completion asks for it again
             log.error("Making blocks failed: %s", described(error))
             self._runs = False
@@ -63,6 +73,14 @@ class ForLater:
                 give_back()
         if self._runs:
             self._thread.submit(Priority.LATER, self._step)
+
+    def _look_ahead(self, coder: Tending) -> bool:
+        """Want what somebody may ask for next; whether there may be more."""
+        if not self._foreseen:
+            return False
+        if not self._interrupted() and (kept := self._foreseen.popleft()(coder)) is not None:
+            self._unsaved[kept] = None
+        return True
 
     def _interrupted(self) -> bool:
         return self._thread.is_wanted

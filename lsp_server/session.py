@@ -16,6 +16,7 @@ from lsp_server.coder import LoadCoder, LoadedCoder
 from lsp_server.completion import Completions
 from lsp_server.configuration import Configuration
 from lsp_server.folders import Client, Folders
+from lsp_server.foresight import Foresight
 from lsp_server.holdings import Reader
 from lsp_server.job import Job
 from lsp_server.loading import load_first
@@ -42,8 +43,9 @@ class Session:
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
         self._folders = Folders(client, self.tell)
-        self._preparing = Preparing(self._folders, self._readers, self._inquiry)
+        self._preparing = Preparing(self._folders, self._readers, self.inquiry)
         self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
+        self._foresight = Foresight(self, self._preparing.until_quiet, lambda: self._model.later)
         self._switches = Switches()
         self._started = False
         self._reopening: asyncio.Task[None] | None = None
@@ -61,6 +63,7 @@ class Session:
         """
         self._started = False
         self._completions.stop()
+        self._foresight.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS), self._changing:
                 await self._stop_threads()
@@ -93,10 +96,12 @@ class Session:
         self._completions.edited(buffer)
         if path is not None:
             self._folders.edited(path, buffer.text)
+            self._foresight.edited(buffer)
 
     def closed(self, uri: str, path: Path | None) -> None:
         """A document was closed: the disk counts again."""
         self._switches.forget(uri)
+        self._foresight.closed(uri)
         self._completions.forget(uri, unix(self._folders.closed(path)) if path else "")
 
     async def suggest(
@@ -158,6 +163,16 @@ class Session:
         """What became of the suggestions; `text_of` gives an open document's text with "\\n" line ends."""
         return self._completions.tally.to_json(text_of)
 
+    def inquiry(self, snapshot: Snapshot) -> Inquiry:
+        """What is asked of a coder there."""
+        return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path))
+
+    async def is_read(self, snapshot: Snapshot) -> bool:
+        """Whether suggestions are made there, by a model that reads blocks."""
+        coder, settings = self._model.coder, self.settings_at(snapshot.path)
+        reads = coder is not None and coder.completer.mode(settings.model.context) == "blocks"
+        return reads and await self.refusal(snapshot) is None
+
     def reindex(self) -> None:
         """Compare every folder with the disk again."""
         self._folders.rescan()
@@ -190,7 +205,7 @@ class Session:
 
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
-        inquiry = self._inquiry(job.snapshot)
+        inquiry = self.inquiry(job.snapshot)
         job.folder = inquiry.workspace.root if inquiry.workspace else None
         later = self._model.later
 
@@ -215,16 +230,15 @@ class Session:
         assert running is not None  # `suggest` saw to it
         return running
 
-    def _inquiry(self, snapshot: Snapshot) -> Inquiry:
-        return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path))
-
     def _on_loaded(self) -> None:
         self._open_folders()
+        self._foresight.changed_model()
         self.tell()
 
     def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
         """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are
         opened anew."""
+        self._foresight.changed_model()
         if before.index_key != after.index_key:
             self._reopening = asyncio.get_running_loop().create_task(self._reopen_folders())
             return

@@ -99,6 +99,12 @@ class Completer:
                 pass
             self._contexts.forget()
 
+    def foresee(self, request: Request, retrieve: Retrieve) -> None:
+        """Want the blocks that a request will want which may come. `tend` makes them."""
+        if self._library and self.mode(request.context) == "blocks":
+            prefix, _ = at_token_boundary(self.model.vocabulary, request.prefix)
+            self._contexts.foresee(request, retrieve, self._window(request, prefix))
+
     def tend(self, interrupted: Callable[[], bool]) -> bool:
         """Do a piece of what is for later, blocks that were wanted and not there; whether there is more."""
         return self._library is not None and self._library.tend(interrupted)

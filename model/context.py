@@ -117,6 +117,14 @@ class Contexts:
         self._held = [now, *others][: self._settings.recent_places]
         return now
 
+    def foresee(self, request: Request, retrieve: Retrieve, window: Prompt) -> None:
+        """Want the blocks that `at` will want, but for that of the text below the cursor's line, which is no other
+        place's."""
+        assert self._library is not None
+        items = self._found(retrieve, request.path, request.prefix, request.suffix)
+        texts, _ = self._choice.choose(items, window, request.prefix, request.suffix)
+        self._library.find(texts, request.shelf)
+
     def forget(self) -> None:
         """Hold on to nothing."""
         self._held.clear()
@@ -161,9 +169,7 @@ class Contexts:
         self, place: CursorPlace, retrieve: Retrieve, window: Prompt | None, shelf: Shelf | None
     ) -> Context:
         """A new context; where the same was found as for a held one, in whatever order, that one's bytes."""
-        encoder = self._model.encoder
-        key = encoder.query(place.prefix, place.suffix) if encoder else None
-        items = retrieve(RetrievalQuery(place.path, place.prefix, place.suffix, key))
+        items = self._found(retrieve, place.path, place.prefix, place.suffix)
         if place.mode == "blocks":
             return self._blocks(place, items, window, shelf)
         found = frozenset((item.path, item.text, item.memory.tobytes()) for item in items)
@@ -179,6 +185,11 @@ class Contexts:
                 return replace(held, place=place)
         context = self._snippets(place, items) if place.mode == "snippets" else self._pseudo(place, items)
         return replace(context, found=found)
+
+    def _found(self, retrieve: Retrieve, path: str, prefix: str, suffix: str) -> Sequence[ContextItem]:
+        encoder = self._model.encoder
+        key = encoder.query(prefix, suffix) if encoder else None
+        return retrieve(RetrievalQuery(path, prefix, suffix, key))
 
     def _blocks(
         self, place: CursorPlace, found: Sequence[ContextItem], window: Prompt | None, shelf: Shelf | None

@@ -226,6 +226,15 @@ class BlockSettings:
             "max": 1.0,
         },
     )
+    ahead: int = field(
+        default=8,
+        metadata={
+            "help": "Places in each document that you open, spread over it, whose blocks are computed before you go "
+            "there, while nobody types (mode blocks); 0 computes none.",
+            "min": 0,
+            "max": 64,
+        },
+    )
 
 
 DEFAULT_MODEL = ModelSettings()

@@ -25,6 +25,8 @@ class PlayedCompleter:
 
     def prepare(self, request: Request, retrieve: Retrieve | None) -> None: ...
 
+    def foresee(self, request: Request, retrieve: Retrieve) -> None: ...
+
     def tend(self, interrupted: Callable[[], bool]) -> bool:
         return False
 

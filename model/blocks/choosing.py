@@ -41,10 +41,10 @@ class BlockChoice:
         told = [(item, BlockText(item.path, ids)) for item in items for ids in self._documents(item)]
         needed = sum(self._n_rows(text) for _, text in told)
         own_rows = max(int(rows * _OWN_SHARE), rows - needed)
-        before, after = far_texts(self._vocabulary, window, prefix, suffix)
-        if self._reads_below:
-            after = _below_line(suffix)[_n_chars(self._vocabulary, below.ids) if below else 0 :]
-        parts = nearest_parts(self._split, before, after, int(own_rows / self._share))
+        start, end = self._read(window, prefix, suffix, below)
+        parts = nearest_parts(
+            self._split, prefix + suffix, start, len(prefix), end, int(own_rows / self._share)
+        )
         own = [BlockText(None, ids) for ids in parts]
         ends = np.cumsum([self._n_rows(text) for _, text in told])
         chosen = told[: int((ends <= rows - sum(map(self._n_rows, own))).sum())]
@@ -60,6 +60,14 @@ class BlockChoice:
             return None
         return BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * CHARS_PER_TOKEN])[:room]))
 
+    def _read(self, window: Prompt, prefix: str, suffix: str, below: BlockText | None) -> tuple[int, int]:
+        """Between which characters of the document all is read already, in the window and below it."""
+        n_before, n_after = (_n_chars(self._vocabulary, ids) for ids in (window.before, window.after))
+        if self._reads_below:
+            n_below = _n_chars(self._vocabulary, below.ids) if below else 0
+            n_after = len(suffix) - len(_below_line(suffix)) + n_below
+        return max(0, len(prefix) - n_before - 1), len(prefix) + n_after
+
     def _documents(self, item: ContextItem) -> Iterator[tuple[int, ...]]:
         """Ids of an item, the path in front of them."""
         if item.text:
@@ -67,12 +75,6 @@ class BlockChoice:
 
     def _n_rows(self, text: BlockText) -> int:
         return n_kept(len(text.ids), self._share)
-
-
-def far_texts(vocabulary: Vocabulary, window: Prompt, prefix: str, suffix: str) -> tuple[str, str]:
-    """What of a document lies in front of the window's part of it, and behind."""
-    n_before, n_after = (_n_chars(vocabulary, ids) for ids in (window.before, window.after))
-    return prefix[: max(0, len(prefix) - n_before - 1)], suffix[n_after:]
 
 
 def _n_chars(vocabulary: Vocabulary, ids: Sequence[int]) -> int:

@@ -86,6 +86,9 @@ class Recorder:
     def prepare(self, request: Request, retrieve: Retrieve | None) -> None:
         self.engine.completer.prepare(request, retrieve)
 
+    def foresee(self, request: Request, retrieve: Retrieve) -> None:
+        self.engine.completer.foresee(request, retrieve)
+
     def tend(self, interrupted: Callable[[], bool]) -> bool:
         return self.engine.completer.tend(interrupted)
 

@@ -36,10 +36,11 @@ from tests.typist import position
 SECONDS = 60.0
 until = partial(waiting.until, seconds=SECONDS)
 
-BLOCKS = override(
+AHEAD = override(
     Settings(),
     (tiny_coder.ASSIGNMENT, "model.context=blocks", "server.watch=false", "drafts.packages=false"),
 )
+BLOCKS = override(AHEAD, ("blocks.ahead=0",))
 KNOWN = "known.py"
 TYPED = "value = area_of_sail("
 
@@ -72,11 +73,14 @@ class Document:
         self._session, self._path = session, path
         self._text = path.read_text(encoding="utf-8")
 
-    async def type(self, text: str) -> None:
-        self._text += text
+    def open(self) -> Buffer:
         buffer = Buffer(self._path.as_uri(), None, self._path, "python", self._text)
         self._session.edited(buffer, self._path)
-        await self._session.suggest(take(buffer, position(self._text, len(self._text)), "utf-16"))
+        return buffer
+
+    async def type(self, text: str) -> None:
+        self._text += text
+        await self._session.suggest(take(self.open(), position(self._text, len(self._text)), "utf-16"))
 
 
 @pytest.fixture
@@ -185,6 +189,35 @@ async def test_no_block_of_a_text_that_may_never_be_saved_is_written(root: Path,
         await idle(session)
         assert KNOWN in {item.path for item in recorder.done[-1].context}
         assert owner(KNOWN) not in owners(tmp_path / "cache")
+
+
+@pytest.mark.asyncio
+async def test_what_an_open_document_may_want_is_made_before_it_is_asked_for(
+    root: Path, tmp_path: Path
+) -> None:
+    async with served(root) as (session, recorder):
+        await Document(session, root / "open.py").type(TYPED)
+        unforeseen = recorder.done[0]
+    for file in (tmp_path / "cache").rglob("blocks-*.sqlite3"):
+        file.unlink()
+    async with served(root, AHEAD) as (session, recorder):
+        document = Document(session, root / "open.py")
+        document.open()
+        await until(lambda: owner(KNOWN) in owners(tmp_path / "cache"))
+        assert not recorder.done
+        await idle(session)
+        await document.type(TYPED)
+        assert recorder.done[0].prompt_tokens > unforeseen.prompt_tokens + 300
+
+
+@pytest.mark.asyncio
+async def test_where_nothing_is_suggested_nothing_is_made_ahead(root: Path) -> None:
+    hidden = root / ".env"
+    hidden.write_text("KEY = 1\n" * 40, encoding="utf-8")
+    async with served(root, AHEAD) as (session, recorder):
+        Document(session, hidden).open()
+        await asyncio.sleep(4)  # longer than until nobody types
+        assert not recorder.steps
 
 
 @pytest.mark.asyncio
