@@ -110,7 +110,8 @@ class RecallMixer:
     def _line_start(self, written: tuple[int, ...]) -> tuple[int, ...]:
         """What was written before the line that the next token belongs to."""
         for n in range(len(written), 0, -1):
-            if b"\n" in self._vocabulary.token_bytes(written[n - 1]):
+            n_given = self._begin.count("\n") if n == 1 else 0  # of the line's ends, by the prompt
+            if self._vocabulary.token_bytes(written[n - 1]).count(b"\n") > n_given:
                 return written[:n]
         return ()
 

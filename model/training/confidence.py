@@ -18,14 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint.opening import CHECKSUMS, write_checksums
-from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features
 from model.loaded import LoadedModel
 from model.recall.mixer import recalling
-from model.request import Request
 from model.settings import RecallSettings
 from model.training.config import ConfigError
-from model.training.cursors import UnseenRepository, collect
+from model.training.cursors import UnseenRepository, asked_completer, collect, nothing_found
 from model.training.fim import Cut
 
 _KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
@@ -109,7 +107,7 @@ class Asker:
         self._repository = repository
         self._heard = _Heard(np.zeros(len(FEATURES)))
         model = replace(model, confidence=self._heard)
-        self._completer = Completer(model, mixing=recalling(model, RecallSettings()))
+        self._completer = asked_completer(model, recalling(model, RecallSettings()))
 
     def answer(self, path: str, cut: Cut) -> Answer:
         """What is written until a line is wrong or all are there. Nothing written, nothing shown: no lines."""
@@ -120,11 +118,10 @@ class Asker:
             pairs = enumerate(zip(done, wanted, strict=False))
             return len(done) >= len(wanted) or not all(_same(i, *pair) for i, pair in pairs)
 
-        request = Request(path, cut.prefix, cut.suffix, max_tokens=_MAX_TOKENS, deadline_ms=float("inf"))
-        request = replace(
-            request, finished=finished, tokens=self._repository.tokens, lines=self._repository.lines
-        )
-        written = self._completer.complete(request, None).text.split("\n")
+        request = self._repository.request(path, cut)
+        request = replace(request, max_tokens=_MAX_TOKENS, finished=finished)
+        self._completer.prepare(request, nothing_found)
+        written = self._completer.complete(request, nothing_found).text.split("\n")
         table, right = [], []
         for i, (line, text, want) in enumerate(zip(self._heard.lines, written, wanted, strict=False)):
             if text.strip():

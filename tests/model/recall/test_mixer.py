@@ -10,7 +10,10 @@ import pytest
 
 from indexer import LineIndex, SuffixIndex
 from model.completer import Completer
+from model.confidence import FEATURES as CONFIDENCE
+from model.confidence import Confidence
 from model.loaded import LoadedModel
+from model.prompt import at_token_boundary
 from model.recall.evidence import NOTHING, gate_features
 from model.recall.mixer import recalling
 from model.recall.ranking import FEATURES, Forest
@@ -83,6 +86,21 @@ def test_a_less_likely_line_takes_the_pass_that_asks_the_coder(tiny_model: Loade
 
     assert complete(tiny_model, unsure, drafts=False).text == f"{LINE}\n"
     assert complete(tiny_model, unsure, drafts=False).forward_passes == 1
+
+
+def test_a_line_s_end_that_is_written_again_begins_no_other_line(joining_model: LoadedModel) -> None:
+    unsure = weights(0.3, chance=0.4)
+    answer = complete(joining_model, unsure, drafts=False)
+
+    assert at_token_boundary(joining_model.vocabulary, PREFIX)[1] == "\n"
+    assert (answer.text, answer.forward_passes) == (f"{LINE}\n", 1)
+
+
+def test_it_is_weighed_with_the_line_that_it_begins(joining_model: LoadedModel) -> None:
+    model = replace(joining_model, confidence=Confidence(np.eye(len(CONFIDENCE))[1]))
+    answer = complete(model, weights(chance=0.7))
+
+    assert answer.confidence == pytest.approx((0.7, 1.0), abs=1e-3)
 
 
 @pytest.mark.parametrize(
