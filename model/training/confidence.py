@@ -198,7 +198,13 @@ def report(answers: Sequence[Answer], chances: Sequence[tuple[float, ...]]) -> s
         rows.append(f"| {least:.2f} | {' | '.join(f'{100 * figure:.1f}' for figure in figures)} |")
     names = {answer.repository for answer in answers}
     head = f"{len(names)} repositories, {len(answers)} suggestions, {len(blocks)} of them blocks"
-    return "\n".join([head, "", *rows, "", calibration(right, first)])
+    planned = np.array([answer.table[0, FEATURES.index("planned")] > 0 for answer in answers])
+    kinds = (("planned", planned), ("written token by token", ~planned))
+    of_kinds = [
+        f"{chosen.sum()} first lines {name}, {100 * _share(right[chosen]):.1f} % right"
+        for name, chosen in kinds
+    ]
+    return "\n".join([head, *of_kinds, "", *rows, "", calibration(right, first)])
 
 
 def _of_blocks(blocks: Sequence[tuple[Answer, tuple[float, ...]]], least: float) -> tuple[float, float]:
