@@ -69,15 +69,25 @@ class Outcome:
         return np.where(self.chance >= sure, self.line, self.mixture)
 
     def bound(self, chosen: np.ndarray) -> float:
-        """How sure the ranker must be to be right most often in these samples."""
-        return float(max(_SURE, key=lambda sure: self.with_recall(sure)[chosen].sum()))
+        """How sure the ranker must be to be right most often in these samples; of bounds that are as good the highest,
+        which leaves most to the coder."""
+        return float(max(_SURE[::-1], key=lambda sure: self.with_recall(sure)[chosen].sum()))
+
+    def bounds(self, inside: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Of each sample the bound of its kind of cursor in the other folds."""
+        found = np.zeros(len(folds))
+        for fold in set(folds.tolist()):
+            for kind in (inside, ~inside):
+                found[kind & (folds == fold)] = self.bound(kind & (folds != fold))
+        return found
 
 
 def run(config: RecallConfig) -> None:
     """Writes `recall.json` into `out` and prints what it is worth in repositories that were left out."""
     samples = _samples(config)
     asked = [sample for sample in samples if sample.steps]
-    outcome = left_out(samples, asked)
+    folds = _folds(samples)
+    outcome = left_out(samples, asked, folds)
     inside = np.array([sample.inside for sample in asked])
     fitted = RecallWeights(
         fit_gate(asked), fit_ranker(samples), outcome.bound(~inside), outcome.bound(inside)
@@ -90,7 +100,7 @@ def run(config: RecallConfig) -> None:
         "coder": outcome.coder,
         "coder + cache model": outcome.mixture,
         "lines alone": outcome.line,
-        "all": outcome.with_recall(_bounds(fitted, inside)),
+        "all": outcome.with_recall(outcome.bounds(inside, np.array([folds[s.repository] for s in asked]))),
         "all, bound 0.5": outcome.with_recall(LIKELY),
     }
     if others := RecallWeights.beside(config.others) if config.others else None:
@@ -116,15 +126,20 @@ def _samples(config: RecallConfig) -> list[RecallSample]:
     return collect(config, work_out, save_samples, load_samples)
 
 
-def left_out(samples: Sequence[RecallSample], asked: Sequence[RecallSample]) -> Outcome:
+def _folds(samples: Sequence[RecallSample]) -> dict[str, int]:
+    """Of each repository."""
+    return {name: n % _FOLDS for n, name in enumerate(sorted({sample.repository for sample in samples}))}
+
+
+def left_out(
+    samples: Sequence[RecallSample], asked: Sequence[RecallSample], folds: Mapping[str, int]
+) -> Outcome:
     """What numbers fitted on the other folds of repositories give for each of `asked`, which are those with steps."""
-    names = sorted({sample.repository for sample in samples})
-    fold_of = {name: n % _FOLDS for n, name in enumerate(names)}
     rows = np.zeros((4, len(asked)))
     for fold in range(_FOLDS):
-        rest = [sample for sample in samples if fold_of[sample.repository] != fold]
+        rest = [sample for sample in samples if folds[sample.repository] != fold]
         gate, forest = fit_gate([sample for sample in rest if sample.steps]), fit_ranker(rest)
-        own = [i for i, sample in enumerate(asked) if fold_of[sample.repository] == fold]
+        own = [i for i, sample in enumerate(asked) if folds[sample.repository] == fold]
         if own:
             rows[:, own] = list(vars(Outcome.of([asked[i] for i in own], gate, forest)).values())
     return Outcome(*rows)

@@ -43,6 +43,20 @@ def test_the_bound_is_where_lines_begin_to_be_better_than_the_mixture() -> None:
     assert outcome.with_recall(outcome.bound(np.ones(4, bool))).all()
 
 
+def test_of_bounds_that_are_as_good_the_highest_leaves_most_to_the_coder() -> None:
+    outcome = Outcome(np.zeros(2), np.array([0, 1]), np.array([1, 0]), np.array([0.9, 0.2]))
+
+    assert outcome.bound(np.ones(2, bool)) == pytest.approx(0.9)
+
+
+def test_a_bound_is_measured_where_it_was_not_chosen() -> None:
+    chance, inside = np.array([0.3, 0.3, 0.3, 0.3]), np.zeros(4, bool)
+    outcome = Outcome(np.zeros(4), np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), chance)
+    low, high = outcome.bounds(inside, np.array([0, 0, 1, 1]))[[0, 2]]
+
+    assert low <= 0.3 < high
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> RecallConfig:
     for name in ("one", "two", "three"):
