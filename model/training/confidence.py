@@ -30,6 +30,7 @@ _KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
 _INDENTED = 0.7  # share of the cursors at lines that stand behind the indentation, where an editor puts them
 _MAX_TOKENS = 128
 _NEWTON_STEPS, _RIDGE = 30, 1e-3
+_NOT_NEGATIVE = np.isin(FEATURES, ("planned_chance", "written_sum", "written_least"))
 _THRESHOLDS = tuple(n / 20 for n in range(15))
 
 
@@ -161,15 +162,28 @@ def load_answers(repository: str, file: Path) -> list[Answer]:
 
 
 def fit(answers: Sequence[Answer]) -> Confidence:
-    """Logistic regression by Newton's method, with a little ridge."""
+    """Logistic regression in which no line is less sure for being likelier: what would weigh so by the chance of few
+    answers is left out."""
     table = np.concatenate([answer.table for answer in answers])
     right = np.concatenate([answer.right for answer in answers])
+    used = np.ones(len(FEATURES), bool)
+    while True:
+        weights = np.zeros(len(FEATURES))
+        weights[used] = _regression(table[:, used], right)
+        against = _NOT_NEGATIVE & (weights < 0)
+        if not against.any():
+            return Confidence(weights)
+        used[np.where(against, weights, 0).argmin()] = False
+
+
+def _regression(table: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Logistic, by Newton's method, with a little ridge."""
     weights, ridge = np.zeros(table.shape[1]), _RIDGE * len(table) * np.eye(table.shape[1])
     for _ in range(_NEWTON_STEPS):
-        chances = Confidence(weights).predict(table)
+        chances = 1.0 / (1.0 + np.exp(-table @ weights))
         slope = table.T @ (right - chances) - ridge @ weights
         weights += np.linalg.solve((table.T * (chances * (1 - chances))) @ table + ridge, slope)
-    return Confidence(weights)
+    return weights
 
 
 def left_out(answers: Sequence[Answer]) -> list[tuple[float, ...]]:
