@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,22 @@ from model.settings import (
 _LEARNED_CHARS = (
     200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """`ids` of a text that begins with `begin`; `logits`: what the coder says where each is due, float32 [n, vocab]."""
+
+    prompt: Prompt
+    begin: str
+    ids: tuple[int, ...]
+    logits: np.ndarray
+
+    @property
+    def log_chances(self) -> np.ndarray:
+        """Natural logarithm of the chance of each of `ids`, float64 [n]."""
+        rows = self.logits.astype(np.float64)
+        return np.asarray(rows[range(len(self.ids)), self.ids] - np.logaddexp.reduce(rows, axis=1))
 
 
 class Completer:
@@ -80,7 +97,7 @@ class Completer:
         limits = StopLimits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
-        confidence = self._confidence(prompt, generation, mixer)
+        confidence = self._confidence(prompt, generation, begin, mixer)
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
@@ -120,14 +137,18 @@ class Completer:
             self._drafter.learn(context, self.model.vocabulary.encode(text))
 
     def log_chances(self, request: Request, retrieve: Retrieve | None, text: str, most: int) -> np.ndarray:
-        """Natural logarithm of the chance of each of the first `most` tokens of `text`, which is not empty, behind the
-        prompt that `complete` would build (and has, where its context is held): of the coder alone, without recall.
-        Float64 [n]; as for `complete`, the text begins with what the end of the prompt gave up to stand at a boundary.
-        """
+        """Natural logarithm of the chance of each of the tokens of `teach`, float64 [n]."""
+        return self.teach(request, retrieve, text, most).log_chances
+
+    def teach(self, request: Request, retrieve: Retrieve | None, text: str, most: int) -> Taught:
+        """What the coder alone, without recall, says at each of the first `most` tokens of `text`, which is not empty,
+        behind the prompt that `complete` would build (and has, where its context is held). As for `complete`, the text
+        begins with what the end of the prompt gave up to stand at a boundary."""
         mode = self.mode(request.context) if retrieve else "none"
         prefix, begin = at_token_boundary(self.model.vocabulary, request.prefix)
         _, prompt = self._read(request, prefix, mode, retrieve)
-        return self._generator.log_chances(prompt, self.model.vocabulary.encode(begin + text)[:most])
+        ids = self.model.vocabulary.encode(begin + text)[:most]
+        return Taught(prompt, begin, tuple(ids), self._generator.logits(prompt, ids))
 
     def _max_tokens(self, request: Request, mode: str) -> int:
         """Of a completion, which takes at most half of what its document has; a slot was made for the settings'."""
@@ -176,7 +197,9 @@ class Completer:
         self._drafter.learn(prompt.before, generation.token_ids)
         return generation
 
-    def _confidence(self, prompt: Prompt, done: Generation, mixer: Mixer | None) -> tuple[float, ...]:
+    def _confidence(
+        self, prompt: Prompt, done: Generation, begin: str, mixer: Mixer | None
+    ) -> tuple[float, ...]:
         """Unknown without recall: it was fitted to the mixture of both."""
         if self.model.confidence is None or mixer is None:
             return ()
@@ -184,7 +207,7 @@ class Completer:
         def planned(n: int) -> float | None:
             return mixer.chance([*prompt.before, *done.token_ids[:n]])
 
-        lines = written_lines(self.model.vocabulary, done.token_ids, done.log_chances, planned)
+        lines = written_lines(self.model.vocabulary, begin, done.token_ids, done.log_chances, planned)
         return self.model.confidence.chances(list(lines))
 
     def _new_place_tokens(self, asked: str) -> int:

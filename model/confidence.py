@@ -87,16 +87,18 @@ def features(line: WrittenLine) -> tuple[float, ...]:
 
 def written_lines(
     vocabulary: Vocabulary,
+    begin: str,
     ids: Sequence[int],
     log_chances: Sequence[float],
     planned: Callable[[int], float | None],
 ) -> Iterator[WrittenLine]:
     """The lines of an answer, as its text splits at "\\n". A token belongs to the line in which it begins.
 
-    `log_chances`: one for each id, and one for the end where it was chosen; `planned(n)`: recall's chance of a line
-    that it planned behind the first n ids.
+    `begin`: what the first id begins with and the text does not (`StopLimits`); `log_chances`: one for each id, and
+    one for the end where it was chosen; `planned(n)`: recall's chance of a line that it planned behind the first n ids.
     """
-    rows = list(accumulate((vocabulary.token_bytes(token).count(b"\n") for token in ids), initial=0))
+    ends = [vocabulary.token_bytes(token).count(b"\n") for token in ids]
+    rows = [max(0, row) for row in accumulate(ends, initial=-begin.count("\n"))]
     for row in range(rows[-1] + 1):
         own = [n for n in range(len(log_chances)) if rows[n] == row]
         chance = planned(own[0]) if own else None

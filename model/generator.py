@@ -128,9 +128,9 @@ class Generator:
             log_chances=tuple(run.log_chances),
         )
 
-    def log_chances(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray:
-        """Natural logarithm of the chance of each of `ids` (at least one) behind the prompt and those before it:
-        float64 [n], with nothing mixed in. Raises ValueError when they do not fit the cache."""
+    def logits(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray:
+        """What the decoder says behind the prompt and behind each but the last of `ids` (at least one), with nothing
+        mixed in: float32 [n, vocab]. Raises ValueError when they do not fit the cache."""
         check_room(len(prompt), len(ids), self._decoder.capacity)
         cells = prompt_cells(prompt)
         last = len(cells) - 1
@@ -138,9 +138,9 @@ class Generator:
         self._slots.advance(prompt, cells, last, never)
         chain = (self._slots.vectors(prompt, slice(last, len(cells))), self._decoder.embed(ids[:-1]))
         logits = self._slots.try_tree(np.concatenate(chain), range(-1, len(ids) - 1))  # all of it is kept
-        rows = np.stack([logits[row] for row in range(len(ids))]).astype(np.float64)
+        rows = np.stack([logits[row] for row in range(len(ids))])
         self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
-        return np.asarray(rows[range(len(ids)), ids] - np.logaddexp.reduce(rows, axis=1))
+        return rows
 
     def _compute(self, prompt: Prompt, run: _Run) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""

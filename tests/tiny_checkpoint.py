@@ -25,8 +25,11 @@ from model.training.packing import packed_nibbles
 _SAMPLE = "def add(self, first, second):\n    return self.first + self.second\n\nimport os\nclass A:\n"
 
 
-def tiny_tokenizer(control: tuple[str, ...] = CONTROL_TOKENS) -> Tokenizer:
-    """Byte-level BPE with a few merges; control tokens are marked as ordinary, as Qwen2.5-Coder does."""
+def tiny_tokenizer(control: tuple[str, ...] = CONTROL_TOKENS, *, joins_lines: bool = False) -> Tokenizer:
+    """Byte-level BPE with a few merges; control tokens are marked as ordinary, as Qwen2.5-Coder does.
+
+    `joins_lines`: white space is not split, as in GPT-2's and StarCoder's tokenizers.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -34,12 +37,16 @@ def tiny_tokenizer(control: tuple[str, ...] = CONTROL_TOKENS) -> Tokenizer:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    told = [_SAMPLE]
+    if joins_lines:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        told.append(_SAMPLE.replace("    ", "  "))
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=300, initial_alphabet=alphabet, min_frequency=1, show_progress=False
     )
-    tokenizer.train_from_iterator([_SAMPLE] * 4, trainer)
+    tokenizer.train_from_iterator(told * 4, trainer)
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in control])
     return tokenizer
 

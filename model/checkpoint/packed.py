@@ -74,7 +74,7 @@ class Nibbles:
         """float32 [out, in]: rounded where GGUF's own reader rounds, so equal to it bit for bit."""
         scale, minimum = (part.astype(np.float32)[..., None] for part in (self.scale, self.minimum))
         values = np.stack([self.nibbles & 15, self.nibbles >> 4], axis=-1).reshape(*self.scale.shape, BLOCK)
-        return (values * scale + minimum).reshape(len(values), -1)
+        return (values * scale + minimum).reshape(len(values), self.scale.shape[1] * BLOCK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Octets:
     def widened(self) -> np.ndarray:
         """float32 [out, in]."""
         values = self.octets * self.scale.astype(np.float32)[..., None]
-        return values.reshape(len(values), -1)
+        return values.reshape(len(values), self.scale.shape[1] * BLOCK)
 
 
 Packed = Nibbles | Octets

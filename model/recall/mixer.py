@@ -74,6 +74,8 @@ class RecallMixer:
         # By the ids written up to a line: the best line there is, and the ids of the one that was decided on.
         self._ranked: dict[tuple[int, ...], _Ranked] = {}
         self._plans: dict[tuple[int, ...], tuple[int, ...]] = {}
+        # Ids written up to a line's end that is still due, as the next token's beginning.
+        self._open: set[tuple[int, ...]] = {()} if self._begin == "\n" else set()
 
     def mix(self, context: Sequence[int], logits: np.ndarray) -> np.ndarray:
         """See `Mixer`: the next token of a line that was decided on, else the mixture's log probabilities."""
@@ -81,7 +83,7 @@ class RecallMixer:
         if not self.planned(context) and self._line_start(written) == written:
             # Where the coder would write nothing, a line must be likelier than not.
             ends = int(logits.argmax()) in self._vocabulary.fim.stops
-            self._plans[written] = () if ends else self._decide(context, written, certain=False)
+            self._plans[written] = () if ends else self._plan(context, written, certain=False)
         if planned := self.planned(context):
             scores = np.full(len(logits), _IMPOSSIBLE, np.float32)
             scores[planned[0]] = 0.0
@@ -90,7 +92,10 @@ class RecallMixer:
         coder = probabilities(logits)
         seen = gate_features(own, other, coder, first=not written)
         weights = shares(self._weights.gate, seen, bool(own.length), bool(other.length))
-        return np.log(mixed(coder, own, other, weights) + _LEAST)
+        scores = np.log(mixed(coder, own, other, weights) + _LEAST)
+        if written and written in self._open:
+            scores[self._vocabulary.not_beginning("\n", len(scores))] = _IMPOSSIBLE
+        return scores
 
     def planned(self, context: Sequence[int]) -> tuple[int, ...]:
         """See `Mixer`: what is left of the line that was decided on, or a line that is likelier than not to be right
@@ -98,21 +103,33 @@ class RecallMixer:
         written = tuple(context[self._n_before :])
         begin = self._line_start(written)
         if begin == written and begin not in self._plans:
-            self._plans[begin] = self._decide(context, written, certain=True)
+            self._plans[begin] = self._plan(context, written, certain=True)
         plan, done = self._plans.get(begin, ()), written[len(begin) :]
         return plan[len(done) :] if plan[: len(done)] == done else ()
 
     def chance(self, context: Sequence[int]) -> float | None:
         """See `Mixer`."""
-        written = tuple(context[self._n_before :])
-        return self._ranked[written].chance if self._plans.get(written) else None
+        begin = self._line_start(tuple(context[self._n_before :]))
+        return self._ranked[begin].chance if self._plans.get(begin) else None
 
     def _line_start(self, written: tuple[int, ...]) -> tuple[int, ...]:
         """What was written before the line that the next token belongs to."""
         for n in range(len(written), 0, -1):
-            if b"\n" in self._vocabulary.token_bytes(written[n - 1]):
+            n_due = written[: n - 1] in self._open
+            if written[:n] in self._open or self._vocabulary.token_bytes(written[n - 1]).count(b"\n") > n_due:
                 return written[:n]
         return ()
+
+    def _plan(self, context: Sequence[int], written: tuple[int, ...], *, certain: bool) -> tuple[int, ...]:
+        """Ids of the line that was decided on, without its end where that is to be one token with the next line's
+        indentation: behind a line's end alone such a coder expects none."""
+        ids = self._decide(context, written, certain=certain)
+        if not ids or not self._vocabulary.joins_lines:
+            return ids
+        if self._request.finished(self._text((*written, *ids))[len(self._begin) :]):
+            return ids
+        self._open.add((*written, *ids[:-1]))
+        return ids[:-1]
 
     def _decide(self, context: Sequence[int], written: tuple[int, ...], *, certain: bool) -> tuple[int, ...]:
         """Ids of the line to write behind `context`, () to leave it to the mixture."""
@@ -131,10 +148,15 @@ class RecallMixer:
 
     def propose(self, context: Sequence[int], written: tuple[int, ...]) -> Proposals | None:
         """Lines that may come behind `context`, of which `written` is new."""
-        text = b"".join(self._vocabulary.token_bytes(token) for token in written).decode("utf-8", "ignore")
-        prefix = self._prefix + text if written else self._request.prefix
+        begin = "\n" if written in self._open else ""
+        prefix = self._prefix + self._text(written) + begin if written else self._request.prefix
         cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
-        return self._stores.propose(LineRequest(cursor, context[-LONGEST:], "" if written else self._begin))
+        return self._stores.propose(
+            LineRequest(cursor, context[-LONGEST:], begin if written else self._begin)
+        )
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self._vocabulary.token_bytes, ids)).decode("utf-8", "ignore")
 
     def evidence(self, context: Sequence[int]) -> tuple[Evidence, Evidence]:
         """What followed the end of `context` in the document, and elsewhere in the repository."""

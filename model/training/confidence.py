@@ -18,20 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint.opening import CHECKSUMS, write_checksums
-from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features
 from model.loaded import LoadedModel
 from model.recall.mixer import recalling
-from model.request import Request
 from model.settings import EMBEDDED_TINY, RecallSettings
 from model.training.config import ConfigError
-from model.training.cursors import UnseenRepository, collect
+from model.training.cursors import UnseenRepository, asked_completer, collect, nothing_found
 from model.training.fim import Cut
 
 _KINDS = {"rest": 0.4, "line": 0.3, "block": 0.3}
 _INDENTED = 0.7  # share of the cursors at lines that stand behind the indentation, where an editor puts them
 _MAX_TOKENS = 128
 _NEWTON_STEPS, _RIDGE = 30, 1e-3
+_NOT_NEGATIVE = np.isin(FEATURES, ("planned_chance", "written_sum", "written_least"))
 _THRESHOLDS = tuple(n / 20 for n in range(15))
 
 
@@ -109,7 +108,7 @@ class Asker:
         self._repository = repository
         self._heard = _Heard(np.zeros(len(FEATURES)))
         model = replace(model, confidence=self._heard)
-        self._completer = Completer(model, mixing=recalling(model, RecallSettings()))
+        self._completer = asked_completer(model, recalling(model, RecallSettings()))
 
     def answer(self, path: str, cut: Cut) -> Answer:
         """What is written until a line is wrong or all are there. Nothing written, nothing shown: no lines."""
@@ -120,11 +119,10 @@ class Asker:
             pairs = enumerate(zip(done, wanted, strict=False))
             return len(done) >= len(wanted) or not all(_same(i, *pair) for i, pair in pairs)
 
-        request = Request(path, cut.prefix, cut.suffix, max_tokens=_MAX_TOKENS, deadline_ms=float("inf"))
-        request = replace(
-            request, finished=finished, tokens=self._repository.tokens, lines=self._repository.lines
-        )
-        written = self._completer.complete(request, None).text.split("\n")
+        request = self._repository.request(path, cut)
+        request = replace(request, max_tokens=_MAX_TOKENS, finished=finished)
+        self._completer.prepare(request, nothing_found)
+        written = self._completer.complete(request, nothing_found).text.split("\n")
         table, right = [], []
         for i, (line, text, want) in enumerate(zip(self._heard.lines, written, wanted, strict=False)):
             if text.strip():
@@ -164,15 +162,28 @@ def load_answers(repository: str, file: Path) -> list[Answer]:
 
 
 def fit(answers: Sequence[Answer]) -> Confidence:
-    """Logistic regression by Newton's method, with a little ridge."""
+    """Logistic regression in which no line is less sure for being likelier: what would weigh so by the chance of few
+    answers is left out."""
     table = np.concatenate([answer.table for answer in answers])
     right = np.concatenate([answer.right for answer in answers])
+    used = np.ones(len(FEATURES), bool)
+    while True:
+        weights = np.zeros(len(FEATURES))
+        weights[used] = _regression(table[:, used], right)
+        against = _NOT_NEGATIVE & (weights < 0)
+        if not against.any():
+            return Confidence(weights)
+        used[np.where(against, weights, 0).argmin()] = False
+
+
+def _regression(table: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Logistic, by Newton's method, with a little ridge."""
     weights, ridge = np.zeros(table.shape[1]), _RIDGE * len(table) * np.eye(table.shape[1])
     for _ in range(_NEWTON_STEPS):
-        chances = Confidence(weights).predict(table)
+        chances = 1.0 / (1.0 + np.exp(-table @ weights))
         slope = table.T @ (right - chances) - ridge @ weights
         weights += np.linalg.solve((table.T * (chances * (1 - chances))) @ table + ridge, slope)
-    return Confidence(weights)
+    return weights
 
 
 def left_out(answers: Sequence[Answer]) -> list[tuple[float, ...]]:
@@ -201,7 +212,13 @@ def report(answers: Sequence[Answer], chances: Sequence[tuple[float, ...]]) -> s
         rows.append(f"| {least:.2f} | {' | '.join(f'{100 * figure:.1f}' for figure in figures)} |")
     names = {answer.repository for answer in answers}
     head = f"{len(names)} repositories, {len(answers)} suggestions, {len(blocks)} of them blocks"
-    return "\n".join([head, "", *rows, "", calibration(right, first)])
+    planned = np.array([answer.table[0, FEATURES.index("planned")] > 0 for answer in answers])
+    kinds = (("planned", planned), ("written token by token", ~planned))
+    of_kinds = [
+        f"{chosen.sum()} first lines {name}, {100 * _share(right[chosen]):.1f} % right"
+        for name, chosen in kinds
+    ]
+    return "\n".join([head, *of_kinds, "", *rows, "", calibration(right, first)])
 
 
 def _of_blocks(blocks: Sequence[tuple[Answer, tuple[float, ...]]], least: float) -> tuple[float, float]:

@@ -12,8 +12,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from indexer import LineIndex, SuffixIndex
+from model.blocks.block import SPAN
+from model.completer import Completer
 from model.loaded import LoadedModel
 from model.loading import load_model
+from model.repository import ContextItem, RetrievalQuery
+from model.request import Mixing, Request, unmixed
+from model.settings import ModelSettings
 from model.training.fim import Cut, cut_at
 from model.vocabulary import Vocabulary
 
@@ -52,6 +57,12 @@ class UnseenRepository:
         tokens.update({path: np.array(vocabulary.encode(text), np.int32) for path, text in texts.items()})
         return cls(folder.name, texts, lines, tokens)
 
+    def request(self, path: str, cut: Cut) -> Request:
+        """At a cut, with the repository and without a deadline."""
+        return Request(
+            path, cut.prefix, cut.suffix, deadline_ms=float("inf"), tokens=self.tokens, lines=self.lines
+        )
+
     def cursors(self, n: int, kinds: Mapping[str, float], rng: random.Random) -> Iterator[tuple[str, Cut]]:
         """n places where code is wanted, in proportion to the length of the files. `kinds`: shares of `Cut.kind`."""
         paths = sorted(path for path, text in self.texts.items() if text.strip())
@@ -63,6 +74,17 @@ class UnseenRepository:
             if cut and not cut.middle.lstrip().startswith("#"):
                 n -= 1
                 yield path, cut
+
+
+def nothing_found(query: RetrievalQuery) -> tuple[ContextItem, ...]:
+    """`Retrieve` of a repository that has no more to be read than what stands around the cursor."""
+    return ()
+
+
+def asked_completer(model: LoadedModel, mixing: Mixing = unmixed) -> Completer:
+    """Reads what it does in an editor, the text below the cursor's line included, but nothing retrieved, which would
+    take several times as long. What of the document is left out of the window gets at most a block."""
+    return Completer(model, ModelSettings(block_tokens=SPAN), mixing=mixing)
 
 
 def collect(

@@ -8,17 +8,18 @@ the report says is measured on repositories that were left out of the fit, in tu
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from model.checkpoint.opening import CHECKSUMS, write_checksums
+from model.evaluation.sampling import interval
 from model.loaded import LoadedModel
 from model.recall.evidence import shares
 from model.recall.ranking import Forest
-from model.recall.weights import RecallWeights
+from model.recall.weights import LIKELY, RecallWeights
 from model.settings import EMBEDDED_TINY
 from model.training.boosting import fit_forest
 from model.training.cursors import UnseenRepository, collect
@@ -33,14 +34,20 @@ _SURE = np.arange(0.0, 1.01, 0.02)
 @dataclass(frozen=True)
 class RecallConfig:
     """Settings of the stage. `repositories`: a folder of folders; `coder`: as `model.name`; `samples`: what is worked
-    out for each repository lies here and is not worked out again; `out`: a folder that gets `recall.json`."""
+    out for each repository lies here and is not worked out again; `out`: a folder that gets `recall.json`.
+
+    `unasked_per_repository`: cursors at which the coder is not asked, which is what takes the time; the ranker learns
+    from them, too. `others`: a folder with the `recall.json` of another coder, which is measured as well.
+    """
 
     repositories: Path
     samples: Path
     out: Path
     coder: str = EMBEDDED_TINY
     per_repository: int = 60
+    unasked_per_repository: int = 0
     seed: int = 1
+    others: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,48 +60,89 @@ class Outcome:
     line: np.ndarray
     chance: np.ndarray
 
+    @classmethod
+    def of(cls, samples: Sequence[RecallSample], gate: np.ndarray, forest: Forest) -> Outcome:
+        """What these numbers give; each sample has steps."""
+        return cls(*np.array([(*greedy_right(s, gate), *best_line(s, forest)) for s in samples], float).T)
+
     def with_recall(self, sure: float | np.ndarray) -> np.ndarray:
         """Whether the line is right where the ranker is as sure, and the mixture elsewhere."""
         return np.where(self.chance >= sure, self.line, self.mixture)
 
     def bound(self, chosen: np.ndarray) -> float:
-        """How sure the ranker must be to be right most often in these samples."""
-        return float(max(_SURE, key=lambda sure: self.with_recall(sure)[chosen].sum()))
+        """How sure the ranker must be to be right most often in these samples; of bounds that are as good the highest,
+        which leaves most to the coder."""
+        return float(max(_SURE[::-1], key=lambda sure: self.with_recall(sure)[chosen].sum()))
+
+    def bounds(self, inside: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Of each sample the bound of its kind of cursor in the other folds."""
+        found = np.zeros(len(folds))
+        for fold in set(folds.tolist()):
+            for kind in (inside, ~inside):
+                found[kind & (folds == fold)] = self.bound(kind & (folds != fold))
+        return found
 
 
 def run(config: RecallConfig) -> None:
     """Writes `recall.json` into `out` and prints what it is worth in repositories that were left out."""
     samples = _samples(config)
-    folds = [sample.repository for sample in samples]
-    names = sorted(set(folds))
-    outcome = left_out(samples, [names.index(name) % _FOLDS for name in folds])
-    inside = np.array([sample.inside for sample in samples])
-    sure, sure_inside = outcome.bound(~inside), outcome.bound(inside)
+    asked = [sample for sample in samples if sample.steps]
+    folds = _folds(samples)
+    outcome = left_out(samples, asked, folds)
+    inside = np.array([sample.inside for sample in asked])
+    fitted = RecallWeights(
+        fit_gate(asked), fit_ranker(samples), outcome.bound(~inside), outcome.bound(inside)
+    )
     config.out.mkdir(parents=True, exist_ok=True)
-    RecallWeights(fit_gate(samples), fit_ranker(samples), sure, sure_inside).save(config.out)
+    fitted.save(config.out)
     if (config.out / CHECKSUMS).exists():
         write_checksums(config.out)
-    print(report(samples, outcome, np.where(inside, sure_inside, sure)))
+    columns = {
+        "coder": outcome.coder,
+        "coder + cache model": outcome.mixture,
+        "lines alone": outcome.line,
+        "all": outcome.with_recall(outcome.bounds(inside, np.array([folds[s.repository] for s in asked]))),
+        "all, bound 0.5": outcome.with_recall(LIKELY),
+    }
+    if others := RecallWeights.beside(config.others) if config.others else None:
+        others = others.for_another_coder()
+        unfitted = Outcome.of(asked, others.gate, others.forest)
+        columns["another coder's numbers"] = unfitted.with_recall(_bounds(others, inside))
+    columns["line is a candidate"] = np.array([sample.right.any() for sample in asked], float)
+    print(report(asked, columns))
+
+
+def _bounds(weights: RecallWeights, inside: np.ndarray) -> np.ndarray:
+    return np.where(inside, weights.sure_inside, weights.sure)
 
 
 def _samples(config: RecallConfig) -> list[RecallSample]:
     def work_out(repository: UnseenRepository, model: LoadedModel, rng: random.Random) -> list[RecallSample]:
         collector = Collector(repository, model)
-        places = repository.cursors(config.per_repository, _KINDS, rng)
-        return [collector.sample(path, cut) for path, cut in places]
+        asked = list(repository.cursors(config.per_repository, _KINDS, rng))
+        unasked = repository.cursors(config.unasked_per_repository, _KINDS, rng)
+        samples = [collector.sample(path, cut) for path, cut in asked]
+        return samples + [collector.unasked(path, cut) for path, cut in unasked]
 
     return collect(config, work_out, save_samples, load_samples)
 
 
-def left_out(samples: Sequence[RecallSample], folds: Sequence[int]) -> Outcome:
-    """What numbers fitted on the other folds give for each sample."""
-    rows = np.zeros((4, len(samples)))
+def _folds(samples: Sequence[RecallSample]) -> dict[str, int]:
+    """Of each repository."""
+    return {name: n % _FOLDS for n, name in enumerate(sorted({sample.repository for sample in samples}))}
+
+
+def left_out(
+    samples: Sequence[RecallSample], asked: Sequence[RecallSample], folds: Mapping[str, int]
+) -> Outcome:
+    """What numbers fitted on the other folds of repositories give for each of `asked`, which are those with steps."""
+    rows = np.zeros((4, len(asked)))
     for fold in range(_FOLDS):
-        rest = [sample for sample, of in zip(samples, folds, strict=True) if of != fold]
-        gate, forest = fit_gate(rest), fit_ranker(rest)
-        for i, (sample, of) in enumerate(zip(samples, folds, strict=True)):
-            if of == fold:
-                rows[:, i] = (*greedy_right(sample, gate), *best_line(sample, forest))
+        rest = [sample for sample in samples if folds[sample.repository] != fold]
+        gate, forest = fit_gate([sample for sample in rest if sample.steps]), fit_ranker(rest)
+        own = [i for i, sample in enumerate(asked) if folds[sample.repository] == fold]
+        if own:
+            rows[:, own] = list(vars(Outcome.of([asked[i] for i in own], gate, forest)).values())
     return Outcome(*rows)
 
 
@@ -137,20 +185,22 @@ def best_line(sample: RecallSample, forest: Forest) -> tuple[bool, float]:
     return bool(sample.right[chances.argmax()]), float(chances.max())
 
 
-def report(samples: Sequence[RecallSample], outcome: Outcome, sure: np.ndarray) -> str:
-    """Exact match of a line in %, on repositories that the numbers were not fitted to."""
-    there = np.array([sample.right.any() for sample in samples])
-    columns = {
-        "coder": outcome.coder,
-        "coder + cache model": outcome.mixture,
-        "lines alone": outcome.line,
-        "all": outcome.with_recall(sure),
-        "line is a candidate": there,
-    }
+def report(samples: Sequence[RecallSample], columns: Mapping[str, np.ndarray]) -> str:
+    """Exact match of a line in %, with 95 % intervals over repositories; `columns`: of each sample 0 or 1, by numbers
+    that were not fitted to its repository."""
     inside = np.array([sample.inside for sample in samples])
     rows = [f"| cursor | n | {' | '.join(columns)} |", f"|{' --- |' * (len(columns) + 2)}"]
-    for name, chosen in (("start of a line", ~inside), ("inside a line", inside)):
-        figures = " | ".join(f"{100 * column[chosen].mean():.1f}" for column in columns.values())
+    kinds = (("start of a line", ~inside), ("inside a line", inside), ("all", np.ones_like(inside)))
+    for name, chosen in kinds:
+        of = [sample.repository for sample, here in zip(samples, chosen, strict=True) if here]
+        figures = " | ".join(_percent(of, column[chosen]) for column in columns.values())
         rows.append(f"| {name} | {chosen.sum()} | {figures} |")
     repositories = len({sample.repository for sample in samples})
     return "\n".join([f"{repositories} repositories", "", *rows])
+
+
+def _percent(repositories: Sequence[str], right: np.ndarray) -> str:
+    if not len(right):
+        return "-"
+    low, high = interval((100 * right).tolist(), repositories)
+    return f"{100 * right.mean():.1f} ({low:.1f} to {high:.1f})"

@@ -11,16 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
+from model.drafts.stores import LONGEST
 from model.loaded import LoadedModel
-from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
+from model.prompt import at_token_boundary
+from model.recall.cursor import Cursor
 from model.recall.evidence import gate_features, probabilities
 from model.recall.mixer import RecallMixer
+from model.recall.proposals import LineRequest, RecallStores
 from model.recall.ranking import FEATURES, Forest
 from model.recall.weights import RecallWeights
 from model.request import Request
-from model.training.cursors import UnseenRepository
+from model.training.cursors import UnseenRepository, asked_completer, nothing_found
 from model.training.fim import Cut
 
+_MOST_TOKENS = 64  # of a line
+_LOOKED_UP_CHARS = 400  # more than LONGEST tokens, but for runs of spaces
 _COMPARED = 16  # of the coder's tokens, with all that recall has
 _UNFITTED = RecallWeights(
     np.zeros((3, 0)),
@@ -56,41 +61,51 @@ class Collector:
     def __init__(self, repository: UnseenRepository, model: LoadedModel) -> None:
         self._repository = repository
         self._model = model
+        self._completer = asked_completer(model)
         self._line_ends = _line_ends(model)
 
     def sample(self, path: str, cut: Cut) -> RecallSample:
         """What recall proposes at a cut, and for each token of the line what coder and repository give it."""
-        repository = self._repository
-        request = Request(path, cut.prefix, cut.suffix, tokens=repository.tokens, lines=repository.lines)
-        prefix, begin = at_token_boundary(self._model.vocabulary, cut.prefix)
-        line = cut.middle.partition("\n")[0]
-        target = self._model.vocabulary.encode(f"{begin}{line}\n")
-        prompt, logits = self._logits(prefix, cut.suffix, target)
-        mixer = RecallMixer(request, prompt, self._model.vocabulary, _UNFITTED)
-        proposals = mixer.propose(prompt.before, ())
-        table = np.zeros((0, len(FEATURES))) if proposals is None else proposals.table
-        texts = () if proposals is None else proposals.texts
-        right = np.array([text.strip() == line.strip() for text in texts], bool)
+        request, line = self._repository.request(path, cut), cut.middle.partition("\n")[0]
+        self._completer.prepare(request, nothing_found)
+        taught = self._completer.teach(request, nothing_found, f"{line}\n", _MOST_TOKENS)
+        before = taught.prompt.before
+        mixer = RecallMixer(request, taught.prompt, self._model.vocabulary, _UNFITTED)
+        table, right = self.candidates(request, line)
+        begins = ~self._model.vocabulary.not_beginning(taught.begin, self._model.decoder.vocab_size)
         steps = tuple(
-            _step(mixer, [*prompt.before, *target[:n]], logits[n], self._right_tokens(token), first=n == 0)
-            for n, token in enumerate(target)
+            _step(
+                mixer,
+                [*before, *taught.ids[:n]],
+                taught.logits[n],
+                [t for t in self._right_tokens(token) if n or begins[t]],
+                begins if n == 0 else None,
+            )
+            for n, token in enumerate(taught.ids)
         )
-        return RecallSample(repository.name, bool(prefix.rpartition("\n")[2].strip()), table, right, steps)
+        return RecallSample(self._repository.name, _inside(cut), table, right, steps)
+
+    def unasked(self, path: str, cut: Cut) -> RecallSample:
+        """As `sample`, without what takes the coder: for the ranker."""
+        request, line = self._repository.request(path, cut), cut.middle.partition("\n")[0]
+        return RecallSample(self._repository.name, _inside(cut), *self.candidates(request, line), ())
+
+    def candidates(self, request: Request, line: str) -> tuple[np.ndarray, np.ndarray]:
+        """`table` and `right` of a sample."""
+        vocabulary = self._model.vocabulary
+        prefix, begin = at_token_boundary(vocabulary, request.prefix)
+        cursor = Cursor.of(request.path, request.prefix, request.suffix)
+        ids = vocabulary.encode(prefix[-_LOOKED_UP_CHARS:])[-LONGEST:]
+        stores = RecallStores(request.lines, request.tokens, vocabulary)
+        proposals = stores.propose(LineRequest(cursor, ids, begin))
+        if proposals is None:
+            return np.zeros((0, len(FEATURES))), np.zeros(0, bool)
+        return proposals.table, np.array([text.strip() == line.strip() for text in proposals.texts], bool)
 
     def _right_tokens(self, token: int) -> list[int]:
         """Those that write the same; blank lines behind a line's end may differ."""
         text = self._model.vocabulary.token_bytes(token)
         return self._line_ends[text.rstrip()] if b"\n" in text else [token]
-
-    def _logits(self, prefix: str, suffix: str, target: Sequence[int]) -> tuple[Prompt, np.ndarray]:
-        """The prompt without context, and the coder's logits behind it and behind each but the last of `target`."""
-        model, decoder = self._model, self._model.decoder
-        budget = Budget(decoder.capacity - len(target), 192)
-        head = empty_head(decoder.hidden_size)
-        prompt = build_prompt(model.vocabulary, model.fim_order, head, prefix, suffix, budget)
-        decoder.rewind(0)
-        decoder.extend(decoder.embed(prompt.ids[:-1]))
-        return prompt, decoder.extend(decoder.embed([*prompt.ids[-1:], *target[:-1]]), all_rows=True)
 
 
 def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
@@ -103,17 +118,29 @@ def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
     return found
 
 
+def _inside(cut: Cut) -> bool:
+    """As `Proposals.inside`."""
+    return bool(cut.prefix.rpartition("\n")[2].strip())
+
+
 def _step(
-    mixer: RecallMixer, context: Sequence[int], logits: np.ndarray, right: Sequence[int], *, first: bool
+    mixer: RecallMixer,
+    context: Sequence[int],
+    logits: np.ndarray,
+    right: Sequence[int],
+    begins: np.ndarray | None,
 ) -> Step:
+    """`begins`: of the first token, bool [vocab], those that can be it."""
     coder = probabilities(logits)
     own, other = mixer.evidence(context)
-    likely = np.argpartition(-coder, _COMPARED)[:_COMPARED]
+    possible = coder if begins is None else np.where(begins, coder, -1.0)
+    likely = np.argpartition(-possible, _COMPARED)[:_COMPARED]
     others = list({*likely.tolist(), *own.tokens.tolist(), *other.tokens.tolist()}.difference(right))
+    others = [token for token in others if possible[token] >= 0]
     tokens = [*right, *others]
     chances = np.stack([coder[tokens], own.of(tokens), other.of(tokens)], axis=1)
     summed = np.concatenate([chances[: len(right)].sum(axis=0, keepdims=True), chances[len(right) :]])
-    return Step(gate_features(own, other, coder, first=first), summed.astype(np.float32))
+    return Step(gate_features(own, other, coder, first=begins is not None), summed.astype(np.float32))
 
 
 def save_samples(samples: Sequence[RecallSample], file: Path) -> None:

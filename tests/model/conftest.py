@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from model.loaded import LoadedModel
 from model.loading import load_model
 from model.vocabulary import Vocabulary
-from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_model(tiny_folder: Path) -> LoadedModel:
     return load_model(str(tiny_folder), device="cpu")
+
+
+@pytest.fixture
+def joining_model(tiny_model: LoadedModel) -> LoadedModel:
+    """Its tokens join a line's end with the next one's indentation, so that the model writes that end again."""
+    tokenizer = tiny_tokenizer(joins_lines=True)
+    return replace(tiny_model, vocabulary=Vocabulary(json.loads(tokenizer.to_str())))
 
 
 @pytest.fixture(scope="session")

@@ -370,6 +370,14 @@ def test_a_text_to_weigh_begins_with_what_the_prompt_gave_up(completer: Complete
     assert len(completer.log_chances(request, None, "self.x", 1)) == 1
 
 
+def test_the_chance_of_a_text_is_that_of_its_tokens_among_all(completer: Completer) -> None:
+    taught = completer.teach(replace(REQUEST, context="none"), None, "rst, second)", 64)
+    logits = taught.logits.astype(np.float64)
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert taught.ids == tuple(completer.model.vocabulary.encode("rst, second)"))
+    np.testing.assert_allclose(np.exp(taught.log_chances), chances[range(len(taught.ids)), taught.ids])
+
+
 @pytest.mark.parametrize("mode", ["snippets", "pseudo", "hybrid"])
 def test_within_a_window_context_takes_nothing_from_the_document(tiny_model: LoadedModel, mode: str) -> None:
     long = replace(REQUEST, prefix="def add(self, first):\n" * 60 + REQUEST.prefix, context=mode)

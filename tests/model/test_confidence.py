@@ -121,7 +121,7 @@ def lines_of(
 ) -> tuple[list[int], list[WrittenLine]]:
     ids = vocabulary.encode(text)
     log_chances = [-float(n + 1) for n in range(len(ids) + ended)]
-    return ids, list(written_lines(vocabulary, ids, log_chances, lambda n: None))
+    return ids, list(written_lines(vocabulary, "", ids, log_chances, lambda n: None))
 
 
 @pytest.mark.parametrize("text", ["", "a", "a\n", "a = b\n\n\n    c = d\n", "\n    return é\n", "x\n" * 5])
@@ -135,6 +135,18 @@ def test_there_is_one_line_for_each_of_the_text_and_each_choice_is_in_one(
     assert len(lines) == len(text.split("\n"))
     assert choices == [-float(n + 1) for n in range(len(ids) + ended)]
     assert [line.first for line in lines] == [True] + [False] * (len(lines) - 1)
+
+
+def test_a_line_s_end_that_the_text_leaves_out_begins_the_first_line(joining_model: LoadedModel) -> None:
+    ids = joining_model.vocabulary.encode("\n    return x\n")
+    lines = list(
+        written_lines(joining_model.vocabulary, "\n", ids, [-1.0] * len(ids), lambda n: 0.5 * (n == 0))
+    )
+
+    assert [(line.first, line.planned, len(line.log_chances)) for line in lines] == [
+        (True, 0.5, len(ids)),
+        (False, None, 0),
+    ]
 
 
 def test_the_end_of_a_line_belongs_to_it(vocabulary: Vocabulary) -> None:

@@ -132,6 +132,12 @@ def test_rows_of_a_table_are_those_of_the_matrix(tmp_path: Path, bits: int) -> N
     np.testing.assert_array_equal(widened(embeddings[ids]), reader(checkpoint.tensors)(EMBEDDING)[ids])
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_no_rows_are_none(tmp_path: Path, bits: int) -> None:
+    checkpoint = open_checkpoint(str(write_packed_checkpoint(tmp_path, embedding_bits=bits)))
+    assert widened(table(checkpoint.tensors, EMBEDDING)[np.zeros(0, np.int64)]).shape == (0, 64)
+
+
 def test_the_even_one_of_two_neighbors_is_the_low_half() -> None:
     nibbles = np.arange(BLOCK // 2, dtype=np.uint8)[None, None]
     ones = np.ones((1, 1), np.float16)

@@ -10,7 +10,10 @@ import pytest
 
 from indexer import LineIndex, SuffixIndex
 from model.completer import Completer
+from model.confidence import FEATURES as CONFIDENCE
+from model.confidence import Confidence
 from model.loaded import LoadedModel
+from model.prompt import at_token_boundary
 from model.recall.evidence import NOTHING, gate_features
 from model.recall.mixer import recalling
 from model.recall.ranking import FEATURES, Forest
@@ -85,6 +88,34 @@ def test_a_less_likely_line_takes_the_pass_that_asks_the_coder(tiny_model: Loade
     assert complete(tiny_model, unsure, drafts=False).forward_passes == 1
 
 
+def test_a_line_s_end_that_is_written_again_begins_no_other_line(joining_model: LoadedModel) -> None:
+    unsure = weights(0.3, chance=0.4)
+    answer = complete(joining_model, unsure, drafts=False)
+
+    assert at_token_boundary(joining_model.vocabulary, PREFIX)[1] == "\n"
+    assert (answer.text, answer.forward_passes) == (f"{LINE}\n", 1)
+
+
+@pytest.mark.parametrize("drafts", [True, False])
+@pytest.mark.parametrize("lines", [1, 2, 4])
+def test_behind_a_planned_line_is_written_what_is_behind_a_typed_one(
+    joining_model: LoadedModel, drafts: bool, lines: int
+) -> None:
+    """Where a line's end and the next indentation are one token, the coder never saw them as two."""
+    whole = complete(joining_model, weights(), drafts=drafts, lines=lines).text
+    rest = complete(joining_model, weights(), f"{PREFIX}{LINE}\n", drafts=drafts, lines=lines - 1).text
+
+    assert whole.startswith(f"{LINE}\n")
+    assert whole == f"{LINE}\n{rest}" or lines == 1
+
+
+def test_it_is_weighed_with_the_line_that_it_begins(joining_model: LoadedModel) -> None:
+    model = replace(joining_model, confidence=Confidence(np.eye(len(CONFIDENCE))[1]))
+    answer = complete(model, weights(chance=0.7))
+
+    assert answer.confidence == pytest.approx((0.7, 1.0), abs=1e-3)
+
+
 @pytest.mark.parametrize(
     "typed", ["    ", "        ", "        r", "        return self.", "        return self.first +"]
 )
@@ -124,6 +155,17 @@ def test_drafts_change_nothing(
 
     assert complete(tiny_model, recall, prefix, lines=4).text == plain.text
     assert complete(tiny_model, recall, prefix, drafts=False, lines=4).text == plain.text
+
+
+@pytest.mark.parametrize("coder", [50.0, -50.0])
+@pytest.mark.parametrize("sure", [0.5, 0.3])
+def test_drafts_change_nothing_where_lines_are_joined(
+    joining_model: LoadedModel, coder: float, sure: float
+) -> None:
+    recall = weights(sure, chance=2 * sure - 0.2, coder=coder)
+    plain = complete(joining_model, recall, drafts=False, lines=4)
+
+    assert complete(joining_model, recall, lines=4).text == plain.text
 
 
 def test_code_behind_the_cursor_keeps_lines_out(tiny_model: LoadedModel) -> None:

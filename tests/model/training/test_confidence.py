@@ -35,6 +35,18 @@ def test_a_fit_corrects_what_is_too_sure() -> None:
     assert found.chances([WrittenLine((-0.1,), 0.8, True)]) == pytest.approx([0.4], abs=0.05)
 
 
+def test_no_line_is_surer_for_a_token_that_is_less_likely() -> None:
+    lines = [((-3.0, -0.1), True), ((-1.6, -1.5), False)]  # as few answers can have it by chance
+    tables = [
+        (np.array([features(WrittenLine(logs, None, True))]), np.array([right])) for logs, right in lines
+    ]
+    found = fit([Answer("one", table, right, 1) for table, right in tables])
+
+    assert dict(zip(FEATURES, found.weights, strict=True))["written_least"] == 0
+    sure, unsure = found.chances([WrittenLine((-0.1,), None, True), WrittenLine((-5.0,), None, True)])
+    assert unsure <= sure
+
+
 def test_each_repository_is_judged_by_the_others() -> None:
     never = [planned("two", chance, False) for chance in (0.2, 0.8) for _ in range(50)]
     answers = [*half_as_sure("one"), *never]

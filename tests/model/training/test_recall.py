@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.loaded import LoadedModel
 from model.loading import load_model
 from model.recall.weights import FILE, RecallWeights
 from model.training.boosting import BoostingConfig, fit_forest
+from model.training.cursors import UnseenRepository
+from model.training.fim import Cut
 from model.training.recall import Outcome, RecallConfig, run
+from model.training.recall_samples import Collector, RecallSample, load_samples
+from tests.model.recall.test_mixer import weights
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
@@ -36,6 +41,20 @@ def test_the_bound_is_where_lines_begin_to_be_better_than_the_mixture() -> None:
 
     assert 0.3 < outcome.bound(np.ones(4, bool)) <= 0.6
     assert outcome.with_recall(outcome.bound(np.ones(4, bool))).all()
+
+
+def test_of_bounds_that_are_as_good_the_highest_leaves_most_to_the_coder() -> None:
+    outcome = Outcome(np.zeros(2), np.array([0, 1]), np.array([1, 0]), np.array([0.9, 0.2]))
+
+    assert outcome.bound(np.ones(2, bool)) == pytest.approx(0.9)
+
+
+def test_a_bound_is_measured_where_it_was_not_chosen() -> None:
+    chance, inside = np.array([0.3, 0.3, 0.3, 0.3]), np.zeros(4, bool)
+    outcome = Outcome(np.zeros(4), np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), chance)
+    low, high = outcome.bounds(inside, np.array([0, 0, 1, 1]))[[0, 2]]
+
+    assert low <= 0.3 < high
 
 
 @pytest.fixture
@@ -64,6 +83,54 @@ def test_weights_beside_a_coder_are_in_its_checksums(config: RecallConfig) -> No
     run(replace(config, out=Path(config.coder)))
 
     assert load_model(config.coder, device="cpu").recall is not None
+
+
+def test_cursors_at_which_the_coder_is_not_asked_have_no_steps(config: RecallConfig) -> None:
+    run(replace(config, unasked_per_repository=4))
+    samples = load_samples("one", config.samples / "one.npz")
+
+    assert [bool(sample.steps) for sample in samples] == [True] * 6 + [False] * 4
+
+
+def test_another_coder_s_numbers_are_measured_beside(
+    config: RecallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights().save(tmp_path)
+    run(replace(config, others=tmp_path))
+
+    assert "another coder's numbers" in capsys.readouterr().out
+
+
+def sampled(config: RecallConfig, model: LoadedModel, prefix: str, suffix: str = "\n") -> RecallSample:
+    repository = UnseenRepository.read(config.repositories / "one", model.vocabulary)
+    cut = Cut(prefix, "    return self.first + first", suffix, "line")
+    return Collector(repository, model).sample("c.py", cut)
+
+
+def test_the_start_of_a_line_is_one_where_the_line_s_end_is_written_again(
+    config: RecallConfig, joining_model: LoadedModel
+) -> None:
+    assert not sampled(config, joining_model, "def add(self):\n").inside
+    assert sampled(config, joining_model, "def add(self):\n(").inside
+
+
+def test_a_first_token_is_compared_with_those_that_can_be_it(
+    config: RecallConfig, joining_model: LoadedModel
+) -> None:
+    first, second = sampled(config, joining_model, "def add(self):\n").steps[:2]
+    others = joining_model.vocabulary.not_beginning("\n", joining_model.decoder.vocab_size)
+
+    assert len(first.chances) <= (~others).sum() < len(second.chances)
+
+
+def test_the_text_below_is_read_as_it_is_in_an_editor(config: RecallConfig, tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(
+        tmp_path / "ltr", adapter=False, control=("<|endoftext|>",), max_position_embeddings=1024
+    )
+    model = load_model(str(folder), device="cpu", embedded=tmp_path / "absent")
+    one, other = (sampled(config, model, "import os\n", f"\n{below}\n").steps for below in ("a = 1", "b()"))
+
+    assert one[1].chances[:, 0] != pytest.approx(other[1].chances[:, 0])
 
 
 def test_what_was_collected_is_not_collected_again(config: RecallConfig) -> None:
