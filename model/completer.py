@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from model.anchors import Anchors
 from model.blocks.block import FIRST
 from model.blocks.library import BlockLibrary
 from model.blocks.making import BlockMaker
@@ -22,7 +24,7 @@ from model.drafts.drafter import Drafter
 from model.generator import Clock, Generation, Generator, StopLimits
 from model.loaded import LoadedModel
 from model.pace import Pace, measure_pace
-from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
+from model.prompt import Budget, Prompt, at_token_boundary, empty_head
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
 from model.settings import (
@@ -35,9 +37,21 @@ from model.settings import (
     ModelSettings,
 )
 
+IDLE_SECONDS = 1.5  # without a request, after which nobody is taken to be typing
 _LEARNED_CHARS = (
     200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
 )
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """The last request, by the context mode, until its anchor stands in its line. `at`: when, on the completer's clock;
+    `moved`: whether that anchor was moved and what it stands behind is being computed."""
+
+    request: Request
+    mode: str
+    at: float
+    moved: bool = False
 
 
 class Completer:
@@ -66,6 +80,8 @@ class Completer:
             model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=n_slots
         )
         self._contexts = Contexts(model, settings, self._library)
+        self._anchors = Anchors(model.vocabulary, model.fim_order, settings.recent_places)
+        self._last: _Answered | None = None
 
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = never
@@ -81,6 +97,7 @@ class Completer:
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
         confidence = self._confidence(prompt, generation, mixer)
+        self._last = _Answered(request, mode, self._clock())
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
@@ -100,8 +117,27 @@ class Completer:
             self._contexts.forget()
 
     def tend(self, interrupted: Callable[[], bool]) -> bool:
-        """Do a piece of what is for later, blocks that were wanted and not there; whether there is more."""
-        return self._library is not None and self._library.tend(interrupted)
+        """Do a piece of what is for later, blocks that were wanted and not there, and once nobody has typed for
+        IDLE_SECONDS the prompt behind a new anchor; whether there is more."""
+        return (self._library is not None and self._library.tend(interrupted)) or self._settle(interrupted)
+
+    def _settle(self, interrupted: Callable[[], bool]) -> bool:
+        """Move the last request's anchor to its line, which costs the text behind it once; whether there is more. An
+        interruption leaves what was computed to the next request."""
+        last = self._last
+        if last is None or self._clock() - last.at < IDLE_SECONDS:
+            return False
+        prefix, _ = at_token_boundary(self.model.vocabulary, last.request.prefix)
+        if not self._anchors.let_go(prefix) and not last.moved:
+            self._last = None
+            return False
+        self._last = replace(last, moved=True)
+        # The context is held; where nothing was found, there is nothing now.
+        _, prompt = self._read(last.request, prefix, last.mode, lambda query: ())
+        if not self._generator.prefill(prompt, interrupted):
+            return True
+        self._last = None
+        return False
 
     def shelf(self, folder: Path) -> Shelf | None:
         """What keeps a repository's blocks in a private folder, for its requests; None where no blocks are read."""
@@ -141,9 +177,7 @@ class Completer:
         if request.window is not None:
             total = min(total, request.window + len(context.head.ids))
         budget = Budget(total, settings.suffix_tokens)
-        return context, build_prompt(
-            model.vocabulary, model.fim_order, context.head, prefix, request.suffix, budget
-        )
+        return context, self._anchors.prompt(request.path, context.head, prefix, request.suffix, budget)
 
     def _window(self, request: Request, prefix: str) -> Prompt:
         """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
@@ -152,7 +186,7 @@ class Completer:
         wanted = settings.window_tokens if request.window is None else request.window
         budget = Budget(min(wanted, room), settings.suffix_tokens)
         head = empty_head(model.decoder.hidden_size)
-        return build_prompt(model.vocabulary, model.fim_order, head, prefix, request.suffix, budget)
+        return self._anchors.prompt(request.path, head, prefix, request.suffix, budget)
 
     def _generate(
         self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None

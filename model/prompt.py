@@ -1,12 +1,14 @@
 """The prompt: fill-in-the-middle layout and token budget, in one place for serving and training.
 
 `[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model),
-`[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like) or, for a model that was
-never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): of what is behind the cursor it reads
+`[head] <prefix> PREFIX <suffix> SUFFIX <middle> TYPED` (order "psm", Qwen2.5-Coder and its like) or, for a model that
+was never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): of what is behind the cursor it reads
 blocks or nothing.
 
 The head is what the model reads of the repository. Stable parts come first, so that a keystroke leaves the keys and
-values of what precedes it valid: under "spm" typing only appends.
+values of what precedes it valid: under "spm" typing only appends, and under "psm" too, since what was typed behind an
+anchor stands where the answer goes on from it. The anchor is the start of the cursor's line, or lines above it
+(`anchors.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
 # with every keystroke would throw the whole cache away.
 _CUT_LINES = 8
 _CUT_TOKENS = 64
+# Of a prompt this much is left to what is typed behind an anchor, a quarter of a short one at most.
+_TYPED_TOKENS = 96
 _SIGNS = 32  # of a text's end, in which its last token is looked for
 # A shorter piece of a snippet says nothing, and one that fills the budget hides what else was found: the windows of
 # pretraining have 128 tokens, too.
@@ -106,6 +110,24 @@ class Budget:
     suffix: int
 
 
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A place in a document with the whole texts around it, and the prompt for a cursor right there."""
+
+    prefix: str
+    suffix: str
+    prompt: Prompt
+
+    def behind(self, vocabulary: Vocabulary, prefix: str, total: int) -> Prompt | None:
+        """The prompt for a cursor behind `prefix`, which begins with the anchor's, with what was typed since where the
+        answer goes on from it; None where that is more than `total` tokens."""
+        typed = _few_ids(vocabulary, prefix[len(self.prefix) :], total - len(self.prompt.ids))
+        if typed is None:
+            return None
+        before = self.prompt.before
+        return replace(self.prompt, ids=(*self.prompt.ids, *typed), before=(*before, *typed))
+
+
 def empty_head(hidden_size: int) -> Head:
     return Head((), np.zeros((0, hidden_size), dtype=np.float32))
 
@@ -169,6 +191,35 @@ def build_prompt(
     The two sides share 2:1 what the head leaves; what one does not need goes to the other. The left side is cut at
     a line start. Raises ValueError when the head alone fills the budget.
     """
+    if order == "psm":
+        return anchored_prompt(vocabulary, head, prefix, suffix, budget)[1]
+    return _prompt_at(vocabulary, order, head, prefix, suffix, budget)
+
+
+def anchored_prompt(
+    vocabulary: Vocabulary, head: Head, prefix: str, suffix: str, budget: Budget
+) -> tuple[Anchor, Prompt]:
+    """As `build_prompt`, in the order "psm", with the anchor that the prompt stands behind: the start of the cursor's
+    line, or the cursor in a long one."""
+    room = min(_TYPED_TOKENS, budget.total // 4)
+    start = line_start(vocabulary, prefix)
+    typed = _few_ids(vocabulary, prefix[start:], room)
+    kept = prefix if typed is None else prefix[:start]
+    at = _prompt_at(vocabulary, "psm", head, kept, suffix, replace(budget, total=budget.total - room))
+    anchor = Anchor(kept, suffix, at)
+    prompt = anchor.behind(vocabulary, prefix, budget.total)
+    assert prompt is not None  # there is room for what was typed
+    return anchor, prompt
+
+
+def line_start(vocabulary: Vocabulary, prefix: str) -> int:
+    """Where the cursor's line starts, with the line's end in front of it where a token may join the two."""
+    return max(0, prefix.rfind("\n") + (not vocabulary.joins_lines))
+
+
+def _prompt_at(
+    vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: Budget
+) -> Prompt:
     room = budget.total - len(head.ids) - len(fim_layout(vocabulary.fim, order, (), (), ()))
     if room <= 0:
         raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget.total}")
@@ -179,6 +230,14 @@ def build_prompt(
     before = left.last(room - len(after))
     ids = fim_layout(vocabulary.fim, order, head.ids, before, after)
     return Prompt(tuple(ids), head.pseudo, tuple(before), tuple(after))
+
+
+def _few_ids(vocabulary: Vocabulary, text: str, most: int) -> list[int] | None:
+    """Ids of a text; None where they are more."""
+    if len(text) > most * CHARS_PER_TOKEN:
+        return None
+    ids = vocabulary.encode(text)
+    return ids if len(ids) <= most else None
 
 
 def at_token_boundary(vocabulary: Vocabulary, prefix: str) -> tuple[str, str]:

@@ -52,7 +52,7 @@ def head(vocabulary: Vocabulary, slots: int = 0, text: str = "") -> Head:
     ("order", "expected"),
     [
         ("spm", "**ctx<|fim_suffix|>\nafter<|fim_prefix|>before("),
-        ("psm", "**ctx<|fim_prefix|>before(<|fim_suffix|>\nafter<|fim_middle|>"),
+        ("psm", "**ctx<|fim_prefix|><|fim_suffix|>\nafter<|fim_middle|>before("),
         ("ltr", "<|endoftext|>**ctxbefore("),
     ],
 )
