@@ -45,8 +45,8 @@ _LEARNED_CHARS = (
 
 @dataclass(frozen=True)
 class _Answered:
-    """The last request, by the context mode, until its anchor stands in its line. `at`: when, on the completer's clock;
-    `moved`: whether that anchor was moved and what it stands behind is being computed."""
+    """The last request, by the context mode, until its anchor stands in its line. `at`: when it came, on the completer's
+    clock; `moved`: whether that anchor was moved and what it stands behind is being computed."""
 
     request: Request
     mode: str
@@ -97,7 +97,8 @@ class Completer:
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
         confidence = self._confidence(prompt, generation, mixer)
-        self._last = _Answered(request, mode, self._clock())
+        if not request.ahead:
+            self._last = _Answered(request, mode, start)
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
