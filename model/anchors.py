@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.prompt import Anchor, Budget, FimOrder, Head, Prompt, anchored_prompt, build_prompt, line_start
+from model.families import FimOrder
+from model.layout import DocumentName
+from model.prompt import Anchor, Budget, Head, Prompt, anchored_prompt, build_prompt, line_start
 from model.vocabulary import Vocabulary
 
 # More behind the anchor are no longer read as what they are, text in front of the cursor.
@@ -25,14 +27,14 @@ _MOST_CLOSED = 8
 class _Held:
     """An anchor, and everything else that its prompt depends on."""
 
-    path: str
+    name: DocumentName
     head: Head
     budget: Budget
     anchor: Anchor
 
-    def is_of(self, path: str, head: Head, budget: Budget) -> bool:
+    def is_of(self, name: DocumentName, head: Head, budget: Budget) -> bool:
         return (
-            (self.path, self.head.ids, self.budget) == (path, head.ids, budget)
+            (self.name, self.head.ids, self.budget) == (name, head.ids, budget)
             and np.array_equal(self.head.pseudo, head.pseudo)
         )  # fmt: skip
 
@@ -55,18 +57,18 @@ class Anchors:
         self._most = most
         self._held: list[_Held] = []  # the last one first
 
-    def prompt(self, path: str, head: Head, prefix: str, suffix: str, budget: Budget) -> Prompt:
+    def prompt(self, name: DocumentName, head: Head, prefix: str, suffix: str, budget: Budget) -> Prompt:
         """As `build_prompt`; behind the anchor of the place where there is one."""
         if self._order != "psm":
-            return build_prompt(self._vocabulary, self._order, head, prefix, suffix, budget)
+            return build_prompt(self._vocabulary, self._order, head, prefix, suffix, budget, name)
         for held in self._held:
-            if held.is_of(path, head, budget) and held.reaches(prefix, suffix):
+            if held.is_of(name, head, budget) and held.reaches(prefix, suffix):
                 prompt = held.anchor.behind(self._vocabulary, prefix, budget.total)
                 if prompt is not None:
                     self._hold(held)
                     return prompt
-        anchor, prompt = anchored_prompt(self._vocabulary, head, prefix, suffix, budget)
-        self._hold(_Held(path, head, budget, anchor))
+        anchor, prompt = anchored_prompt(self._vocabulary, head, prefix, suffix, budget, name)
+        self._hold(_Held(name, head, budget, anchor))
         return prompt
 
     def let_go(self, prefix: str) -> bool:
@@ -83,7 +85,7 @@ class Anchors:
             held
             for held in self._held
             if held is not now
-            and not (held.path == now.path and is_typed_around(held.anchor.suffix, now.anchor.suffix))
+            and not (held.name == now.name and is_typed_around(held.anchor.suffix, now.anchor.suffix))
         ]
         self._held = [now, *others][: self._most]
 

@@ -22,6 +22,7 @@ from model.confidence import written_lines
 from model.context import Context, Contexts
 from model.drafts.drafter import Drafter
 from model.generator import Clock, Generation, Generator, StopLimits
+from model.layout import DocumentName
 from model.loaded import LoadedModel
 from model.pace import Pace, measure_pace
 from model.prompt import Budget, Prompt, at_token_boundary, empty_head
@@ -45,8 +46,8 @@ _LEARNED_CHARS = (
 
 @dataclass(frozen=True)
 class _Answered:
-    """The last request, by the context mode, until its anchor stands in its line. `at`: when it came, on the completer's
-    clock; `moved`: whether that anchor was moved and what it stands behind is being computed."""
+    """The last request and its context mode, until its anchor stands in its line. `at`: when it came, by the clock of
+    the completer; `moved`: whether that anchor was moved and what it stands behind is being computed."""
 
     request: Request
     mode: str
@@ -178,7 +179,7 @@ class Completer:
         if request.window is not None:
             total = min(total, request.window + len(context.head.ids))
         budget = Budget(total, settings.suffix_tokens)
-        return context, self._anchors.prompt(request.path, context.head, prefix, request.suffix, budget)
+        return context, self._anchors.prompt(_name(request), context.head, prefix, request.suffix, budget)
 
     def _window(self, request: Request, prefix: str) -> Prompt:
         """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
@@ -187,7 +188,7 @@ class Completer:
         wanted = settings.window_tokens if request.window is None else request.window
         budget = Budget(min(wanted, room), settings.suffix_tokens)
         head = empty_head(model.decoder.hidden_size)
-        return self._anchors.prompt(request.path, head, prefix, request.suffix, budget)
+        return self._anchors.prompt(_name(request), head, prefix, request.suffix, budget)
 
     def _generate(
         self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None
@@ -234,6 +235,10 @@ class Completer:
             asked = "hybrid"
         without_adapter = asked in ("pseudo", "hybrid") and self.model.pseudo is None
         return "snippets" if without_adapter else asked
+
+
+def _name(request: Request) -> DocumentName:
+    return DocumentName(request.path, request.repository)
 
 
 def _library(model: LoadedModel, settings: ModelSettings, blocks: BlockSettings) -> BlockLibrary | None:

@@ -22,8 +22,8 @@ from model.encoder import Encoder, adapter_fingerprint
 from model.engines.decoder import Decoder
 from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
+from model.families import FimOrder
 from model.loaded import LoadedModel
-from model.prompt import FimOrder
 from model.reading import READINGS
 from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
@@ -110,7 +110,7 @@ def load_opened(
         decoder=_decoder(settings, checkpoint, config, engine, positions, places_blocks=places_blocks),
         vocabulary=vocabulary,
         fim_order=order,
-        stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
+        stop_ids=vocabulary.ends(order) | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
         recall=_recall(checkpoint.folder, embedded),
@@ -192,8 +192,8 @@ def _load_vocabulary(checkpoint: Checkpoint, config: Qwen2Config, name: str) -> 
 
 
 def fim_order(checkpoint: Checkpoint, vocabulary: Vocabulary) -> FimOrder:
-    """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle, or left to right."""
-    order = checkpoint.config.get("fim_order", "psm") if vocabulary.fim.fills else "ltr"
+    """`fim_order` is our own key of config.json; what others train reads as their family does."""
+    order = checkpoint.config.get("fim_order", vocabulary.family.order) if vocabulary.fim.fills else "ltr"
     if order not in get_args(FimOrder):
         raise WeightsError(
             f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm, ltr"

@@ -16,14 +16,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from model.blocks.block import Block, digest_of
-from model.vocabulary import CHARS_PER_TOKEN, FimTokens, Vocabulary
-
-FimOrder = Literal["spm", "psm", "ltr"]
+from model.families import FimOrder
+from model.layout import DocumentName, Titles, document_ids, fim_layout, titles_of
+from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
 PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
 
@@ -132,26 +131,6 @@ def empty_head(hidden_size: int) -> Head:
     return Head((), np.zeros((0, hidden_size), dtype=np.float32))
 
 
-def fim_layout(
-    fim: FimTokens, order: FimOrder, head: Sequence[int], before: Sequence[int], after: Sequence[int]
-) -> list[int]:
-    """Ids up to where the middle begins. Before and after are tokenized apart, in training as in serving."""
-    if order == "ltr":
-        return [fim.end, *head, *before]
-    if order == "spm":
-        return [*head, fim.suffix, *after, fim.prefix, *before]
-    return [*head, fim.prefix, *before, fim.suffix, *after, fim.middle]
-
-
-def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
-    """`<|file_sep|>path\\ntext\\n`, the way repository-level training data names a file; a comment names it to a
-    model without such a token."""
-    separator = vocabulary.fim.file_sep
-    title = f"# {path}\n" if separator is None else f"{path}\n"
-    body = [*vocabulary.encode(title), *vocabulary.encode(f"{text.rstrip()}\n")]
-    return body if separator is None else [separator, *body]
-
-
 def fit_documents(
     vocabulary: Vocabulary, documents: Iterable[tuple[str, str]], budget: int
 ) -> list[list[int]]:
@@ -184,20 +163,31 @@ def exact_text(
 
 
 def build_prompt(
-    vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: Budget
+    vocabulary: Vocabulary,
+    order: FimOrder,
+    head: Head,
+    prefix: str,
+    suffix: str,
+    budget: Budget,
+    name: DocumentName | None = None,
 ) -> Prompt:
-    """The prompt for a cursor between `prefix` and `suffix`.
+    """The prompt for a cursor between `prefix` and `suffix`, in a document that is named where the coder knows how.
 
     The two sides share 2:1 what the head leaves; what one does not need goes to the other. The left side is cut at
     a line start. Raises ValueError when the head alone fills the budget.
     """
     if order == "psm":
-        return anchored_prompt(vocabulary, head, prefix, suffix, budget)[1]
-    return _prompt_at(vocabulary, order, head, prefix, suffix, budget)
+        return anchored_prompt(vocabulary, head, prefix, suffix, budget, name)[1]
+    return _prompt_at(vocabulary, order, head, prefix, suffix, budget, titles_of(vocabulary, order, name))
 
 
 def anchored_prompt(
-    vocabulary: Vocabulary, head: Head, prefix: str, suffix: str, budget: Budget
+    vocabulary: Vocabulary,
+    head: Head,
+    prefix: str,
+    suffix: str,
+    budget: Budget,
+    name: DocumentName | None = None,
 ) -> tuple[Anchor, Prompt]:
     """As `build_prompt`, in the order "psm", with the anchor that the prompt stands behind: the start of the cursor's
     line, or the cursor in a long one."""
@@ -205,8 +195,8 @@ def anchored_prompt(
     start = line_start(vocabulary, prefix)
     typed = _few_ids(vocabulary, prefix[start:], room)
     kept = prefix if typed is None else prefix[:start]
-    at = _prompt_at(vocabulary, "psm", head, kept, suffix, replace(budget, total=budget.total - room))
-    anchor = Anchor(kept, suffix, at)
+    within, titles = replace(budget, total=budget.total - room), titles_of(vocabulary, "psm", name)
+    anchor = Anchor(kept, suffix, _prompt_at(vocabulary, "psm", head, kept, suffix, within, titles))
     prompt = anchor.behind(vocabulary, prefix, budget.total)
     assert prompt is not None  # there is room for what was typed
     return anchor, prompt
@@ -218,9 +208,15 @@ def line_start(vocabulary: Vocabulary, prefix: str) -> int:
 
 
 def _prompt_at(
-    vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: Budget
+    vocabulary: Vocabulary,
+    order: FimOrder,
+    head: Head,
+    prefix: str,
+    suffix: str,
+    budget: Budget,
+    titles: Titles,
 ) -> Prompt:
-    room = budget.total - len(head.ids) - len(fim_layout(vocabulary.fim, order, (), (), ()))
+    room = budget.total - len(fim_layout(vocabulary.fim, order, head.ids, (), (), titles))
     if room <= 0:
         raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget.total}")
     left = _Left(vocabulary, prefix, room)
@@ -228,7 +224,7 @@ def _prompt_at(
     most_after = 0 if order == "ltr" else min(budget.suffix, max(room // 3, room - needed))
     after = _first_tokens(vocabulary, suffix, most_after)
     before = left.last(room - len(after))
-    ids = fim_layout(vocabulary.fim, order, head.ids, before, after)
+    ids = fim_layout(vocabulary.fim, order, head.ids, before, after, titles)
     return Prompt(tuple(ids), head.pseudo, tuple(before), tuple(after))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.layout import DocumentName
 from model.loaded import LoadedModel
 from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
 from model.recall.evidence import gate_features, probabilities
@@ -65,7 +66,8 @@ class Collector:
         prefix, begin = at_token_boundary(self._model.vocabulary, cut.prefix)
         line = cut.middle.partition("\n")[0]
         target = self._model.vocabulary.encode(f"{begin}{line}\n")
-        prompt, logits = self._logits(prefix, cut.suffix, target)
+        name = DocumentName(path, repository.name)
+        prompt, logits = self._logits(name, prefix, cut.suffix, target)
         mixer = RecallMixer(request, prompt, self._model.vocabulary, _UNFITTED)
         proposals = mixer.propose(prompt.before, ())
         table = np.zeros((0, len(FEATURES))) if proposals is None else proposals.table
@@ -82,12 +84,14 @@ class Collector:
         text = self._model.vocabulary.token_bytes(token)
         return self._line_ends[text.rstrip()] if b"\n" in text else [token]
 
-    def _logits(self, prefix: str, suffix: str, target: Sequence[int]) -> tuple[Prompt, np.ndarray]:
+    def _logits(
+        self, name: DocumentName, prefix: str, suffix: str, target: Sequence[int]
+    ) -> tuple[Prompt, np.ndarray]:
         """The prompt without context, and the coder's logits behind it and behind each but the last of `target`."""
         model, decoder = self._model, self._model.decoder
         budget = Budget(decoder.capacity - len(target), 192)
         head = empty_head(decoder.hidden_size)
-        prompt = build_prompt(model.vocabulary, model.fim_order, head, prefix, suffix, budget)
+        prompt = build_prompt(model.vocabulary, model.fim_order, head, prefix, suffix, budget, name)
         decoder.rewind(0)
         decoder.extend(decoder.embed(prompt.ids[:-1]))
         return prompt, decoder.extend(decoder.embed([*prompt.ids[-1:], *target[:-1]]), all_rows=True)

@@ -14,6 +14,7 @@ from model.anchors import Anchors, is_typed_around
 from model.checkpoint.opening import EMBEDDED_FOLDER
 from model.completer import IDLE_SECONDS, Completer
 from model.generator import Generator, StopLimits
+from model.layout import DocumentName
 from model.loaded import LoadedModel
 from model.loading import load_model
 from model.prompt import Budget, Head, Prompt, build_prompt, empty_head, fit_documents, worst_first
@@ -25,6 +26,7 @@ from tests.tiny_checkpoint import write_tiny_checkpoint
 
 ABOVE = "import os\n\nclass A:\n    def add(self, first, second):\n"
 BELOW = "\n    def sub(self, first, second):\n        return self.first - self.second\n\nx = A()\n"
+NAME = DocumentName("a.py", "shop")
 WHOLE = Budget(400, 100)
 
 
@@ -156,7 +158,7 @@ def test_whatever_is_edited_the_prompt_shows_what_stands_around_the_cursor(
         else:
             typed = rng.choice(["x", "\n", "    ", "self.", "(", "é", "return y\n"])
             text, cursor = text[:cursor] + typed + text[cursor:], cursor + len(typed)
-        prompt = anchors.prompt("a.py", empty_head(4), text[:cursor], text[cursor:], budget)
+        prompt = anchors.prompt(NAME, empty_head(4), text[:cursor], text[cursor:], budget)
         before, after = (text_of(vocabulary, ids) for ids in (prompt.before, prompt.after))
         assert text[:cursor].endswith(before)
         assert text[cursor:].startswith(after)
@@ -170,9 +172,7 @@ def test_far_from_the_anchor_there_is_a_new_one(vocabulary: Vocabulary) -> None:
 
     for line, budget in (("y = 1\n", Budget(4000, 50)), ("y = first + second\n", Budget(300, 50))):
         anchors = Anchors(vocabulary, "psm", 3)
-        n = [
-            middle(anchors.prompt("a.py", empty_head(4), ABOVE + line * n, BELOW, budget)) for n in range(60)
-        ]
+        n = [middle(anchors.prompt(NAME, empty_head(4), ABOVE + line * n, BELOW, budget)) for n in range(60)]
         assert n[1] > 0
         assert 1 < n.count(0) <= 8
         assert max(n) < 160
@@ -188,7 +188,7 @@ def test_another_context_has_an_anchor_of_its_own(vocabulary: Vocabulary) -> Non
     anchors = Anchors(vocabulary, "psm", 3)
     heads = [Head(tuple(vocabulary.encode(text)), empty_head(4).pseudo) for text in ("# a\n", "# b\n")]
     for head in (*heads, heads[0]):
-        ids = anchors.prompt("a.py", head, ABOVE + "x", BELOW, WHOLE).ids
+        ids = anchors.prompt(NAME, head, ABOVE + "x", BELOW, WHOLE).ids
         assert ids == build_prompt(vocabulary, "psm", head, ABOVE + "x", BELOW, WHOLE).ids
 
 
@@ -198,7 +198,7 @@ def test_the_answer_behind_a_held_anchor_is_that_of_a_fresh_cache(
     typist, fresh = Typist(model), load_model(str(psm_folder), device="cpu")
     anchors = Anchors(model.vocabulary, "psm", 4)
     for prefix in keys(ABOVE, "        y\n        ret"):
-        prompt = anchors.prompt("a.py", empty_head(64), prefix, BELOW, Budget(464, 192))
+        prompt = anchors.prompt(NAME, empty_head(64), prefix, BELOW, Budget(464, 192))
         alone = Generator(fresh.decoder, fresh.vocabulary, fresh.stop_ids).generate(prompt, StopLimits(4))
         held = typist.completer._generator.generate(prompt, StopLimits(4))
         assert (held.token_ids, held.text) == (alone.token_ids, alone.text)
@@ -268,7 +268,7 @@ def test_other_orders_have_the_prompts_they_had_before_there_were_anchors(order:
         for total in (200, 960):
             documents = fit_documents(vocabulary, [("a/b.py", "x = 1\n"), ("c.py", below)], 60)
             head = Head(worst_first(documents), empty_head(4).pseudo)
-            prompt = anchors.prompt("a.py", head, above + typed, below, Budget(total, 192))
+            prompt = anchors.prompt(NAME, head, above + typed, below, Budget(total, 192))
             found.update(str(prompt.ids).encode())
     assert found.hexdigest() == digest
 

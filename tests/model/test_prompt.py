@@ -9,6 +9,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
+from model.layout import fim_layout
 from model.prompt import (
     PSEUDO,
     Budget,
@@ -18,7 +19,6 @@ from model.prompt import (
     build_prompt,
     empty_head,
     exact_text,
-    fim_layout,
     fit_documents,
     worst_first,
 )
