@@ -17,15 +17,14 @@ from model.checkpoint.opening import (
     open_checkpoint,
     verify_checksums,
 )
-from model.confidence import Confidence
 from model.encoder import Encoder, adapter_fingerprint
 from model.engines.decoder import Decoder
 from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
 from model.families import FimOrder
+from model.fitted import find_fitted
 from model.loaded import LoadedModel
 from model.reading import READINGS
-from model.recall.weights import RecallWeights
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
@@ -103,6 +102,9 @@ def load_opened(
     encoder, pseudo, default_context, notes = _adapt(
         settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
     )
+    # An adapter that does not fit this coder brings nothing that was fitted to it.
+    homes = (_home(settings, checkpoint), checkpoint.folder) if pseudo else (checkpoint.folder,)
+    fitted = find_fitted(homes, embedded)
     places_blocks = "blocks" in (settings.context, default_context)
     one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
@@ -113,8 +115,8 @@ def load_opened(
         stop_ids=vocabulary.ends(order) | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
-        recall=_recall(checkpoint.folder, embedded),
-        confidence=Confidence.beside(checkpoint.folder),
+        recall=fitted.recall,
+        confidence=fitted.confidence,
         default_context=default_context,
         fingerprint=fingerprint,
         revision=checkpoint.revision,
@@ -230,7 +232,7 @@ def _adapt(
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is read instead, as
     `context` says."""
-    home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
+    home = _home(settings, checkpoint)
     if settings.adapter:
         require_files(home, ("adapter.json",))
         verify_checksums(home, required=False)
@@ -250,19 +252,16 @@ def _adapt(
     return _embedded_encoder(embedded, fusers), None, context, (note,)
 
 
+def _home(settings: ModelSettings, checkpoint: Checkpoint) -> Path:
+    """The adapter's folder."""
+    return Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
+
+
 def _embedded_encoder(embedded: Path, fusers: _Fusers) -> Encoder | None:
     if not (embedded / "adapter.json").is_file():
         return None
     verify_checksums(embedded, required=True)
     return fusers.load(embedded, read_config(embedded))
-
-
-def _recall(folder: Path, embedded: Path) -> RecallWeights | None:
-    """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
-    if fitted := RecallWeights.beside(folder):
-        return fitted
-    others = RecallWeights.beside(embedded)
-    return others.for_another_coder() if others else None
 
 
 def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
