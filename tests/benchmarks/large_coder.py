@@ -3,7 +3,7 @@ file over stdio, answered by a coder that is large for this machine and reads th
 
 Without `--model` it has the shapes of Qwen2.5-Coder-0.5B, random weights and the real tokenizer (the extra [dev]); what
 it writes is nonsense, what it costs is not. The keys come at the pace of somebody who types, whether they are answered
-or not: a later key supersedes an earlier one. `--beside`: other checkouts whose server is measured in the same run, too.
+or not: a later key supersedes an earlier one. `--beside`: other checkouts whose server is measured in the same run.
 """
 
 from __future__ import annotations
