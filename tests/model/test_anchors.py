@@ -189,7 +189,7 @@ def test_another_context_has_an_anchor_of_its_own(vocabulary: Vocabulary) -> Non
     heads = [Head(tuple(vocabulary.encode(text)), empty_head(4).pseudo) for text in ("# a\n", "# b\n")]
     for head in (*heads, heads[0]):
         ids = anchors.prompt(NAME, head, ABOVE + "x", BELOW, WHOLE).ids
-        assert ids == build_prompt(vocabulary, "psm", head, ABOVE + "x", BELOW, WHOLE).ids
+        assert ids == build_prompt(vocabulary, "psm", head, ABOVE + "x", BELOW, WHOLE, NAME).ids
 
 
 def test_the_answer_behind_a_held_anchor_is_that_of_a_fresh_cache(
