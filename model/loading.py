@@ -22,7 +22,7 @@ from model.engines.decoder import Decoder
 from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
 from model.families import FimOrder
-from model.fitted import find_fitted
+from model.fitted import Fitted, find_fitted
 from model.loaded import LoadedModel
 from model.reading import READINGS
 from model.settings import EMBEDDED, ModelSettings
@@ -102,9 +102,7 @@ def load_opened(
     encoder, pseudo, default_context, notes = _adapt(
         settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
     )
-    # An adapter that does not fit this coder brings nothing that was fitted to it.
-    homes = (_home(settings, checkpoint), checkpoint.folder) if pseudo else (checkpoint.folder,)
-    fitted = find_fitted(homes, embedded)
+    fitted = _fitted(settings, checkpoint, pseudo, embedded)
     places_blocks = "blocks" in (settings.context, default_context)
     one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
     return LoadedModel(
@@ -250,6 +248,14 @@ def _adapt(
         "make one with python -m model.training adapter"
     )
     return _embedded_encoder(embedded, fusers), None, context, (note,)
+
+
+def _fitted(
+    settings: ModelSettings, checkpoint: Checkpoint, pseudo: PseudoTokens | None, embedded: Path
+) -> Fitted:
+    """An adapter that does not fit this coder brings nothing that was fitted to it."""
+    folder = checkpoint.folder
+    return find_fitted((_home(settings, checkpoint), folder) if pseudo else (folder,), embedded)
 
 
 def _home(settings: ModelSettings, checkpoint: Checkpoint) -> Path:
