@@ -26,7 +26,7 @@ def recall(sure: float) -> RecallWeights:
 
 def fit(folder: Path, sure: float) -> None:
     recall(sure).save(folder)
-    Confidence(np.full(len(FEATURES) + 1, sure)).save(folder)
+    Confidence(np.full(len(FEATURES), sure)).save(folder)
     write_checksums(folder)
 
 
@@ -65,5 +65,5 @@ def test_it_is_told_which_bounds_are_in_force(coder: Path) -> None:
     assert describe(bare).endswith("; no recall, confidence unknown")
     foreign = replace(bare, recall=recall(0.3).for_another_coder())
     assert describe(foreign).endswith("; recall with the bounds for another coder, confidence unknown")
-    own = replace(bare, recall=recall(0.3), confidence=Confidence(np.zeros(len(FEATURES) + 1)))
+    own = replace(bare, recall=recall(0.3), confidence=Confidence(np.zeros(len(FEATURES))))
     assert describe(own).endswith("; recall fitted, confidence fitted")
