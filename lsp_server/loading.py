@@ -99,10 +99,13 @@ def load_coder(
 
 def describe(model: LoadedModel) -> str:
     """A loaded model in one line."""
+    from model.fitted import described
+
     where = f"{model.engine} on {model.device}"
     if model.threads:
         where += f" with {model.threads} thread{'s' if model.threads > 1 else ''}"
-    return f"{model.name} ({model.n_parameters / 1e6:,.0f}M parameters), {model.dtype}, {where}"
+    fitted = described(model.recall, model.confidence)
+    return f"{model.name} ({model.n_parameters / 1e6:,.0f}M parameters), {model.dtype}, {where}; {fitted}"
 
 
 def why_tiny(name: str, error: Exception) -> str:

@@ -52,6 +52,7 @@ def request_for(
         tokens=holding.tokens,
         packages=holding.packages,
         lines=indexed.lines if indexed else None,
+        repository=indexed.root.name if indexed else "",
         shelf=holding.blocks.shelf if holding.blocks and snapshot.path else None,
     )
 

@@ -19,6 +19,8 @@ from lsp_server.takeover import Household, Takeover
 
 Result = TypeVar("Result")
 
+REST_SECONDS = 2.0  # after a request: a little more than what a completer takes for idle
+
 
 class ServedModel:
     """Lives on the event loop; there is at most one thread at a time, but while one coder takes over from another.
@@ -43,6 +45,7 @@ class ServedModel:
         self._thread: ModelThread[LoadedCoder] | None = None
         self._takeover: Takeover | None = None  # once there is somebody to take over
         self._taking: asyncio.Task[None] | None = None  # while somebody does
+        self._resting: asyncio.TimerHandle | None = None
 
     def start(self, settings: Settings) -> None:
         """Begin loading, unless that has begun; then a coder that did not take over may do so with these settings."""
@@ -61,10 +64,21 @@ class ServedModel:
         thread.loaded.add_done_callback(lambda _: on_loop(self._loaded, thread, settings))
         thread.start()
 
+    def used(self) -> None:
+        """Somebody types: what a coder does once nobody does any more waits for that."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = asyncio.get_running_loop().call_later(REST_SECONDS, self._rest)
+
+    def _rest(self) -> None:
+        if (later := self.later) is not None:
+            self.submit(Priority.LATER, lambda _: later.begin(None))
+
     async def stop(self) -> None:
         """Let go of the model. What waits for it is canceled; work in hand is waited for a few seconds."""
-        if self._taking is not None:
-            self._taking.cancel()
+        for waiting in (self._taking, self._resting):
+            if waiting is not None:
+                waiting.cancel()
         thread, self._thread, self.coder, self.later = self._thread, None, None, None
         self._takeover = self._taking = None
         if thread is not None:

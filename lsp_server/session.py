@@ -218,7 +218,7 @@ class Session:
             left_ms = inquiry.settings.model.deadline_ms - waited_ms
             if left_ms <= 0:
                 return None
-            request = inquiry.request(coder, left_ms, job.finished)
+            request = replace(inquiry.request(coder, left_ms, job.finished), ahead=job.ahead)
             completion = coder.completer.complete(request, inquiry.retrieve, job.cancelled.is_set)
             if completion.mode == "blocks" and later:
                 later.begin(inquiry.holding(coder).blocks)
@@ -226,6 +226,7 @@ class Session:
 
         if not job.ahead:
             self._preparing.asked(job.snapshot)
+            self._model.used()
         running = self._model.submit(Priority.COMPLETION, work)
         assert running is not None  # `suggest` saw to it
         return running

@@ -54,15 +54,22 @@ class CacheSlots:
         return shared[slot]
 
     def advance(
-        self, prompt: Prompt, cells: Sequence[Cell], stop: int, stopped: Callable[[], bool] = never
+        self,
+        prompt: Prompt,
+        cells: Sequence[Cell],
+        stop: int,
+        stopped: Callable[[], bool] = never,
+        most: int | None = None,
     ) -> bool:
         """Go on from what the selected slot has of a prompt (`resume`) to the row `stop`, which lies behind its blocks:
-        place these, and compute the other rows, as many at a time as go through one pass. False: `stopped` before."""
+        place these, and compute the other rows, as many at a time as go through one pass, or `most`. False: `stopped`
+        before."""
+        width = most or self._decoder.prefill_piece
         self._place(prompt.blocks[:1], cells, 0, FIRST)
-        if not self._compute(prompt, cells, prompt.early_rows, stopped):
+        if not self._compute(prompt, cells, prompt.early_rows, stopped, width):
             return False
         self._place(prompt.blocks[1:], cells, prompt.early_rows, FIRST + prompt.n_early)
-        return self._compute(prompt, cells, stop, stopped)
+        return self._compute(prompt, cells, stop, stopped, width)
 
     def vectors(self, prompt: Prompt, rows: slice) -> np.ndarray:
         """Embeddings of rows on one side of a prompt's blocks, float32 [n, hidden], pseudo-tokens among them."""
@@ -75,11 +82,13 @@ class CacheSlots:
         vectors[slots] = prompt.pseudo[first : first + int(slots.sum())]
         return vectors
 
-    def _compute(self, prompt: Prompt, cells: Sequence[Cell], stop: int, stopped: Callable[[], bool]) -> bool:
+    def _compute(
+        self, prompt: Prompt, cells: Sequence[Cell], stop: int, stopped: Callable[[], bool], width: int
+    ) -> bool:
         while (start := len(self._cells)) < stop:
             if stopped():
                 return False
-            rows = slice(start, min(start + self._decoder.prefill_piece, stop))
+            rows = slice(start, min(start + width, stop))
             self.extend(cells[rows], self.vectors(prompt, rows))
         return True
 

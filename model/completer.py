@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from model.anchors import Anchors
 from model.blocks.block import FIRST
 from model.blocks.library import BlockLibrary
 from model.blocks.making import BlockMaker
@@ -21,9 +22,10 @@ from model.confidence import written_lines
 from model.context import Context, Contexts
 from model.drafts.drafter import Drafter
 from model.generator import Clock, Generation, Generator, StopLimits
+from model.layout import DocumentName
 from model.loaded import LoadedModel
 from model.pace import Pace, measure_pace
-from model.prompt import Budget, Prompt, at_token_boundary, build_prompt, empty_head
+from model.prompt import Budget, Prompt, at_token_boundary, empty_head
 from model.repository import ContextItem, Retrieve
 from model.request import Completion, Mixer, Mixing, Request, never, unmixed
 from model.room import beside_blocks
@@ -36,26 +38,23 @@ from model.settings import (
     DraftSettings,
     ModelSettings,
 )
+from model.taught import Taught
 
+IDLE_SECONDS = 1.5  # without a request, after which nobody is taken to be typing
 _LEARNED_CHARS = (
     200  # of what stood before an accepted text: about the 16 tokens that a context is compared by
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Taught:
-    """`ids` of a text that begins with `begin`; `logits`: what the coder says where each is due, float32 [n, vocab]."""
+@dataclass(frozen=True)
+class _Answered:
+    """The last request and its context mode, until its anchor stands in its line. `at`: when it came, by the clock of
+    the completer; `moved`: whether that anchor was moved and what it stands behind is being computed."""
 
-    prompt: Prompt
-    begin: str
-    ids: tuple[int, ...]
-    logits: np.ndarray
-
-    @property
-    def log_chances(self) -> np.ndarray:
-        """Natural logarithm of the chance of each of `ids`, float64 [n]."""
-        rows = self.logits.astype(np.float64)
-        return np.asarray(rows[range(len(self.ids)), self.ids] - np.logaddexp.reduce(rows, axis=1))
+    request: Request
+    mode: str
+    at: float
+    moved: bool = False
 
 
 class Completer:
@@ -83,6 +82,8 @@ class Completer:
             model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=model.places
         )
         self._contexts = Contexts(model, settings, self._library)
+        self._anchors = Anchors(model.vocabulary, model.fim_order, settings.recent_places)
+        self._last: _Answered | None = None
 
     def complete(
         self, request: Request, retrieve: Retrieve | None, cancelled: Callable[[], bool] = never
@@ -98,6 +99,8 @@ class Completer:
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
         confidence = self._confidence(prompt, generation, begin, mixer)
+        if not request.ahead:
+            self._last = _Answered(request, mode, start)
         timings = {
             "retrieve": (retrieved - start) * 1e3,
             "prefill": generation.prefill_ms,
@@ -120,11 +123,31 @@ class Completer:
         """Want the blocks that a request will want which may come. `tend` makes them."""
         if self._library and self.mode(request.context) == "blocks":
             prefix, _ = at_token_boundary(self.model.vocabulary, request.prefix)
-            self._contexts.foresee(request, retrieve, self._window(request, prefix))
+            anchors = Anchors(self.model.vocabulary, self.model.fim_order, 1)  # nobody types there yet
+            self._contexts.foresee(request, retrieve, self._window(request, prefix, anchors))
 
     def tend(self, interrupted: Callable[[], bool]) -> bool:
-        """Do a piece of what is for later, blocks that were wanted and not there; whether there is more."""
-        return self._library is not None and self._library.tend(interrupted)
+        """Do a piece of what is for later, blocks that were wanted and not there, and once nobody has typed for
+        IDLE_SECONDS the prompt behind a new anchor; whether there is more."""
+        return (self._library is not None and self._library.tend(interrupted)) or self._settle(interrupted)
+
+    def _settle(self, interrupted: Callable[[], bool]) -> bool:
+        """Move the last request's anchor to its line, which costs the text behind it once; whether there is more. An
+        interruption leaves what was computed to the next request."""
+        last = self._last
+        if last is None or self._clock() - last.at < IDLE_SECONDS:
+            return False
+        prefix, _ = at_token_boundary(self.model.vocabulary, last.request.prefix)
+        if not self._anchors.let_go(prefix) and not last.moved:
+            self._last = None
+            return False
+        self._last = replace(last, moved=True)
+        # The context is held; where nothing was found, there is nothing now.
+        _, prompt = self._read(last.request, prefix, last.mode, lambda query: ())
+        if not self._generator.prefill(prompt, interrupted):
+            return True
+        self._last = None
+        return False
 
     def shelf(self, folder: Path) -> Shelf | None:
         """What keeps a repository's blocks in a private folder, for its requests; None where no blocks are read."""
@@ -173,11 +196,9 @@ class Completer:
         if request.window is not None:
             total = min(total, request.window + len(context.head.ids))
         budget = Budget(total, settings.suffix_tokens)
-        return context, build_prompt(
-            model.vocabulary, model.fim_order, context.head, prefix, request.suffix, budget
-        )
+        return context, self._anchors.prompt(_name(request), context.head, prefix, request.suffix, budget)
 
-    def _window(self, request: Request, prefix: str) -> Prompt:
+    def _window(self, request: Request, prefix: str, anchors: Anchors | None = None) -> Prompt:
         """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
         model, settings = self.model, self._settings
         room = min(model.positions - FIRST, beside_blocks(settings, model.decoder.capacity))
@@ -185,7 +206,7 @@ class Completer:
         wanted = settings.window_tokens if request.window is None else request.window
         budget = Budget(min(wanted, room), settings.suffix_tokens)
         head = empty_head(model.decoder.hidden_size)
-        return build_prompt(model.vocabulary, model.fim_order, head, prefix, request.suffix, budget)
+        return (anchors or self._anchors).prompt(_name(request), head, prefix, request.suffix, budget)
 
     def _generate(
         self, request: Request, prompt: Prompt, limits: StopLimits, mixer: Mixer | None
@@ -234,6 +255,10 @@ class Completer:
             asked = "hybrid"
         without_adapter = asked in ("pseudo", "hybrid") and self.model.pseudo is None
         return "snippets" if without_adapter else asked
+
+
+def _name(request: Request) -> DocumentName:
+    return DocumentName(request.path, request.repository)
 
 
 def _library(model: LoadedModel, blocks: BlockSettings) -> BlockLibrary | None:

@@ -24,6 +24,8 @@ Clock = Callable[[], float]  # seconds, monotonic
 
 # Of a prompt at most so many positions go through a pass together with a draft, which wants logits of every row.
 DRAFT_CHAIN = 8
+# Of a prompt that nobody has asked for yet at most so many go through a pass: who asks meanwhile waits for one.
+AHEAD_PIECE = 16
 
 
 class Drafting(Protocol):
@@ -127,6 +129,13 @@ class Generator:
             accepted=run.accepted,
             log_chances=tuple(run.log_chances),
         )
+
+    def prefill(self, prompt: Prompt, stopped: Callable[[], bool]) -> bool:
+        """Compute ahead what a request with this prompt, or one that begins so, would, in steps that are short for a
+        large coder, too. False: `stopped` before, which is asked between two."""
+        cells = prompt_cells(prompt)
+        self._slots.resume(cells, prompt.n_placed)
+        return self._slots.advance(prompt, cells, len(cells) - 1, stopped, AHEAD_PIECE)
 
     def logits(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray:
         """What the decoder says behind the prompt and behind each but the last of `ids` (at least one), with nothing

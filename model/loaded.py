@@ -8,7 +8,7 @@ from model.confidence import Confidence
 from model.encoder import Encoder
 from model.engines.decoder import Decoder
 from model.engines.engine import PseudoTokens
-from model.prompt import FimOrder
+from model.families import FimOrder
 from model.recall.weights import RecallWeights
 from model.vocabulary import Vocabulary
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from model.checkpoint.adapter import AdapterConfig, read_config
+from model.checkpoint.adapter import read_config
 from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import NoRoomError, WeightsError, require_files
 from model.checkpoint.opening import (
@@ -16,15 +15,15 @@ from model.checkpoint.opening import (
     open_checkpoint,
     verify_checksums,
 )
-from model.confidence import Confidence
-from model.encoder import Encoder, adapter_fingerprint
+from model.encoder import Encoder
 from model.engines.decoder import Decoder
 from model.engines.engine import Engine, PseudoTokens
 from model.engines.torch.presence import has_cuda, has_torch
+from model.families import FimOrder
+from model.fitted import Fitted, find_fitted
+from model.fusers import Fusers
 from model.loaded import LoadedModel
-from model.prompt import FimOrder
 from model.reading import READINGS
-from model.recall.weights import RecallWeights
 from model.room import Room, room_for
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
@@ -35,21 +34,6 @@ _ONE_WAY = (
     "has no fill-in-the-middle tokens: of what is behind the cursor it reads blocks, from the next line on"
 )
 _ON_TORCH = ("bfloat16", "float16")  # the number formats that ONNX Runtime has no fast CPU kernels for
-
-
-@dataclass(frozen=True)
-class _Fusers:
-    """What loads fusers, but not the one that is `loaded`."""
-
-    engine: Engine
-    loaded: Encoder | None
-
-    def load(self, folder: Path, config: AdapterConfig) -> Encoder:
-        if self.loaded and self.loaded.fingerprint == adapter_fingerprint(
-            folder, config.fuser, self.engine.arithmetic
-        ):
-            return self.loaded
-        return load_encoder(folder, config, self.engine)
 
 
 def load_model(
@@ -98,10 +82,11 @@ def load_opened(
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
     order = fim_order(checkpoint, vocabulary)
-    fusers = _Fusers(engine, loaded)
+    fusers = Fusers(engine, loaded)
     encoder, pseudo, default_context, notes = _adapt(
         settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
     )
+    fitted = _fitted(settings, checkpoint, pseudo, embedded)
     one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
     room = _room(settings, config, engine, positions, "blocks" in (settings.context, default_context))
     return LoadedModel(
@@ -109,11 +94,11 @@ def load_opened(
         decoder=_decoder(checkpoint, config, engine, room),
         vocabulary=vocabulary,
         fim_order=order,
-        stop_ids=vocabulary.fim.stops | _eos_ids(checkpoint, config.vocab_size),
+        stop_ids=vocabulary.ends(order) | _eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
-        recall=_recall(checkpoint.folder, embedded),
-        confidence=Confidence.beside(checkpoint.folder),
+        recall=fitted.recall,
+        confidence=fitted.confidence,
         default_context=default_context,
         fingerprint=fingerprint,
         revision=checkpoint.revision,
@@ -207,8 +192,8 @@ def _load_vocabulary(checkpoint: Checkpoint, config: Qwen2Config, name: str) -> 
 
 
 def fim_order(checkpoint: Checkpoint, vocabulary: Vocabulary) -> FimOrder:
-    """`fim_order` is our own key of config.json; what others train reads prefix, suffix, middle, or left to right."""
-    order = checkpoint.config.get("fim_order", "psm") if vocabulary.fim.fills else "ltr"
+    """`fim_order` is our own key of config.json; what others train reads as their family does."""
+    order = checkpoint.config.get("fim_order", vocabulary.family.order) if vocabulary.fim.fills else "ltr"
     if order not in get_args(FimOrder):
         raise WeightsError(
             f"config.json in {checkpoint.folder} has fim_order {order!r}: one of spm, psm, ltr"
@@ -238,13 +223,13 @@ def _adapt(
     settings: ModelSettings,
     checkpoint: Checkpoint,
     base: str,
-    fusers: _Fusers,
+    fusers: Fusers,
     embedded: Path,
     context: str,
 ) -> tuple[Encoder | None, PseudoTokens | None, str, tuple[str, ...]]:
     """The adapter that fits; without one the embedded model's fuser still finds the text that is read instead, as
     `context` says."""
-    home = Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
+    home = _home(settings, checkpoint)
     if settings.adapter:
         require_files(home, ("adapter.json",))
         verify_checksums(home, required=False)
@@ -261,22 +246,20 @@ def _adapt(
         f"no HEF adapter fits {settings.name}: retrieval feeds {context}; "
         "make one with python -m model.training adapter"
     )
-    return _embedded_encoder(embedded, fusers), None, context, (note,)
+    return fusers.of_embedded(embedded), None, context, (note,)
 
 
-def _embedded_encoder(embedded: Path, fusers: _Fusers) -> Encoder | None:
-    if not (embedded / "adapter.json").is_file():
-        return None
-    verify_checksums(embedded, required=True)
-    return fusers.load(embedded, read_config(embedded))
+def _fitted(
+    settings: ModelSettings, checkpoint: Checkpoint, pseudo: PseudoTokens | None, embedded: Path
+) -> Fitted:
+    """An adapter that does not fit this coder brings nothing that was fitted to it."""
+    folder = checkpoint.folder
+    return find_fitted((_home(settings, checkpoint), folder) if pseudo else (folder,), embedded)
 
 
-def _recall(folder: Path, embedded: Path) -> RecallWeights | None:
-    """What was fitted to this coder, else what was to the embedded one: it helped a foreign one, too (LOG.md)."""
-    if fitted := RecallWeights.beside(folder):
-        return fitted
-    others = RecallWeights.beside(embedded)
-    return others.for_another_coder() if others else None
+def _home(settings: ModelSettings, checkpoint: Checkpoint) -> Path:
+    """The adapter's folder."""
+    return Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
 
 
 def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
@@ -289,17 +272,3 @@ def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
             f"config.json in {checkpoint.folder} has eos_token_id {eos!r:.40}: ids of tokens are wanted"
         )
     return frozenset(ids)
-
-
-def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder:
-    """The fuser of an adapter's folder with its tokenizer. Raises WeightsError naming the file that is wrong."""
-    require_files(folder, ("tokenizer.json",))
-    try:
-        vocabulary = Vocabulary.load(folder / "tokenizer.json")
-        vocabulary.check_fits(config.fuser.vocab_size)
-    except VocabularyError as problem:
-        raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
-    fuser = engine.fuser(folder, config)
-    return Encoder(
-        fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic)
-    )

@@ -1,12 +1,14 @@
 """The prompt: fill-in-the-middle layout and token budget, in one place for serving and training.
 
 `[head] <suffix> SUFFIX <prefix> PREFIX` (order "spm", the embedded model),
-`[head] <prefix> PREFIX <suffix> SUFFIX <middle>` (order "psm", Qwen2.5-Coder and its like) or, for a model that was
-never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): of what is behind the cursor it reads
+`[head] <prefix> PREFIX <suffix> SUFFIX <middle> TYPED` (order "psm", Qwen2.5-Coder and its like) or, for a model that
+was never taught to fill a hole, `<end of text> [head] PREFIX` (order "ltr"): of what is behind the cursor it reads
 blocks or nothing.
 
 The head is what the model reads of the repository. Stable parts come first, so that a keystroke leaves the keys and
-values of what precedes it valid: under "spm" typing only appends.
+values of what precedes it valid: under "spm" typing only appends, and under "psm" too, since what was typed behind an
+anchor stands where the answer goes on from it. The anchor is the start of the cursor's line, or lines above it
+(`anchors.py`).
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from model.blocks.block import Block, digest_of
-from model.vocabulary import CHARS_PER_TOKEN, FimTokens, Vocabulary
-
-FimOrder = Literal["spm", "psm", "ltr"]
+from model.families import FimOrder
+from model.layout import DocumentName, Titles, document_ids, fim_layout, titles_of
+from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
 PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
 
@@ -29,6 +30,8 @@ PSEUDO = -1  # Stands in `ids` where a pseudo-token's vector goes.
 # with every keystroke would throw the whole cache away.
 _CUT_LINES = 8
 _CUT_TOKENS = 64
+# Of a prompt this much is left to what is typed behind an anchor, a quarter of a short one at most.
+_TYPED_TOKENS = 96
 _SIGNS = 32  # of a text's end, in which its last token is looked for
 # A shorter piece of a snippet says nothing, and one that fills the budget hides what else was found: the windows of
 # pretraining have 128 tokens, too.
@@ -106,28 +109,26 @@ class Budget:
     suffix: int
 
 
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A place in a document with the whole texts around it, and the prompt for a cursor right there."""
+
+    prefix: str
+    suffix: str
+    prompt: Prompt
+
+    def behind(self, vocabulary: Vocabulary, prefix: str, total: int) -> Prompt | None:
+        """The prompt for a cursor behind `prefix`, which begins with the anchor's, with what was typed since where the
+        answer goes on from it; None where that is more than `total` tokens."""
+        typed = _few_ids(vocabulary, prefix[len(self.prefix) :], total - len(self.prompt.ids))
+        if typed is None:
+            return None
+        before = self.prompt.before
+        return replace(self.prompt, ids=(*self.prompt.ids, *typed), before=(*before, *typed))
+
+
 def empty_head(hidden_size: int) -> Head:
     return Head((), np.zeros((0, hidden_size), dtype=np.float32))
-
-
-def fim_layout(
-    fim: FimTokens, order: FimOrder, head: Sequence[int], before: Sequence[int], after: Sequence[int]
-) -> list[int]:
-    """Ids up to where the middle begins. Before and after are tokenized apart, in training as in serving."""
-    if order == "ltr":
-        return [fim.end, *head, *before]
-    if order == "spm":
-        return [*head, fim.suffix, *after, fim.prefix, *before]
-    return [*head, fim.prefix, *before, fim.suffix, *after, fim.middle]
-
-
-def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
-    """`<|file_sep|>path\\ntext\\n`, the way repository-level training data names a file; a comment names it to a
-    model without such a token."""
-    separator = vocabulary.fim.file_sep
-    title = f"# {path}\n" if separator is None else f"{path}\n"
-    body = [*vocabulary.encode(title), *vocabulary.encode(f"{text.rstrip()}\n")]
-    return body if separator is None else [separator, *body]
 
 
 def fit_documents(
@@ -162,14 +163,60 @@ def exact_text(
 
 
 def build_prompt(
-    vocabulary: Vocabulary, order: FimOrder, head: Head, prefix: str, suffix: str, budget: Budget
+    vocabulary: Vocabulary,
+    order: FimOrder,
+    head: Head,
+    prefix: str,
+    suffix: str,
+    budget: Budget,
+    name: DocumentName | None = None,
 ) -> Prompt:
-    """The prompt for a cursor between `prefix` and `suffix`.
+    """The prompt for a cursor between `prefix` and `suffix`, in a document that is named where the coder knows how.
 
     The two sides share 2:1 what the head leaves; what one does not need goes to the other. The left side is cut at
     a line start. Raises ValueError when the head alone fills the budget.
     """
-    room = budget.total - len(head.ids) - len(fim_layout(vocabulary.fim, order, (), (), ()))
+    if order == "psm":
+        return anchored_prompt(vocabulary, head, prefix, suffix, budget, name)[1]
+    return _prompt_at(vocabulary, order, head, prefix, suffix, budget, titles_of(vocabulary, order, name))
+
+
+def anchored_prompt(
+    vocabulary: Vocabulary,
+    head: Head,
+    prefix: str,
+    suffix: str,
+    budget: Budget,
+    name: DocumentName | None = None,
+) -> tuple[Anchor, Prompt]:
+    """As `build_prompt`, in the order "psm", with the anchor that the prompt stands behind: the start of the cursor's
+    line, or the cursor in a long one."""
+    room = min(_TYPED_TOKENS, budget.total // 4)
+    start = line_start(vocabulary, prefix)
+    typed = _few_ids(vocabulary, prefix[start:], room)
+    kept = prefix if typed is None else prefix[:start]
+    within, titles = replace(budget, total=budget.total - room), titles_of(vocabulary, "psm", name)
+    anchor = Anchor(kept, suffix, _prompt_at(vocabulary, "psm", head, kept, suffix, within, titles))
+    prompt = anchor.behind(vocabulary, prefix, budget.total)
+    assert prompt is not None  # there is room for what was typed
+    return anchor, prompt
+
+
+def line_start(vocabulary: Vocabulary, prefix: str) -> int:
+    """Where the cursor's line starts, with the line's end in front of it where a token may join the two."""
+    return max(0, prefix.rfind("\n") + (not vocabulary.joins_lines))
+
+
+def _prompt_at(
+    vocabulary: Vocabulary,
+    order: FimOrder,
+    head: Head,
+    prefix: str,
+    suffix: str,
+    budget: Budget,
+    titles: Titles,
+) -> Prompt:
+    room = budget.total - len(fim_layout(vocabulary.fim, order, head.ids, (), (), titles))
     if room <= 0:
         raise ValueError(f"a context of {len(head.ids)} tokens does not fit a prompt of {budget.total}")
     left = _Left(vocabulary, prefix, room)
@@ -177,8 +224,16 @@ def build_prompt(
     most_after = 0 if order == "ltr" else min(budget.suffix, max(room // 3, room - needed))
     after = _first_tokens(vocabulary, suffix, most_after)
     before = left.last(room - len(after))
-    ids = fim_layout(vocabulary.fim, order, head.ids, before, after)
+    ids = fim_layout(vocabulary.fim, order, head.ids, before, after, titles)
     return Prompt(tuple(ids), head.pseudo, tuple(before), tuple(after))
+
+
+def _few_ids(vocabulary: Vocabulary, text: str, most: int) -> list[int] | None:
+    """Ids of a text; None where they are more."""
+    if len(text) > most * CHARS_PER_TOKEN:
+        return None
+    ids = vocabulary.encode(text)
+    return ids if len(ids) <= most else None
 
 
 def at_token_boundary(vocabulary: Vocabulary, prefix: str) -> tuple[str, str]:

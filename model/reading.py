@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model.prompt import FimOrder
+from model.families import FimOrder
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Request:
     tokens: Tokens | None = None  # of the repository; what it has of the document at `path` is not looked at
     packages: Tokens | None = None  # of what is installed
     lines: LineStore | None = None  # of the repository
+    repository: str = ""  # its name, where the document lies in one
+    ahead: bool = False  # nobody has typed so far yet
     shelf: Shelf | None = None  # blocks of the repository; None: they are kept while the completer is
 
 

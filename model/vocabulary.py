@@ -8,16 +8,16 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from model.checkpoint.files import MAX_TOKENIZER_BYTES, WeightsError, read_json
+from model.families import FimOrder, family_of
 
 CHARS_PER_TOKEN = 8  # of text that is tokenized for so many tokens at most; code has 3 to 4
 
@@ -30,74 +30,18 @@ class VocabularyError(ValueError):
     """The tokenizer cannot serve completion; the message says why."""
 
 
-@dataclass(frozen=True)
-class FimTokens:
-    """Ids of the control tokens. Optional ones are None where the checkpoint has none.
-
-    A checkpoint that was never taught to fill a hole has `end` for the first three: it marks where one text ends and
-    another begins.
-    """
-
-    prefix: int
-    suffix: int
-    middle: int
-    end: int  # end of text: what the model writes when the middle is complete
-    file_sep: int | None = None
-    repo_name: int | None = None
-    pad: int | None = None
-
-    @property
-    def stops(self) -> frozenset[int]:
-        """Tokens that end a middle. Base models run on into the next file or pad behind the hole (papers 2.6)."""
-        return frozenset(i for i in (self.end, self.file_sep, self.repo_name, self.pad) if i is not None)
-
-    @property
-    def fills(self) -> bool:
-        """Whether the checkpoint knows how to fill a hole."""
-        return self.prefix != self.end
-
-
-class _Names(NamedTuple):
-    prefix: str
-    suffix: str
-    middle: str
-    end: str
-    file_sep: str
-    repo_name: str
-    pad: str
-
-
-_FAMILIES = (
-    # Qwen2.5-Coder (arXiv 2409.12186, table 1) and our own.
-    _Names(
-        prefix="<|fim_prefix|>",
-        suffix="<|fim_suffix|>",
-        middle="<|fim_middle|>",
-        end="<|endoftext|>",
-        file_sep="<|file_sep|>",
-        repo_name="<|repo_name|>",
-        pad="<|fim_pad|>",
-    ),
-    # StarCoder (arXiv 2305.06161) and what copies it.
-    _Names(
-        prefix="<fim_prefix>",
-        suffix="<fim_suffix>",
-        middle="<fim_middle>",
-        end="<|endoftext|>",
-        file_sep="<file_sep>",
-        repo_name="<repo_name>",
-        pad="<fim_pad>",
-    ),
-)
-
-
 class Vocabulary:
     """Text to ids and back. Control tokens inside source text are plain text here: a file cannot forge a prompt."""
 
     def __init__(self, raw: dict[str, Any]) -> None:
         """`raw` is a parsed `tokenizer.json`. Raises VocabularyError if it has no end mark or is not byte-level."""
         added = _added(raw)
-        self.fim = _find_fim(added)
+        found = family_of(added)
+        if found is None:
+            raise VocabularyError(
+                "its tokenizer has neither fill-in-the-middle tokens (<|fim_prefix|> ...) nor <|endoftext|>"
+            )
+        self.family, self.fim = found
         self.control_ids = frozenset(added.values())
         if "ByteLevel" not in json.dumps(raw.get("decoder")):
             raise VocabularyError("its tokenizer is not byte-level BPE")
@@ -170,6 +114,14 @@ class Vocabulary:
             self.encode(run * _RUN_LENGTH)
         if not b"".join(map(self.token_bytes, self.encode(_CODE))).endswith(_CODE.encode()):
             raise VocabularyError("its tokenizer changes the text")
+
+    def reads_as_family(self, order: FimOrder) -> bool:
+        """Whether a coder with this tokenizer that fills holes in this order was taught so by its family."""
+        return self.fim.fills and order == self.family.order
+
+    def ends(self, order: FimOrder) -> frozenset[int]:
+        """Ids that end a text: no control token goes on with one, whatever else it means to its family."""
+        return self.control_ids if self.reads_as_family(order) else self.fim.stops
 
     def never(self, vocab_size: int) -> np.ndarray:
         """Ids that greedy decoding must not choose: control tokens that do not end the middle, and the rows with
@@ -258,20 +210,6 @@ def _strange_characters(missing: frozenset[int]) -> re.Pattern[str] | None:
     planes = [(byte - 0xF0) << 18 for byte in missing if 0xF0 < byte < 0xF5]
     ranges = [f"{chr(first)}-{chr(min(first + (1 << 18), 0x110000) - 1)}" for first in planes]
     return re.compile(f"[{''.join(control + ranges)}]") if control or ranges else None
-
-
-def _find_fim(added: dict[str, int]) -> FimTokens:
-    for names in _FAMILIES:
-        ids = [added.get(name) for name in names]
-        prefix, suffix, middle, end = ids[:4]
-        if None not in (prefix, suffix, middle, end):
-            return FimTokens(*ids)  # type: ignore[arg-type]  # the four that must be there were just seen
-    end = added.get("<|endoftext|>")
-    if end is None:
-        raise VocabularyError(
-            "its tokenizer has neither fill-in-the-middle tokens (<|fim_prefix|> ...) nor <|endoftext|>"
-        )
-    return FimTokens(end, end, end, end)
 
 
 def _byte_alphabet() -> Iterator[tuple[str, int]]:

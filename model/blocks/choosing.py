@@ -13,7 +13,8 @@ import numpy as np
 from model.blocks.block import SPAN, n_kept
 from model.blocks.library import BlockText
 from model.blocks.parts import nearest_parts, splitting
-from model.prompt import Prompt, document_ids
+from model.layout import document_ids
+from model.prompt import Prompt
 from model.repository import ContextItem
 from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 

@@ -200,4 +200,5 @@ def request_for(task: Task) -> Request:
         max_tokens=MAX_TOKENS[task.kind],
         deadline_ms=float("inf"),
         finished=lambda text: answer_end(task, text) is not None,
+        repository=task.repo.rpartition("/")[2],
     )

@@ -28,6 +28,7 @@ class RecallWeights:
     forest: Forest
     sure: float
     sure_inside: float
+    is_own: bool = True  # fitted to the coder that has them
 
     @classmethod
     def beside(cls, folder: Path) -> RecallWeights | None:
@@ -52,7 +53,9 @@ class RecallWeights:
 
     def for_another_coder(self) -> RecallWeights:
         """For a coder that they were not fitted to and that may be a better one: a line must be likelier than not."""
-        return replace(self, sure=max(self.sure, LIKELY), sure_inside=max(self.sure_inside, LIKELY))
+        return replace(
+            self, sure=max(self.sure, LIKELY), sure_inside=max(self.sure_inside, LIKELY), is_own=False
+        )
 
     def save(self, folder: Path) -> None:
         raw = {

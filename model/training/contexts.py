@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.blocks.block import SPAN
+from model.families import FimOrder
+from model.layout import DocumentName, document_ids
 from model.prompt import (
     PSEUDO,
     Budget,
-    FimOrder,
     Head,
     build_prompt,
-    document_ids,
     exact_text,
     fit_documents,
     worst_first,
@@ -138,7 +138,13 @@ class RowBuilder:
         budget = Budget(min(wanted, shape.length - len(middle)), shape.suffix)
         slots = np.zeros((head.count(PSEUDO), 1), np.float32)
         prompt = build_prompt(
-            self._vocabulary, self._order, Head(tuple(head), slots), sample.prefix, sample.suffix, budget
+            self._vocabulary,
+            self._order,
+            Head(tuple(head), slots),
+            sample.prefix,
+            sample.suffix,
+            budget,
+            DocumentName(sample.path),
         )
         given = [0.0 if token == PSEUDO else shape.text_weight for token in prompt.ids]
         return ContextRow([*prompt.ids, *middle], given + [1.0] * len(middle), len(prompt.ids))

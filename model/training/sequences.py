@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.blocks.block import SPAN
-from model.prompt import fim_layout
+from model.layout import fim_layout
 from model.training.block_rows import places
 from model.training.fim import cut_at
 from model.training.neighbors import Neighbors

@@ -11,6 +11,7 @@ import pytest
 from model.loaded import LoadedModel
 from model.loading import load_model
 from model.vocabulary import Vocabulary
+from tests.qwen_checkpoint import write_qwen_checkpoint
 from tests.tiny_checkpoint import tiny_tokenizer, write_tiny_checkpoint
 
 
@@ -34,3 +35,13 @@ def joining_model(tiny_model: LoadedModel) -> LoadedModel:
 @pytest.fixture(scope="session")
 def vocabulary(tiny_folder: Path) -> Vocabulary:
     return Vocabulary.load(tiny_folder / "tokenizer.json")
+
+
+@pytest.fixture(scope="session")
+def qwen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_qwen_checkpoint(tmp_path_factory.mktemp("checkpoint") / "qwen")
+
+
+@pytest.fixture
+def qwen_model(qwen_folder: Path) -> LoadedModel:
+    return load_model(str(qwen_folder), device="cpu")

@@ -16,7 +16,7 @@ from model.encoder import Encoder
 from model.engines.engine import Engine, Nodes, PseudoTokens
 from model.engines.onnx.engine import OnnxEngine
 from model.engines.torch.engine import TorchEngine
-from model.loading import load_encoder
+from model.fusers import load_encoder
 
 ENGINES = {
     "torch": TorchEngine(torch.device("cpu"), torch.float32),

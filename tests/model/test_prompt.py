@@ -9,6 +9,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
+from model.layout import fim_layout
 from model.prompt import (
     PSEUDO,
     Budget,
@@ -18,7 +19,6 @@ from model.prompt import (
     build_prompt,
     empty_head,
     exact_text,
-    fim_layout,
     fit_documents,
     worst_first,
 )
@@ -52,7 +52,7 @@ def head(vocabulary: Vocabulary, slots: int = 0, text: str = "") -> Head:
     ("order", "expected"),
     [
         ("spm", "**ctx<|fim_suffix|>\nafter<|fim_prefix|>before("),
-        ("psm", "**ctx<|fim_prefix|>before(<|fim_suffix|>\nafter<|fim_middle|>"),
+        ("psm", "**ctx<|fim_prefix|><|fim_suffix|>\nafter<|fim_middle|>before("),
         ("ltr", "<|endoftext|>**ctxbefore("),
     ],
 )

@@ -13,8 +13,9 @@ import torch
 from model.blocks.block import SPAN
 from model.checkpoint.opening import open_checkpoint
 from model.completer import Completer
+from model.families import FimOrder
 from model.loading import fim_order, load_model
-from model.prompt import PSEUDO, FimOrder
+from model.prompt import PSEUDO
 from model.request import Request
 from model.training.adapter import AdapterStage, AdapterTraining, first_adapter, middle_losses
 from model.training.batches import AdapterBatch, Batcher
