@@ -180,7 +180,12 @@ def read_whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were read whole."""
     names: list[str] = []
     whole = graph_cache.sha256_of
-    monkeypatch.setattr(graph_cache, "sha256_of", lambda file: names.append(file.name) or whole(file))
+
+    def noted(file: Path) -> str:
+        names.append(file.name)
+        return whole(file)
+
+    monkeypatch.setattr(graph_cache, "sha256_of", noted)
     return names
 
 
