@@ -24,7 +24,7 @@ from model.fitted import Fitted, find_fitted
 from model.fusers import Fusers
 from model.loaded import LoadedModel
 from model.reading import READINGS
-from model.room import Room, room_for
+from model.room import Room, few_places, room_for
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
 
@@ -109,7 +109,7 @@ def load_opened(
         n_parameters=n_values(shapes),
         positions=positions,
         places=room.places,
-        notes=notes + one_way + _few_places(settings, room),
+        notes=notes + one_way + few_places(settings, room),
     )
 
 
@@ -130,15 +130,6 @@ def _room(
 
     has_budget = engine.device == "cpu"
     return room_for(settings, positions, places_blocks=places_blocks, n_bytes=n_bytes if has_budget else None)
-
-
-def _few_places(settings: ModelSettings, room: Room) -> tuple[str, ...]:
-    if room.places == settings.recent_places:
-        return ()
-    return (
-        f"{settings.name} holds {room.places} recent places and not {settings.recent_places}: for more, raise "
-        "model.recentPlacesBytes",
-    )
 
 
 def _decoder(checkpoint: Checkpoint, config: Qwen2Config, engine: Engine, room: Room) -> Decoder:

@@ -46,6 +46,16 @@ def room_for(
     return Room(rows, places, makes_blocks)
 
 
+def few_places(settings: ModelSettings, room: Room) -> tuple[str, ...]:
+    """A sentence for the user where fewer places are held than asked."""
+    if room.places == settings.recent_places:
+        return ()
+    return (
+        f"{settings.name} holds {room.places} recent places and not {settings.recent_places}: for more, raise "
+        "model.recentPlacesBytes",
+    )
+
+
 def beside_blocks(settings: ModelSettings, rows: int) -> int:
     """Rows of a slot that are left for the window and the completion where blocks stand in it, behind their sink."""
     return rows - 1 - settings.block_tokens

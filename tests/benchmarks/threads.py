@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.threads [--model NAME] [--threads N,...]`: how many threads are fastest.
+"""`python -m tests.benchmarks.threads [--model NAME] [--threads N,...]`: how many threads are fastest on the CPU.
 
 In a round each number of threads in turn writes a greedy line behind the same prompt; told are medians over the rounds
 and their ratio to the first number's. On a machine that does nothing else: a second thread is of no use on a busy one.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint.files import WeightsError
+from model.checkpoint.files import WeightsError, sha256_of
 from model.engines.onnx import graph_cache
 from model.engines.onnx.graph_cache import graph_folder
 from model.loading import load_model
@@ -179,8 +179,12 @@ def test_a_list_that_was_cut_or_a_file_beside_it_is_damage(home: Path) -> None:
 def read_whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were read whole."""
     names: list[str] = []
-    whole = graph_cache.sha256_of
-    monkeypatch.setattr(graph_cache, "sha256_of", lambda file: names.append(file.name) or whole(file))
+
+    def noted(file: Path) -> str:
+        names.append(file.name)
+        return sha256_of(file)
+
+    monkeypatch.setattr(graph_cache, "sha256_of", noted)
     return names
 
 
