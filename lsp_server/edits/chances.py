@@ -10,42 +10,74 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log1p
 
-from lsp_server.edits.history import Edit
-from lsp_server.edits.pattern import ChangedTokens, EditPattern, Hole
+from lsp_server.edits.pattern import Hole, Learned
 from lsp_server.edits.places import EditPlace, Places
 from lsp_server.edits.tokens import line_end, line_start, texts, tokens_of
 
 MOST_SIMILAR_CHARS = 400  # of a line that is compared
 FAR = 5_000  # lines
 
-WEIGHTS: Mapping[str, float] = {}
+WEIGHTS: Mapping[str, float] = {
+    "bias": -1.626,
+    "second": 0.118,
+    "third": 0.44,
+    "call": -0.588,
+    "holes": -0.873,
+    "context": 1.122,
+    "bare": -0.294,
+    "old names": 0.291,
+    "insertion": -1.359,
+    "deletion": -0.989,
+    "new": -0.993,
+    "lines": -0.439,
+    "hits": -0.658,
+    "places": -0.298,
+    "only place": -0.821,
+    "similar": 0.762,
+    "same indentation": 0.894,
+    "away": -0.262,
+    "elsewhere": 0.0,
+    "wide hole": 0.1,
+    "new line": -1.307,
+    "renamed": 1.696,
+    "same name": 0.706,
+    "other name": 0.991,
+    "no syntax": 0.0,
+    "both code": 1.994,
+    "same node": -0.483,
+    "not the newest": -0.587,
+    "old remains": 2.124,
+    "second and narrow": 0.665,
+}
 
 
 @dataclass(frozen=True)
 class Occasion:
     """A pattern of an edit at one of its places in a document."""
 
-    edit: Edit
-    changed: ChangedTokens
-    pattern: EditPattern
+    learned: Learned
     places: Places
     place: EditPlace
     text: str  # of the document
-    n_examples: int
     n_lines_away: int | None  # from the cursor; None: another document
+    same_name: bool | None  # what a renamed name means there; None: it is not known, or none was renamed
+    same_kind: (
+        tuple[bool, bool] | None
+    )  # whether both are comments, strings or code; whether the node's kind agrees
 
 
 def features_of(occasion: Occasion) -> Mapping[str, float]:
     """What the chance is made of, by name."""
-    pattern, place, changed = occasion.pattern, occasion.place, occasion.changed
-    old, new = changed.edit_lines
+    learned, place = occasion.learned, occasion.place
+    pattern, changed = learned.pattern, learned.changed
+    old = changed.old_line
     here = _line(occasion.text, place.start)
     away = occasion.n_lines_away
     n_context = sum(not isinstance(item, Hole) for item in pattern.left + pattern.right)
     return {
         "bias": 1.0,
-        "second": float(occasion.n_examples >= 2),
-        "third": float(occasion.n_examples >= 3),
+        "second": float(learned.n_examples >= 2),
+        "third": float(learned.n_examples >= 3),
         "call": float(pattern.kind == "call"),
         "holes": float(pattern.kind == "holes"),
         "context": log1p(n_context),
@@ -64,6 +96,15 @@ def features_of(occasion: Occasion) -> Mapping[str, float]:
         "elsewhere": float(away is None),
         "wide hole": float(place.longest_hole > 1),
         "new line": float(not old.strip()),
+        "renamed": float(changed.renamed is not None),
+        "same name": float(occasion.same_name is True),
+        "other name": float(occasion.same_name is False),
+        "no syntax": float(occasion.same_kind is None),
+        "both code": float(occasion.same_kind is not None and occasion.same_kind[0]),
+        "same node": float(occasion.same_kind is not None and occasion.same_kind[1]),
+        "not the newest": float(learned.rank > 0),
+        "old remains": float(bool(changed.old) and _names(changed.old) <= _names(changed.new)),
+        "second and narrow": float(learned.n_examples >= 2) * log1p(n_context),
     }
 
 
@@ -86,6 +127,10 @@ def _line(text: str, offset: int) -> str:
 
 def _lead(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _names(tokens: tuple[str, ...]) -> set[str]:
+    return {token for token in tokens if _is_word(token)}
 
 
 def _is_word(token: str) -> bool:

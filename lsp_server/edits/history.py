@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lsp_server.edits.tokens import line_end, line_start
 
@@ -78,10 +78,11 @@ class History:
             known.text = text
 
     def forget(self, uri: str) -> None:
-        """The document was closed. What was changed in it stays known."""
-        if known := self._documents.get(uri):
-            self._close(uri, known)
-            del self._documents[uri]
+        """The document was closed: nobody asks any more whether it is a secret, so nothing of it stays."""
+        self._documents.pop(uri, None)
+        left = [edit for edit in self._closed if edit.uri != uri]
+        self._closed.clear()
+        self._closed.extend(left)
 
     def edits(self) -> list[Edit]:
         """The newest first; what the user may still be at comes before all others."""
@@ -92,11 +93,6 @@ class History:
         """Edits that were undone since this was last asked."""
         found, self._withdrawn = self._withdrawn, []
         return found
-
-    def text_of(self, uri: str) -> str | None:
-        """A document as it was last seen, None where it is not followed."""
-        known = self._documents.get(uri)
-        return known.text if known else None
 
     def _take_in(self, uri: str, known: _Followed, text: str) -> None:
         before = known.text
@@ -116,7 +112,14 @@ class History:
             whole = before[left : place.start] + place.old + before[place.end : right]
             place = _Place(left, right, whole)
         place.end += new_end - old_end
+        self._move(uri, start, new_end - old_end)
         known.place = place if _is_small(place) else None
+
+    def _move(self, uri: str, start: int, by: int) -> None:
+        """Edits below a change have moved with their text."""
+        for index, edit in enumerate(self._closed):
+            if edit.uri == uri and edit.start > start:
+                self._closed[index] = replace(edit, start=edit.start + by)
 
     def _close(self, uri: str, known: _Followed) -> None:
         """No more changes come to its place."""
@@ -173,4 +176,3 @@ def _n_same(most: int, agree: Callable[[int, int], bool]) -> int:
 
 def _is_small(place: _Place) -> bool:
     return max(len(place.old), place.end - place.start) <= MOST_EDIT_CHARS
-

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from keyword import kwlist
 
 from lsp_server.edits.history import Edit
 from lsp_server.edits.tokens import (
@@ -25,6 +26,9 @@ from lsp_server.edits.tokens import (
 )
 
 NEIGHBORS = (6, 4, 2, 1, 0)  # tokens on each side, from narrow to wide
+AROUND_HOLES = ((2, 2), (1, 2), (2, 1), (1, 1), (0, 1), (1, 0), (0, 0))
+MOST_MORE = 4  # tokens on a side that are taken as changed, too, so that brackets are whole
+MOST_INSERTED = 40  # tokens that may be new where nothing stood
 MOST_TOKENS = 80  # of an edit: before, or after
 SHORTEST_NAME = 3  # characters of a name that a place may be found by
 
@@ -37,6 +41,12 @@ class Hole:
 
 
 Item = str | Hole
+Key = tuple[tuple[str, ...], tuple[str, ...]]  # the tokens that changed, before and after
+# Names that stand everywhere, and say nothing about a place.
+_OTHERS = (
+    "self cls print str int bool const let var function this void new public private static func pub end"
+)
+KEYWORDS = frozenset([*kwlist, *_OTHERS.split(), "then", "null", "true", "false", "nil"])
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,11 @@ class EditPattern:
     @cached_property
     def anchor(self) -> int | None:
         """Index of the item that places are looked for by: the longest name. None where there is none."""
-        names = [(len(item), -index) for index, item in enumerate(self.items) if _is_name(item)]
+        names = [
+            (len(item), -index)
+            for index, item in enumerate(self.items)
+            if isinstance(item, str) and _is_telling(item)
+        ]
         return -max(names)[1] if names else None
 
     @property
@@ -77,7 +91,7 @@ class ChangedTokens:
     before: tuple[SourceToken, ...]
     after: tuple[SourceToken, ...]
     text: str  # that `after` are offsets in
-    edit_lines: tuple[str, str]  # the first line with a change in it: as it stood, as it stands
+    old_line: str  # the first line with a change in it, as it stood
     n_same: int  # tokens that both begin with
     n_same_end: int  # and that both end with
 
@@ -90,9 +104,41 @@ class ChangedTokens:
         return texts(self.after[self.n_same : len(self.after) - self.n_same_end])
 
     @property
-    def key(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def new_start(self) -> int:
+        """Offset of what is new in the edit's text."""
+        if self.n_same < len(self.after):
+            return self.after[self.n_same].start
+        return len(self.text)
+
+    @property
+    def n_new_chars(self) -> int:
+        """Its length."""
+        last = len(self.after) - self.n_same_end
+        return max(self.after[last - 1].end - self.new_start, 0) if last else 0
+
+    @property
+    def renamed(self) -> tuple[str, str] | None:
+        """The name before and after, where nothing else changed."""
+        names = (*self.old, *self.new)
+        if len(self.old) != 1 or len(self.new) != 1 or not all(_is_name(name) for name in names):
+            return None
+        return None if any(name in KEYWORDS for name in names) else (names[0], names[1])
+
+    @property
+    def key(self) -> Key:
         """What was changed into what, wherever."""
         return self.old, self.new
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A pattern of an edit. `n_examples`: how many edits it explains; `rank`: of its edit among the newest, from 0."""
+
+    edit: Edit
+    changed: ChangedTokens
+    pattern: EditPattern
+    n_examples: int
+    rank: int
 
 
 def changed_tokens(edit: Edit) -> ChangedTokens | None:
@@ -102,10 +148,23 @@ def changed_tokens(edit: Edit) -> ChangedTokens | None:
     most = min(len(a), len(b))
     n_same = next((n for n in range(most) if a[n] != b[n]), most)
     n_end = next((n for n in range(most - n_same) if a[-1 - n] != b[-1 - n]), most - n_same)
-    lines = tuple(lines.partition("\n")[0] for lines in edit.changed)
-    found = ChangedTokens(tuple(before), tuple(after), edit.new, (lines[0], lines[1]), n_same, n_end)
+    n_same, n_end = _balanced(a, b, n_same, n_end)
+    found = ChangedTokens(
+        tuple(before), tuple(after), edit.new, edit.changed[0].partition("\n")[0], n_same, n_end
+    )
     longest = max(len(found.old), len(found.new))
-    return found if 0 < longest <= MOST_TOKENS else None
+    most = MOST_TOKENS if found.old else MOST_INSERTED
+    return found if 0 < longest <= most else None
+
+
+def _balanced(a: Sequence[str], b: Sequence[str], n_same: int, n_end: int) -> tuple[int, int]:
+    """As much less in common as leaves whole brackets in what changed, where a few tokens suffice for that."""
+    for more in range(min(n_end, MOST_MORE) + 1):
+        for less in range(min(n_same, MOST_MORE) + 1):
+            first, end = n_same - less, n_end - more
+            if is_balanced(a[first : len(a) - end]) and is_balanced(b[first : len(b) - end]):
+                return first, end
+    return n_same, n_end
 
 
 def patterns_of(edit: Edit) -> list[EditPattern]:
@@ -150,14 +209,14 @@ def _with_holes(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
     """What the edit carried over may be something else elsewhere."""
     old, new, start = changed.old, changed.new, changed.n_same
     before = texts(changed.before)
-    runs = [run for run in map(lambda run: _trimmed(run, old), blocks_in_both(old, new)) if run]
+    runs = [run for both in blocks_in_both(old, new) if (run := _trimmed(both, old))]
     if not runs:
         return
     pieces = _pieces(changed, [(j, n) for _, j, n in runs])
     items = _with_runs(old, [(i, n) for i, _, n in runs])
     m = len(before) - changed.n_same_end
-    for k in (2, 1, 0):
-        left, right = before[max(0, start - k) : start], before[m : m + k]
+    for n_left, n_right in AROUND_HOLES:
+        left, right = before[max(0, start - n_left) : start], before[m : m + n_right]
         whole = (*left, *items, *right)
         if isinstance(whole[0], Hole) or isinstance(whole[-1], Hole) or _has_neighboring_holes(whole):
             continue  # nothing says where such a hole begins or ends
@@ -230,9 +289,11 @@ def _first_of_dotted(tokens: Sequence[str], at: int) -> int:
 
 
 def _is_name(item: Item) -> bool:
-    if isinstance(item, Hole):
-        return False
-    return len(item) >= SHORTEST_NAME and (item[0].isalpha() or item[0] == "_")
+    return isinstance(item, str) and len(item) >= SHORTEST_NAME and (item[0].isalpha() or item[0] == "_")
+
+
+def _is_telling(item: str) -> bool:
+    return _is_name(item) and item not in KEYWORDS
 
 
 def _lead(edit: Edit) -> str:

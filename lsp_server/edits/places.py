@@ -1,4 +1,4 @@
-"""Where a pattern stands in a text, and what would be written there. Linear in the text, bounded in what it looks at."""
+"""Where a pattern stands in a text, and what would be written there. Linear in the text, and bounded."""
 
 from __future__ import annotations
 
@@ -176,6 +176,8 @@ def _made(
         return None  # behind a trailing comma, or where there is no argument yet
     if text[start_at:end_at] == new or _stands_already(tokens, first, end, new):
         return None
+    if _is_wrapped(pattern, texts(tokens[first:end])):
+        return None
     runs = [b - a for item, (a, b) in zip(pattern.items, spans, strict=True) if isinstance(item, Hole)]
     return EditPlace(start_at, end_at, new, end - first, max(runs, default=0))
 
@@ -202,6 +204,18 @@ def _stands_already(tokens: Sequence[SourceToken], first: int, end: int, new: st
         return False
     pre, post = made[:at], made[at + n :]
     return before[len(before) - len(pre) :] == pre and behind[: len(post)] == post
+
+
+def _is_wrapped(pattern: EditPattern, old: Sequence[str]) -> bool:
+    """Whether what stands there begins and ends already as the pattern would have it around its holes."""
+    holes = [index for index, item in enumerate(pattern.new) if isinstance(item, Hole)]
+    if not holes:
+        return False
+    pre, post = (
+        texts(tokens_of("".join(item for item in part if isinstance(item, str))))
+        for part in (pattern.new[: holes[0]], pattern.new[holes[-1] + 1 :])
+    )
+    return bool(pre or post) and old[: len(pre)] == pre and old[len(old) - len(post) :] == post
 
 
 def _lead(text: str, offset: int) -> str:

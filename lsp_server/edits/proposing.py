@@ -7,24 +7,14 @@ from dataclasses import dataclass
 
 from lsp_server.edits.chances import Occasion, chance_of
 from lsp_server.edits.history import Edit
-from lsp_server.edits.pattern import ChangedTokens, EditPattern, changed_tokens, patterns_of
+from lsp_server.edits.meanings import Meanings, OpenText
+from lsp_server.edits.pattern import EditPattern, Key, Learned, changed_tokens, patterns_of
 from lsp_server.edits.places import EditPlace, places_of
 from lsp_server.edits.tokens import texts, tokens_of
 
 N_SOURCES = 3  # of the newest edits are offered elsewhere; older ones are examples only
 MOST_PLACES = 40  # of a pattern in a document that are weighed
 MOST_DOCUMENTS = 8  # beside the one that the cursor is in
-
-Key = tuple[tuple[str, ...], tuple[str, ...]]  # the tokens that changed, before and after
-
-
-@dataclass(frozen=True)
-class OpenText:
-    """An open document as it is now; `near`: the offset that places are counted from."""
-
-    uri: str
-    text: str
-    near: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,9 +26,21 @@ class EditProposal:
     end: int
     text: str
     chance: float
-    n_examples: int
-    key: Key
     occasion: Occasion
+
+    @property
+    def n_examples(self) -> int:
+        return self.occasion.learned.n_examples
+
+    @property
+    def key(self) -> Key:
+        """Of the edit that it repeats."""
+        return self.occasion.learned.changed.key
+
+    @property
+    def renames(self) -> bool:
+        """Whether it is one of the places of a name that was renamed at another of them."""
+        return self.occasion.same_name is True
 
 
 def propose(
@@ -48,41 +50,40 @@ def propose(
 
     `edits`: the newest first. Bounded: see the constants of this package.
     """
+    documents = (here, *others[:MOST_DOCUMENTS])
+    meanings = Meanings(documents)
     found: list[EditProposal] = []
-    for edit in edits[:N_SOURCES]:
+    for rank, edit in enumerate(edits[:N_SOURCES]):
         changed = changed_tokens(edit)
         if changed is None or changed.key in refused:
             continue
-        patterns = [(pattern, _n_examples(pattern, edit, edits)) for pattern in patterns_of(edit)]
-        for document in (here, *others[:MOST_DOCUMENTS]):
-            away = document is not here
-            for pattern, n_examples in patterns:
-                found += _proposals(edit, changed, pattern, n_examples, document, away)
+        for pattern in patterns_of(edit):
+            learned = Learned(edit, changed, pattern, _n_examples(pattern, edit, edits), rank)
+            for document in documents:
+                found += _proposals(learned, document, meanings, away=document is not here)
     best = _without_overlaps(sorted(found, key=lambda proposal: -proposal.chance))
     return sorted(best, key=lambda proposal: _distance(proposal, here))
 
 
 def _proposals(
-    edit: Edit, changed: ChangedTokens, pattern: EditPattern, n_examples: int, document: OpenText, away: bool
+    learned: Learned, document: OpenText, meanings: Meanings, *, away: bool
 ) -> Iterator[EditProposal]:
     text = document.text
-    places = places_of(pattern, text, document.near)
+    places = places_of(learned.pattern, text, document.near)
     for place in places.found[:MOST_PLACES]:
-        if document.uri == edit.uri and _is_at(place, edit):
+        if document.uri == learned.edit.uri and _is_at(place, learned.edit):
             continue
         low, high = sorted((place.start, document.near))
-        n_lines = None if away else text.count("\n", low, high)
-        occasion = Occasion(edit, changed, pattern, places, place, text, n_examples, n_lines)
-        yield EditProposal(
-            document.uri,
-            place.start,
-            place.end,
-            place.text,
-            chance_of(occasion),
-            n_examples,
-            changed.key,
-            occasion,
+        occasion = Occasion(
+            learned=learned,
+            places=places,
+            place=place,
+            text=text,
+            n_lines_away=None if away else text.count("\n", low, high),
+            same_name=meanings.same_name(learned, document, place),
+            same_kind=meanings.same_kind(learned, document, place),
         )
+        yield EditProposal(document.uri, place.start, place.end, place.text, chance_of(occasion), occasion)
 
 
 def _n_examples(pattern: EditPattern, edit: Edit, edits: Sequence[Edit]) -> int:
@@ -102,7 +103,9 @@ def _explains(pattern: EditPattern, edit: Edit) -> bool:
 def _is_at(place: EditPlace, edit: Edit) -> bool:
     """Whether a place lies in what the user has just written."""
     first = edit.start + edit.above
-    return place.start >= first and place.end <= edit.start + len(edit.new) - edit.below and "\n" in place.text
+    return (
+        place.start >= first and place.end <= edit.start + len(edit.new) - edit.below and "\n" in place.text
+    )
 
 
 def _without_overlaps(proposals: Sequence[EditProposal]) -> list[EditProposal]:

@@ -84,7 +84,9 @@ def steps_between(before: str, after: str) -> list[WantedStep]:
 
 def _commits(repository: Path) -> Iterator[tuple[str, str, str]]:
     """(commit, blob before, blob after)."""
-    told = _git(repository, "log", "--no-merges", "--no-renames", "--raw", "--abbrev=40", "--format=%H", "--", "*.py")
+    told = _git(
+        repository, "log", "--no-merges", "--no-renames", "--raw", "--abbrev=40", "--format=%H", "--", "*.py"
+    )
     commit, changes = "", list[Sequence[str]]()
     for line in [*(told or "").splitlines(), "0" * 40]:
         if line.startswith(":"):

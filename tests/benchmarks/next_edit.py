@@ -13,13 +13,16 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from lsp_server.edits.chances import features_of
 from lsp_server.edits.history import History
-from lsp_server.edits.proposing import EditProposal, Key, OpenText, propose
+from lsp_server.edits.meanings import OpenText
+from lsp_server.edits.pattern import Key
+from lsp_server.edits.proposing import EditProposal, propose
 from lsp_server.settings import DEFAULTS
 from tests.benchmarks.histories import OldAndNew, edits_of
 
@@ -69,7 +72,7 @@ class Typist:
     def proposals(self, refused: set[Key]) -> list[EditProposal]:
         """All that may come next, nearest first."""
         text = self._edit.text(self._done)
-        return propose(self._history.edits(), OpenText(URI, text, self._at), (), refused)
+        return propose(self._history.edits(), OpenText(URI, "python", text, self._at), (), refused)
 
     def meant(self, proposal: EditProposal) -> int | None:
         """The edit that it makes exactly, None for a wrong one."""
@@ -140,14 +143,17 @@ def fitted(edits: Sequence[OldAndNew], l2: float = 1.0) -> dict[str, float]:
 def table(name: str, done: Played) -> Iterator[str]:
     """Lines for people."""
     right = sum(one.right for one in done.shown)
-    yield f"{name}: wanted {done.n_wanted}, shown {len(done.shown)}, right {right}" + _share(right, len(done.shown))
+    yield f"{name}: wanted {done.n_wanted}, shown {len(done.shown)}, right {right}" + _share(
+        right, len(done.shown)
+    )
     yield f"  edits predicted{_share(right, done.n_wanted)}"
     for n, label in ((1, "one example"), (2, "two"), (3, "three and more")):
         of_them = [one for one in done.shown if min(one.n_examples, 3) == n]
         yield f"  {label}: shown {len(of_them)}{_share(sum(one.right for one in of_them), len(of_them))}"
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         of_them = [one for one in done.shown if low <= one.chance < high]
-        yield f"  chance {low:.1f} to {min(high, 1):.1f}: {len(of_them)}{_share(sum(one.right for one in of_them), len(of_them))}"
+        right = sum(one.right for one in of_them)
+        yield f"  chance {low:.1f} to {min(high, 1):.1f}: {len(of_them)}{_share(right, len(of_them))}"
 
 
 def _share(part: int, whole: int) -> str:
@@ -164,7 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fit", action="store_true")
     options = parser.parse_args(arguments)
     only = set(filter(None, options.only.split(",")))
-    folders = [one for one in sorted(options.repositories.iterdir()) if one.is_dir() and (not only or one.name in only)]
+    folders = [
+        one
+        for one in sorted(options.repositories.iterdir())
+        if one.is_dir() and (not only or one.name in only)
+    ]
     if not folders:
         parser.error(f"no repository in {options.repositories}")
     repositories = {one.name: one / "repo" if (one / "repo").is_dir() else one for one in folders}
