@@ -83,6 +83,8 @@ def features_of(occasion: Occasion) -> Mapping[str, float]:
         "context": log1p(n_context),
         "bare": float(not pattern.left or not pattern.right),
         "old names": log1p(sum(_is_word(item) for item in changed.old)),
+        "old": log1p(len(changed.old)),
+        "names": log1p(pattern.n_names),
         "insertion": float(not changed.old),
         "deletion": float(not changed.new),
         "new": log1p(len(changed.new)),
@@ -104,6 +106,8 @@ def features_of(occasion: Occasion) -> Mapping[str, float]:
         "same node": float(occasion.same_kind is not None and occasion.same_kind[1]),
         "not the newest": float(learned.rank > 0),
         "old remains": float(bool(changed.old) and _names(changed.old) <= _names(changed.new)),
+        "second and general": float(learned.n_examples >= 2 and pattern.kind != "neighbors"),
+        "second and new": float(learned.n_examples >= 2) * log1p(len(changed.new)),
         "second and narrow": float(learned.n_examples >= 2) * log1p(n_context),
     }
 

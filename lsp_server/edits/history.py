@@ -65,7 +65,7 @@ class History:
     def __init__(self) -> None:
         self._documents: dict[str, _Followed] = {}
         self._closed: deque[Edit] = deque(maxlen=N_EDITS)  # the newest last
-        self._withdrawn: list[Edit] = []
+        self._withdrawn: deque[Edit] = deque(maxlen=N_EDITS)
 
     def changed(self, uri: str, language: str, text: str) -> None:
         """A document was opened or has this text now."""
@@ -73,9 +73,14 @@ class History:
         if known is None or max(len(text), len(known.text)) > MOST_CHARS:
             self._documents[uri] = _Followed(language, text if len(text) <= MOST_CHARS else "")
             return
-        if text != known.text:
-            self._take_in(uri, known, text)
-            known.text = text
+        if text == known.text:
+            return
+        before = self._edit(uri, known)
+        self._take_in(uri, known, text)
+        known.text = text
+        place = known.place
+        if before and place and place.old == text[place.start : place.end]:
+            self._withdrawn.append(before)
 
     def forget(self, uri: str) -> None:
         """The document was closed: nobody asks any more whether it is a secret, so nothing of it stays."""
@@ -91,7 +96,8 @@ class History:
 
     def take_withdrawn(self) -> list[Edit]:
         """Edits that were undone since this was last asked."""
-        found, self._withdrawn = self._withdrawn, []
+        found = list(self._withdrawn)
+        self._withdrawn.clear()
         return found
 
     def _take_in(self, uri: str, known: _Followed, text: str) -> None:

@@ -76,12 +76,9 @@ class EditPattern:
         return -max(names)[1] if names else None
 
     @property
-    def n_literal(self) -> int:
-        return sum(isinstance(item, str) for item in self.items)
-
-    @property
-    def n_holes(self) -> int:
-        return len(self.items) - self.n_literal
+    def n_names(self) -> int:
+        """Names that must stand there, those apart that stand everywhere."""
+        return sum(isinstance(item, str) and _is_telling(item) for item in self.items)
 
 
 @dataclass(frozen=True)
