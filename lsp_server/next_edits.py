@@ -40,6 +40,11 @@ class EditOffer:
         """Of the user's edit that it repeats."""
         return self.proposals[0].key
 
+    def is_same(self, other: EditOffer) -> bool:
+        """Whether the same would be written at the same places of the same text."""
+        own, theirs = ([(one.start, one.end, one.text) for one in offer.proposals] for offer in (self, other))
+        return (self.uri, self.text, own) == (other.uri, other.text, theirs)
+
 
 class NextEdits:
     """From changes of documents to offers. What was refused does not come back in this session."""
@@ -120,10 +125,9 @@ class NextEdits:
         ]
         chosen = tuple(together[:MOST_TOGETHER]) or (first,)
         newest = self._offers[-1] if self._offers else None
-        places = [(one.uri, one.start, one.end, one.text) for one in chosen]
-        if newest and [(one.uri, one.start, one.end, one.text) for one in newest.proposals] == places:
-            return newest  # asked again
         offer = EditOffer(next(self._numbers), first.uri, first.occasion.text, chosen)
+        if newest is not None and newest.is_same(offer):
+            return newest  # asked again
         self._offers.append(offer)
         return offer
 
