@@ -36,7 +36,8 @@ ASSERTS = (
         pytest.param(
             ASSERTS,
             ("self.assertEqual(a, 1)", "assert a == 1"),
-            "def test(self):\n    assert a == 1\n    assert f(b) == c.d\n    assert g == {1: 2}\n    self.assertEqual(h)\n",
+            "def test(self):\n    assert a == 1\n    assert f(b) == c.d\n    assert g == {1: 2}\n"
+            "    self.assertEqual(h)\n",
             id="what is carried over varies",
         ),
         pytest.param(
