@@ -97,7 +97,7 @@ class EditSettings:
         },
     )
     min_confidence: float = field(
-        default=0.7,
+        default=0.6,
         metadata={
             "help": "A next edit is offered where it is wanted with at least this chance.",
             "min": 0.0,

@@ -21,15 +21,17 @@ def marked(neovim: Neovim) -> list[int]:
     return sorted(set(neovim.lua(MARKS) or []))
 
 
-def offered(neovim: Neovim, name: str) -> None:
-    """Rename one call by hand and wait for the other one to be offered."""
-    neovim.edit(name, TEXT)
-    neovim.keys("8Gfwcewarning<Esc>")
-    wait_for(lambda: marked(neovim) == [10], "the place to be marked", lambda: f"{marked(neovim)} {neovim.state()}")
+def offered(neovim: Neovim, called: str) -> None:
+    """Rename one call by hand and wait for the other one to be offered. What was refused before is not: each its own."""
+    neovim.edit(f"{called}.py", TEXT.replace("warn", called))
+    neovim.keys("8G0wwcewarning<Esc>")
+    wait_for(
+        lambda: marked(neovim) == [10], "the place to be marked", lambda: f"{marked(neovim)} {neovim.state()}"
+    )
 
 
 def test_a_key_goes_there_and_again_makes_it_in_one_step(neovim: Neovim) -> None:
-    offered(neovim, "taken.py")
+    offered(neovim, "warn")
     neovim.screenshot("next edit")
     neovim.keys("<Tab>")
     wait_for(lambda: neovim.lua("return vim.fn.line('.')") == 10, "the cursor to go there")
@@ -42,7 +44,7 @@ def test_a_key_goes_there_and_again_makes_it_in_one_step(neovim: Neovim) -> None
 
 
 def test_what_is_dismissed_is_gone(neovim: Neovim) -> None:
-    offered(neovim, "dismissed.py")
+    offered(neovim, "alarm")
     neovim.keys("<Esc>")
     wait_for(lambda: marked(neovim) == [], "the mark to go")
     neovim.keys("Goz = 1<Esc>")
@@ -51,6 +53,6 @@ def test_what_is_dismissed_is_gone(neovim: Neovim) -> None:
 
 
 def test_nothing_is_marked_while_somebody_types(neovim: Neovim) -> None:
-    offered(neovim, "typing.py")
+    offered(neovim, "inform")
     neovim.keys("i")
     wait_for(lambda: marked(neovim) == [], "the mark to go")

@@ -85,7 +85,7 @@
 
 ---@class hef_lsp.EditsSettings
 ---@field enabled? boolean Offer an edit that was just made at the other places where it applies, in editors that ask for it. Default: `true`.
----@field minConfidence? number A next edit is offered where it is wanted with at least this chance. 0.0 to 1.0. Default: `0.7`.
+---@field minConfidence? number A next edit is offered where it is wanted with at least this chance. 0.0 to 1.0. Default: `0.6`.
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.
