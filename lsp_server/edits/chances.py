@@ -103,8 +103,7 @@ def features_of(occasion: Occasion) -> Mapping[str, float]:
         "renamed": float(changed.renamed is not None),
         "same name": float(occasion.same_name is True),
         "other name": float(occasion.same_name is False),
-        "no syntax": float(occasion.same_kind is None),
-        "both code": float(occasion.same_kind is not None and occasion.same_kind[0]),
+        "both code": float(occasion.same_kind is None or occasion.same_kind[0]),  # most places are code
         "same node": float(occasion.same_kind is not None and occasion.same_kind[1]),
         "not the newest": float(learned.rank > 0),
         "old remains": float(bool(changed.old) and _names(changed.old) <= _names(changed.new)),

@@ -19,7 +19,7 @@ from lsp_server.edits.tokens import (
 )
 
 MOST_HITS = 200  # of a pattern's anchor that are looked at, the nearest first
-MOST_FOUND = 20_000  # that are counted: a hostile text has nothing else
+MOST_FOUND = 5_000  # that are counted: a hostile text has nothing else
 CALL_LINES = 12  # that a call may be spread over
 LONGEST_HOLE = 40  # tokens
 MOST_WINDOW_CHARS = 6_000

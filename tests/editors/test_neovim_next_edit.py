@@ -22,7 +22,7 @@ def marked(neovim: Neovim) -> list[int]:
 
 
 def offered(neovim: Neovim, called: str) -> None:
-    """Rename one call by hand and wait for the other one to be offered. What was refused before is not: each its own."""
+    """Rename one call by hand and wait for the other one to be offered. What was refused stays so: each its own."""
     neovim.edit(f"{called}.py", TEXT.replace("warn", called))
     neovim.keys("8G0wwcewarning<Esc>")
     wait_for(
