@@ -1,6 +1,7 @@
 """How likely an edit is wanted at a place: a logistic function of what is known of both.
 
-Fitted and measured by `python -m tests.benchmarks.next_edit`; `WEIGHTS` are what its `--fit` printed.
+Fitted and measured by `python -m tests.benchmarks.next_edit`; `WEIGHTS` are what its `--fit` printed;
+a second example never makes an edit less likely.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log1p
 
-from lsp_server.edits.pattern import Hole, Learned
+from lsp_server.edits.pattern import CarriedOver, EditPattern, Learned
 from lsp_server.edits.places import EditPlace, Places
 from lsp_server.edits.tokens import line_end, line_start, texts, tokens_of
 
@@ -18,38 +19,35 @@ MOST_SIMILAR_CHARS = 400  # of a line that is compared
 FAR = 5_000  # lines
 
 WEIGHTS: Mapping[str, float] = {
-    "bias": -2.092,
-    "second": -0.196,
-    "third": 0.699,
-    "call": -0.265,
-    "holes": -0.812,
-    "context": 1.242,
-    "bare": 0.025,
-    "old names": -0.06,
-    "old": 0.673,
-    "names": -0.373,
-    "insertion": -0.671,
-    "deletion": -1.437,
-    "new": -1.166,
-    "lines": -0.284,
-    "hits": -0.527,
-    "places": -0.177,
-    "only place": -0.886,
-    "similar": 0.712,
-    "same indentation": 0.787,
-    "away": -0.222,
-    "wide hole": -0.159,
-    "new line": -1.555,
-    "renamed": 1.394,
-    "same name": 0.849,
-    "other name": 0.545,
-    "both code": 1.407,
-    "same node": -0.134,
-    "not the newest": -0.532,
-    "old remains": 2.359,
-    "second and general": -0.444,
-    "second and new": 0.073,
-    "second and narrow": 0.714,
+    "bias": -2.069,
+    "third": 0.653,
+    "call": -0.287,
+    "holes": -0.908,
+    "context": 1.266,
+    "bare": 0.028,
+    "old names": -0.04,
+    "old": 0.667,
+    "names": -0.4,
+    "insertion": -0.652,
+    "deletion": -1.423,
+    "new": -1.161,
+    "lines": -0.285,
+    "hits": -0.537,
+    "places": -0.208,
+    "only place": -0.96,
+    "similar": 0.72,
+    "same indentation": 0.784,
+    "away": -0.226,
+    "wide hole": -0.21,
+    "new line": -1.543,
+    "renamed": 1.388,
+    "same name": 0.821,
+    "other name": 0.568,
+    "both code": 1.455,
+    "same node": -0.132,
+    "not the newest": -0.542,
+    "old remains": 2.36,
+    "second and narrow": 0.632,
 }
 
 
@@ -70,15 +68,15 @@ class Occasion:
 
 def features_of(occasion: Occasion) -> Mapping[str, float]:
     """What the chance is made of, by name."""
-    learned, place = occasion.learned, occasion.place
+    return {"bias": 1.0, **_of_pattern(occasion.learned), **_of_place(occasion)}
+
+
+def _of_pattern(learned: Learned) -> Mapping[str, float]:
     pattern, changed = learned.pattern, learned.changed
-    old = changed.old_line
-    here = _line(occasion.text, place.start)
-    away = occasion.n_lines_away
-    n_context = sum(not isinstance(item, Hole) for item in pattern.left + pattern.right)
+    n_context = _n_context(pattern)
+    has_second = float(learned.n_examples >= 2)
     return {
-        "bias": 1.0,
-        "second": float(learned.n_examples >= 2),
+        "second": has_second,
         "third": float(learned.n_examples >= 3),
         "call": float(pattern.kind == "call"),
         "holes": float(pattern.kind == "holes"),
@@ -90,26 +88,32 @@ def features_of(occasion: Occasion) -> Mapping[str, float]:
         "insertion": float(not changed.old),
         "deletion": float(not changed.new),
         "new": log1p(len(changed.new)),
+        "new line": float(not changed.old_line.strip()),
+        "renamed": float(changed.renamed is not None),
+        "not the newest": float(learned.rank > 0),
+        "old remains": float(bool(changed.old) and _names(changed.old) <= _names(changed.new)),
+        "second and new": has_second * log1p(len(changed.new)),
+        "second and narrow": has_second * log1p(n_context),
+    }
+
+
+def _of_place(occasion: Occasion) -> Mapping[str, float]:
+    place, away, same_kind = occasion.place, occasion.n_lines_away, occasion.same_kind
+    changed = occasion.learned.changed
+    here = _line(occasion.text, place.start)
+    return {
         "lines": float("\n" in place.text or "\n" in changed.old),
         "hits": log1p(occasion.places.n_hits),
         "places": log1p(len(occasion.places.found)),
         "only place": float(len(occasion.places.found) == 1),
-        "similar": _similarity(old, here),
-        "same indentation": float(_lead(here) == _lead(old)),
+        "similar": _similarity(changed.old_line, here),
+        "same indentation": float(_lead(here) == _lead(changed.old_line)),
         "away": log1p(FAR if away is None else min(away, FAR)),
-        "elsewhere": float(away is None),
         "wide hole": float(place.longest_hole > 1),
-        "new line": float(not old.strip()),
-        "renamed": float(changed.renamed is not None),
         "same name": float(occasion.same_name is True),
         "other name": float(occasion.same_name is False),
-        "both code": float(occasion.same_kind is None or occasion.same_kind[0]),  # most places are code
-        "same node": float(occasion.same_kind is not None and occasion.same_kind[1]),
-        "not the newest": float(learned.rank > 0),
-        "old remains": float(bool(changed.old) and _names(changed.old) <= _names(changed.new)),
-        "second and general": float(learned.n_examples >= 2 and pattern.kind != "neighbors"),
-        "second and new": float(learned.n_examples >= 2) * log1p(len(changed.new)),
-        "second and narrow": float(learned.n_examples >= 2) * log1p(n_context),
+        "both code": float(same_kind is None or same_kind[0]),  # most places are code
+        "same node": float(same_kind is not None and same_kind[1]),
     }
 
 
@@ -117,6 +121,11 @@ def chance_of(occasion: Occasion) -> float:
     """Between 0 and 1."""
     total = sum(WEIGHTS.get(name, 0.0) * value for name, value in features_of(occasion).items())
     return 1 / (1 + exp(-max(-30.0, min(30.0, total))))
+
+
+def _n_context(pattern: EditPattern) -> int:
+    """Tokens beside the change that must stand there."""
+    return sum(not isinstance(item, CarriedOver) for item in pattern.left + pattern.right)
 
 
 def _similarity(a: str, b: str) -> float:

@@ -34,13 +34,13 @@ SHORTEST_NAME = 3  # characters of a name that a place may be found by
 
 
 @dataclass(frozen=True)
-class Hole:
-    """Stands for any balanced run of tokens, the same wherever its number is."""
+class CarriedOver:
+    """A hole: stands for any balanced run of tokens, the same wherever its number is."""
 
     number: int
 
 
-Item = str | Hole
+Item = str | CarriedOver
 Key = tuple[tuple[str, ...], tuple[str, ...]]  # the tokens that changed, before and after
 # Names that stand everywhere, and say nothing about a place.
 _OTHERS = (
@@ -197,7 +197,7 @@ def _below_a_call(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
         right = before[m : m + 1] if before[m : m + 1] and before[m] in CLOSERS else ()
         if not is_balanced(skipped) or not (changed.old or right or not skipped):
             continue
-        left: tuple[Item, ...] = (*callee, *((Hole(0),) if skipped else ()), *literal)
+        left: tuple[Item, ...] = (*callee, *((CarriedOver(0),) if skipped else ()), *literal)
         new = (_new_text(changed, True, bool(right)),)
         yield EditPattern("call", left, changed.old, right, new, lead)
 
@@ -215,14 +215,18 @@ def _with_holes(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
     for n_left, n_right in AROUND_HOLES:
         left, right = before[max(0, start - n_left) : start], before[m : m + n_right]
         whole = (*left, *items, *right)
-        if isinstance(whole[0], Hole) or isinstance(whole[-1], Hole) or _has_neighboring_holes(whole):
+        if (
+            isinstance(whole[0], CarriedOver)
+            or isinstance(whole[-1], CarriedOver)
+            or _has_neighboring_holes(whole)
+        ):
             continue  # nothing says where such a hole begins or ends
         around = _around(changed, bool(left), bool(right))
         yield EditPattern("holes", left, items, right, (around[0], *pieces, around[1]), lead)
 
 
 def _has_neighboring_holes(items: Sequence[Item]) -> bool:
-    return any(isinstance(a, Hole) and isinstance(b, Hole) for a, b in pairwise(items))
+    return any(isinstance(a, CarriedOver) and isinstance(b, CarriedOver) for a, b in pairwise(items))
 
 
 def _trimmed(run: tuple[int, int, int], old: Sequence[str]) -> tuple[int, int, int] | None:
@@ -241,7 +245,7 @@ def _with_runs(tokens: Sequence[str], runs: Sequence[tuple[int, int]]) -> tuple[
     items: list[Item] = []
     at = 0
     for number, (start, n) in enumerate(runs):
-        items += [*tokens[at:start], Hole(number)]
+        items += [*tokens[at:start], CarriedOver(number)]
         at = start + n
     return (*items, *tokens[at:])
 
@@ -253,7 +257,7 @@ def _pieces(changed: ChangedTokens, runs: Sequence[tuple[int, int]]) -> list[Ite
     at = after[base].start
     found: list[Item] = []
     for number, (start, n) in enumerate(runs):
-        found += [changed.text[at : after[base + start].start], Hole(number)]
+        found += [changed.text[at : after[base + start].start], CarriedOver(number)]
         at = after[base + start + n - 1].end
     found.append(changed.text[at : after[end_index - 1].end])
     return found

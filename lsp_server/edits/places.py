@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsp_server.edits.pattern import EditPattern, Hole, Item
+from lsp_server.edits.pattern import EditPattern, CarriedOver, Item
 from lsp_server.edits.tokens import (
     CLOSERS,
     LONGEST_LINE,
@@ -116,7 +116,7 @@ def _spans(
         if not 0 <= at < len(tokens):
             return None
         n = 1
-        if isinstance(item, Hole):
+        if isinstance(item, CarriedOver):
             n = _run(items[index + 1], tokens, at, step, kind) if index + 1 < len(items) else 0
             if not n:
                 return None
@@ -149,7 +149,7 @@ def _holes(
     """What the holes stand for; None where one of them stands for two things."""
     found: dict[int, str] = {}
     for item, (first, end) in zip(items, spans, strict=True):
-        if isinstance(item, Hole):
+        if isinstance(item, CarriedOver):
             told = text[tokens[first].start : tokens[end - 1].end]
             if found.setdefault(item.number, told) != told:
                 return None
@@ -178,12 +178,12 @@ def _made(
         return None
     if _is_wrapped(pattern, texts(tokens[first:end])):
         return None
-    runs = [b - a for item, (a, b) in zip(pattern.items, spans, strict=True) if isinstance(item, Hole)]
+    runs = [b - a for item, (a, b) in zip(pattern.items, spans, strict=True) if isinstance(item, CarriedOver)]
     return EditPlace(start_at, end_at, new, end - first, max(runs, default=0))
 
 
 def _written(item: Item, lead: str, here: str, ending: str, holes: dict[int, str]) -> str:
-    if isinstance(item, Hole):
+    if isinstance(item, CarriedOver):
         return holes[item.number]
     if NEWLINE not in item:
         return item
@@ -208,7 +208,7 @@ def _stands_already(tokens: Sequence[SourceToken], first: int, end: int, new: st
 
 def _is_wrapped(pattern: EditPattern, old: Sequence[str]) -> bool:
     """Whether what stands there begins and ends already as the pattern would have it around its holes."""
-    holes = [index for index, item in enumerate(pattern.new) if isinstance(item, Hole)]
+    holes = [index for index, item in enumerate(pattern.new) if isinstance(item, CarriedOver)]
     if not holes:
         return False
     pre, post = (
