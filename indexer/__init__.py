@@ -14,6 +14,7 @@ from indexer.mirrors import Tokenized
 from indexer.progress import Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
+from indexer.scopes import Syntax
 from indexer.secret_contents import LOOKS_SECRET, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.stats import IndexStats
@@ -41,6 +42,7 @@ __all__ = [
     "Query",
     "RetrievalSettings",
     "SuffixIndex",
+    "Syntax",
     "Tokenized",
     "Tokenizer",
     "UpdateReport",

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any
@@ -39,6 +40,8 @@ LONGEST_METHOD = 128  # characters; pygls recalls names of methods
 
 class ArrivalServer(LanguageServer):
     """A server that may read what a request is about when it arrives."""
+
+    experimental: Mapping[str, Any] = {}  # capabilities that no specification has; pygls would announce none
 
     def read_at_arrival(self, params: Any) -> Any:
         """What `at_arrival` gives the request's handler; nothing unless a server has something to read."""
@@ -173,6 +176,8 @@ class LspProtocol(LanguageServerProtocol):
     ) -> None:
         """A bug's message and traceback may quote source, and editors write answers into logs of their
         own."""
+        if isinstance(result, types.InitializeResult):
+            result.capabilities.experimental = self._server.experimental
         if error is not None and error.code == JsonRpcInternalError.CODE:
             error = JsonRpcInternalError().to_response_error()
         super()._send_response(msg_id, result, error)

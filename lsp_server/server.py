@@ -14,6 +14,8 @@ from lsprotocol import types
 from lsp_server.client import EditorClient
 from lsp_server.coder import LoadCoder
 from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_disk, path_of
+from lsp_server.edit_handlers import register_next_edits
+from lsp_server.inline_edit import CAPABILITIES
 from lsp_server.loading import load_first
 from lsp_server.menu import menu_item
 from lsp_server.offers import Offer, summary
@@ -36,6 +38,7 @@ class Server(ArrivalServer):
     """A pygls server with one session."""
 
     protocol: LspProtocol
+    experimental = CAPABILITIES
 
     def __init__(self, assignments: Sequence[str] = (), load: LoadCoder = load_first) -> None:
         super().__init__(
@@ -122,6 +125,7 @@ def create_server(assignments: Sequence[str] = (), load: LoadCoder = load_first)
     _register_documents(server)
     _register_completion(server)
     _register_commands(server)
+    register_next_edits(server, server.session)
     return server
 
 

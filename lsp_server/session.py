@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +21,7 @@ from lsp_server.holdings import Reader
 from lsp_server.job import Job
 from lsp_server.loading import load_first
 from lsp_server.model_thread import Priority
+from lsp_server.next_edits import EditOffer, NextEdits
 from lsp_server.offers import Offer
 from lsp_server.opening import open_index, reader_of, watch
 from lsp_server.preparing import Preparing
@@ -39,6 +40,7 @@ class Session:
     """From `start` to `stop`. Threads report back through the loop, so that nothing here needs a lock."""
 
     def __init__(self, client: Client, load: LoadCoder = load_first) -> None:
+        self.edits = NextEdits()  # what is offered of them: `next_edit`
         self._client = client
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
@@ -91,9 +93,10 @@ class Session:
         return self._configuration.at(path)
 
     def edited(self, buffer: Buffer, path: Path | None) -> None:
-        """A document was opened or changed. `path`: the file that it is, None for what is none (a notebook's
-        cell)."""
+        """A document was opened or changed. `path`: its file, None for what is none (a notebook's cell)."""
         self._completions.edited(buffer)
+        if self.settings_at(buffer.path).edits.enabled:
+            self.edits.changed(buffer)
         if path is not None:
             self._folders.edited(path, buffer.text)
             self._foresight.edited(buffer)
@@ -102,6 +105,7 @@ class Session:
         """A document was closed: the disk counts again."""
         self._switches.forget(uri)
         self._foresight.closed(uri)
+        self.edits.forget(uri)
         self._completions.forget(uri, unix(self._folders.closed(path)) if path else "")
 
     async def suggest(
@@ -112,8 +116,7 @@ class Session:
         explicit: bool = False,
         min_confidence: float = 0.0,
     ) -> Offer | None:
-        """The suggestion at a snapshot, None for none. Never waits for the index; see
-        `Completions.suggest`."""
+        """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
         asked = time.monotonic()
         if not self._model.is_usable or await self.refusal(snapshot) is not None:
             self._completions.supersede(snapshot.uri)
@@ -125,6 +128,18 @@ class Session:
         if self._completions.is_slow != was_slow:
             self.tell()
         return offer
+
+    async def next_edit(self, buffer: Buffer, offset: int, others: Sequence[Buffer]) -> EditOffer | None:
+        """The next edit for a cursor, None where none is to be offered, or an inline suggestion was shown just there.
+        Nothing is learned from or offered in a document that is refused."""
+        wanted = self.settings_at(buffer.path).edits
+        last = self._completions.last(buffer.uri)
+        is_taken = last is not None and last.prefix == unix(buffer.before + buffer.text[:offset])
+        if not wanted.enabled or is_taken or await self.refusal(buffer) is not None:
+            return None
+        enabled = [other for other in others if self.settings_at(other.path).edits.enabled]
+        allowed = [other for other in enabled if await self.refusal(other) is None]
+        return await self.edits.offer(buffer, offset, allowed, wanted.min_confidence)
 
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
@@ -143,8 +158,7 @@ class Session:
         self._completions.shown(offer)
 
     def accepted(self, number: int) -> Offer | None:
-        """The client took an offer: drafts learn from it, when the model has nothing better to do. None: long
-        ago."""
+        """The client took an offer: drafts learn from it, when the model has time. None: long ago."""
         offer = self._completions.accepted(number)
         if offer is not None:
             prefix, text = offer.prefix, offer.suggestion.text

@@ -87,6 +87,26 @@ class CompletionSettings:
 
 
 @dataclass(frozen=True)
+class EditSettings:
+    """Next edits: what was just changed, offered where else it applies."""
+
+    enabled: bool = field(
+        default=True,
+        metadata={
+            "help": "Offer an edit that was just made at the other places where it applies, in editors that ask for it."
+        },
+    )
+    min_confidence: float = field(
+        default=0.6,
+        metadata={
+            "help": "A next edit is offered where it is wanted with at least this chance.",
+            "min": 0.0,
+            "max": 1.0,
+        },
+    )
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """The process itself."""
 
@@ -113,6 +133,7 @@ class Settings:
     drafts: DraftSettings = field(default_factory=DraftSettings)
     recall: RecallSettings = field(default_factory=RecallSettings)
     blocks: BlockSettings = field(default_factory=BlockSettings)
+    edits: EditSettings = field(default_factory=EditSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 

@@ -180,6 +180,12 @@ def offset_at(text: str, position: types.Position, encoding: str) -> int:
     return start + _column(text[start : _line_end(text, start)], position.character, encoding)
 
 
+def position_at(text: str, offset: int, encoding: str) -> types.Position:
+    """The position of as many code points as `offset`; the inverse of `offset_at`."""
+    line, start, _ = _line_around(text, offset)
+    return types.Position(line, units(text[start:offset], encoding))
+
+
 def units(text: str, encoding: str) -> int:
     """Length of `text` in the client's units."""
     if encoding == "utf-8":

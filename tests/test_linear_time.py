@@ -54,6 +54,7 @@ USES = {
     "indexer/secret_contents.py:_kind": NO_TEXT,  # many: tests/indexer/test_secret_contents.py
     "indexer/secret_names.py:_BEFORE": Use("match"),
     "indexer/secret_names.py:_BEHIND": Use("search", most=4_096),
+    "lsp_server/edits/tokens.py:_TOKEN": Use(),
     "lsp_server/commands.py:_NUMBER": Use("fullmatch"),
     "lsp_server/framing.py:_ESCAPED_SURROGATE": Use("search"),
     "lsp_server/framing.py:_LENGTH": Use("fullmatch"),

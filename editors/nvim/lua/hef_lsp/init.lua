@@ -1,5 +1,6 @@
 --- Suggestions of hef-lsp as ghost text. See |hef-lsp|.
 local accept = require('hef_lsp.accept')
+local next_edit = require('hef_lsp.next_edit')
 local server = require('hef_lsp.server')
 
 local M = {
@@ -55,6 +56,10 @@ function M.setup(options)
   for name, lhs in pairs(keymaps == true and KEYMAPS or keymaps --[[@as hef_lsp.Keymaps]]) do
     M.map(name, lhs)
   end
+  if keymaps == true then
+    M.map_next_edit('accept', '<Tab>')
+    M.map_next_edit('dismiss', '<Esc>')
+  end
   if options.settings then
     vim.lsp.config('hef_lsp', { settings = { ['hef-lsp'] = options.settings } })
   end
@@ -87,6 +92,17 @@ function M.map(name, lhs)
   vim.keymap.set('i', lhs, function()
     return accept.can(name) and act or fallback(before, lhs)
   end, { expr = true, desc = 'hef-lsp: ' .. name:gsub('_', ' ') })
+end
+
+--- Map `lhs` in normal mode. Without a next edit the key does what it did before.
+---@param name 'accept'|'dismiss' the first press of `accept` goes to the edit, the second makes it
+---@param lhs string
+function M.map_next_edit(name, lhs)
+  local before = vim.fn.maparg(lhs, 'n', false, true)
+  local act = ("<Cmd>lua require('hef_lsp.next_edit').%s()<CR>"):format(name)
+  vim.keymap.set('n', lhs, function()
+    return next_edit.current() and act or fallback(before, lhs)
+  end, { expr = true, desc = 'hef-lsp: ' .. name .. ' the next edit' })
 end
 
 --- A few characters for a statusline; '' where hef-lsp is not attached.

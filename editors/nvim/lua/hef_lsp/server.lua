@@ -5,6 +5,7 @@ local RESTARTS = 5 -- in as many seconds as the next says; more often and someth
 local RESTART_SECONDS = 180
 local KILL_MS = 3000 -- for a server that does not end when it is asked to
 
+local next_edit = require('hef_lsp.next_edit')
 local screen = require(vim.lsp.inline_completion and 'hef_lsp.native' or 'hef_lsp.ghost')
 
 ---@class hef_lsp.Folder
@@ -76,10 +77,12 @@ local function apply(client, bufnr)
   if suggesting[bufnr] ~= wanted then
     if suggesting[bufnr] then
       screen.detach(bufnr)
+      next_edit.detach(bufnr)
     end
     suggesting[bufnr] = wanted
     if wanted then
       screen.attach(wanted, bufnr)
+      next_edit.attach(wanted, bufnr)
     end
   end
 end
@@ -96,6 +99,7 @@ function M.detached(client, bufnr)
   if suggesting[bufnr] == client then
     suggesting[bufnr] = nil
     screen.detach(bufnr)
+    next_edit.detach(bufnr)
   end
 end
 

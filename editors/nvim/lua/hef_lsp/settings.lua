@@ -9,6 +9,7 @@
 ---@field drafts? hef_lsp.DraftsSettings
 ---@field recall? hef_lsp.RecallSettings
 ---@field blocks? hef_lsp.BlocksSettings
+---@field edits? hef_lsp.EditsSettings
 ---@field server? hef_lsp.ServerSettings
 
 ---@class hef_lsp.CompletionSettings
@@ -82,6 +83,10 @@
 ---@field diskBytes? integer Most bytes on disk, for each repository and model, of what the model has computed of the repository's text; 0 keeps nothing there. 0 to 1,000,000,000,000. Default: `512000000`.
 ---@field memoryBytes? integer Most bytes in memory of what the model has computed of the repository's text. 0 to 1,000,000,000,000. Default: `48000000`.
 ---@field share? number Share of a text's tokens whose keys and values are kept, those that the model expected least. 0.05 to 1.0. Default: `1.0`.
+
+---@class hef_lsp.EditsSettings
+---@field enabled? boolean Offer an edit that was just made at the other places where it applies, in editors that ask for it. Default: `true`.
+---@field minConfidence? number A next edit is offered where it is wanted with at least this chance. 0.0 to 1.0. Default: `0.6`.
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.

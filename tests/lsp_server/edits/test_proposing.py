@@ -1,0 +1,195 @@
+"""An edit is offered where else it applies: by what stood there, and never where it stands already."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lsp_server.edits.history import Edit
+from lsp_server.edits.meanings import OpenText
+from lsp_server.edits.proposing import propose
+from tests.lsp_server.edits.documents import URI, all_applied, history_of, proposals
+
+ARGUMENT = "x = fetch(a, 1)\ny = fetch(b)\nz = fetch(c.d, [1, 2])\nfetch()\n"
+ASSERTS = (
+    "def test(self):\n    self.assertEqual(a, 1)\n    self.assertEqual(f(b), c.d)\n"
+    "    self.assertEqual(g, {1: 2})\n    self.assertEqual(h)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "after"),
+    [
+        pytest.param(
+            ARGUMENT,
+            ("fetch(a, 1)", "fetch(a, 1, timeout=3)"),
+            "x = fetch(a, 1, timeout=3)\ny = fetch(b, timeout=3)\nz = fetch(c.d, [1, 2], timeout=3)\nfetch()\n",
+            id="an argument behind others",
+        ),
+        pytest.param(
+            "log.warn(a)\nif b:\n    log.warn(b, c)\nlog.info(a)\n",
+            ("log.warn(a)", "log.warning(a)"),
+            "log.warning(a)\nif b:\n    log.warning(b, c)\nlog.info(a)\n",
+            id="a call renamed",
+        ),
+        pytest.param(
+            ASSERTS,
+            ("self.assertEqual(a, 1)", "assert a == 1"),
+            "def test(self):\n    assert a == 1\n    assert f(b) == c.d\n    assert g == {1: 2}\n"
+            "    self.assertEqual(h)\n",
+            id="what is carried over varies",
+        ),
+        pytest.param(
+            "a: Optional[int] = MISSING\nb: Optional[List[str]] = MISSING\n",
+            ("Optional[int]", "Union[Optional[int], Default]"),
+            "a: Union[Optional[int], Default] = MISSING\nb: Union[Optional[List[str]], Default] = MISSING\n",
+            id="a wrap",
+        ),
+        pytest.param(
+            "one = call(a, debug=True)\ntwo = call(b, debug=True)\n",
+            (", debug=True)\ntwo", ")\ntwo"),
+            "one = call(a)\ntwo = call(b)\n",
+            id="an argument removed",
+        ),
+        pytest.param(
+            "start(worker)\nstop(worker)\nif x:\n    start(worker)\n",
+            ("start(worker)\nstop", "start(worker)\nwait(worker)\nstop"),
+            "start(worker)\nwait(worker)\nstop(worker)\nif x:\n    start(worker)\n",
+            id="a line between two that stand together nowhere else",
+        ),
+    ],
+)
+def test_an_edit_is_made_where_else_it_applies(before: str, typed: tuple[str, str], after: str) -> None:
+    assert all_applied(before, before.replace(*typed, 1)) == after
+
+
+def test_further_lines_are_indented_like_the_place() -> None:
+    before = "connect(db)\nsend(db)\nif x:\n    connect(db)\n    send(db)\n"
+    typed = "connect(db)\ncheck(db)\nsend(db)\nif x:\n    connect(db)\n    send(db)\n"
+
+    assert all_applied(before, typed) == typed.replace("    send", "    check(db)\n    send")
+
+
+def test_line_ends_are_the_documents() -> None:
+    before = "connect(db)\r\nsend(db)\r\nif x:\r\n    connect(db)\r\n    send(db)\r\n"
+    typed = before.replace("connect(db)\r\nsend", "connect(db)\r\ncheck(db)\r\nsend")
+
+    assert all_applied(before, typed) == typed.replace("    send", "    check(db)\r\n    send")
+
+
+def test_two_examples_agree_on_a_pattern() -> None:
+    one = ASSERTS.replace("self.assertEqual(a, 1)", "assert a == 1")
+    two = one.replace("self.assertEqual(f(b), c.d)", "assert f(b) == c.d")
+
+    assert max(found.n_examples for found in proposals(ASSERTS, one)) == 1
+    assert proposals(ASSERTS, one, two)[0].n_examples == 2
+
+
+def test_a_second_example_makes_it_surer() -> None:
+    one = ASSERTS.replace("self.assertEqual(a, 1)", "assert a == 1")
+    two = one.replace("self.assertEqual(f(b), c.d)", "assert f(b) == c.d")
+    chances = [
+        next(
+            found.chance
+            for found in proposals(*versions)
+            if versions[-1][found.start :].startswith("self.assertEqual(g")
+        )
+        for versions in ((ASSERTS, one), (ASSERTS, one, two))
+    ]
+
+    assert chances[1] > chances[0]
+
+
+def test_the_nearest_place_comes_first() -> None:
+    text = "".join(f"log.warn({name})\n" for name in "abcdefghi")
+    typed = text.replace("log.warn(e)", "log.warning(e)")
+    found = proposals(text, typed, near=typed.index("log.warning(e)"))
+    lines = [typed.count("\n", 0, proposal.start) for proposal in found]
+
+    assert len(lines) == 8
+    assert [abs(line - 4) for line in lines] == sorted(abs(line - 4) for line in lines)
+
+
+def test_what_was_refused_is_not_offered_again() -> None:
+    typed = ARGUMENT.replace("fetch(a, 1)", "fetch(a, 1, timeout=3)")
+    key = proposals(ARGUMENT, typed)[0].key
+
+    assert proposals(ARGUMENT, typed, refused={key}) == []
+
+
+def test_an_edit_that_was_undone_is_forgotten() -> None:
+    typed = ARGUMENT.replace("fetch(a, 1)", "fetch(a, 1, timeout=3)")
+
+    assert proposals(ARGUMENT, typed)
+    assert proposals(ARGUMENT, typed, ARGUMENT) == []
+
+
+def test_an_edit_that_was_left_and_undone_is_forgotten() -> None:
+    one = ARGUMENT.replace("fetch(a, 1)", "fetch(a, 1, timeout=3)")
+    elsewhere = one + "\nother = 1\n"
+    history = history_of(ARGUMENT, one, elsewhere, ARGUMENT + "\nother = 1\n", ARGUMENT + "\nother = 12\n")
+
+    assert all("timeout" not in edit.new for edit in history.edits())
+    assert [edit.changed[1] for edit in history.take_withdrawn()] == ["x = fetch(a, 1, timeout=3)"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("x = 1\ny = 1\n", "x = 2\ny = 1\n", id="no name says where"),
+        pytest.param("return a\nreturn b\n", "return (a\nreturn b\n", id="a keyword says nothing"),
+        pytest.param("call(a)\ncall(b)\n", "call(a) \ncall(b)\n", id="white space"),
+        pytest.param("call(a)\n", "call(a)\n" + "word " * 2_000, id="too much"),
+    ],
+)
+def test_an_edit_that_says_nothing_is_not_offered(before: str, after: str) -> None:
+    assert proposals(before, after) == []
+
+
+def test_other_documents_come_after_this_one() -> None:
+    typed = ARGUMENT.replace("fetch(a, 1)", "fetch(a, 1, timeout=3)")
+    other = OpenText("file:///b.py", "python", "q = fetch(r)\n")
+    found = propose(history_of(ARGUMENT, typed).edits(), OpenText(URI, "python", typed), [other])
+
+    assert [proposal.uri for proposal in found] == [URI, URI, other.uri]
+    assert (found[2].start, found[2].text) == (len("q = fetch(r"), ", timeout=3")
+
+
+def test_a_variable_is_renamed_where_it_means_the_same() -> None:
+    before = (
+        "def f(value):\n    total = value\n    return [value for value in total], total, g(value=value)\n"
+        "def h(value):\n    return value\n"
+    )
+    typed = before.replace("def f(value)", "def f(amount)")
+    renamed = [proposal for proposal in proposals(before, typed) if proposal.renames]
+
+    assert sorted(typed[: proposal.start].count("\n") for proposal in renamed) == [1, 2]
+    assert {proposal.text for proposal in renamed} == {"amount"}
+
+
+def seconds(n_lines: int, line: str) -> float:
+    """Processor time of this thread for one question about a document of so many lines."""
+    text = line * n_lines
+    typed = "x = fetch(a, timeout=3)\n" + text
+    edits = [Edit(URI, "text", 0, "x = fetch(a)\n", "x = fetch(a, timeout=3)\n", 0, 0)]
+    began = time.thread_time()
+    propose(edits, OpenText(URI, "text", typed, 0))
+    return time.thread_time() - began
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["fetch(" * 30 + "a\n", "fetch(a)\n", "fetch(" * 3, "fetch(a, " + "(" * 100 + "\n", "f" * 200 + "\n"],
+)
+def test_a_large_document_costs_no_more_than_linear_time(line: str) -> None:
+    small = seconds(2_000, line)
+
+    assert seconds(16_000, line) < max(16 * small, 0.2)
+
+
+def test_a_document_of_20000_lines_is_searched_in_a_bounded_number_of_places() -> None:
+    text = "fetch(a)\n" * 20_000
+    found = proposals(text, "fetch(a, b)\n" + text[len("fetch(a)\n") :], language="text")
+
+    assert 0 < len(found) <= 40
