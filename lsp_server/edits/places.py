@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsp_server.edits.pattern import EditPattern, CarriedOver, Item
+from lsp_server.edits.pattern import CarriedOver, EditPattern, Item
 from lsp_server.edits.tokens import (
     CLOSERS,
     LONGEST_LINE,
