@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log1p
 
-from lsp_server.edits.pattern import CarriedOver, EditPattern, Learned
+from lsp_server.edits.meanings import Learned
+from lsp_server.edits.pattern import CarriedOver, EditPattern
 from lsp_server.edits.places import EditPlace, Places
 from lsp_server.edits.tokens import line_end, line_start, texts, tokens_of
 

@@ -6,10 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexer import Syntax
-from lsp_server.edits.pattern import Learned
+from lsp_server.edits.history import Edit
+from lsp_server.edits.pattern import ChangedTokens, EditPattern
 from lsp_server.edits.places import EditPlace
 
 MOST_PARSED = 1_000_000  # characters; a larger document is matched by tokens alone
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A pattern of an edit. `n_examples`: how many edits it explains; `rank`: of its edit among the newest, from 0."""
+
+    edit: Edit
+    changed: ChangedTokens
+    pattern: EditPattern
+    n_examples: int
+    rank: int
 
 
 @dataclass(frozen=True)

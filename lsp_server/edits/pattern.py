@@ -127,17 +127,6 @@ class ChangedTokens:
         return self.old, self.new
 
 
-@dataclass(frozen=True)
-class Learned:
-    """A pattern of an edit. `n_examples`: how many edits it explains; `rank`: of its edit among the newest, from 0."""
-
-    edit: Edit
-    changed: ChangedTokens
-    pattern: EditPattern
-    n_examples: int
-    rank: int
-
-
 def changed_tokens(edit: Edit) -> ChangedTokens | None:
     """The tokens of an edit, None where only white space changed or too much did."""
     before, after = tokens_of(edit.old), tokens_of(edit.new)

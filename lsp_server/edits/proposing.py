@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lsp_server.edits.chances import Occasion, chance_of
 from lsp_server.edits.history import Edit
-from lsp_server.edits.meanings import Meanings, OpenText
-from lsp_server.edits.pattern import EditPattern, Key, Learned, changed_tokens, patterns_of
+from lsp_server.edits.meanings import Learned, Meanings, OpenText
+from lsp_server.edits.pattern import EditPattern, Key, changed_tokens, patterns_of
 from lsp_server.edits.places import EditPlace, places_of
 from lsp_server.edits.tokens import texts, tokens_of
 
