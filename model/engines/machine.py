@@ -44,7 +44,7 @@ def processors() -> int:
 
 def keep_heaps_small() -> None:
     """To be called before there are threads. The C library would give each of them a heap of its own, and keep in these
-    what is large and freed (malloc's dynamic threshold, mallopt(3)): 125 MB in a server with a coder of 135M."""
+    what is large and freed (malloc's dynamic threshold, mallopt(3)): of a coder of 135M some 100 MB, in one run."""
     with suppress(AttributeError, OSError, TypeError):  # glibc alone has it
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_THRESHOLD, _OWN_PAGES_FROM)
