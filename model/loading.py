@@ -81,8 +81,7 @@ def load_opened(
     engine = choose_engine(settings, n_values(shapes))
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
-    order = fim_order(checkpoint, vocabulary)
-    fusers = Fusers(engine, loaded)
+    order, fusers = fim_order(checkpoint, vocabulary), Fusers(engine, loaded)
     encoder, pseudo, default_context, notes = _adapt(
         settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
     )

@@ -41,8 +41,8 @@ def room_for(
         window = min(settings.window_tokens, positions - max_tokens - FIRST)
         rows = max(positions, 1 + settings.block_tokens + window + max_tokens)
     places = settings.recent_places
-    if n_bytes is not None:
-        places = min(places, max(FEWEST_PLACES, settings.recent_places_bytes // n_bytes(rows)))
+    while n_bytes and places > FEWEST_PLACES and places * n_bytes(rows) > settings.recent_places_bytes:
+        places -= 1
     return Room(rows, places, makes_blocks)
 
 

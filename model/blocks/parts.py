@@ -17,10 +17,11 @@ from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
 # Behind a blank line a line that is indented at most so, and not the end of what stands above: what decorates or
 # explains a definition stays with it.
-_BEGINS = [
-    re.compile(rf"\n[ \t\r\f]{{0,200}}\n(?={indented}[^\s)\]}}])")
-    for indented in ("", "(?: {0,4}|\t)", "(?: {0,8}|\t{1,2})", "[ \t]{0,200}")
-]
+_BEGINS = re.compile(r"\n[ \t\r\f]{0,200}\n(?=[^\s)\]}])")
+_BEGINS_AT_4 = re.compile(r"\n[ \t\r\f]{0,200}\n(?=(?: {0,4}|\t)[^\s)\]}])")
+_BEGINS_AT_8 = re.compile(r"\n[ \t\r\f]{0,200}\n(?=(?: {0,8}|\t{1,2})[^\s)\]}])")
+_BEGINS_ANYWHERE = re.compile(r"\n[ \t\r\f]{0,200}\n(?=[ \t]{0,200}[^\s)\]}])")
+_INNER = (_BEGINS_AT_4, _BEGINS_AT_8, _BEGINS_ANYWHERE)
 _SECTIONS_KEPT = 512
 _LONGEST = SPAN * CHARS_PER_TOKEN * 2  # characters that are tokenized to see whether they fit
 
@@ -63,7 +64,7 @@ def nearest_parts(
 def _parts(split: Split, text: str, start: int, end: int) -> list[tuple[int, int, tuple[int, ...]]]:
     """(begin, end, ids) of the parts between two characters. What is cut there is no part."""
     start, whole = max(0, start), end >= len(text)
-    found = [part for section in _pieces(_BEGINS[0], text[start:end]) for part in split(section)]
+    found = [part for section in _pieces(_BEGINS, text[start:end]) for part in split(section)]
     ends = list(accumulate((n for n, _ in found), initial=start))
     parts = [(a, b, ids) for (a, b), (_, ids) in zip(pairwise(ends), found, strict=True)]
     return parts[(start > 0) : len(parts) - (not whole)]
@@ -75,9 +76,7 @@ def _pieces(begins: re.Pattern[str], text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(borders) if start < end]
 
 
-def _split(
-    vocabulary: Vocabulary, text: str, levels: Sequence[re.Pattern[str]] = _BEGINS[1:]
-) -> Iterator[Part]:
+def _split(vocabulary: Vocabulary, text: str, levels: Sequence[re.Pattern[str]] = _INNER) -> Iterator[Part]:
     ids, _ = vocabulary.encode_with_starts(text[:_LONGEST])
     if len(ids) <= SPAN and len(text) <= _LONGEST:
         yield len(text), tuple(ids)

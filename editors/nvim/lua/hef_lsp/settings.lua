@@ -83,6 +83,7 @@
 ---@field diskBytes? integer Most bytes on disk, for each repository and model, of what the model has computed of the repository's text; 0 keeps nothing there. 0 to 1,000,000,000,000. Default: `512000000`.
 ---@field memoryBytes? integer Most bytes in memory of what the model has computed of the repository's text. 0 to 1,000,000,000,000. Default: `48000000`.
 ---@field share? number Share of a text's tokens whose keys and values are kept, those that the model expected least. 0.05 to 1.0. Default: `1.0`.
+---@field ahead? integer Places in each document that you open, spread over it, whose blocks are computed before you go there, while nobody types (mode blocks); 0 computes none. 0 to 64. Default: `8`.
 
 ---@class hef_lsp.EditsSettings
 ---@field enabled? boolean Offer an edit that was just made at the other places where it applies, in editors that ask for it. Default: `true`.
