@@ -40,9 +40,9 @@ class Pace:
 
     @property
     def needs_ms(self) -> int:
-        """The shortest deadline, whole ms, with which such a coder is of use: a line fits, and a new place takes two
-        answers at most. What the first one has read of it stays for the second."""
-        return math.ceil(max(self.begin_ms / 2, self.line_ms))
+        """The shortest deadline, whole ms, with which such a coder is of use: each fits, the beginning of an answer
+        at a new place, and a line where the prompt is there."""
+        return math.ceil(max(self.begin_ms, self.line_ms))
 
 
 def measure_pace(

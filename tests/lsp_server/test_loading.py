@@ -93,7 +93,7 @@ def test_a_machine_that_is_too_slow_keeps_the_tiny_one_and_says_why(
         assert refused.value.needs_ms == SLOW.needs_ms
     assert said == (
         "embedded-tiny answers, because on this machine embedded-large takes about 2,440 ms to begin at a new place "
-        "and 240 ms for a line: set model.deadlineMs (1,000) to 1,220 or more, or model.name to embedded-large."
+        "and 240 ms for a line: set model.deadlineMs (1,000) to 2,440 or more, or model.name to embedded-large."
     )
 
 
@@ -108,7 +108,7 @@ def test_what_was_measured_once_is_believed_and_a_longer_deadline_lets_it_pass(
         patched.setattr(loading, "load_coder", lambda *_, **__: pytest.fail("it was loaded all the same"))
         with pytest.raises(StaysError):
             successor_of(tiny, Settings())
-    longer = named("embedded", "model.deadlineMs=1220")
+    longer = named("embedded", "model.deadlineMs=2440")
     assert successor_of(tiny, longer).pace == SLOW
     assert load_named(longer, embedded).pace == SLOW
 
@@ -130,7 +130,7 @@ def test_a_folder_is_waited_for_in_an_editor_and_insisted_on_by_a_command(
     paces[:] = [SLOW]
     tiny = load_first(settings, embedded)
     assert (name_of(tiny), tiny.notes) == ("embedded-tiny", ())
-    with pytest.raises(StaysError, match=r"mine takes about 2,440 ms .* to 1,220 or more\.$"):
+    with pytest.raises(StaysError, match=r"mine takes about 2,440 ms .* to 2,440 or more\.$"):
         successor_of(tiny, settings)
     assert name_of(load_named(settings, embedded)) == str(folder)
     paces[:] = [FAST]

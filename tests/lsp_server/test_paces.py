@@ -16,7 +16,7 @@ from lsp_server.paces import BELIEVED_SECONDS, KeptPace
 from model.pace import Pace
 from model.settings import DEFAULT_MODEL
 
-PACE = Pace(448, 300.0, 20.0)  # needs 240 ms
+PACE = Pace(448, 220.0, 20.0)  # needs 240 ms
 
 
 @pytest.fixture

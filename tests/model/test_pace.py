@@ -56,7 +56,7 @@ def test_each_piece_counts_as_when_it_took_the_least_time() -> None:
     assert pace.prompt_ms == pytest.approx(80.0)
     assert pace.token_ms == pytest.approx(2.0)
     assert (pace.begin_ms, pace.line_ms) == (pytest.approx(82.0), pytest.approx(LINE_TOKENS * 2.0))
-    assert Pace(10, 81.0, 1.0).needs_ms == 41
+    assert Pace(10, 81.0, 1.0).needs_ms == 82
     assert Pace(10, 20.0, 10.0).needs_ms == LINE_TOKENS * 10.0
     assert decoder.length == 0
 
