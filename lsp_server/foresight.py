@@ -26,7 +26,7 @@ class Foreseen(Protocol):
 
     def settings_at(self, path: Path | None) -> Settings: ...
     def inquiry(self, snapshot: Snapshot) -> Inquiry: ...
-    async def is_read(self, snapshot: Snapshot) -> bool: ...
+    async def is_read(self, document: Buffer) -> bool: ...
 
 
 class Foresight:
@@ -41,17 +41,19 @@ class Foresight:
         self._session = session
         self._until_quiet = until_quiet
         self._later = later
-        self._open: dict[str, Buffer] = {}  # by URI, as each was when it was seen first
+        self._open: dict[str, Buffer] = {}  # by URI, as each is now
         self._waiting: set[str] = set()  # that no model has looked at
         self._looking: asyncio.Task[None] | None = None
 
     def edited(self, buffer: Buffer) -> None:
         """A document was opened or changed."""
-        if buffer.path is None or buffer.uri in self._open:
+        if buffer.path is None:
             return
+        is_new = buffer.uri not in self._open
         self._open[buffer.uri] = buffer
-        self._waiting.add(buffer.uri)
-        self._begin()
+        if is_new:
+            self._waiting.add(buffer.uri)
+            self._begin()
 
     def closed(self, uri: str) -> None:
         self._open.pop(uri, None)
@@ -79,10 +81,9 @@ class Foresight:
                 return  # no model is there: `changed_model` will tell
             self._waiting.discard(uri)
             buffer = self._open[uri]
-            for snapshot in places(buffer, self._session.settings_at(buffer.path).blocks.ahead):
-                if not await self._session.is_read(snapshot):
-                    break
-                later.foresee(self._session.inquiry(snapshot).foresee)
+            if await self._session.is_read(buffer):
+                for snapshot in places(buffer, self._session.settings_at(buffer.path).blocks.ahead):
+                    later.foresee(self._session.inquiry(snapshot).foresee)
 
 
 def places(buffer: Buffer, most: int) -> list[Snapshot]:

@@ -181,11 +181,11 @@ class Session:
         """What is asked of a coder there."""
         return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path))
 
-    async def is_read(self, snapshot: Snapshot) -> bool:
-        """Whether suggestions are made there, by a model that reads blocks."""
-        coder, settings = self._model.coder, self.settings_at(snapshot.path)
+    async def is_read(self, document: Buffer) -> bool:
+        """Whether suggestions are made in a document, by a model that reads blocks."""
+        coder, settings = self._model.coder, self.settings_at(document.path)
         reads = coder is not None and coder.completer.mode(settings.model.context) == "blocks"
-        return reads and await self.refusal(snapshot) is None
+        return reads and await self.refusal(document) is None
 
     def reindex(self) -> None:
         """Compare every folder with the disk again."""

@@ -10,7 +10,7 @@ Completion"; CodeLlama (arXiv 2308.12950); Codestral as Continue's template of s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
@@ -100,17 +100,7 @@ STARCODER2 = Family(
     repository="{}",
     hole="before title",
 )
-GRANITE = Family(
-    prefix="<fim_prefix>",
-    suffix="<fim_suffix>",
-    middle="<fim_middle>",
-    end="<|endoftext|>",
-    file_sep="<filename>",
-    repo_name="<reponame>",
-    pad="<fim_pad>",
-    title="{}\n",
-    repository="{}",
-)
+GRANITE = replace(STARCODER2, file_sep="<filename>", repo_name="<reponame>", hole="untitled")
 DEEPSEEK = Family(
     prefix="<｜fim▁begin｜>",  # noqa: RUF001  # its own vertical bars
     suffix="<｜fim▁hole｜>",  # noqa: RUF001

@@ -211,7 +211,7 @@ class BlockSettings:
         },
     )
     memory_bytes: int = field(
-        default=48_000_000,  # blocks of four prompts of a coder of 135M; others come from the disk in milliseconds
+        default=48_000_000,  # blocks of four prompts of a coder of 135M; others are read from the disk
         metadata={
             "help": "Most bytes in memory of what the model has computed of the repository's text.",
             "min": 0,

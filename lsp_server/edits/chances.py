@@ -14,7 +14,7 @@ from math import exp, log1p
 from lsp_server.edits.meanings import Learned
 from lsp_server.edits.pattern import CarriedOver, EditPattern
 from lsp_server.edits.places import EditPlace, Places
-from lsp_server.edits.tokens import line_end, line_start, texts, tokens_of
+from lsp_server.edits.tokens import is_word, lead_of, line_end, line_start, texts, tokens_of
 
 MOST_SIMILAR_CHARS = 400  # of a line that is compared
 FAR = 5_000  # lines
@@ -83,7 +83,7 @@ def _of_pattern(learned: Learned) -> Mapping[str, float]:
         "holes": float(pattern.kind == "holes"),
         "context": log1p(n_context),
         "bare": float(not pattern.left or not pattern.right),
-        "old names": log1p(sum(_is_word(item) for item in changed.old)),
+        "old names": log1p(sum(is_word(item) for item in changed.old)),
         "old": log1p(len(changed.old)),
         "names": log1p(pattern.n_names),
         "insertion": float(not changed.old),
@@ -108,7 +108,7 @@ def _of_place(occasion: Occasion) -> Mapping[str, float]:
         "places": log1p(len(occasion.places.found)),
         "only place": float(len(occasion.places.found) == 1),
         "similar": _similarity(changed.old_line, here),
-        "same indentation": float(_lead(here) == _lead(changed.old_line)),
+        "same indentation": float(lead_of(here) == lead_of(changed.old_line)),
         "away": log1p(FAR if away is None else min(away, FAR)),
         "wide hole": float(place.longest_hole > 1),
         "same name": float(occasion.same_name is True),
@@ -140,13 +140,5 @@ def _line(text: str, offset: int) -> str:
     return text[line_start(text, offset) : line_end(text, offset)]
 
 
-def _lead(line: str) -> str:
-    return line[: len(line) - len(line.lstrip(" \t"))]
-
-
 def _names(tokens: tuple[str, ...]) -> set[str]:
-    return {token for token in tokens if _is_word(token)}
-
-
-def _is_word(token: str) -> bool:
-    return token[0].isalnum() or token[0] in "_\"'"
+    return {token for token in tokens if is_word(token)}

@@ -20,6 +20,8 @@ from lsp_server.edits.tokens import (
     SourceToken,
     blocks_in_both,
     is_balanced,
+    is_word,
+    lead_of,
     opener_before,
     texts,
     tokens_of,
@@ -221,7 +223,7 @@ def _has_neighboring_holes(items: Sequence[Item]) -> bool:
 def _trimmed(run: tuple[int, int, int], old: Sequence[str]) -> tuple[int, int, int] | None:
     """A run that may be a hole: from a word to a word or a closed bracket, nothing open in it."""
     i, j, n = run
-    while n and not (old[i + n - 1][0].isalnum() or old[i + n - 1][0] in "_\"')]}"):
+    while n and not (is_word(old[i + n - 1]) or old[i + n - 1] in CLOSERS):
         n -= 1
     while n and not is_balanced(old[i : i + n]):
         n -= 1
@@ -288,5 +290,4 @@ def _is_telling(item: str) -> bool:
 
 def _lead(edit: Edit) -> str:
     """Indentation of the first line that changed."""
-    line = edit.new[edit.above :].partition("\n")[0]
-    return line[: len(line) - len(line.lstrip(" \t"))]
+    return lead_of(edit.new[edit.above :].partition("\n")[0])

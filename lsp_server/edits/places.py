@@ -12,6 +12,7 @@ from lsp_server.edits.tokens import (
     NEWLINE,
     OPENERS,
     SourceToken,
+    lead_of,
     line_end,
     line_start,
     texts,
@@ -221,8 +222,7 @@ def _is_wrapped(pattern: EditPattern, old: Sequence[str]) -> bool:
 def _lead(text: str, offset: int) -> str:
     """Indentation of a line."""
     start = line_start(text, offset)
-    line = text[start : line_end(text, offset)]
-    return line[: len(line) - len(line.lstrip(" \t\r"))]
+    return lead_of(text[start : line_end(text, offset)])
 
 
 def _is_of_name(char: str) -> bool:

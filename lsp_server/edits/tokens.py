@@ -33,7 +33,7 @@ class SourceToken:
     @property
     def is_word(self) -> bool:
         """What a hole may stand for: a name or a string."""
-        return self.is_name or self.text[0] in "\"'"
+        return is_word(self.text)
 
 
 def tokens_of(text: str, start: int = 0, end: int | None = None) -> list[SourceToken]:
@@ -45,6 +45,16 @@ def tokens_of(text: str, start: int = 0, end: int | None = None) -> list[SourceT
 def texts(tokens: Sequence[SourceToken]) -> tuple[str, ...]:
     """What is compared of tokens."""
     return tuple(token.text for token in tokens)
+
+
+def is_word(token: str) -> bool:
+    """A name, a keyword, a number or a string."""
+    return token[0].isalnum() or token[0] in "_\"'"
+
+
+def lead_of(line: str) -> str:
+    """A line's indentation."""
+    return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def line_start(text: str, offset: int) -> int:
@@ -82,7 +92,7 @@ def blocks_in_both(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int
     i, least = 0, 0
     while i < len(old):
         j = next((j for j in at.get(old[i], ()) if j >= least), None)
-        if j is None or not _says_something(old[i]):
+        if j is None or not is_word(old[i]):
             i += 1
             continue
         n = 0
@@ -90,10 +100,6 @@ def blocks_in_both(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int
             n += 1
         yield i, j, n
         i, least = i + n, j + n
-
-
-def _says_something(token: str) -> bool:
-    return token[0].isalnum() or token[0] in "_\"'"
 
 
 def _step(token: str) -> int:

@@ -56,8 +56,10 @@ class BlockChoice:
         """The beginning of what stands below the cursor's line, as much as has room beside what was chosen before; None
         where that is blank, where it is no block, and where there are no rows for it."""
         text = _below_line(suffix[: SPAN * CHARS_PER_TOKEN * 2])
+        if not self._reads_below or not text.strip():
+            return None
         room = min(SPAN, int((self._rows - sum(map(self._n_rows, beside))) / self._share))
-        if not self._reads_below or not text.strip() or room < 1:
+        if room < 1:
             return None
         return BlockText(None, tuple(self._vocabulary.encode(text[: SPAN * CHARS_PER_TOKEN])[:room]))
 

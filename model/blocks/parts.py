@@ -44,10 +44,9 @@ def nearest_parts(
     found = _parts(split, text, start - most * CHARS_PER_TOKEN, end + most * CHARS_PER_TOKEN)
     before = [ids for first, _, ids in found if text[first:start].strip()]
     after = [ids for first, last, ids in found if first >= cursor and text[end:last].strip()]
-    if rest := next((text[end:last] for first, last, _ in found if first < cursor < end < last), "").strip(
-        "\n"
-    ):
-        after.insert(0, split(rest)[0][1])
+    rest = next((text[end:last] for first, last, _ in found if first < cursor < end < last), "")
+    if rest.strip():
+        after.insert(0, split(rest.strip("\n"))[0][1])
     waiting, chosen = {0: reversed(before), 1: iter(after)}, []
     taken = [0, 0]
     while waiting:
