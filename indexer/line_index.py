@@ -90,6 +90,27 @@ class LineIndex:
             if _line(files, path, row)
         ]
 
+    def containing(self, tails: Sequence[str], paths: Sequence[str], *, limit: int = 64) -> list[LinePlace]:
+        """Lines of the files `paths` in which one of `tails` stands, each the end of the one before it; at most
+        `limit`, those with the longest tail first, and of the same by path and row as they come."""
+        if not tails:
+            return []
+        files = self._files
+        found = [
+            LinePlace(path, files[path], row)
+            for path in paths
+            if path in files
+            for row, line in enumerate(files[path].texts)
+            if tails[-1] in line
+        ]
+        if len(found) <= limit:
+            return found
+        ranks = (
+            next(n for n, tail in enumerate(tails) if tail in place.lines.texts[place.row]) for place in found
+        )
+        ranked = sorted(zip(ranks, range(len(found)), strict=False))
+        return [found[n] for _, n in ranked[:limit]]
+
 
 def _line(files: Mapping[str, Lines], path: str, row: int) -> str | None:
     """A line as it is now: hashes collide, and a file may have changed since it was sorted."""

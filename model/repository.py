@@ -90,6 +90,12 @@ class Tokens(Protocol):
     ) -> Iterator[TokenMatch]:
         """`find`, and then the same for shorter ends that occur in more places."""
 
+    def positions(
+        self, context: Sequence[int], *, longest: int = ..., limit: int = ..., without: str = ...
+    ) -> Sequence[tuple[str, int]]:
+        """Path and position in the file of what stands behind an end of `context`, at most `limit`, the longest
+        first."""
+
 
 class Lines(Protocol):
     """The lines of a text that are not blank, with column and number (0-based) of each; `indexer.Lines` is one."""
@@ -123,3 +129,9 @@ class LineStore(Protocol):
     ) -> Sequence[LinePlace]:
         """Lines behind the last of `before` or in front of the first of `after`, at most `limit` each; none of the
         path `without`."""
+
+    def containing(
+        self, tails: Sequence[str], paths: Sequence[str], *, limit: int = ...
+    ) -> Sequence[LinePlace]:
+        """Lines of the files `paths` in which one of `tails` stands, each the end of the one before it; at most
+        `limit`, those with the longest tail first."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from model.recall.agreement import NONE, Agreement, Shared, agreements
 from model.recall.cursor import LONGEST_LINE, Cursor
 from model.recall.renaming import renaming
 from model.repository import LinePlace, Lines
@@ -28,19 +29,23 @@ _OWN_LINES = 1_500  # of the document, the nearest
 _CLOSE = 64  # places that are compared word by word
 _ADAPTED_PLACES, _MAX_ADAPTED = 24, 8
 _KEPT_CHARS = 500  # of longer lines nothing is kept in memory: there may be many
-_MATCHED = 8  # words before the cursor on its line that are looked for
+_MATCHED = 16  # words before the cursor on its line that are looked for
+_SHARED = 8  # equal lines on either side that agreement tells apart
 
 
 @dataclass(frozen=True)
 class Seen:
     """A line at a place that may be like the cursor's. `distance`: lines from the cursor in its document, -1 elsewhere.
-    `text` is what of the line would follow the cursor, `n_matched` how many words before the cursor it has as well."""
+    `text` is what of the line would follow the cursor, `n_matched` how many words before the cursor it has as well,
+    and `whole` whether those are all there are on the cursor's line."""
 
+    path: str
     lines: Lines
     row: int
     distance: int
     text: str
     n_matched: int
+    whole: bool
 
     @property
     def line(self) -> str:
@@ -83,6 +88,7 @@ class Candidate:
     n_places: int
     n_own: int
     share: float
+    agreement: Agreement
 
 
 def candidates(cursor: Cursor, places: Iterable[LinePlace], limit: int) -> list[Candidate]:
@@ -91,8 +97,12 @@ def candidates(cursor: Cursor, places: Iterable[LinePlace], limit: int) -> list[
     quick = sorted(seen, key=lambda one: -_quick_score(cursor, one))
     close = [(_likeness(cursor, one), one) for one in quick[:_CLOSE]]
     close.sort(key=lambda pair: -_score(*pair))
+    agreed = agreements(_shared(cursor, one) for one in seen)
     found = _pooled(
-        close, Counter(one.text for one in seen), Counter(one.text for one in seen if one.distance >= 0)
+        close,
+        agreed,
+        Counter(one.text for one in seen),
+        Counter(one.text for one in seen if one.distance >= 0),
     )
     adapted = (
         [] if cursor.start.strip() else _adapted(cursor, close[:_ADAPTED_PLACES], {c.text for c in found})
@@ -110,6 +120,18 @@ def _score(likeness: Likeness, seen: Seen) -> float:
     return likeness.score + near + seen.n_matched
 
 
+def _shared(cursor: Cursor, seen: Seen) -> Shared:
+    if seen.n_matched:
+        return Shared(seen.n_matched + seen.whole, seen.text, seen.path)
+    texts, row = seen.lines.texts, seen.row
+    n_before = n_after = 0
+    if row and texts[row - 1] == cursor.above:
+        n_before = _same(cursor.before.texts[: -_SHARED - 1 : -1], texts[max(0, row - _SHARED) : row][::-1])
+    if row + 1 < len(texts) and texts[row + 1] == cursor.below:
+        n_after = _same(cursor.after.texts[:_SHARED], texts[row + 1 : row + 1 + _SHARED])
+    return Shared(n_before + n_after, seen.text, seen.path)
+
+
 def _own(cursor: Cursor) -> Iterator[Seen]:
     """Lines of the document, the nearest."""
     first = max(0, len(cursor.before.texts) - _OWN_LINES)
@@ -118,32 +140,35 @@ def _own(cursor: Cursor) -> Iterator[Seen]:
         (cursor.after, range(min(_OWN_LINES, len(cursor.after.texts)))),
     ):
         for row in rows:
-            yield from _seen(cursor, lines, row, abs(lines.numbers[row] - cursor.number))
+            yield from _seen(cursor, cursor.path, lines, row, abs(lines.numbers[row] - cursor.number))
 
 
 def _elsewhere(cursor: Cursor, places: Iterable[LinePlace]) -> Iterator[Seen]:
     for place in places:
-        yield from _seen(cursor, place.lines, place.row, -1)
+        yield from _seen(cursor, place.path, place.lines, place.row, -1)
 
 
-def _seen(cursor: Cursor, lines: Lines, row: int, distance: int) -> Iterator[Seen]:
+def _seen(cursor: Cursor, path: str, lines: Lines, row: int, distance: int) -> Iterator[Seen]:
     """The line, or what stands in it behind the words that stand before the cursor."""
-    if len(lines.texts[row]) >= LONGEST_LINE:
+    line = lines.texts[row]
+    if len(line) >= LONGEST_LINE:
         return
     if not cursor.start.strip():
-        yield Seen(lines, row, distance, lines.texts[row], 0)
-    else:
-        for n, tail in _tails(cursor.start):
-            _, found, rest = lines.texts[row].partition(tail)
-            if found:
-                if rest.strip():
-                    yield Seen(lines, row, distance, rest, n)
-                return
+        yield Seen(path, lines, row, distance, line, 0, False)
+        return
+    known = tails(cursor.start)
+    if not known or known[-1][1] not in line:  # the others end in it
+        return
+    n_matched, tail = next((n, tail) for n, tail in known if tail in line)
+    rest = line.partition(tail)[2]
+    if rest.strip():
+        yield Seen(path, lines, row, distance, rest, n_matched, line.startswith(cursor.start.lstrip()))
 
 
 @lru_cache(maxsize=8)
-def _tails(start: str) -> tuple[tuple[int, str], ...]:
-    """The last words of the cursor's line, the longest piece first; a piece without a letter or digit says nothing."""
+def tails(start: str) -> tuple[tuple[int, str], ...]:
+    """The ends of a line that may stand elsewhere, the longest first, and how many words and signs each has; one
+    without a letter or digit says nothing."""
     begins = [found.start() for found in _TOKEN.finditer(start)]
     pieces = [(n, start[begins[-n] :]) for n in range(min(_MATCHED, len(begins)), 0, -1)]
     return tuple((n, piece) for n, piece in pieces if any(map(str.isalnum, piece)))
@@ -215,7 +240,10 @@ def _alike(a: str, b: str) -> float:
 
 
 def _pooled(
-    close: Sequence[tuple[Likeness, Seen]], n_places: Counter[str], n_own: Counter[str]
+    close: Sequence[tuple[Likeness, Seen]],
+    agreed: Mapping[str, Agreement],
+    n_places: Counter[str],
+    n_own: Counter[str],
 ) -> list[Candidate]:
     """One candidate for each text, best place first."""
     best: dict[str, tuple[Likeness, Seen]] = {}
@@ -226,7 +254,15 @@ def _pooled(
     total = sum(weights.values())
     return [
         Candidate(
-            text, seen, like, _score(like, seen), False, n_places[text], n_own[text], weights[text] / total
+            text,
+            seen,
+            like,
+            _score(like, seen),
+            False,
+            n_places[text],
+            n_own[text],
+            weights[text] / total,
+            agreed.get(text, NONE),
         )
         for text, (like, seen) in best.items()
     ]
@@ -243,5 +279,5 @@ def _adapted(cursor: Cursor, close: Sequence[tuple[Likeness, Seen]], known: set[
         text = renaming(pairs).apply(seen.line)
         if text not in known:
             score = _score(likeness, seen)
-            found.setdefault(text, Candidate(text, seen, likeness, score, True, 0, 0, 0.0))
+            found.setdefault(text, Candidate(text, seen, likeness, score, True, 0, 0, 0.0, NONE))
     return list(found.values())

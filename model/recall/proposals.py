@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from model.recall.candidates import candidates
-from model.recall.cursor import Cursor, TextLines
+from model.recall.candidates import candidates, tails
+from model.recall.cursor import Cursor
 from model.recall.ranking import features
 from model.repository import LinePlace, LineStore, Tokens
 from model.vocabulary import Vocabulary
 
 _CANDIDATES = 24
-_CONTINUATIONS, _LINE_TOKENS = 48, 24  # of the words before a cursor inside a line, and tokens of each
+_CONTINUATIONS = 64  # of the words before a cursor inside a line
 _NEIGHBORS = 12  # lines on either side that are looked up
 _CLOSERS = " \t)]}\"'`;:,"
 
@@ -59,40 +59,20 @@ class RecallStores:
         ids = [tuple(self.vocabulary.encode(f"{wanted.begin}{text}\n")) for text in texts]
         return Proposals(bool(cursor.start.strip()), tuple(texts), tuple(ids), features(cursor, found))
 
-    def _places(self, wanted: LineRequest) -> Iterator[LinePlace]:
+    def _places(self, wanted: LineRequest) -> Iterable[LinePlace]:
         cursor = wanted.cursor
-        if self.lines:
-            yield from self.lines.between(
-                cursor.before.texts[-_NEIGHBORS:], cursor.after.texts[:_NEIGHBORS], without=cursor.path
-            )
+        if not self.lines:
+            return ()
+        found = self.lines.between(
+            cursor.before.texts[-_NEIGHBORS:], cursor.after.texts[:_NEIGHBORS], without=cursor.path
+        )
         if self.tokens and cursor.start.strip():
-            yield from _continued(wanted, self.tokens, self.vocabulary)
-
-
-@dataclass(frozen=True)
-class _Continuation:
-    """A `LinePlace` whose surroundings are not known."""
-
-    lines: TextLines
-    path: str = ""
-    row: int = 0
-
-
-def _continued(wanted: LineRequest, tokens: Tokens, vocabulary: Vocabulary) -> Iterator[LinePlace]:
-    """Lines of the repository that go through the words before a cursor inside a line."""
-    start = wanted.cursor.start.lstrip()
-    left = _CONTINUATIONS
-    for match in tokens.matches(wanted.ids, limit=left, width=_LINE_TOKENS, without=wanted.cursor.path):
-        for row in match.continuations[:left].tolist():
-            text = b"".join(vocabulary.token_bytes(token) for token in row if token >= 0).decode(
-                "utf-8", "ignore"
-            )
-            line, end, _ = text.partition("\n")
-            if end and line.startswith(wanted.begin):
-                yield _Continuation(TextLines.of([start + line.removeprefix(wanted.begin)]))
-        left -= len(match.continuations)
-        if left <= 0:
-            return
+            # Where the last tokens stand, the line may go on as it did there.
+            known = self.tokens.positions(wanted.ids, limit=_CONTINUATIONS, without=cursor.path)
+            paths = list(dict.fromkeys(path for path, _ in known))
+            pieces = [tail for _, tail in tails(cursor.start)]
+            found = [*found, *self.lines.containing(pieces, paths, limit=_CONTINUATIONS)]
+        return {(place.path, place.row): place for place in found}.values()
 
 
 def _indented(cursor: Cursor, text: str, column: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,13 @@ FEATURES = (
     "n_near",
     "n_candidates",
     "best_score",
+    "whole",
+    "shared",
+    "agreeing",
+    "agreeing_files",
+    "agreement",
+    "n_ways",
+    "nearness",
 )
 
 
@@ -102,11 +111,37 @@ def features(cursor: Cursor, found: Sequence[Candidate]) -> np.ndarray:
     surroundings = _Surroundings(cursor)
     scores = np.array([candidate.score for candidate in found])
     best = scores.max(initial=0.0)
-    rows = [[*surroundings.describe(candidate), len(found), best] for candidate in found]
+    rows = [
+        [*surroundings.describe(candidate), len(found), best, *agreed(cursor, candidate)]
+        for candidate in found
+    ]
     table = np.array(rows, dtype=np.float64).reshape(len(found), len(FEATURES))
     table[:, FEATURES.index("behind_best")] = best - scores
     table[:, FEATURES.index("rank")] = (scores[None, :] > scores[:, None]).sum(axis=1)
     return table
+
+
+def agreed(cursor: Cursor, candidate: Candidate) -> list[float]:
+    """What the places that share most with the cursor say of a candidate, and how near it lies."""
+    agreement = candidate.agreement
+    return [
+        candidate.seen.whole,
+        agreement.length,
+        np.log1p(agreement.n_places),
+        np.log1p(agreement.n_files),
+        agreement.share,
+        np.log1p(agreement.n_texts),
+        nearness(cursor.path, candidate.seen.path),
+    ]
+
+
+def nearness(here: str, there: str) -> float:
+    """1 for the same file, less for each folder that lies between them."""
+    if here == there:
+        return 1.0
+    mine, theirs = PurePosixPath(here).parts[:-1], PurePosixPath(there).parts[:-1]
+    n_common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(mine, theirs, strict=False)))
+    return 1 / (2 + len(mine) + len(theirs) - 2 * n_common)
 
 
 class _Surroundings:
