@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,9 @@ class RecallConfig:
     out for each repository lies here and is not worked out again; `out`: a folder that gets `recall.json`.
 
     `unasked_per_repository`: cursors at which the coder is not asked, which is what takes the time; the ranker learns
-    from them, too. `others`: a folder with the `recall.json` of another coder, which is measured as well.
+    from them, too. `ranked`: a folder of repositories that the coder may have seen, so that only the ranker, which does
+    not know the coder, learns from them. `others`: a folder with the `recall.json` of another coder, which is measured
+    as well.
     """
 
     repositories: Path
@@ -47,7 +49,22 @@ class RecallConfig:
     per_repository: int = 60
     unasked_per_repository: int = 0
     seed: int = 1
+    ranked: Path | None = None
+    ranked_per_repository: int = 200
     others: Path | None = None
+
+    @property
+    def unasked(self) -> RecallConfig | None:
+        """How the cursors in `ranked` are worked out."""
+        if self.ranked is None:
+            return None
+        return replace(
+            self,
+            repositories=self.ranked,
+            samples=self.samples / "ranked",
+            per_repository=0,
+            unasked_per_repository=self.ranked_per_repository,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +102,7 @@ class Outcome:
 
 def run(config: RecallConfig) -> None:
     """Writes `recall.json` into `out` and prints what it is worth in repositories that were left out."""
-    samples = _samples(config)
+    samples = [*_samples(config), *(_samples(config.unasked) if config.unasked else [])]
     asked = [sample for sample in samples if sample.steps]
     folds = _folds(samples)
     outcome = left_out(samples, asked, folds)

@@ -153,8 +153,8 @@ def save_samples(samples: Sequence[RecallSample], file: Path) -> None:
         right=np.concatenate([sample.right for sample in samples]),
         n_candidates=np.array([len(sample.table) for sample in samples]),
         n_steps=np.array([len(sample.steps) for sample in samples]),
-        features=np.stack([step.features for step in steps]),
-        chances=np.concatenate([step.chances for step in steps]),
+        features=np.array([step.features for step in steps]),
+        chances=np.concatenate([np.zeros((0, 3), np.float32), *(step.chances for step in steps)]),
         n_chances=np.array([len(step.chances) for step in steps]),
     )
 
@@ -175,4 +175,4 @@ def load_samples(repository: str, file: Path) -> list[RecallSample]:
 
 
 def _pieces(values: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    return np.split(values, np.cumsum(lengths)[:-1])
+    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []

@@ -92,6 +92,17 @@ def test_cursors_at_which_the_coder_is_not_asked_have_no_steps(config: RecallCon
     assert [bool(sample.steps) for sample in samples] == [True] * 6 + [False] * 4
 
 
+def test_of_what_the_coder_may_have_seen_only_the_ranker_learns(config: RecallConfig, tmp_path: Path) -> None:
+    seen = tmp_path / "seen" / "four"
+    seen.mkdir(parents=True)
+    (seen / "a.py").write_text("def add(self, other):\n    return self.other + other\n" * 8)
+    run(replace(config, ranked=seen.parent, ranked_per_repository=5))
+    samples = load_samples("four", config.samples / "ranked" / "four.npz")
+
+    assert [len(sample.steps) for sample in samples] == [0] * 5
+    assert any(len(sample.table) for sample in samples)
+
+
 def test_another_coder_s_numbers_are_measured_beside(
     config: RecallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
