@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from model.recall.agreement import NONE, Agreement, Shared, agreements
+from model.recall.behind import rest_behind
 from model.recall.cursor import LONGEST_LINE, Cursor
 from model.recall.renaming import renaming
 from model.repository import LinePlace, Lines
@@ -29,7 +30,6 @@ _OWN_LINES = 1_500  # of the document, the nearest
 _CLOSE = 64  # places that are compared word by word
 _ADAPTED_PLACES, _MAX_ADAPTED = 24, 8
 _KEPT_CHARS = 500  # of longer lines nothing is kept in memory: there may be many
-_MATCHED = 16  # words before the cursor on its line that are looked for
 _SHARED = 8  # equal lines on either side that agreement tells apart
 
 
@@ -156,22 +156,9 @@ def _seen(cursor: Cursor, path: str, lines: Lines, row: int, distance: int) -> I
     if not cursor.start.strip():
         yield Seen(path, lines, row, distance, line, 0, False)
         return
-    known = tails(cursor.start)
-    if not known or known[-1][1] not in line:  # the others end in it
-        return
-    n_matched, tail = next((n, tail) for n, tail in known if tail in line)
-    rest = line.partition(tail)[2]
+    n_matched, rest = rest_behind(cursor.start, line)
     if rest.strip():
         yield Seen(path, lines, row, distance, rest, n_matched, line.startswith(cursor.start.lstrip()))
-
-
-@lru_cache(maxsize=8)
-def tails(start: str) -> tuple[tuple[int, str], ...]:
-    """The ends of a line that may stand elsewhere, the longest first, and how many words and signs each has; one
-    without a letter or digit says nothing."""
-    begins = [found.start() for found in _TOKEN.finditer(start)]
-    pieces = [(n, start[begins[-n] :]) for n in range(min(_MATCHED, len(begins)), 0, -1)]
-    return tuple((n, piece) for n, piece in pieces if any(map(str.isalnum, piece)))
 
 
 def _same(mine: Sequence[str], theirs: Sequence[str]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from model.recall.candidates import candidates, tails
+from model.drafts.stores import LONGEST
+from model.recall.behind import frame, tails
+from model.recall.candidates import candidates
 from model.recall.cursor import Cursor
 from model.recall.ranking import features
 from model.repository import LinePlace, LineStore, Tokens
@@ -66,13 +68,27 @@ class RecallStores:
         found = self.lines.between(
             cursor.before.texts[-_NEIGHBORS:], cursor.after.texts[:_NEIGHBORS], without=cursor.path
         )
-        if self.tokens and cursor.start.strip():
-            # Where the last tokens stand, the line may go on as it did there.
-            known = self.tokens.positions(wanted.ids, limit=_CONTINUATIONS, without=cursor.path)
-            paths = list(dict.fromkeys(path for path, _ in known))
-            pieces = [tail for _, tail in tails(cursor.start)]
-            found = [*found, *self.lines.containing(pieces, paths, limit=_CONTINUATIONS)]
+        if cursor.start.strip():
+            found = [*found, *self._continued(wanted, self.lines)]
         return {(place.path, place.row): place for place in found}.values()
+
+    def _continued(self, wanted: LineRequest, lines: LineStore) -> Iterator[LinePlace]:
+        """Where the last tokens stand, the line may go on as it did there; and where those in front of its last name
+        do, as it did behind another name."""
+        start, here = wanted.cursor.start, wanted.cursor.path
+        yield from self._near(wanted.ids, [tail for _, tail in tails(start)], lines, here)
+        if around := frame(start):
+            before = f"\n{start[: len(start) - len(start.lstrip())]}{around.head}"
+            yield from self._near(
+                self.vocabulary.encode(before.rstrip())[-LONGEST:], [around.head], lines, here
+            )
+
+    def _near(
+        self, ids: Sequence[int], pieces: Sequence[str], lines: LineStore, here: str
+    ) -> Sequence[LinePlace]:
+        """Lines with one of these pieces, in files that have the tokens."""
+        found = self.tokens.positions(ids, limit=_CONTINUATIONS, without=here) if self.tokens else ()
+        return lines.containing(pieces, list(dict.fromkeys(path for path, _ in found)), limit=_CONTINUATIONS)
 
 
 def _indented(cursor: Cursor, text: str, column: int) -> str:
