@@ -70,6 +70,8 @@ USES = {
     "model/recall/renaming.py:_TOKEN": Use(),
     "model/recall/renaming.py:apply": Use(),
     "model/recall/candidates.py:_TOKEN": Use(),
+    "model/recall/behind.py:_TOKEN": Use(),
+    "model/recall/behind.py:_NAME": Use(),
     "model/blocks/parts.py:_BEGINS": Use(),
     "model/blocks/parts.py:_BEGINS_AT_4": Use(),
     "model/blocks/parts.py:_BEGINS_AT_8": Use(),

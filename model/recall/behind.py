@@ -1,4 +1,4 @@
-"""What a line goes on with behind the words that stand before a cursor: the same words, or the same but for the last name.
+"""What a line goes on with behind the words before a cursor: the same words, or the same but for the last name.
 
 Pure functions of text.
 """
