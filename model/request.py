@@ -25,6 +25,18 @@ def never_finished(text: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Lately:
+    """What the user did since the editor was opened, as stripped lines. `written`: in any document, the newest first;
+    `refused`: what was shown and typed over, and is not wanted again so soon."""
+
+    written: tuple[str, ...] = ()
+    refused: frozenset[str] = frozenset()
+
+
+NOT_LATELY = Lately()
+
+
+@dataclass(frozen=True)
 class Request:
     """A cursor in `path` between `prefix` and `suffix` (whole texts; the prompt takes what fits)."""
 
@@ -46,6 +58,7 @@ class Request:
     lines: LineStore | None = None  # of the repository
     repository: str = ""  # its name, where the document lies in one
     ahead: bool = False  # nobody has typed so far yet
+    lately: Lately = NOT_LATELY
     shelf: Shelf | None = None  # blocks of the repository; None: they are kept while the completer is
 
 

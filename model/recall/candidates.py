@@ -18,6 +18,7 @@ from model.recall.behind import rest_behind
 from model.recall.cursor import LONGEST_LINE, Cursor
 from model.recall.renaming import renaming
 from model.repository import LinePlace, Lines
+from model.request import NOT_LATELY, Lately
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _COMPARED = 64  # neighboring lines that are compared for equality
@@ -35,7 +36,8 @@ _SHARED = 8  # equal lines on either side that agreement tells apart
 
 @dataclass(frozen=True)
 class Seen:
-    """A line at a place that may be like the cursor's. `distance`: lines from the cursor in its document, -1 elsewhere.
+    """A line at a place that may be like the cursor's. `distance`: lines from the cursor in its document; elsewhere
+    how many lines were written since it was, and -1 where it was not lately.
     `text` is what of the line would follow the cursor, `n_matched` how many words before the cursor it has as well,
     and `whole` whether those are all there are on the cursor's line."""
 
@@ -91,9 +93,14 @@ class Candidate:
     agreement: Agreement
 
 
-def candidates(cursor: Cursor, places: Iterable[LinePlace], limit: int) -> list[Candidate]:
-    """At most `limit` lines as they stand somewhere, the most likely first, and behind them some adapted ones."""
-    seen = [*_own(cursor), *_elsewhere(cursor, places)]
+def candidates(
+    cursor: Cursor, places: Iterable[LinePlace], limit: int, lately: Lately = NOT_LATELY
+) -> list[Candidate]:
+    """At most `limit` lines as they stand somewhere, the most likely first, and behind them some adapted ones. A line
+    that was written lately counts as near, wherever it stands; one that was refused is none."""
+    seen = [*_own(cursor), *_elsewhere(cursor, places, lately)]
+    if lately.refused:
+        seen = [one for one in seen if (cursor.start + one.text).strip() not in lately.refused]
     quick = sorted(seen, key=lambda one: -_quick_score(cursor, one))
     close = [(_likeness(cursor, one), one) for one in quick[:_CLOSE]]
     close.sort(key=lambda pair: -_score(*pair))
@@ -107,6 +114,7 @@ def candidates(cursor: Cursor, places: Iterable[LinePlace], limit: int) -> list[
     adapted = (
         [] if cursor.start.strip() else _adapted(cursor, close[:_ADAPTED_PLACES], {c.text for c in found})
     )
+    adapted = [one for one in adapted if one.text.strip() not in lately.refused]
     return [*found[:limit], *adapted[:_MAX_ADAPTED]]
 
 
@@ -143,9 +151,11 @@ def _own(cursor: Cursor) -> Iterator[Seen]:
             yield from _seen(cursor, cursor.path, lines, row, abs(lines.numbers[row] - cursor.number))
 
 
-def _elsewhere(cursor: Cursor, places: Iterable[LinePlace]) -> Iterator[Seen]:
+def _elsewhere(cursor: Cursor, places: Iterable[LinePlace], lately: Lately) -> Iterator[Seen]:
+    ago = {line: n for n, line in reversed([*enumerate(lately.written)])}
     for place in places:
-        yield from _seen(cursor, place.path, place.lines, place.row, -1)
+        distance = ago.get(place.lines.texts[place.row], -1)
+        yield from _seen(cursor, place.path, place.lines, place.row, distance)
 
 
 def _seen(cursor: Cursor, path: str, lines: Lines, row: int, distance: int) -> Iterator[Seen]:

@@ -152,7 +152,7 @@ class RecallMixer:
         prefix = self._prefix + self._text(written) + begin if written else self._request.prefix
         cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
         return self._stores.propose(
-            LineRequest(cursor, context[-LONGEST:], begin if written else self._begin)
+            LineRequest(cursor, context[-LONGEST:], begin if written else self._begin, self._request.lately)
         )
 
     def _text(self, ids: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from model.recall.candidates import candidates
 from model.recall.cursor import Cursor
 from model.recall.ranking import features
 from model.repository import LinePlace, LineStore, Tokens
+from model.request import NOT_LATELY, Lately
 from model.vocabulary import Vocabulary
 
 _CANDIDATES = 24
@@ -28,6 +29,7 @@ class LineRequest:
     cursor: Cursor
     ids: Sequence[int]
     begin: str
+    lately: Lately = NOT_LATELY
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class RecallStores:
         cursor = wanted.cursor
         if cursor.rest.strip(_CLOSERS):
             return None  # what would be written is no line's end
-        found = candidates(cursor, self._places(wanted), _CANDIDATES)
+        found = candidates(cursor, self._places(wanted), _CANDIDATES, wanted.lately)
         if not found:
             return None
         columns = [cursor.column_above + candidate.seen.step for candidate in found]

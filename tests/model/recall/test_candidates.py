@@ -9,6 +9,7 @@ import pytest
 from model.recall import candidates as candidates_module
 from model.recall.candidates import candidates
 from model.recall.cursor import Cursor, TextLines
+from model.request import Lately
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,18 @@ def test_long_lines_are_not_kept_in_memory() -> None:
     assert candidates_module.alike("a " * 400, "a b " * 200) == 0.5
     after = candidates_module._words.cache_info().currsize, candidates_module._alike.cache_info().currsize
     assert after == before
+
+
+def test_what_was_written_lately_is_near_wherever_it_stands() -> None:
+    places = [place("setup()\nfirst()\nend()", 1), place("setup()\nsecond()\nend()", 1)]
+    found = candidates(cursor_at("setup()\n|\nend()\n"), places, 8, Lately(written=("other()", "second()")))
+
+    assert [(c.text, c.seen.distance) for c in found][:2] == [("second()", 1), ("first()", -1)]
+
+
+def test_what_was_refused_is_no_candidate_at_the_start_of_a_line_and_inside_it() -> None:
+    places, refused = [place("setup()\nx = make(one)", 1)], Lately(refused=frozenset({"x = make(one)"}))
+
+    assert [c.text for c in candidates(cursor_at("setup()\n|\n"), places, 8, refused)] == ["setup()"]
+    assert not candidates(cursor_at("setup()\nx = make(|\n"), places, 8, refused)
+    assert candidates(cursor_at("setup()\nx = make(|\n"), places, 8)
