@@ -15,7 +15,7 @@ from indexer.progress import Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
 from indexer.scopes import Syntax
-from indexer.secret_contents import LOOKS_SECRET, looks_secret
+from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.stats import IndexStats
 from indexer.suffix_index import Match, SuffixIndex
@@ -24,7 +24,6 @@ from indexer.watcher import Watcher
 
 __all__ = [
     "IGNORED",
-    "LOOKS_SECRET",
     "SECRET",
     "CacheError",
     "Embedder",
@@ -51,6 +50,7 @@ __all__ = [
     "default_cache_dir",
     "extent_at",
     "is_completable",
+    "kind_of_secret",
     "language_of",
     "looks_secret",
     "relative_path",
