@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lsp_server.job import Job
 from lsp_server.offers import Offer, typed_since
+from lsp_server.silence import Silence
 from lsp_server.snapshot import Snapshot
 
 
@@ -18,7 +19,8 @@ class DocumentState:
     job: Job | None = None  # the run under way
     offer: Offer | None = None  # the newest answer
     silent: Snapshot | None = None  # where the model has nothing to say
-    unsure: Offer | None = None  # the newest answer, where it was held back
+    asked: Snapshot | None = None  # about what the newest request was
+    silence: Silence | None = None  # why that one brought nothing
 
     def supersede(self) -> None:
         """Stop the running job; its request is answered empty."""
@@ -63,9 +65,3 @@ class DocumentState:
     def answered(self, offer: Offer | None, silent: Snapshot | None) -> None:
         """What came of a run: an offer, or none, and then perhaps that there is nothing to say."""
         self.offer, self.silent = offer, silent
-
-    def shown(self, offer: Offer, snapshot: Snapshot, min_confidence: float) -> Offer | None:
-        """What of an offer is sure enough; None: it is held back, but kept."""
-        sure = offer.as_sure_as(min_confidence, snapshot)
-        self.unsure = offer if sure is None else None
-        return sure
