@@ -33,12 +33,11 @@ from lsp_server.silence import (
     FAILED,
     LATE,
     LATE_FOR_MENU,
-    LINE_ENDS,
     NOTHING,
     SUPERSEDED,
     Silence,
     nothing_of,
-    unsure,
+    shown_of,
 )
 from lsp_server.snapshot import Buffer, Snapshot, on_next_line
 from lsp_server.status import DocumentStatus
@@ -105,9 +104,14 @@ class Completions:
             raise
         if explicit and state.offer and isinstance(found, Offer) and not found.ahead:
             state.offer = replace(state.offer, explicit=True)
-        sure = self._sure(found, snapshot, min_confidence)
-        self._note(snapshot, sure if isinstance(sure, Silence) else None)
-        return sure if isinstance(sure, Offer) else None
+        shown = shown_of(found, snapshot, min_confidence)
+        if isinstance(shown, Offer):
+            self._note(snapshot, None)
+            return shown
+        if shown.code == "unsure" and isinstance(found, Offer):
+            self.tally.held_back(found)
+        self._note(snapshot, shown)
+        return None
 
     def silence(self, uri: str) -> Silence | None:
         """Why the newest request in a document brought nothing; None: it brought something, or there was none."""
@@ -208,18 +212,6 @@ class Completions:
         state = self._documents.get(snapshot.uri)
         offer = state.typed_along(snapshot, min_confidence) if state else None
         return offer or job.why or NOTHING
-
-    def _sure(self, found: Offer | Silence, snapshot: Snapshot, min_confidence: float) -> Offer | Silence:
-        """What of it is sure enough."""
-        if isinstance(found, Silence):
-            return found
-        if found.ahead:
-            return LINE_ENDS
-        sure = found.as_sure_as(min_confidence, snapshot)
-        if sure is None:
-            self.tally.held_back(found)
-            return unsure(found.least_chance, min_confidence)
-        return sure
 
     def _note(self, snapshot: Snapshot, why: Silence | None) -> None:
         """Remember why a request brought nothing, or that it did, unless there is a newer one."""

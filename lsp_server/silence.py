@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lsp_server.offers import Offer
+from lsp_server.snapshot import Snapshot
 from lsp_server.visible import visible
 from model.request import Completion
 
@@ -129,3 +131,12 @@ def nothing_of(completion: Completion) -> Silence:
     if completion.stopped == "cancelled":
         return SUPERSEDED
     return LATE if completion.stopped == "deadline" else NOTHING
+
+
+def shown_of(found: Offer | Silence, snapshot: Snapshot, min_confidence: float) -> Offer | Silence:
+    """What of an offer is shown by itself where it must be right with this chance; else why nothing is."""
+    if isinstance(found, Silence):
+        return found
+    if found.ahead:
+        return LINE_ENDS
+    return found.as_sure_as(min_confidence, snapshot) or unsure(found.least_chance, min_confidence)

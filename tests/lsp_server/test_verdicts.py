@@ -157,7 +157,9 @@ async def test_what_the_switches_say(tmp_path: Path) -> None:
     assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "a.py"), newest=True) is None
     assert switches.known_refusal(settings, tmp_path, buffer(tmp_path / "a.py")) is None
     assert switches.known_refusal(settings, tmp_path, buffer(tmp_path / "b.py")) is UNKNOWN_FILE
-    assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "build" / "a.py")) == ignored_by("`build/` in .gitignore")
+    assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "build" / "a.py")) == ignored_by(
+        "`build/` in .gitignore"
+    )
     secret = buffer(tmp_path / "a.py", f'TOKEN = "{TOKEN}"\n')
     assert await switches.refusal(settings, tmp_path, secret) == SECRET_TEXT
     (tmp_path / ".gitignore").write_text("a.py\n")
