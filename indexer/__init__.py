@@ -11,7 +11,7 @@ from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
-from indexer.progress import Progress, UpdateReport
+from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
 from indexer.scopes import Syntax
@@ -32,6 +32,7 @@ __all__ = [
     "Hit",
     "Index",
     "IndexSettings",
+    "IndexStage",
     "IndexStats",
     "LineIndex",
     "LinePlace",

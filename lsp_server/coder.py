@@ -49,6 +49,7 @@ class LoadedCoder:
     fingerprint: str = ""  # of the checkpoint
     pace: Pace | None = None  # None: it was not asked for
     successor: Successor | None = None  # who answers once it can; None: this one stays
+    passed_over: StaysError | None = None  # why the one that the settings name does not answer in its place
 
     @property
     def index_key(self) -> str:

@@ -194,8 +194,8 @@ class Completions:
         if typed_along := state.typed_along(snapshot, min_confidence):
             state.supersede()
             return typed_along
-        if state.is_silent(snapshot):
-            return NOTHING
+        if why := state.silence_at(snapshot):
+            return why
         if job := state.join(snapshot):
             if why := await self._wait(job, wait_seconds, asked):
                 return why
@@ -266,8 +266,8 @@ class Completions:
             offer = offer_of(completion, job.snapshot, job.rule, next(self._numbers), job.folder)
             job.why = None if offer else nothing_of(completion)
             has_ended = offer is None and completion.stopped in ("end", "finished")
-            state.answered(offer, job.snapshot if has_ended else None)
-            if job.ahead and state.is_silent(job.snapshot) and not job.snapshot.line_after.strip():
+            state.answered(offer, job if has_ended else None)
+            if job.ahead and state.silence_at(job.snapshot) and not job.snapshot.line_after.strip():
                 self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
         job.done()
 

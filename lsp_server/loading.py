@@ -51,13 +51,28 @@ def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool 
     name = _successor(settings, embedded)
     if settings.model.name != EMBEDDED or name is None:
         coder = load_coder(settings, embedded=embedded)
+        coder = replace(coder, pace=_kept_pace(coder.fingerprint, settings) if name else None)
     else:
         try:
             return _load_next(settings, name, None, embedded)
         except Exception as error:
             coder = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
-            coder = replace(coder, notes=(*coder.notes, why_tiny(name, error)))
+            stays = error if isinstance(error, StaysError) else None
+            coder = replace(coder, notes=(*coder.notes, why_tiny(name, error)), passed_over=stays)
     return replace(coder, pace=coder.completer.pace(settings.model.context)) if timed else coder
+
+
+def editors_coder(settings: Settings, coder: LoadedCoder) -> str:
+    """Why another coder than this one, which a command has loaded, answers in an editor with these settings; "" where
+    none does, and where this one's pace is not known."""
+    name = _successor(settings, None)
+    if name is None or coder.pace is None or coder.passed_over:
+        return ""
+    try:
+        _check(settings, name, coder.pace)
+    except StaysError as error:
+        return str(error)
+    return ""
 
 
 def load_coder(
@@ -147,6 +162,12 @@ def _load_next(settings: Settings, name: str, encoder: object, embedded: Path | 
         kept.put(pace)
         _check(settings, name, pace)
     return replace(coder, pace=pace)
+
+
+def _kept_pace(fingerprint: str, settings: Settings) -> Pace | None:
+    from lsp_server.paces import KeptPace
+
+    return KeptPace(fingerprint, settings.model).get(settings.model.deadline_ms)
 
 
 def _check(settings: Settings, name: str, pace: Pace | None) -> None:

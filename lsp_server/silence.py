@@ -70,8 +70,11 @@ LATE = Silence(
 LATE_FOR_MENU = Silence(
     "late", "The menu did not wait for the answer (completion.menuWaitMs).", "The next key brings it."
 )
-NOTHING = Silence(
-    "nothing", "The model has nothing worth showing here.", "Type on: behind another word it may."
+NOTHING = Silence("nothing", "The model has nothing to add here.", "Type on: behind another word it may.")
+UNFIT = Silence(
+    "nothing",
+    "What the model wrote is not worth showing: too short, there already, or not leading to what follows.",
+    "Type on: behind another word it may.",
 )
 LINE_ENDS = Silence("nothing", "The line is complete: the next one comes behind its end.", "Press Enter.")
 
@@ -130,7 +133,9 @@ def nothing_of(completion: Completion) -> Silence:
     """Why nothing of what the model wrote is an offer."""
     if completion.stopped == "cancelled":
         return SUPERSEDED
-    return LATE if completion.stopped == "deadline" else NOTHING
+    if completion.stopped == "deadline":
+        return LATE
+    return UNFIT if completion.text.strip() else NOTHING
 
 
 def shown_of(found: Offer | Silence, snapshot: Snapshot, min_confidence: float) -> Offer | Silence:

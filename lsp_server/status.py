@@ -23,7 +23,7 @@ SLOW = (
 @dataclass(frozen=True)
 class FolderStatus:
     """One workspace folder. `done` of `total` in a stage ("reading" files, "embedding" chunks) while it is
-    indexed."""
+    indexed, which is a `share` of the whole."""
 
     name: str
     files: int = 0
@@ -32,6 +32,7 @@ class FolderStatus:
     stage: str = ""
     done: int | None = None
     total: int | None = None
+    share: float = 0.0
     seconds_left: float | None = None
     error: str = ""
     background: str = ""  # what goes on beside, and keeps nothing waiting

@@ -16,6 +16,7 @@ from lsp_server.silence import (
     LOADING,
     NOTHING,
     SUPERSEDED,
+    UNFIT,
     Silence,
     ignored_by,
     unsure,
@@ -53,7 +54,7 @@ class Heard:
         ("value", "end", (0.9,), None),
         ("value", "end", (0.12,), unsure(0.12, 0.5)),
         ("", "end", (), NOTHING),
-        (")", "finished", (), NOTHING),
+        (")", "finished", (), UNFIT),
         ("fragme", "deadline", (), LATE),
         ("", "deadline", (), LATE),
         ("", "cancelled", (), SUPERSEDED),
@@ -148,6 +149,18 @@ async def test_a_line_that_is_complete_waits_for_its_end() -> None:
 
     assert await settled(await heard.ask("x = 1|")) is None
     assert heard.why is LINE_ENDS
+
+
+@pytest.mark.asyncio
+async def test_a_place_that_was_silent_is_silent_for_the_same_reason_again() -> None:
+    heard = Heard()
+    asked = await heard.ask()
+    heard.model.write(")")
+    await settled(asked)
+
+    assert await settled(await heard.ask()) is None
+    assert heard.why is UNFIT
+    assert len(heard.model.jobs) == len(heard.told) == 1
 
 
 @pytest.mark.asyncio
