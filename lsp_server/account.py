@@ -12,7 +12,6 @@ from lsp_server.settings import Settings
 from lsp_server.silence import Silence, nothing_of, shown_of
 from lsp_server.snapshot import Snapshot
 from lsp_server.switches import everywhere
-from lsp_server.visible import visible
 from model.repository import ContextItem
 from model.request import Completion
 
@@ -23,7 +22,7 @@ NAMED_SOURCES = 6  # of what was read; JSON has all
 class Account:
     """`offer`: what there is for who asks, `shown`: what of it comes by itself; else `silence` says why none does.
 
-    `model`: its description; `notes`: sentences about who answers here and in an editor.
+    `model`: who answered, and who would in an editor.
     """
 
     snapshot: Snapshot
@@ -32,7 +31,6 @@ class Account:
     shown: Offer | None
     silence: Silence | None
     model: str
-    notes: tuple[str, ...]
 
     @property
     def text(self) -> str:
@@ -43,8 +41,7 @@ class Account:
         """For people, without the text."""
         done = self.completion
         yield self._verdict()
-        yield f"Model: {self.model}."
-        yield from self.notes
+        yield f"Model: {self.model}"
         yield f"Read: {_sources(done.context)} ({done.mode}); {done.prompt_tokens:,} tokens in all."
         parts = ", ".join(f"{name} {ms:,.0f}" for name, ms in done.timings_ms.items() if name != "total")
         total = done.timings_ms.get("total", 0.0)
@@ -72,7 +69,6 @@ class Account:
             "by_itself": by_itself,
             "silence": asdict(self.silence) if self.silence else None,
             "model": self.model,
-            "notes": list(self.notes),
             "tokens": done.tokens,
             "drafted": done.drafted,
             "accepted": done.accepted,
@@ -92,14 +88,13 @@ def account_of(
     rule: StopRule,
     settings: Settings,
     model: str,
-    notes: tuple[str, ...],
 ) -> Account:
     """What an editor with these settings would show of what the model wrote, by the server's own rules."""
     offer = offer_of(completion, snapshot, rule)
     shown = shown_of(offer or nothing_of(completion), snapshot, settings.completion.min_confidence)
     silence = shown if isinstance(shown, Silence) else everywhere(settings)
     by_itself = shown if isinstance(shown, Offer) and silence is None else None
-    return Account(snapshot, completion, offer, by_itself, silence, model, notes)
+    return Account(snapshot, completion, offer, by_itself, silence, model)
 
 
 def _n_lines(offer: Offer | None) -> int:
@@ -109,12 +104,13 @@ def _n_lines(offer: Offer | None) -> int:
 def _sources(items: tuple[ContextItem, ...]) -> str:
     named = [_place(item) for item in items[:NAMED_SOURCES]]
     more = [f"{len(items) - len(named)} more"] if len(items) > len(named) else []
-    return visible(", ".join(["this file", *named, *more]))
+    return ", ".join(["this file", *named, *more])
 
 
 def _place(item: ContextItem) -> str:
-    lines = f":{item.first_line}-{item.last_line}" if item.first_line else f" ({item.level})"
-    return f"{item.path or 'the repository'}{lines}"
+    if item.first_line:
+        return f"{item.path}:{item.first_line}-{item.last_line}"
+    return f"{item.level} {item.path}".strip()
 
 
 def _source_json(item: ContextItem) -> Mapping[str, Any]:

@@ -70,8 +70,8 @@ class Successor:
 
 
 class StaysError(Exception):
-    """Why a coder that could be loaded does not take over, in one sentence. `needs_ms`: the deadline with which it
-    would."""
+    """Why a coder does not take over, in one sentence. `needs_ms`: the deadline with which it would, infinite where it
+    cannot be loaded."""
 
     def __init__(self, sentence: str, needs_ms: float) -> None:
         super().__init__(sentence)

@@ -20,7 +20,7 @@ from lsp_server.account import Account, account_of
 from lsp_server.coder import LoadCoder, LoadedCoder, embedder_of
 from lsp_server.holdings import Holding
 from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import editors_coder, load_named
+from lsp_server.loading import load_named, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import open_blocks, open_index
 from lsp_server.presentation import stop_rule
@@ -165,9 +165,8 @@ def _completed(
         )
         coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))
-    in_editor = editors_coder(users, coder)
-    notes = (*coder.notes, f"In an editor {in_editor}") if in_editor else coder.notes
-    return account_of(completion, snapshot, rule, users, coder.description, notes)
+    who = f"{coder.description}. {who_answers(users, coder)}".strip()
+    return account_of(completion, snapshot, rule, users, who)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.coder import LoadedCoder
 from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded, repository_of, write_line
-from lsp_server.loading import editors_coder, load_named
+from lsp_server.loading import load_named, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
 from lsp_server.problems import UserMustActError, explain
@@ -158,8 +158,8 @@ def _model(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
     patience = f"`hef-lsp --complete` waits {COLD_DEADLINE_MS / 1e3:.0f} s"
     if coder.passed_over and coder.passed_over.needs_ms <= COLD_DEADLINE_MS:
         yield Finding("model", f"{patience}, and {EMBEDDED_LARGE} answers it")
-    elif in_editor := editors_coder(settings, coder):
-        yield Finding("model", f"{patience}, and this model answers it. In an editor {in_editor}")
+    elif not coder.passed_over and (in_editor := who_answers(settings, coder)):
+        yield Finding("model", f"{patience}, and this model answers it. {in_editor}")
 
 
 def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ loaded, the tiny one stays, and one sentence says why. What computes is imported
 from __future__ import annotations
 
 import gc
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,21 +58,22 @@ def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool 
             return _load_next(settings, name, None, embedded)
         except Exception as error:
             coder = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
-            stays = error if isinstance(error, StaysError) else None
-            coder = replace(coder, notes=(*coder.notes, why_tiny(name, error)), passed_over=stays)
+            needs_ms = error.needs_ms if isinstance(error, StaysError) else math.inf
+            why = StaysError(why_tiny(name, error), needs_ms)
+            coder = replace(coder, notes=(*coder.notes, str(why)), passed_over=why)
     return replace(coder, pace=coder.completer.pace(settings.model.context)) if timed else coder
 
 
-def editors_coder(settings: Settings, coder: LoadedCoder) -> str:
-    """Why another coder than this one, which a command has loaded, answers in an editor with these settings; "" where
-    none does, and where this one's pace is not known."""
+def who_answers(settings: Settings, coder: LoadedCoder) -> str:
+    """Why a command that is more patient than these settings has loaded this coder, or an editor has another; "" where
+    it is as the settings name it, and where its pace is not known."""
+    if coder.passed_over:
+        return str(coder.passed_over)
     name = _successor(settings, None)
-    if name is None or coder.pace is None or coder.passed_over:
-        return ""
     try:
-        _check(settings, name, coder.pace)
+        _check(settings, name or "", coder.pace if name else None)
     except StaysError as error:
-        return str(error)
+        return f"In an editor {error}"
     return ""
 
 

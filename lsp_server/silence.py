@@ -82,13 +82,13 @@ LINE_ENDS = Silence("nothing", "The line is complete: the next one comes behind 
 def off_for(language: str) -> Silence:
     """By completion.disabledLanguages."""
     reason = f"Suggestions are off for {visible(language)} by completion.disabledLanguages."
-    return Silence("off", reason, "Take it out of there.")
+    return Silence("off", reason, "Take it out of that setting.")
 
 
 def off_in(pattern: str) -> Silence:
     """By completion.disabledFiles."""
     reason = f"Suggestions are off in {visible(pattern)} by completion.disabledFiles."
-    return Silence("off", reason, "Take it out of there.")
+    return Silence("off", reason, "Take it out of that setting.")
 
 
 def too_large(size: int, most: int) -> Silence:
@@ -119,7 +119,9 @@ def secret_by_text(kind: str) -> Silence:
 def ignored_by(rule: str) -> Silence:
     """`rule`: the pattern and where it stands."""
     reason = f"The file is ignored ({visible(rule)}): nothing is suggested in it, nor from it."
-    return Silence("ignored", reason, "Bring it back with `!pattern` in .hefignore.")
+    in_setting = rule.endswith("index.ignore")  # which beats .hefignore
+    step = "Take it out of that setting." if in_setting else "Bring it back with `!pattern` in .hefignore."
+    return Silence("ignored", reason, step)
 
 
 def unsure(chance: float, least: float) -> Silence:
