@@ -130,7 +130,7 @@ class ServedModel:
     def is_loading(self) -> bool:
         return self._thread is not None and not self._thread.loaded.done()
 
-    def why_waiting(self) -> Silence:
+    def waits_for(self) -> Silence:
         """Why it has not begun with what it was asked."""
         return LOADING if self.is_loading else BUSY
 

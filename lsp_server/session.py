@@ -45,15 +45,10 @@ class Session:
         self._client = client
         self._configuration = Configuration()
         self._telling = Telling(lambda: client.status(self.status(self._completions.newest)))
-        self._completions = Completions(
-            self._run,
-            lambda path: self._model.patience(self.settings_at(path)),
-            lambda: self._model.why_waiting(),
-            self._telling.soon,
-        )
         self._folders = Folders(client, self.tell)
         self._preparing = Preparing(self._folders, self._readers, self.inquiry)
         self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
+        self._completions = Completions(self._run, self._patience, self._model.waits_for, self._telling.soon)
         self._foresight = Foresight(self, self._preparing.until_quiet, lambda: self._model.later)
         self._switches = Switches()
         self._started = False
@@ -227,6 +222,9 @@ class Session:
         """A document with its settings and the outermost folder around it, as `Switches` want them."""
         return self.settings_at(document.path), self._configuration.root_of(document.path), document
 
+    def _patience(self, path: Path | None) -> float:
+        return self._model.patience(self.settings_at(path))
+
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
         inquiry = self.inquiry(job.snapshot)
@@ -252,8 +250,7 @@ class Session:
         self.tell()
 
     def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
-        """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are
-        opened anew."""
+        """Open folders get what this coder reads, too; with another encoder than before, all are opened anew."""
         self._foresight.changed_model()
         if before.index_key != after.index_key:
             self._reopening = asyncio.get_running_loop().create_task(self._reopen_folders())
@@ -283,8 +280,7 @@ class Session:
     @property
     def _wanted(self) -> Mapping[Path, Settings]:
         """What each folder is opened with: what drafts and blocks are made from is the process's to say."""
-        base = self._configuration.base
-        indexed = self._configuration.indexed.items()
+        base, indexed = self._configuration.base, self._configuration.indexed.items()
         return {root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in indexed}
 
     def _readers(self, coder: LoadedCoder) -> Callable[[Path], Reader]:
