@@ -241,8 +241,8 @@ class Completions:
             done = await asyncio.wait_for(asyncio.shield(waiter), asked + seconds - time.monotonic())
             return None if done else SUPERSEDED
         except TimeoutError:
-            is_early = wait_seconds is not None
-            why = (LATE_FOR_MENU if is_early else LATE) if job.has_begun else self._why_waiting()
+            is_early, late = wait_seconds is not None, LATE if wait_seconds is None else LATE_FOR_MENU
+            why = late if job.has_begun else self._why_waiting()
             self._let_go(job, waiter, goes_on=is_early)
             return why
         except asyncio.CancelledError:

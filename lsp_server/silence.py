@@ -81,14 +81,15 @@ LINE_ENDS = Silence("nothing", "The line is complete: the next one comes behind 
 
 def off_for(language: str) -> Silence:
     """By completion.disabledLanguages."""
-    reason = f"Suggestions are off for {visible(language)} by completion.disabledLanguages."
-    return Silence("off", reason, "Take it out of that setting.")
+    reason = f"Suggestions are off for {visible(language)}."
+    return Silence("off", reason, "Take it out of completion.disabledLanguages.")
 
 
 def off_in(pattern: str) -> Silence:
     """By completion.disabledFiles."""
-    reason = f"Suggestions are off in {visible(pattern)} by completion.disabledFiles."
-    return Silence("off", reason, "Take it out of that setting.")
+    return Silence(
+        "off", f"Suggestions are off in {visible(pattern)}.", "Take it out of completion.disabledFiles."
+    )
 
 
 def too_large(size: int, most: int) -> Silence:
@@ -120,7 +121,7 @@ def ignored_by(rule: str) -> Silence:
     """`rule`: the pattern and where it stands."""
     reason = f"The file is ignored ({visible(rule)}): nothing is suggested in it, nor from it."
     in_setting = rule.endswith("index.ignore")  # which beats .hefignore
-    step = "Take it out of that setting." if in_setting else "Bring it back with `!pattern` in .hefignore."
+    step = "Take it out of index.ignore." if in_setting else "Bring it back with `!pattern` in .hefignore."
     return Silence("ignored", reason, step)
 
 

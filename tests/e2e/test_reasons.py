@@ -101,7 +101,7 @@ async def test_a_refused_document_says_which_rule_and_a_closed_one_nothing(
     editor = await start(script())
     await editor.hello(tmp_path / "repo")
     await editor.until_ready()
-    uri = (tmp_path / "repo" / "a.gen.py").as_uri()
+    uri = (tmp_path / "repo" / "a b.gen.py").as_uri()
     editor.open(uri, "x = \n")
     assert await editor.suggestions(uri, 0, 4) == []
     await editor.until(lambda: told(editor, uri) == ["ignored"], "it was not told")

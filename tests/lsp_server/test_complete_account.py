@@ -102,8 +102,11 @@ def test_the_text_stands_alone_on_stdout(said: Any, repository: Path) -> None:
     ("assignment", "reason"),
     [
         ("completion.enabled=false", "completion.enabled is false"),
-        ("completion.disabledLanguages=python", "off for python by completion.disabledLanguages"),
-        ("completion.disabledFiles=ma*.py", "off in ma*.py by completion.disabledFiles"),
+        (
+            "completion.disabledLanguages=python",
+            "off for python. Take it out of completion.disabledLanguages.",
+        ),
+        ("completion.disabledFiles=ma*.py", "off in ma*.py. Take it out of completion.disabledFiles."),
         ("completion.maxFileChars=1000", "too large (1,"),
         ("index.ignore=main.*", "ignored (`main.*` in index.ignore)"),
         ("index.secrets=main.py", "holds secrets (`main.py` in index.secrets)"),
