@@ -9,6 +9,7 @@ import pytest
 from tests.editors.conftest import HEAD, Start
 from tests.editors.neovim import Neovim, wait_for
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LISTENING = "said = '' vim.notify = function(message) said = message end\n"
 
 
