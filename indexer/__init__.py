@@ -13,7 +13,7 @@ from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
-from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
+from indexer.rules import IGNORED, SECRET, Gate, relative_path
 from indexer.scopes import Syntax
 from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
@@ -50,7 +50,6 @@ __all__ = [
     "Watcher",
     "default_cache_dir",
     "extent_at",
-    "is_completable",
     "kind_of_secret",
     "language_of",
     "looks_secret",

@@ -222,11 +222,6 @@ class Gate:
         return rules
 
 
-def is_completable(root: Path, path: Path, settings: IndexSettings = DEFAULT_INDEX) -> bool:
-    """Whether completion may run in a file, asked once; see `Gate`."""
-    return Gate().refusal(root, path, settings) is None
-
-
 def relative_path(root: Path, path: Path) -> str | None:
     """`path` relative to `root` in posix form, "" for the root itself; None when it lies outside.
 
