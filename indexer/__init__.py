@@ -11,11 +11,11 @@ from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
-from indexer.progress import Progress, UpdateReport
+from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
-from indexer.rules import IGNORED, SECRET, Gate, is_completable, relative_path
+from indexer.rules import IGNORED, SECRET, Gate, relative_path
 from indexer.scopes import Syntax
-from indexer.secret_contents import LOOKS_SECRET, looks_secret
+from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
 from indexer.stats import IndexStats
 from indexer.suffix_index import Match, SuffixIndex
@@ -24,7 +24,6 @@ from indexer.watcher import Watcher
 
 __all__ = [
     "IGNORED",
-    "LOOKS_SECRET",
     "SECRET",
     "CacheError",
     "Embedder",
@@ -33,6 +32,7 @@ __all__ = [
     "Hit",
     "Index",
     "IndexSettings",
+    "IndexStage",
     "IndexStats",
     "LineIndex",
     "LinePlace",
@@ -50,7 +50,7 @@ __all__ = [
     "Watcher",
     "default_cache_dir",
     "extent_at",
-    "is_completable",
+    "kind_of_secret",
     "language_of",
     "looks_secret",
     "relative_path",

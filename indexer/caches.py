@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.cache_folder import FORMAT_VERSION, cache_home, write_whole
+from indexer.cache_folder import FORMAT_VERSION, cache_home, default_cache_dir, write_whole
 from indexer.damage import reading
 from indexer.database import connect, database_path
 from indexer.reading import read_regular
@@ -82,6 +82,11 @@ def caches(keep_days: int) -> list[Cache]:
         if (parts := tuple(_folders(folder, inner)))
     ]
     return stores + shared
+
+
+def has_index(root: Path) -> bool:
+    """Whether a store that can be used is kept of a folder, of whatever embedder."""
+    return any(_format_of(store) == FORMAT_VERSION for store in _folders(default_cache_dir(root), _STORE))
 
 
 def delete(cache: Cache) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from indexer.hierarchy import Embedder, Vectors
-from indexer.progress import Listener, Progress
+from indexer.progress import IndexStage, Listener, Progress
 from indexer.vectors import MissingNode, VectorStore
 
 _SHARED_NODES = 1_000
@@ -40,7 +40,7 @@ class Embedding:
         for height in self._vectors.pending_heights():
             for batch in self._pending(height):
                 self._listener.check()
-                self._listener.progress(Progress(done, max(total, done), "", "embedding"))
+                self._listener.progress(Progress(done, max(total, done), "", IndexStage.EMBEDDING))
                 if height == 0:
                     self._embed(batch)
                 else:

@@ -26,7 +26,7 @@ from indexer.keeping import KeptStore, described
 from indexer.line_index import LineIndex
 from indexer.mirrors import Mirrors
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
-from indexer.progress import Listener, Progress, StoppedError, UpdateReport, never, nobody
+from indexer.progress import IndexStage, Listener, Progress, StoppedError, UpdateReport, never, nobody
 from indexer.query import Hit, Query
 from indexer.reader import StoreReader
 from indexer.retrieval import Search
@@ -152,14 +152,15 @@ class Index:
         started, stopped = time.perf_counter(), False
         if not self.mirrors.has_followed:
             # What is known need not wait until all folders are looked at; but the rules may be newer.
-            self._follow_files(listener, Rules(self.root, self._settings).excludes)
+            excludes = Rules(self.root, self._settings).excludes
+            self.mirrors.follow(self.files(), listener.goes_on(IndexStage.OPENING), excludes)
         update = Update(self.root, self._kept.store, self._fingerprint, self._settings, listener)
         embedding = self._embedding(listener)
         try:
             with usable(self.folder):
                 self._kept.check_words()
                 update.run(paths)
-                self._follow_files(listener)
+                self.mirrors.follow(self.files(), listener.goes_on(IndexStage.TOKENIZING))
                 listener.check()
                 if embedding:
                     embedding.run()
@@ -172,15 +173,12 @@ class Index:
             raise
         finally:
             self._dense.follow()
-        self._dense.tidy(listener.goes_on("arranging"))
+        self._dense.tidy(listener.goes_on(IndexStage.ARRANGING))
         if paths is None:
             delete_unused(self.folder, self._settings.keep_caches_days)
             if not stopped:
                 forget_damaged(self.folder)
         return report_of(update, embedding, self._reader.totals(), stopped, time.perf_counter() - started)
-
-    def _follow_files(self, listener: Listener, excludes: Callable[[str], bool] = lambda path: False) -> None:
-        self.mirrors.follow(self.files(), listener.goes_on("reading"), excludes)
 
     def _embedding(self, listener: Listener) -> Embedding | None:
         if self._embedder is None:

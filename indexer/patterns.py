@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 MAX_PATTERN_BYTES = 4_096  # no path that a system opens is longer
 MAX_EXPRESSIONS = 2_000  # patterns that need an expression, in one file: more would take seconds to compile
 _JOINED_BYTES = 8_192  # patterns in one expression: the longest that one match keeps other threads waiting
+_NAMED_BYTES = 100  # of a line, when it is named
 _SPECIAL = frozenset(b"*?[\\")
 _STAR, _ACROSS, _REST = b"*", b"**/", b"**"  # tokens: within a directory, any directories, whatever is left
 _NAMED_CLASSES = {
@@ -38,12 +39,16 @@ class _Pattern:
     on_name: bool  # without a slash it is about the name only, in whatever directory
     ends: bool = False  # it is what names or paths end with: "*.py" as ".py", "**/a/b" as "/a/b"
     expression: bytes = b""  # of the whole name or path, where there are other wildcards
+    line: bytes = b""  # as it was written
 
 
 class Patterns:
-    """The lines of one ignore file; one that makes no sense is left out, and named in `bad` by its number from 1."""
+    """The lines of one ignore file; one that makes no sense is left out, and named in `bad` by its number from 1.
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    `origin`: where they stand, for people."""
+
+    def __init__(self, lines: Iterable[bytes], origin: str = "") -> None:
+        self.origin = origin
         parsed: list[_Pattern] = []
         bad: list[int] = []
         expressions = 0
@@ -54,9 +59,10 @@ class Patterns:
                 bad.append(number)
                 continue
             if pattern is not None:
-                parsed.append(pattern)
+                parsed.append(replace(pattern, line=line.strip()))
                 expressions += bool(pattern.expression)
         self.bad = tuple(bad)
+        self._parsed = parsed
         blocks = groupby(reversed(parsed), key=lambda pattern: pattern.brings_back)
         self._blocks = [(not brings_back, _Block(list(block))) for brings_back, block in blocks]
 
@@ -70,6 +76,14 @@ class Patterns:
             if block.matches(path, name, is_directory):
                 return ignores
         return None
+
+    def decisive(self, path: bytes, is_directory: bool) -> str:
+        """The line that a verdict comes from, for people; "" where there is none. Looks at one line after the other."""
+        name = path[path.rfind(b"/") + 1 :]
+        for pattern in reversed(self._parsed):
+            if _Block([pattern]).matches(path, name, is_directory):
+                return pattern.line[:_NAMED_BYTES].decode("utf-8", "replace")
+        return ""
 
 
 class _Block:

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class IndexStage(StrEnum):
+    """What a run is at, in this order; most have some of these only. The values are what users read."""
+
+    OPENING = "opening"  # what was indexed before
+    READING = "reading"  # files
+    TOKENIZING = "tokenizing"  # them, for drafts
+    EMBEDDING = "embedding"  # nodes
+    ARRANGING = "arranging"  # very many of them, for search
+
+
+_ENDS = dict(zip(IndexStage, (0.1, 0.3, 0.4, 0.97, 1.0), strict=True))  # at which share of a run, about
+_BEGINS = dict(zip(IndexStage, (0.0, *_ENDS.values()), strict=False))
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` in one stage: "reading" files, "embedding" nodes, "arranging" very many of them for search.
-
-    `path` is "" but in the first.
-    """
+    """`done` of `total` in one stage. `path` is "" but of files."""
 
     done: int
     total: int
     path: str
-    stage: str = "reading"
+    stage: IndexStage = IndexStage.READING
+
+    @property
+    def share(self) -> float:
+        """Of the whole run, 0 to 1: never less than before."""
+        begin, end = _BEGINS[self.stage], _ENDS[self.stage]
+        return begin + (end - begin) * min(self.done / max(self.total, 1), 1.0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,7 @@ class Listener:
         if self.cancelled():
             raise StoppedError
 
-    def goes_on(self, stage: str) -> Callable[[int, int, str], bool]:
+    def goes_on(self, stage: IndexStage) -> Callable[[int, int, str], bool]:
         """What long work is to ask in between whether it goes on; open documents are taken in meanwhile."""
 
         def told(done: int, total: int, path: str) -> bool:

@@ -44,7 +44,7 @@ class RuleFiles:
         if not content:
             return None
         lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        patterns = Patterns(line.removesuffix(b"\r") for line in lines)
+        patterns = Patterns((line.removesuffix(b"\r") for line in lines), str(file))
         for number in patterns.bad[:_NAMED_LINES]:
             self._problems[f"{file}:{number}"] = BAD_PATTERN
         return patterns or None

@@ -55,7 +55,7 @@ class Rules:
     """
 
     def __init__(self, root: Path, settings: IndexSettings = DEFAULT_INDEX) -> None:
-        self._user = _patterns(settings.ignore)
+        self._user = _patterns(settings.ignore, "index.ignore")
         self._names = SecretNames(settings.secrets)
         self._files = RuleFiles()
         self._root = root = root.resolve()
@@ -76,8 +76,7 @@ class Rules:
     @property
     def problems(self) -> dict[str, str]:
         """What of the ignore files read so far does not count: file, or file:line -> why. In the root: relative."""
-        within = f"{self._root}{os.sep}"
-        return {place.removeprefix(within): reason for place, reason in self._files.problems.items()}
+        return {self._without_root(place): reason for place, reason in self._files.problems.items()}
 
     def is_secret(self, path: str, is_directory: bool = False) -> bool:
         """Whether a name is on the deny list, in any letter case: a path relative to the root, or a name.
@@ -110,6 +109,16 @@ class Rules:
         verdicts = [OUTSIDE if name is None else self.why_not(name) for name in names]
         return next((why for why in (SECRET, IGNORED, OUTSIDE) if why in verdicts), None)
 
+    def rule(self, file: Path) -> str:
+        """What `why_not_file` goes by, for people: "`*.log` in logs/.gitignore"; "" where nothing keeps the file out.
+        Slower."""
+        names = tuple(dict.fromkeys((file, _real(file))))
+        whole = [name.as_posix() for name in names]
+        inside = [self._inside + path for name in names if (path := relative_path(self._root, name))]
+        secret = (self._names.rule(_bytes(part), is_folder) for part, is_folder in _levels(whole))
+        ignored = (self._ignoring(part, is_folder) for part, is_folder in _levels(inside))
+        return next((rule for rule in (*secret, *ignored) if rule), "")
+
     def is_secret_elsewhere(self, file: Path) -> bool:
         """Whether the names of any file say that it is secret, wherever it lies."""
         folder = file.parent.as_posix()
@@ -124,17 +133,33 @@ class Rules:
 
     def _is_ignored(self, path: str, is_directory: bool) -> bool:
         """The same of a path that is relative to the work tree's top."""
-        directory, _, name = path.rpartition("/")
-        if name == ".git":
+        if path.rpartition("/")[2] == ".git":
             return True
+        ignores, _, _ = self._decision(path, is_directory)
+        return ignores
+
+    def _decision(self, path: str, is_directory: bool) -> tuple[bool, Patterns | None, bytes]:
+        """Whether patterns ignore it, which do, and as what they know it."""
         asked = _bytes(path)
-        chain = self._chain(directory)
+        chain = self._chain(path.rpartition("/")[0])
         for ruled in (chain.user, chain.hef, chain.git, chain.last):
             for skipped, patterns in ruled:
                 verdict = patterns.verdict(asked[skipped:], is_directory)
                 if verdict is not None:
-                    return verdict
-        return False
+                    return verdict, patterns, asked[skipped:]
+        return False, None, b""
+
+    def _ignoring(self, path: str, is_directory: bool) -> str:
+        """The rule by which a path is ignored by itself, for people, "" where it is not."""
+        if path.rpartition("/")[2] == ".git":
+            return "it lies in git's own folder"
+        ignores, patterns, known_as = self._decision(path, is_directory)
+        if not (ignores and patterns):
+            return ""
+        return f"`{patterns.decisive(known_as, is_directory)}` in {self._without_root(patterns.origin)}"
+
+    def _without_root(self, place: str) -> str:
+        return place.removeprefix(f"{self._root}{os.sep}")
 
     def _why_not_directory(self, directory: str) -> str | None:
         """Why nothing in a directory counts, for what it is itself or any above it is."""
@@ -180,19 +205,21 @@ class Gate:
 
         A file outside of the root is judged by its names only.
         """
+        why = self._current(root, settings).why_not_file(path)
+        return None if why == OUTSIDE else why
+
+    def rule(self, root: Path, path: Path, settings: IndexSettings = DEFAULT_INDEX) -> str:
+        """The rule by which a file is refused, for people; see `Rules.rule`."""
+        return self._current(root, settings).rule(path)
+
+    def _current(self, root: Path, settings: IndexSettings) -> Rules:
         rules = self._rules.get((root, settings))
         if rules is None or not rules.is_current():
             rules = Rules(root, settings)
             if len(self._rules) >= _REMEMBERED:
                 del self._rules[next(iter(self._rules))]
             self._rules[root, settings] = rules
-        why = rules.why_not_file(path)
-        return None if why == OUTSIDE else why
-
-
-def is_completable(root: Path, path: Path, settings: IndexSettings = DEFAULT_INDEX) -> bool:
-    """Whether completion may run in a file, asked once; see `Gate`."""
-    return Gate().refusal(root, path, settings) is None
+        return rules
 
 
 def relative_path(root: Path, path: Path) -> str | None:
@@ -223,6 +250,12 @@ def _down_to(path: str) -> list[str]:
     return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
+def _levels(paths: Iterable[str]) -> list[tuple[str, bool]]:
+    """Each path's directories and itself, and whether it is one of the former."""
+    levels = [_down_to(path) for path in paths]
+    return [(level, level != parts[-1]) for parts in levels for level in parts]
+
+
 def _unknown(path: str, known: Container[str]) -> list[str]:
     """Those of a path and its directories that are not known yet, outermost first; "" is."""
     unknown = []
@@ -250,8 +283,8 @@ def _bytes(path: str) -> bytes:
 
 @cache
 def _built_in() -> Patterns | None:
-    return _patterns(lists.load("ignored"))
+    return _patterns(lists.load("ignored"), "the built-in list of what is ignored")
 
 
-def _patterns(lines: Iterable[str]) -> Patterns | None:
-    return Patterns(line.encode("utf-8", "surrogateescape") for line in lines) or None
+def _patterns(lines: Iterable[str], origin: str) -> Patterns | None:
+    return Patterns((line.encode("utf-8", "surrogateescape") for line in lines), origin) or None

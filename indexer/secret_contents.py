@@ -114,10 +114,14 @@ _NEAR_BYTES = 400  # between an access key and its secret
 
 def looks_secret(path: str, content: bytes, settings: IndexSettings) -> bool:
     """Whether a file's text holds a secret; not where the user says that it does not. `path` is relative, posix."""
-    if find_secret(content) is None:
-        return False
-    lifted = _lifted(settings.not_secret).verdict(path.encode("utf-8", "replace"), False)
-    return not lifted
+    return kind_of_secret(path, content, settings) is not None
+
+
+def kind_of_secret(path: str, content: bytes, settings: IndexSettings) -> str | None:
+    """What `looks_secret` has found: see `find_secret`."""
+    found = find_secret(content)
+    lifted = found and _lifted(settings.not_secret).verdict(path.encode("utf-8", "replace"), False)
+    return None if lifted else found
 
 
 def find_secret(content: bytes) -> str | None:

@@ -16,6 +16,7 @@ _BEHIND = re.compile(
     rb"|\.~?\d{1,8}|[ _-]copy| \(\d{1,3}\))\Z"
 )
 _LAYERS = 4  # a copy of a copy
+_LIST = "the built-in list of secrets"
 
 
 class SecretNames:
@@ -23,7 +24,8 @@ class SecretNames:
 
     def __init__(self, added: Iterable[str] = ()) -> None:
         self._folders, self._files = _built_in()
-        self._added = Patterns(_anywhere(pattern.lower()).encode("utf-8", "replace") for pattern in added)
+        lines = (_anywhere(pattern.lower()).encode("utf-8", "replace") for pattern in added)
+        self._added = Patterns(lines, "index.secrets")
 
     def has(self, path: bytes, is_directory: bool) -> bool:
         """`path`: a name, or a path of which the more is known the better."""
@@ -34,8 +36,16 @@ class SecretNames:
             return bool(self._folders.verdict(path, True))
         if self._files.verdict(path, False):
             return True
-        folder, slash, name = path.rpartition(b"/")
-        return any(self._files.verdict(folder + slash + original, False) for original in _originals(name))
+        return any(self._files.verdict(original, False) for original in _original_paths(path))
+
+    def rule(self, path: bytes, is_directory: bool) -> str:
+        """What `has` goes by, for people, "" where it says no: slower."""
+        path = path.lower()
+        asked = [(self._added, path), (self._folders if is_directory else self._files, path)]
+        if not is_directory:
+            asked += [(self._files, original) for original in _original_paths(path)]
+        found = ((patterns.decisive(name, is_directory), patterns.origin) for patterns, name in asked)
+        return next((f"`{line}` in {origin}" for line, origin in found if line), "")
 
 
 @cache
@@ -43,8 +53,8 @@ def _built_in() -> tuple[Patterns, Patterns]:
     """Of folders and of files; read once, since rules are made anew for every change of a file."""
     patterns = [pattern.encode() for pattern in lists.load("secrets")]
     return (
-        Patterns(pattern for pattern in patterns if pattern.endswith(b"/")),
-        Patterns(pattern for pattern in patterns if not pattern.endswith(b"/")),
+        Patterns((pattern for pattern in patterns if pattern.endswith(b"/")), _LIST),
+        Patterns((pattern for pattern in patterns if not pattern.endswith(b"/")), _LIST),
     )
 
 
@@ -54,6 +64,11 @@ def _anywhere(pattern: str) -> str:
     escape = "\\" if pattern.startswith("!") else ""
     begin = "**/" if "/" in inner and not pattern.startswith("**/") else escape
     return begin + (inner + "/" if pattern.endswith("/") else inner)
+
+
+def _original_paths(path: bytes) -> Iterator[bytes]:
+    folder, slash, name = path.rpartition(b"/")
+    return (folder + slash + original for original in _originals(name))
 
 
 def _originals(name: bytes) -> Iterator[bytes]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lsp_server.coder import Cancelled, LoadedCoder
 from lsp_server.holdings import NOTHING, Holding
+from lsp_server.job import Job
 from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.presentation import stop_rule
 from lsp_server.requests import request_for, retriever
@@ -14,7 +16,7 @@ from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
 from lsp_server.workspace import Workspace
 from model.repository import Retrieve
-from model.request import Request
+from model.request import Completion, Request
 
 PATIENT_MS = 60_000.0  # of a completion that nobody waits for
 
@@ -46,6 +48,18 @@ class Inquiry:
             generation=self.workspace.generation(self.snapshot.path) if self.workspace else 0,
             holding=self.holding(coder),
         )
+
+    def answer(self, job: Job, coder: LoadedCoder) -> Completion | None:
+        """What the coder writes; None where the job is off, or there is no time left for it."""
+        if job.cancelled.is_set():
+            return None
+        job.rule = replace(stop_rule(job.snapshot, self.settings.completion.max_lines), ahead=job.ahead)
+        waited_ms = (time.monotonic() - max(job.created, coder.loaded_at)) * 1e3
+        left_ms = self.settings.model.deadline_ms - waited_ms
+        if left_ms <= 0:
+            return None
+        request = replace(self.request(coder, left_ms, job.finished), ahead=job.ahead)
+        return coder.completer.complete(request, self.retrieve, job.cancelled.is_set)
 
     def warm_up(self, coder: LoadedCoder, cancelled: Cancelled) -> None:
         """Have the coder compute what an answer here needs, so that the first one does not wait for it."""

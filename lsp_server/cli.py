@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
-    if (options.stale or options.all) and options.purge != "":
+    if (options.stale or (options.all and not options.doctor)) and options.purge != "":
         parser.error("--stale and --all stand behind --purge, in place of its DIR")
     return options
 
@@ -62,9 +62,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.doctor:
         from lsp_server.doctor import doctor
 
-        return doctor(settings, Path.cwd(), as_json=options.json)
+        return doctor(settings, Path.cwd(), as_json=options.json, name_all=options.all)
     if options.reindex is not None:
-        from lsp_server.commands import reindex
+        from lsp_server.reindexing import reindex
 
         return reindex(settings, Path(options.reindex), as_json=options.json)
     if options.complete is not None:
@@ -147,7 +147,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--stale", action="store_true", help="--purge what nobody will want")
-    which.add_argument("--all", action="store_true", help="--purge everything")
+    which.add_argument(
+        "--all", action="store_true", help="--purge everything; --doctor: name every skipped file"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
     again = "override one setting; may be repeated"
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=again)

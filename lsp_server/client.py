@@ -106,9 +106,8 @@ class _WorkDoneBar:
         if not self._begun or now - self._reported < REPORT_SECONDS:
             return
         self._reported = now
-        share = 100 * (folder.done or 0) // max(folder.total or 0, 1)
         message = progress_line(folder).partition(": ")[2]
-        report = types.WorkDoneProgressReport(message=message, percentage=min(share, 100))
+        report = types.WorkDoneProgressReport(message=message, percentage=int(100 * folder.share))
         self._progress.report(self._token, report)
 
     def end(self, message: str) -> None:

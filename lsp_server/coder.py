@@ -49,6 +49,7 @@ class LoadedCoder:
     fingerprint: str = ""  # of the checkpoint
     pace: Pace | None = None  # None: it was not asked for
     successor: Successor | None = None  # who answers once it can; None: this one stays
+    passed_over: StaysError | None = None  # why the one that the settings name does not answer in its place
 
     @property
     def index_key(self) -> str:
@@ -69,8 +70,8 @@ class Successor:
 
 
 class StaysError(Exception):
-    """Why a coder that could be loaded does not take over, in one sentence. `needs_ms`: the deadline with which it
-    would."""
+    """Why a coder does not take over, in one sentence. `needs_ms`: the deadline with which it would, infinite where it
+    cannot be loaded."""
 
     def __init__(self, sentence: str, needs_ms: float) -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""`--reindex` and `--complete`: the same parts as the server, run once, without an editor."""
+"""`--complete`, and what commands share: the same parts as the server, run once, without an editor."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lsprotocol.types import Position
 
-from indexer import Index, Progress, UpdateReport, is_completable, language_of, looks_secret
+from indexer import Index, Progress, language_of
 from indexer.reading import VANISHED, ReadingError, read_regular
+from lsp_server.account import Account, account_of
 from lsp_server.coder import LoadCoder, LoadedCoder, embedder_of
 from lsp_server.holdings import Holding
 from lsp_server.kept_blocks import KeptBlocks
-from lsp_server.loading import load_named
+from lsp_server.loading import load_named, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import open_blocks, open_index
-from lsp_server.presentation import inserted, present, stop_rule
+from lsp_server.presentation import stop_rule
 from lsp_server.problems import UsageError, UserMustActError, explain
 from lsp_server.requests import request_for, retriever
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
-from lsp_server.status import FolderStatus, progress_line, seconds_left
+from lsp_server.switches import refusal_once
 from lsp_server.visible import visible
 from model.checkpoint.files import WeightsError
-from model.request import Completion
 
-BAR_WIDTH = 24
 MAX_DOCUMENT_BYTES = 50_000_000  # as many as index.maxFileBytes allows
 _NUMBER = re.compile("[0-9]{1,9}")
 # One completion of a fresh process pays for everything that a server has warm.
@@ -42,44 +40,23 @@ PACKAGES_SECONDS = 0.5  # that it waits for installed packages: enough for what 
 BEGIN_SECONDS = 5.0  # that a completion waits for the index; what is not embedded is found by words and names
 
 
-def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
-    """Bring a folder's index up to date and say what it took."""
-    if not directory.is_dir():
-        raise UserMustActError(visible(f"{directory} is not a folder."))
-    root = directory.resolve()
-    with loaded(settings) as (coder, thread), closing(index_of(root, settings, coder, thread)) as index:
-        index.verify()
-        report = _update(index, root)
-        index.wipe(whole=True)
-    skipped = {reason: len(paths) for reason, paths in report.skipped.items()}
-    figures = {
-        "files": report.files,
-        "chunks": report.chunks,
-        "embedded": report.embedded,
-        "reused": report.reused,
-        "seconds": round(report.seconds, 3),
-        "skipped": skipped,
-    }
-    write_line(json.dumps(figures) if as_json else _sentence(report, skipped))
-    return 0
-
-
 def complete(settings: Settings, place: str, context: str | None, *, as_json: bool) -> int:
     """Print the completion at FILE:LINE:COL, counted from 1. Raises UsageError on a place that is none."""
     file, snapshot = snapshot_at(place)
     root = repository_of(file)
-    if not is_completable(root, file, settings.index):
-        raise UserMustActError(visible(f"{file} is secret or ignored: nothing is completed in it."))
-    written = "".join(snapshot.parts).encode("utf-8", "replace")
-    if looks_secret(file.relative_to(root).as_posix(), written, settings.index):
-        step = "Name it in index.notSecret if it holds none."
-        raise UserMustActError(visible(f"{file} looks like a secret: nothing is completed in it. {step}"))
-    deadline_ms = max(settings.model.deadline_ms, COLD_DEADLINE_MS)
-    wanted = replace(settings.model, context=context or settings.model.context, deadline_ms=deadline_ms)
-    settings = replace(settings, model=wanted)
-    with loaded(settings) as (coder, thread):
-        completion, text = _completed(settings, snapshot, root, coder, thread)
-    write_line(json.dumps(_figures(completion, text)) if as_json else text)
+    if why := refusal_once(settings, root, snapshot):
+        raise UserMustActError(visible(f"{file}: {why.reason} {why.next_step}"))
+    wanted = replace(settings.model, context=context or settings.model.context)
+    wanted = replace(wanted, deadline_ms=max(wanted.deadline_ms, COLD_DEADLINE_MS))
+    with loaded(replace(settings, model=wanted)) as (coder, thread):
+        account = _completed(settings, replace(settings, model=wanted), snapshot, root, coder, thread)
+    if as_json:
+        write_line(json.dumps(account.to_json()))
+        return 0
+    if account.text:
+        write_line(account.text)
+    sys.stdout.flush()  # before what is said of it
+    sys.stderr.write("".join(f"{visible(sentence)}\n" for sentence in account.sentences()))
     return 0
 
 
@@ -154,9 +131,14 @@ def _text_of(file: Path) -> str:
 
 
 def _completed(
-    settings: Settings, snapshot: Snapshot, root: Path, coder: LoadedCoder, thread: ModelThread[LoadedCoder]
-) -> tuple[Completion, str]:
-    """What the model wrote, and what an editor would show of it."""
+    users: Settings,
+    settings: Settings,
+    snapshot: Snapshot,
+    root: Path,
+    coder: LoadedCoder,
+    thread: ModelThread[LoadedCoder],
+) -> Account:
+    """What the model wrote with more patience than the user's settings have, and what an editor would show of it."""
     rule = stop_rule(snapshot, settings.completion.max_lines)
     read = threading.Event()
 
@@ -183,8 +165,8 @@ def _completed(
         )
         coder.completer.prepare(request, retriever(index))  # as a server does while nobody types
         completion = coder.completer.complete(request, retriever(index))
-    suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
-    return completion, inserted(suggestion, snapshot) if suggestion else ""
+    who = f"{coder.description}. {who_answers(users, coder)}".strip()
+    return account_of(completion, snapshot, rule, users, who)
 
 
 @contextmanager
@@ -219,64 +201,6 @@ def _bring_up_to_date(index: Index, snapshot: Snapshot) -> None:
         report = index.update(paths, progress=progress, cancelled=cancelled)
     if report.cancelled:
         sys.stderr.write("hef-lsp: the index is incomplete; run `hef-lsp --reindex` to finish it.\n")
-
-
-def _figures(completion: Completion, text: str) -> dict[str, Any]:
-    return {
-        "text": text,
-        "tokens": completion.tokens,
-        "drafted": completion.drafted,
-        "accepted": completion.accepted,
-        "forward_passes": completion.forward_passes,
-        "prompt_tokens": completion.prompt_tokens,
-        "mode": completion.mode,
-        "stopped": completion.stopped,
-        "confidence": list(completion.confidence),
-        "timings_ms": {name: round(value, 3) for name, value in completion.timings_ms.items()},
-        "context": [
-            {
-                "path": item.path,
-                "first_line": item.first_line,
-                "last_line": item.last_line,
-                "level": item.level,
-                "score": round(float(item.score), 6),
-            }
-            for item in completion.context
-        ],
-    }
-
-
-class _TerminalBar:
-    """A progress bar on a terminal's stderr."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._began = time.monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        left = seconds_left(progress.done, progress.total, time.monotonic() - self._began)
-        filled = BAR_WIDTH * progress.done // max(progress.total, 1)
-        folder = FolderStatus(self._name, 0, 0, 0, progress.stage, progress.done, progress.total, left)
-        sys.stderr.write(f"\r[{'#' * filled:<{BAR_WIDTH}}] {progress_line(folder)}\x1b[K")
-        sys.stderr.flush()
-
-
-def _update(index: Index, root: Path) -> UpdateReport:
-    if not sys.stderr.isatty():
-        return index.update()
-    try:
-        return index.update(progress=_TerminalBar(visible(root.name)))
-    finally:
-        sys.stderr.write("\n")
-
-
-def _sentence(report: UpdateReport, skipped: dict[str, int]) -> str:
-    line = (
-        f"{report.files:,} files, {report.chunks:,} chunks: {report.embedded:,} embedded, {report.reused:,} reused "
-        f"in {report.seconds:.1f} s."
-    )
-    left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()) if count)
-    return f"{line}\nSkipped: {left_out} (hef-lsp --doctor names them)." if left_out else line
 
 
 def write_line(line: str) -> None:

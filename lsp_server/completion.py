@@ -27,9 +27,20 @@ from pathlib import Path
 
 from lsp_server.document_state import DocumentState
 from lsp_server.job import Job, Run
-from lsp_server.offers import Offer, Tally
-from lsp_server.presentation import present
+from lsp_server.offers import Offer, Tally, offer_of
+from lsp_server.silence import (
+    BUSY,
+    FAILED,
+    LATE,
+    LATE_FOR_MENU,
+    NOTHING,
+    SUPERSEDED,
+    Silence,
+    nothing_of,
+    shown_of,
+)
 from lsp_server.snapshot import Buffer, Snapshot, on_next_line
+from lsp_server.status import DocumentStatus
 from lsp_server.trouble import described
 from model.request import Completion
 
@@ -42,12 +53,21 @@ GRACE_SECONDS = 0.08  # beyond the deadline that the generator itself keeps; the
 
 class Completions:
     """Answers requests. `run` starts a job on the model thread; `patience` is how many seconds an answer may
-    take in a file."""
+    take in a file; `why_waiting`: why the model has not begun with a job; `on_news` is called when a document is
+    silent for another reason than before, or no longer."""
 
-    def __init__(self, run: Run, patience: Callable[[Path | None], float]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        patience: Callable[[Path | None], float],
+        why_waiting: Callable[[], Silence] = lambda: BUSY,
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
         self.tally = Tally()
+        self.newest: DocumentStatus | None = None  # of the document that was asked about last
         self._run = run
         self._patience = patience
+        self._why_waiting, self._on_news = why_waiting, on_news
         self._documents: dict[str, DocumentState] = {}  # by URI
         self._cut_short: deque[bool] = deque(maxlen=N_PACE)  # by the deadline, of the last runs
         self._shown: deque[Offer] = deque(maxlen=N_SHOWN)  # the newest last
@@ -71,25 +91,38 @@ class Completions:
         (`explicit`) sees it, now and while it is typed along, and has the model asked again where it had
         nothing to say: the repository may have become known since.
         """
+        state = self._state(snapshot.uri)
+        state.asked = snapshot
         if explicit:
-            self._state(snapshot.uri).silent = None
+            state.silent = None
             min_confidence = 0.0
         asked = time.monotonic() if asked is None else asked
-        offer = await self._offer(snapshot, wait_seconds, min_confidence, asked)
-        if offer is None or offer.ahead:
-            return None
-        state = self._state(snapshot.uri)
-        if explicit and state.offer is not None:
+        try:
+            found = await self._offer(snapshot, wait_seconds, min_confidence, asked)
+        except asyncio.CancelledError:
+            self._note(snapshot, SUPERSEDED)
+            raise
+        if explicit and state.offer and isinstance(found, Offer) and not found.ahead:
             state.offer = replace(state.offer, explicit=True)
-        sure = state.shown(offer, snapshot, min_confidence)
-        if sure is None:
-            self.tally.held_back(offer)
-        return sure
+        shown = shown_of(found, snapshot, min_confidence)
+        if isinstance(shown, Offer):
+            self._note(snapshot, None)
+            return shown
+        if shown.code == "unsure" and isinstance(found, Offer):
+            self.tally.held_back(found)
+        self._note(snapshot, shown)
+        return None
 
-    def is_unsure(self, uri: str) -> bool:
-        """Whether the newest answer of a document was held back."""
+    def silence(self, uri: str) -> Silence | None:
+        """Why the newest request in a document brought nothing; None: it brought something, or there was none."""
         state = self._documents.get(uri)
-        return state is not None and state.unsure is not None
+        return state.silence if state else None
+
+    def refused(self, snapshot: Snapshot, why: Silence) -> None:
+        """The model is not asked at all; what it is at for the document is stopped."""
+        self._state(snapshot.uri).asked = snapshot
+        self.supersede(snapshot.uri)
+        self._note(snapshot, why)
 
     def preload(self, snapshot: Snapshot, min_confidence: float = 0.0) -> None:
         """Begin with what is likely to be asked for next, here or a line below, unless a request is being
@@ -121,6 +154,8 @@ class Completions:
         self.tally.closed(uri, text)
         if state := self._documents.pop(uri, None):
             state.supersede()
+        if self.newest and self.newest.uri == uri:
+            self.newest = None
 
     def shown(self, offer: Offer) -> None:
         """The offer went to the client; typed along, it is still the same one."""
@@ -147,34 +182,46 @@ class Completions:
         for state in self._documents.values():
             state.supersede()
         self._documents.clear()
+        self.newest = None
 
     def _state(self, uri: str) -> DocumentState:
         return self._documents.setdefault(uri, DocumentState())
 
     async def _offer(
         self, snapshot: Snapshot, wait_seconds: float | None, min_confidence: float, asked: float
-    ) -> Offer | None:
+    ) -> Offer | Silence:
         state = self._state(snapshot.uri)
         if typed_along := state.typed_along(snapshot, min_confidence):
             state.supersede()
             return typed_along
-        if state.is_silent(snapshot):
-            return None
+        if why := state.silence_at(snapshot):
+            return why
         if job := state.join(snapshot):
-            if not await self._wait(job, wait_seconds, asked):
-                return None
-            offer = self._typed_along(snapshot, min_confidence)
-            if offer is not None or job.snapshot.prefix == snapshot.prefix:
-                return offer  # else the two parted ways: begin anew
+            if why := await self._wait(job, wait_seconds, asked):
+                return why
+            found = self._outcome(job, snapshot, min_confidence)
+            if isinstance(found, Offer) or job.snapshot.prefix == snapshot.prefix:
+                return found  # else the two parted ways: begin anew
         job = Job(snapshot, asyncio.get_running_loop().create_future(), created=asked)
         self._start(job)
-        done = await self._wait(job, wait_seconds, asked)
-        return self._typed_along(snapshot, min_confidence) if done else None
+        why = await self._wait(job, wait_seconds, asked)
+        return why or self._outcome(job, snapshot, min_confidence)
 
-    def _typed_along(self, snapshot: Snapshot, min_confidence: float) -> Offer | None:
+    def _outcome(self, job: Job, snapshot: Snapshot, min_confidence: float) -> Offer | Silence:
         """After a wait: the document may have been closed meanwhile."""
         state = self._documents.get(snapshot.uri)
-        return state.typed_along(snapshot, min_confidence) if state else None
+        offer = state.typed_along(snapshot, min_confidence) if state else None
+        return offer or job.why or NOTHING
+
+    def _note(self, snapshot: Snapshot, why: Silence | None) -> None:
+        """Remember why a request brought nothing, or that it did, unless there is a newer one."""
+        state = self._documents.get(snapshot.uri)
+        if state is None or state.asked is not snapshot:
+            return
+        state.silence = why
+        before, self.newest = self.newest, DocumentStatus(snapshot.uri, why)
+        if before != self.newest:
+            self._on_news()
 
     def _start(self, job: Job) -> None:
         for state in self._documents.values():
@@ -185,16 +232,19 @@ class Completions:
         job.running = self._run(job)
         job.running.add_done_callback(lambda running: _on_loop(loop, self._finish, job, running))
 
-    async def _wait(self, job: Job, wait_seconds: float | None, asked: float) -> bool:
-        """True when the job is done, False when this request lost its claim on it."""
+    async def _wait(self, job: Job, wait_seconds: float | None, asked: float) -> Silence | None:
+        """None when the job is done; else why this request is over before."""
         waiter = job.waiter
         assert waiter is not None  # just set
         seconds = self._patience(job.snapshot.path) + GRACE_SECONDS if wait_seconds is None else wait_seconds
         try:
-            return await asyncio.wait_for(asyncio.shield(waiter), asked + seconds - time.monotonic())
+            done = await asyncio.wait_for(asyncio.shield(waiter), asked + seconds - time.monotonic())
+            return None if done else SUPERSEDED
         except TimeoutError:
-            self._let_go(job, waiter, goes_on=wait_seconds is not None)
-            return False
+            is_early, late = wait_seconds is not None, LATE if wait_seconds is None else LATE_FOR_MENU
+            why = late if job.has_begun else self._why_waiting()
+            self._let_go(job, waiter, goes_on=is_early)
+            return why
         except asyncio.CancelledError:
             self._let_go(job, waiter, goes_on=job.typed != job.claimed_at)
             raise
@@ -211,42 +261,29 @@ class Completions:
 
     def _finish(self, job: Job, running: Future[Completion | None]) -> None:
         state = self._documents.get(job.snapshot.uri)
-        if state is not None and state.end(job) and (completion := _result(running)) is not None:
+        if state is not None and state.end(job) and (completion := _result(job, running)) is not None:
             self._cut_short.append(completion.stopped == "deadline")
-            offer = self._offered(job, completion)
+            offer = offer_of(completion, job.snapshot, job.rule, next(self._numbers), job.folder)
+            job.why = None if offer else nothing_of(completion)
             has_ended = offer is None and completion.stopped in ("end", "finished")
-            state.answered(offer, job.snapshot if has_ended else None)
-            if job.ahead and state.is_silent(job.snapshot) and not job.snapshot.line_after.strip():
+            state.answered(offer, job if has_ended else None)
+            if job.ahead and state.silence_at(job.snapshot) and not job.snapshot.line_after.strip():
                 self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
         job.done()
 
-    def _offered(self, job: Job, completion: Completion) -> Offer | None:
-        """What of the model's text is worth showing."""
-        snapshot = job.snapshot
-        suggestion = present(completion.text, snapshot, job.rule, whole=completion.stopped == "end")
-        if suggestion is None:
-            return None
-        return Offer(
-            number=next(self._numbers),
-            uri=snapshot.uri,
-            prefix=snapshot.prefix,
-            suffix=snapshot.suffix,
-            suggestion=suggestion,
-            completion=completion,
-            folder=job.folder,
-            ahead=job.rule.is_ahead(suggestion.text),
-            chances=completion.confidence,
-        )
 
-
-def _result(running: Future[Completion | None]) -> Completion | None:
+def _result(job: Job, running: Future[Completion | None]) -> Completion | None:
+    """What the model wrote; None: `job.why` says why it did not."""
     try:
-        return running.result()
+        completion = running.result()
     except CancelledError:
-        return None
+        completion, job.why = None, SUPERSEDED
     except Exception as error:
         log.error("A completion failed: %s", described(error))
-        return None
+        completion, job.why = None, FAILED
+    else:
+        job.why = BUSY if completion is None else None
+    return completion
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:

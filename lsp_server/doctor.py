@@ -18,13 +18,15 @@ from pathlib import Path
 
 from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.coder import LoadedCoder
-from lsp_server.commands import index_of, loaded, repository_of, write_line
-from lsp_server.loading import load_named
+from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded, repository_of, write_line
+from lsp_server.loading import load_named, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
 from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
+from lsp_server.switches import everywhere
 from lsp_server.visible import visible
+from model.settings import EMBEDDED_LARGE
 
 PACKAGES = (
     "hef-lsp",
@@ -45,6 +47,10 @@ OPTIONAL_PACKAGES = {
 FEW_WATCHES = 8_192  # Linux' old default; large repositories have more folders
 ALL_WELL = "Nothing is missing: open a file of this repository in your editor and type."
 NAMED_FILES = 5  # of each reason for which files were skipped
+NO_EDITOR = "neither Neovim nor VS Code is on PATH"
+CONNECT = (
+    "Install one, or have another LSP 3.18 client start `hef-lsp`; one that is not on PATH will do, too."
+)
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
@@ -59,10 +65,14 @@ class Finding:
     blocking: bool = False
 
 
-def doctor(settings: Settings, folder: Path, *, as_json: bool) -> int:
-    """Print the findings for the repository around `folder`. Returns 1 when something needs the user."""
+def doctor(settings: Settings, folder: Path, *, as_json: bool, name_all: bool = False) -> int:
+    """Print the findings for the repository around `folder`. Returns 1 when something needs the user.
+
+    `name_all`: every skipped file, which JSON does in any case.
+    """
     root = repository_of(folder.resolve() / "any file")
-    findings = [*_machine(), *_cache(root), *_model_and_index(settings, root), *_watching(), *_editors()]
+    opened = _model_and_index(settings, root, NAMED_FILES if not (name_all or as_json) else None)
+    findings = [*_machine(), *_cache(root), *opened, *_suggestions(settings), *_watching(), *_editors()]
     blocked = any(finding.blocking for finding in findings)
     if as_json:
         found = [asdict(finding) for finding in findings]
@@ -75,9 +85,10 @@ def doctor(settings: Settings, folder: Path, *, as_json: bool) -> int:
 
 
 def next_step(findings: Sequence[Finding]) -> str:
-    """The one thing to do now: what blocks comes first, then the index; hints can wait."""
+    """The one thing to do now: what blocks comes first, then what nothing comes without; hints can wait."""
     steps = [finding.next_step for finding in findings if finding.blocking]
-    steps += [finding.next_step for finding in findings if finding.topic == "index" and finding.next_step]
+    for topic in ("index", "suggestions", "editor"):
+        steps += [finding.next_step for finding in findings if finding.topic == topic and finding.next_step]
     return steps[0] if steps else ALL_WELL
 
 
@@ -107,12 +118,12 @@ def _cache(root: Path) -> Iterator[Finding]:
         yield Finding("cache", f"{existing} is not writable", step, blocking=True)
 
 
-def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
+def _model_and_index(settings: Settings, root: Path, n_named: int | None) -> Iterator[Finding]:
     try:
         with loaded(settings, partial(load_named, timed=True)) as (coder, thread):
-            yield from _model(coder)
+            yield from _model(coder, settings)
             yield from _pace(coder, settings.model.deadline_ms)
-            yield from _opened_index(root, settings, coder, thread)
+            yield from _opened_index(root, settings, coder, thread, n_named)
     except UserMustActError as error:
         yield Finding("model", str(error), "See the settings model.*.", blocking=True)
     except Exception as error:  # whatever it is that does not work, to say so is what the doctor is for
@@ -121,12 +132,16 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
 
 
 def _opened_index(
-    root: Path, settings: Settings, coder: LoadedCoder, thread: ModelThread[LoadedCoder]
+    root: Path,
+    settings: Settings,
+    coder: LoadedCoder,
+    thread: ModelThread[LoadedCoder],
+    n_named: int | None,
 ) -> Iterator[Finding]:
     try:
         with closing(index_of(root, settings, coder, thread)) as index:
             index.verify()
-            yield from _index(root, index.stats())
+            yield from _index(root, index.stats(), n_named)
             yield from _blocks(blocks_folder(index, settings, coder), settings)
     except CacheError as error:
         yield Finding("index", error.problem, error.step, blocking=True)
@@ -135,10 +150,16 @@ def _opened_index(
         yield Finding("index", problem, step or "See what the cache folder allows.", blocking=True)
 
 
-def _model(coder: LoadedCoder) -> Iterator[Finding]:
+def _model(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
+    """Who answers in an editor, and who when `--complete` asks, which has more time."""
     yield Finding("model", coder.description)
     for note in coder.notes:
         yield Finding("model", note)
+    patience = f"`hef-lsp --complete` waits {COLD_DEADLINE_MS / 1e3:.0f} s"
+    if coder.passed_over and coder.passed_over.needs_ms <= COLD_DEADLINE_MS:
+        yield Finding("model", f"{patience}, and {EMBEDDED_LARGE} answers it")
+    elif not coder.passed_over and (in_editor := who_answers(settings, coder)):
+        yield Finding("model", f"{patience}, and this model answers it. {in_editor}")
 
 
 def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
@@ -149,7 +170,18 @@ def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
         yield Finding("pace", said, step if pace.needs_ms > deadline_ms else "")
 
 
-def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
+def _suggestions(settings: Settings) -> Iterator[Finding]:
+    """What keeps suggestions from coming, of the settings."""
+    if why := everywhere(settings):
+        yield Finding("suggestions", why.reason, why.next_step)
+    else:
+        least = 100 * settings.completion.min_confidence
+        yield Finding(
+            "suggestions", f"they come by themselves from {least:g} % sure (completion.minConfidence)"
+        )
+
+
+def _index(root: Path, stats: IndexStats, n_named: int | None) -> Iterator[Finding]:
     if stats.files:
         size = f"{stats.files:,} files, {stats.chunks:,} chunks, {stats.bytes / 1e6:.1f} MB"
         yield Finding("index", f"{root}: {size}, {stats.search} search")
@@ -161,8 +193,10 @@ def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:
         said = f"The last update failed: {stats.last_error}"
         yield Finding("index", said, "Run `hef-lsp --reindex`.", blocking=True)
     for reason, paths in sorted(stats.skipped.items()):
-        named = ", ".join(paths[:NAMED_FILES]) + (", ..." if len(paths) > NAMED_FILES else "")
-        yield Finding("skipped", f"{len(paths):,} {reason}: {named}")
+        named = paths[:n_named]
+        left = len(paths) - len(named)
+        more = f" and {left:,} more, which `hef-lsp --doctor --all` names" if left else ""
+        yield Finding("skipped", f"{len(paths):,} {reason}: {', '.join(named)}{more}")
 
 
 def _blocks(folder: Path | None, settings: Settings) -> Iterator[Finding]:
@@ -190,7 +224,7 @@ def _editors() -> Iterator[Finding]:
     for name, hint in found.items():
         yield Finding("editor", f"{name} is installed. {hint}")
     if not found:
-        yield Finding("editor", "No editor found on PATH; any LSP 3.18 client can start `hef-lsp`.")
+        yield Finding("editor", NO_EDITOR, CONNECT)
 
 
 def _line(finding: Finding) -> str:

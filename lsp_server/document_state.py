@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lsp_server.job import Job
 from lsp_server.offers import Offer, typed_since
+from lsp_server.silence import NOTHING, Silence
 from lsp_server.snapshot import Snapshot
 
 
@@ -17,8 +18,9 @@ class DocumentState:
 
     job: Job | None = None  # the run under way
     offer: Offer | None = None  # the newest answer
-    silent: Snapshot | None = None  # where the model has nothing to say
-    unsure: Offer | None = None  # the newest answer, where it was held back
+    silent: Job | None = None  # behind which the model has nothing to say
+    asked: Snapshot | None = None  # about what the newest request was
+    silence: Silence | None = None  # why that one brought nothing
 
     def supersede(self) -> None:
         """Stop the running job; its request is answered empty."""
@@ -55,17 +57,13 @@ class DocumentState:
         typed = rest.prefix[len(self.offer.prefix) :]
         return None if typed.strip() and rest.as_sure_as(min_confidence, snapshot) is None else rest
 
-    def is_silent(self, snapshot: Snapshot) -> bool:
-        """Whether the model is known to have nothing to say at this place of this version."""
+    def silence_at(self, snapshot: Snapshot) -> Silence | None:
+        """Why the model is known to have nothing to say at this place of this version; None where it is not."""
         known = self.silent
-        return known is not None and known.version == snapshot.version and typed_since(known, snapshot) == ""
+        if known is None or known.snapshot.version != snapshot.version:
+            return None
+        return (known.why or NOTHING) if typed_since(known.snapshot, snapshot) == "" else None
 
-    def answered(self, offer: Offer | None, silent: Snapshot | None) -> None:
+    def answered(self, offer: Offer | None, silent: Job | None) -> None:
         """What came of a run: an offer, or none, and then perhaps that there is nothing to say."""
         self.offer, self.silent = offer, silent
-
-    def shown(self, offer: Offer, snapshot: Snapshot, min_confidence: float) -> Offer | None:
-        """What of an offer is sure enough; None: it is held back, but kept."""
-        sure = offer.as_sure_as(min_confidence, snapshot)
-        self.unsure = offer if sure is None else None
-        return sure

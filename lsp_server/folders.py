@@ -184,7 +184,12 @@ class Folders:
             folder.began = now  # a new stage, with a pace of its own
         left = seconds_left(progress.done, progress.total, now - folder.began)
         folder.status = replace(
-            folder.status, stage=progress.stage, done=progress.done, total=progress.total, seconds_left=left
+            folder.status,
+            stage=progress.stage,
+            done=progress.done,
+            total=progress.total,
+            share=progress.share,
+            seconds_left=left,
         )
         self._client.progress(root, folder.status)
         self._tell()

@@ -13,6 +13,7 @@ from typing import Protocol
 from lsp_server.closers import is_only_closers
 from lsp_server.offers import typed_since
 from lsp_server.presentation import ONE_LINE, StopRule
+from lsp_server.silence import Silence
 from lsp_server.snapshot import Snapshot
 from model.request import Completion
 
@@ -39,6 +40,7 @@ class Job:
     claimed_at: str = ""  # `typed` when the newest request came
     folder: Path | None = None  # whose index is read
     running: Future[Completion | None] | None = None
+    why: Silence | None = None  # nothing came of it, once it is over
 
     def finished(self, text: str) -> bool:
         """Asked by the generator after each token."""
@@ -65,6 +67,11 @@ class Job:
         """From now on `waiter` gets the answer; the request that waited is answered empty."""
         self._answer(False)
         self.waiter, self.typed, self.claimed_at = waiter, typed, typed
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the model is at it, or was."""
+        return self.running is not None and (self.running.running() or self.running.done())
 
     def done(self) -> None:
         self._answer(True)

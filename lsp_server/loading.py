@@ -7,6 +7,7 @@ loaded, the tiny one stays, and one sentence says why. What computes is imported
 from __future__ import annotations
 
 import gc
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -51,13 +52,29 @@ def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool 
     name = _successor(settings, embedded)
     if settings.model.name != EMBEDDED or name is None:
         coder = load_coder(settings, embedded=embedded)
+        coder = replace(coder, pace=_kept_pace(coder.fingerprint, settings) if name else None)
     else:
         try:
             return _load_next(settings, name, None, embedded)
         except Exception as error:
             coder = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
-            coder = replace(coder, notes=(*coder.notes, why_tiny(name, error)))
+            needs_ms = error.needs_ms if isinstance(error, StaysError) else math.inf
+            why = StaysError(why_tiny(name, error), needs_ms)
+            coder = replace(coder, notes=(*coder.notes, str(why)), passed_over=why)
     return replace(coder, pace=coder.completer.pace(settings.model.context)) if timed else coder
+
+
+def who_answers(settings: Settings, coder: LoadedCoder) -> str:
+    """Why a command that is more patient than these settings has loaded this coder, or an editor has another; "" where
+    it is as the settings name it, and where its pace is not known."""
+    if coder.passed_over:
+        return str(coder.passed_over)
+    name = _successor(settings, None)
+    try:
+        _check(settings, name or "", coder.pace if name else None)
+    except StaysError as error:
+        return f"In an editor {error}"
+    return ""
 
 
 def load_coder(
@@ -147,6 +164,12 @@ def _load_next(settings: Settings, name: str, encoder: object, embedded: Path | 
         kept.put(pace)
         _check(settings, name, pace)
     return replace(coder, pace=pace)
+
+
+def _kept_pace(fingerprint: str, settings: Settings) -> Pace | None:
+    from lsp_server.paces import KeptPace
+
+    return KeptPace(fingerprint, settings.model).get(settings.model.deadline_ms)
 
 
 def _check(settings: Settings, name: str, pace: Pace | None) -> None:

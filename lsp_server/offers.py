@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lsp_server.closers import is_only_closers, overwritten
-from lsp_server.presentation import Suggestion, is_worth_showing
+from lsp_server.presentation import StopRule, Suggestion, is_worth_showing, present
 from lsp_server.snapshot import Snapshot
 from model.repository import ContextItem
 from model.request import Completion
@@ -100,6 +100,13 @@ class Offer:
         return replace(self, suggestion=Suggestion(text, replaced))
 
     @property
+    def least_chance(self) -> float:
+        """The chance of as few of its first lines as are worth showing; 1 where it is unknown."""
+        lines = self.suggestion.text.split("\n")
+        worth = (n for n in range(1, len(lines)) if is_worth_showing("\n".join(lines[:n])))
+        return prod(self.chances[: next(worth, len(lines))])
+
+    @property
     def confidence(self) -> float | None:
         """The chance that all of it is right, None where it is unknown."""
         return prod(self.chances[: self.suggestion.text.count("\n") + 1]) if self.chances else None
@@ -108,6 +115,26 @@ class Offer:
     def accepted_prefix(self) -> str:
         """What stands before the cursor once the offer was taken."""
         return self.prefix + self.suggestion.text
+
+
+def offer_of(
+    completion: Completion, snapshot: Snapshot, rule: StopRule, number: int = 0, folder: Path | None = None
+) -> Offer | None:
+    """What of the model's text is worth offering, None for nothing."""
+    suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
+    if suggestion is None:
+        return None
+    return Offer(
+        number=number,
+        uri=snapshot.uri,
+        prefix=snapshot.prefix,
+        suffix=snapshot.suffix,
+        suggestion=suggestion,
+        completion=completion,
+        folder=folder,
+        ahead=rule.is_ahead(suggestion.text),
+        chances=completion.confidence,
+    )
 
 
 def typed_since(before: CursorText, now: CursorText) -> str | None:

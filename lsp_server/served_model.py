@@ -14,6 +14,7 @@ from lsp_server.coder import LoadCoder, LoadedCoder, Successor, embedder_of
 from lsp_server.later import ForLater
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.settings import Settings
+from lsp_server.silence import BUSY, LOADING, NO_MODEL, Silence
 from lsp_server.status import COMING, MAKING_BLOCKS
 from lsp_server.takeover import Household, Takeover
 
@@ -118,10 +119,24 @@ class ServedModel:
         coming = self._takeover.coming if self._takeover else ""
         return (*making, COMING.format(coming)) if coming else making
 
+    @property
+    def why_unusable(self) -> Silence | None:
+        """None where it is usable."""
+        if self.is_usable:
+            return None
+        return NO_MODEL if self.error else LOADING
+
+    @property
+    def is_loading(self) -> bool:
+        return self._thread is not None and not self._thread.loaded.done()
+
+    def waits_for(self) -> Silence:
+        """Why it has not begun with what it was asked."""
+        return LOADING if self.is_loading else BUSY
+
     def patience(self, settings: Settings) -> float:
         """Seconds that a request may take; more while the model loads."""
-        loading = self._thread is not None and not self._thread.loaded.done()
-        wait_ms = settings.completion.load_wait_ms if loading else 0
+        wait_ms = settings.completion.load_wait_ms if self.is_loading else 0
         return (wait_ms + settings.model.deadline_ms) / 1e3
 
     def _loaded(self, thread: ModelThread[LoadedCoder], settings: Settings) -> None:

@@ -23,8 +23,7 @@ from lsp_server.presentation import inserted
 from lsp_server.protocol import ArrivalServer, LspProtocol
 from lsp_server.session import Session
 from lsp_server.settings import DEFAULTS, SECTION, Settings, override, parse
-from lsp_server.snapshot import Buffer, Snapshot, behind, take
-from lsp_server.switches import UNSURE
+from lsp_server.snapshot import Snapshot, behind, take
 from lsp_server.trouble import described
 from lsp_server.version import own_version
 
@@ -252,7 +251,7 @@ def _register_commands(server: Server) -> None:
         named = _named(uri)
         buffer = buffer_of(ls.workspace, named) if named is not None else None
         if buffer:
-            found["document"] = await _suggests(ls, buffer)
+            found["document"] = (await ls.session.about(buffer)).to_json()
         return found
 
     @server.command(f"{SECTION}.context")
@@ -265,14 +264,6 @@ def _register_commands(server: Server) -> None:
 def _named(arguments: Sequence[Any]) -> str | None:
     """The document that a command is about; a client may send anything."""
     return next((uri for uri in arguments[:1] if isinstance(uri, str)), None)
-
-
-async def _suggests(ls: Server, buffer: Buffer) -> dict[str, Any]:
-    """Whether anything is suggested in a document, and why nothing is or was."""
-    refusal = await ls.session.refusal(buffer, newest=True)
-    why = refusal or (UNSURE if ls.session.is_unsure(buffer.uri) else None)
-    about = {"reason": why.reason, "nextStep": why.next_step} if why else {"reason": "", "nextStep": ""}
-    return {"suggests": refusal is None, **about}
 
 
 async def _offer(

@@ -25,12 +25,13 @@ from lsp_server.next_edits import EditOffer, NextEdits
 from lsp_server.offers import Offer
 from lsp_server.opening import open_index, reader_of, watch
 from lsp_server.preparing import Preparing
-from lsp_server.presentation import stop_rule
 from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
+from lsp_server.silence import Silence
 from lsp_server.snapshot import Buffer, Snapshot, unix
-from lsp_server.status import SLOW, Status, status_of
-from lsp_server.switches import OpenDocument, Refusal, Switches
+from lsp_server.status import SLOW, DocumentStatus, Status, status_of
+from lsp_server.switches import OpenDocument, Switches, everywhere
+from lsp_server.telling import Telling
 from model.request import Completion
 
 STOP_SECONDS = 5.0
@@ -43,10 +44,11 @@ class Session:
         self.edits = NextEdits()  # what is offered of them: `next_edit`
         self._client = client
         self._configuration = Configuration()
-        self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
+        self._telling = Telling(lambda: client.status(self.status(self._completions.newest)))
         self._folders = Folders(client, self.tell)
         self._preparing = Preparing(self._folders, self._readers, self.inquiry)
         self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
+        self._completions = Completions(self._run, self._patience, self._model.waits_for, self._telling.soon)
         self._foresight = Foresight(self, self._preparing.until_quiet, lambda: self._model.later)
         self._switches = Switches()
         self._started = False
@@ -65,6 +67,7 @@ class Session:
         """
         self._started = False
         self._completions.stop()
+        self._telling.stop()
         self._foresight.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS), self._changing:
@@ -118,8 +121,8 @@ class Session:
     ) -> Offer | None:
         """The suggestion at a snapshot, None for none. Never waits for the index; see `Completions.suggest`."""
         asked = time.monotonic()
-        if not self._model.is_usable or await self.refusal(snapshot) is not None:
-            self._completions.supersede(snapshot.uri)
+        if why := await self.refusal(snapshot) or self._model.why_unusable:
+            self._completions.refused(snapshot, why)
             return None
         was_slow = self._completions.is_slow
         offer = await self._completions.suggest(
@@ -149,7 +152,7 @@ class Session:
         if self._switches.known_refusal(*self._asked(snapshot)) is None:
             self._completions.preload(snapshot, wanted.min_confidence)
 
-    async def refusal(self, document: OpenDocument, *, newest: bool = False) -> Refusal | None:
+    async def refusal(self, document: OpenDocument, *, newest: bool = False) -> Silence | None:
         """Why nothing is suggested in a document, None where something may be; see `Switches.refusal`."""
         return await self._switches.refusal(*self._asked(document), newest=newest)
 
@@ -169,9 +172,10 @@ class Session:
         """The newest offer that was shown, of a document if one is named."""
         return self._completions.last(uri)
 
-    def is_unsure(self, uri: str) -> bool:
-        """Whether the newest answer of a document was held back."""
-        return self._completions.is_unsure(uri)
+    async def about(self, document: OpenDocument) -> DocumentStatus:
+        """Why nothing is suggested in a document, asked anew, or was by the newest request."""
+        why = await self.refusal(document, newest=True) or self._completions.silence(document.uri)
+        return DocumentStatus(document.uri, why or everywhere(self.settings_at(document.path)))
 
     def tally(self, text_of: Callable[[str], str]) -> Mapping[str, int]:
         """What became of the suggestions; `text_of` gives an open document's text with "\\n" line ends."""
@@ -196,10 +200,10 @@ class Session:
         self._folders.pause(paused)
         self.tell()
 
-    def status(self) -> Status:
-        """What the server is doing, and what the user can do about it."""
+    def status(self, document: DocumentStatus | None = None) -> Status:
+        """What the server is doing, and what the user can do about it. `document`: what is said of one."""
         coder = self._model.coder
-        return status_of(
+        found = status_of(
             model=coder.description if coder else None,
             model_error=self._model.error,
             notes=(*self._model.notes, *([SLOW] if self._completions.is_slow else [])),
@@ -208,14 +212,18 @@ class Session:
             enabled=self._configuration.enabled,
             paused=self._folders.paused,
         )
+        return replace(found, document=document)
 
     def tell(self) -> None:
         """Send the status to the client."""
-        self._client.status(self.status())
+        self._telling.now()
 
     def _asked(self, document: OpenDocument) -> tuple[Settings, Path | None, OpenDocument]:
         """A document with its settings and the outermost folder around it, as `Switches` want them."""
         return self.settings_at(document.path), self._configuration.root_of(document.path), document
+
+    def _patience(self, path: Path | None) -> float:
+        return self._model.patience(self.settings_at(path))
 
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
@@ -224,17 +232,8 @@ class Session:
         later = self._model.later
 
         def work(coder: LoadedCoder) -> Completion | None:
-            if job.cancelled.is_set():
-                return None
-            most = inquiry.settings.completion.max_lines
-            job.rule = replace(stop_rule(job.snapshot, most), ahead=job.ahead)
-            waited_ms = (time.monotonic() - max(job.created, coder.loaded_at)) * 1e3
-            left_ms = inquiry.settings.model.deadline_ms - waited_ms
-            if left_ms <= 0:
-                return None
-            request = replace(inquiry.request(coder, left_ms, job.finished), ahead=job.ahead)
-            completion = coder.completer.complete(request, inquiry.retrieve, job.cancelled.is_set)
-            if completion.mode == "blocks" and later:
+            completion = inquiry.answer(job, coder)
+            if completion and completion.mode == "blocks" and later:
                 later.begin(inquiry.holding(coder).blocks)
             return completion
 
@@ -251,8 +250,7 @@ class Session:
         self.tell()
 
     def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
-        """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are
-        opened anew."""
+        """Open folders get what this coder reads, too; with another encoder than before, all are opened anew."""
         self._foresight.changed_model()
         if before.index_key != after.index_key:
             self._reopening = asyncio.get_running_loop().create_task(self._reopen_folders())
@@ -282,8 +280,7 @@ class Session:
     @property
     def _wanted(self) -> Mapping[Path, Settings]:
         """What each folder is opened with: what drafts and blocks are made from is the process's to say."""
-        base = self._configuration.base
-        indexed = self._configuration.indexed.items()
+        base, indexed = self._configuration.base, self._configuration.indexed.items()
         return {root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in indexed}
 
     def _readers(self, coder: LoadedCoder) -> Callable[[Path], Reader]:

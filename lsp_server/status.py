@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lsp_server.problems import explain
+from lsp_server.silence import Silence
 
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
@@ -22,7 +23,7 @@ SLOW = (
 @dataclass(frozen=True)
 class FolderStatus:
     """One workspace folder. `done` of `total` in a stage ("reading" files, "embedding" chunks) while it is
-    indexed."""
+    indexed, which is a `share` of the whole."""
 
     name: str
     files: int = 0
@@ -31,14 +32,31 @@ class FolderStatus:
     stage: str = ""
     done: int | None = None
     total: int | None = None
+    share: float = 0.0
     seconds_left: float | None = None
     error: str = ""
     background: str = ""  # what goes on beside, and keeps nothing waiting
 
 
 @dataclass(frozen=True)
+class DocumentStatus:
+    """Why nothing is or was suggested in a document; None: something is."""
+
+    uri: str
+    silence: Silence | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """`suggests`: whether anything may be, wherever the cursor is."""
+        why = self.silence
+        about = (why.code, why.reason, why.next_step) if why else ("", "", "")
+        named = dict(zip(("code", "reason", "nextStep"), about, strict=True))
+        return {"uri": self.uri, "suggests": not (why and why.is_refusal), **named}
+
+
+@dataclass(frozen=True)
 class Status:
-    """What the server is doing. `reason` and `next_step` are empty when nothing is wrong."""
+    """What the server is doing. `reason` and `next_step` are empty when nothing is wrong. `document`: the one that was
+    asked about last."""
 
     state: State
     message: str
@@ -47,10 +65,13 @@ class Status:
     model: str = ""
     notes: tuple[str, ...] = ()
     folders: tuple[FolderStatus, ...] = ()
+    document: DocumentStatus | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As `hef-lsp/status` carries it."""
+        about = {"document": self.document.to_json()} if self.document else {}
         return {
+            **about,
             "state": self.state,
             "message": self.message,
             "reason": self.reason,

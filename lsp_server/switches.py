@@ -1,61 +1,18 @@
-"""Where nothing is suggested, and why: switches of the user, ignored files, secrets; and where a model is
-unsure."""
+"""Where nothing is suggested, and why: switches of the user, ignored files, secrets."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from indexer import IGNORED, LOOKS_SECRET, SECRET
 from lsp_server.documents import name_of
 from lsp_server.settings import Settings
-from lsp_server.verdicts import UNKNOWN, Question, Verdict, Verdicts
+from lsp_server.silence import MANUAL, OFF, UNKNOWN_FILE, Silence, off_for, off_in, too_large
+from lsp_server.verdicts import Judge, Question, Verdict, Verdicts
 
 LOOK_SECONDS = 0.5  # that the disk may take to say what a document is
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Two sentences for the user who wonders why nothing comes."""
-
-    reason: str
-    next_step: str
-
-
-SECRET_FILE = Refusal(
-    "The file's name says that it holds secrets: nothing is suggested in it, nor from it.",
-    "Secrets are never completed in; give the file another name if it holds none.",
-)
-IGNORED_FILE = Refusal(
-    "The file is ignored: nothing is suggested in it, nor from it.",
-    "Bring it back with `!pattern` in .hefignore.",
-)
-LOOKS_SECRET_FILE = Refusal(
-    "The text looks like a secret (a private key, or a service's): nothing is suggested in it, nor from it.",
-    "Take the secret out, or name the file in index.notSecret if it is none.",
-)
-UNKNOWN_FILE = Refusal(
-    "The disk does not say whether the file is ignored or secret: nothing is suggested until it does.",
-    "Look after the drive that it lies on.",
-)
-_REFUSALS = {
-    SECRET: SECRET_FILE,
-    IGNORED: IGNORED_FILE,
-    LOOKS_SECRET: LOOKS_SECRET_FILE,
-    UNKNOWN: UNKNOWN_FILE,
-}
-
-TOO_LARGE = Refusal(
-    "The document is too large: nothing is suggested in it.",
-    "Raise completion.maxFileChars, if the editor stays quick.",
-)
-UNSURE = Refusal(
-    "The newest suggestion was held back: it is unsure to be right.",
-    "Ask for it by a key, or lower completion.minConfidence.",
-)
 
 
 class OpenDocument(Protocol):
@@ -83,7 +40,7 @@ class Switches:
 
     async def refusal(
         self, settings: Settings, root: Path | None, document: OpenDocument, *, newest: bool = False
-    ) -> Refusal | None:
+    ) -> Silence | None:
         """Why nothing is suggested in a document, None where something may be. `root`: the folder it lies in.
 
         Waits for the disk a short while at most, and not at all where it is known what it said; `newest`:
@@ -94,7 +51,7 @@ class Switches:
         question = _question(settings, root, document)
         return _refusal(await self._verdicts.ask(question, LOOK_SECONDS, newest=newest))
 
-    def known_refusal(self, settings: Settings, root: Path | None, document: OpenDocument) -> Refusal | None:
+    def known_refusal(self, settings: Settings, root: Path | None, document: OpenDocument) -> Silence | None:
         """The same without waiting: what is not known is refused."""
         off = _switched_off(settings, root, document)
         return off or _refusal(self._verdicts.known(_question(settings, root, document)))
@@ -108,20 +65,32 @@ class Switches:
         self._verdicts.keep(roots)
 
 
-def _switched_off(settings: Settings, root: Path | None, document: OpenDocument) -> Refusal | None:
-    """What the user has switched off."""
+def everywhere(settings: Settings) -> Silence | None:
+    """Why nothing comes by itself in any document; None where it may."""
     if not settings.completion.enabled:
-        return Refusal("Suggestions are off.", "Set completion.enabled to true.")
-    if document.size > settings.completion.max_file_chars:
-        return TOO_LARGE
-    if document.language in settings.completion.disabled_languages:
-        reason = f"Suggestions are off for {document.language}."
-        return Refusal(reason, "Take it out of completion.disabledLanguages.")
+        return OFF
+    return None if settings.completion.automatic else MANUAL
+
+
+def refusal_once(settings: Settings, root: Path, document: OpenDocument) -> Silence | None:
+    """`Switches.refusal` for a command, which asks once and may wait for the disk."""
+    return _switched_off(settings, root, document) or Judge()(_question(settings, root, document))
+
+
+def _switched_off(settings: Settings, root: Path | None, document: OpenDocument) -> Silence | None:
+    """What the user has switched off."""
+    wanted = settings.completion
+    if not wanted.enabled:
+        return OFF
+    if document.size > wanted.max_file_chars:
+        return too_large(document.size, wanted.max_file_chars)
+    if document.language in wanted.disabled_languages:
+        return off_for(document.language)
     path = _path(document)
     relative = path.relative_to(root).as_posix() if document.path and root else path.name
-    for pattern in settings.completion.disabled_files:
+    for pattern in wanted.disabled_files:
         if fnmatchcase(path.name, pattern) or fnmatchcase(relative, pattern):
-            return Refusal(f"Suggestions are off in {pattern}.", "Take it out of completion.disabledFiles.")
+            return off_in(pattern)
     return None
 
 
@@ -134,7 +103,5 @@ def _question(settings: Settings, root: Path | None, document: OpenDocument) -> 
     return Question(document.uri, _path(document), root, settings.index, document.parts)
 
 
-def _refusal(verdict: Verdict | None) -> Refusal | None:
-    if verdict is None:
-        return UNKNOWN_FILE
-    return _REFUSALS[verdict.why] if verdict.why else None
+def _refusal(verdict: Verdict | None) -> Silence | None:
+    return verdict.why if verdict else UNKNOWN_FILE

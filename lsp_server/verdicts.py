@@ -20,16 +20,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer import LOOKS_SECRET, Gate, IndexSettings, looks_secret, relative_path
+from indexer import SECRET, Gate, IndexSettings, kind_of_secret, relative_path
+from lsp_server.silence import UNKNOWN_FILE, Silence, ignored_by, secret_by_name, secret_by_text
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 0.1  # a verdict this young needs no second look ...
 OLD_SECONDS = 2.0  # ... and one this old does not count
 SOME_TEXT = 20  # characters that may have come or gone since; no key is as short
-UNKNOWN = "unknown"
 
-Tell = Callable[[str | None], None]  # hears what was found: see `Verdict.why`
+Look = Callable[["Question"], Silence | None]  # may wait for the disk
+Tell = Callable[[Silence | None], None]  # hears what was found: see `Verdict.why`
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`why` is the gate's word, LOOKS_SECRET, or UNKNOWN when looking failed; None: it may."""
+    """`why` not, UNKNOWN_FILE when looking failed; None: it may."""
 
     place: tuple[Path, Path | None, IndexSettings]
     length: int
     asked: float
-    why: str | None
+    why: Silence | None
 
     def fits(self, question: Question, since: float) -> bool:
         """Whether it is about the same document with about the same text, asked for at `since` or later."""
@@ -70,7 +71,7 @@ class Verdict:
 class Verdicts:
     """Lives on the event loop. `judge` makes what a folder's thread asks, once per thread."""
 
-    def __init__(self, judge: Callable[[], Callable[[Question], str | None]] | None = None) -> None:
+    def __init__(self, judge: Callable[[], Look] | None = None) -> None:
         self._make_judge = judge or Judge
         self._known: dict[str, Verdict] = {}
         self._asked: dict[str, asyncio.Future[Verdict]] = {}
@@ -119,14 +120,14 @@ class Verdicts:
         answer: asyncio.Future[Verdict] = loop.create_future()
         uri, place, length = question.uri, question.place, question.length
 
-        def done(why: str | None) -> None:
+        def done(why: Silence | None) -> None:
             verdict = Verdict(place, length, asked, why)
             if self._asked.get(uri) is answer:  # otherwise the document was closed meanwhile
                 del self._asked[uri]
                 self._known[uri] = verdict
             answer.set_result(verdict)
 
-        def tell(why: str | None) -> None:
+        def tell(why: Silence | None) -> None:
             with suppress(RuntimeError):  # the loop is closed: the session is over
                 loop.call_soon_threadsafe(done, why)
 
@@ -143,20 +144,22 @@ class Judge:
     def __init__(self) -> None:
         self._gate = Gate()
 
-    def __call__(self, question: Question) -> str | None:
+    def __call__(self, question: Question) -> Silence | None:
         root = question.root or question.path.parent
         why = self._gate.refusal(root, question.path, question.settings)
         if why is not None:
-            return why
+            rule = self._gate.rule(root, question.path, question.settings)
+            return secret_by_name(rule) if why == SECRET else ignored_by(rule)
         name = relative_path(root, question.path) or question.path.name
         text = "".join(question.parts).encode("utf-8", "replace")
-        return LOOKS_SECRET if looks_secret(name, text, question.settings) else None
+        kind = kind_of_secret(name, text, question.settings)
+        return secret_by_text(kind) if kind else None
 
 
 class _Thread:
     """Answers one question after the other. A daemon: one that hangs in the system keeps no process alive."""
 
-    def __init__(self, judge: Callable[[], Callable[[Question], str | None]]) -> None:
+    def __init__(self, judge: Callable[[], Look]) -> None:
         self._questions: queue.SimpleQueue[tuple[Question, Tell] | None] = queue.SimpleQueue()
         self._judge = judge()
         threading.Thread(target=self._run, name="verdicts", daemon=True).start()
@@ -174,6 +177,6 @@ class _Thread:
                 why = self._judge(question)
             except Exception as error:
                 log.error("Looking at a document failed: %s", type(error).__name__)
-                why = UNKNOWN
+                why = UNKNOWN_FILE
             tell(why)
             del asked, question, tell  # not kept while it waits

@@ -15,6 +15,7 @@ from indexer import (
     CacheError,
     Hit,
     Index,
+    IndexStage,
     IndexStats,
     LineIndex,
     Progress,
@@ -274,7 +275,7 @@ class Workspace:
 
     def _progress(self, progress: Progress) -> None:
         self._overlay(self.pending.take_overlays())  # a long scan must not make open documents wait
-        self._embedding = progress.stage == "embedding"
+        self._embedding = progress.stage == IndexStage.EMBEDDING
         self._events.progress(self.root, progress)
 
     def _fail(self, error: Exception) -> None:

@@ -56,8 +56,8 @@ async def test_the_status_says_why_nothing_is_suggested_in_a_document(
     assert "for markdown" in await why_not(editor, folder / "README.md", "markdown")
     assert "in test_*" in await why_not(editor, folder / "test_main.py")
     assert "in deep/*.py" in await why_not(editor, folder / "deep" / "down" / "x.py")
-    assert "ignored" in await why_not(editor, folder / "generated.py")
-    assert "secrets" in await why_not(editor, folder / ".env", "plaintext")
+    assert "ignored (`generated.py` in .gitignore)" in await why_not(editor, folder / "generated.py")
+    assert "`*.env` in the built-in list of secrets" in await why_not(editor, folder / ".env", "plaintext")
     (folder / ".gitignore").write_text("main.py\n", encoding="utf-8")
     assert "ignored" in await why_not(editor, folder / "main.py")
     assert await why_not(editor, folder / "generated.py") == ""

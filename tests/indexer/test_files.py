@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from indexer import Gate, IndexSettings, is_completable
+from indexer import Gate, IndexSettings
 from indexer.files import Found, Skipped, read, walk
 from indexer.rule_files import RuleFiles
 from indexer.rules import Rules, relative_path
+
+
+def is_completable(root: Path, path: Path) -> bool:
+    return Gate().refusal(root, path) is None
 
 
 def listing(root: Path, **settings: object) -> tuple[set[str], dict[str, str]]:

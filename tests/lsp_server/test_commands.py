@@ -121,7 +121,7 @@ def test_secret_files_are_not_completed(
     arguments = ["--complete", f"{repository / '.env'}:1:7", "--set", f"model.name={checkpoint}"]
 
     assert cli.main(arguments) == 1
-    assert "secret or ignored" in capsys.readouterr().err
+    assert "holds secrets (`*.env` in the built-in list of secrets)" in capsys.readouterr().err
 
 
 def test_files_that_look_secret_are_not_completed(
@@ -141,6 +141,7 @@ def test_the_doctor_names_what_it_found(
     run: Any, repository: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Path
 ) -> None:
     monkeypatch.chdir(repository)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     before = run("--doctor")
     run("--reindex")
     after = run("--doctor")

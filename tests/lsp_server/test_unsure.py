@@ -8,6 +8,7 @@ import pytest
 
 from lsp_server.completion import Completions
 from lsp_server.presentation import StopRule
+from lsp_server.silence import unsure
 from lsp_server.snapshot import Snapshot
 from tests.lsp_server.test_completion import Model, at, begun, completions, settled
 
@@ -62,12 +63,12 @@ async def test_what_was_held_back_is_there_for_who_asks_and_stays_while_it_is_ty
     model = Model()
     answers = completions(model)
     assert await answered(answers, model, at("a = |"), "value", (0.4,)) is None
-    assert answers.is_unsure("untitled:a")
+    assert answers.silence("untitled:a") == unsure(0.4, 0.5)
 
     assert await suggested(answers, at("a = |"), explicit=True) == "value"
     assert await suggested(answers, at("a = va|", version=2)) == "lue"
     assert await suggested(answers, at("a = |", version=3)) == "value"
-    assert not answers.is_unsure("untitled:a")
+    assert answers.silence("untitled:a") is None
     assert len(model.jobs) == 1
 
 
@@ -193,4 +194,4 @@ async def test_a_closed_document_has_no_unsure_answer() -> None:
     await answered(answers, model, at("a = |"), "value", (0.4,))
     answers.forget("untitled:a")
 
-    assert not answers.is_unsure("untitled:a")
+    assert answers.silence("untitled:a") is None

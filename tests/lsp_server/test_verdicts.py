@@ -18,13 +18,16 @@ from indexer import IndexSettings
 from lsp_server.coder import LoadedCoder
 from lsp_server.session import Session
 from lsp_server.settings import CompletionSettings, Settings
+from lsp_server.silence import UNKNOWN_FILE, Silence, ignored_by, secret_by_text
 from lsp_server.snapshot import Buffer
-from lsp_server.switches import IGNORED_FILE, LOOKS_SECRET_FILE, UNKNOWN_FILE, Switches
-from lsp_server.verdicts import UNKNOWN, Question, Verdicts
+from lsp_server.switches import Switches
+from lsp_server.verdicts import Question, Verdicts
 
 pytestmark = pytest.mark.asyncio
 LONG = 20.0  # seconds that a busy machine may take for what takes a millisecond
 TOKEN = "ghp_" + "".join(random.Random(3).choices(string.ascii_letters, k=36))
+SECRET_TEXT = secret_by_text("GitHub")
+A_PY = ignored_by("`a.py` in .gitignore")
 
 
 def about(path: Path, *parts: str, root: Path | None = None) -> Question:
@@ -34,14 +37,14 @@ def about(path: Path, *parts: str, root: Path | None = None) -> Question:
 class Disk:
     """A judge that counts, and hangs where it is told to."""
 
-    def __init__(self, why: Callable[[Question], str | None] = lambda question: None) -> None:
+    def __init__(self, why: Callable[[Question], Silence | None] = lambda question: None) -> None:
         self.asked: list[Question] = []
         self.hangs: set[Path | None] = set()
         self.goes_on = threading.Event()
         self._why = why
 
-    def __call__(self) -> Callable[[Question], str | None]:
-        def judge(question: Question) -> str | None:
+    def __call__(self) -> Callable[[Question], Silence | None]:
+        def judge(question: Question) -> Silence | None:
             self.asked.append(question)
             if question.root in self.hangs:
                 self.goes_on.wait(60)
@@ -81,18 +84,18 @@ async def test_typing_is_answered_from_memory(tmp_path: Path) -> None:
 
 
 async def test_much_new_text_is_looked_at_first(tmp_path: Path) -> None:
-    disk = Disk(lambda question: "looks like a secret" if TOKEN in "".join(question.parts) else None)
+    disk = Disk(lambda question: SECRET_TEXT if TOKEN in "".join(question.parts) else None)
     verdicts = Verdicts(disk)
     clean, pasted = about(tmp_path / "a.py", "x = ", ""), about(tmp_path / "a.py", "x = " + TOKEN, "")
     first = await verdicts.ask(clean, LONG)
     second = await verdicts.ask(pasted, LONG)
     assert first is not None
     assert second is not None
-    assert (first.why, second.why) == (None, "looks like a secret")
+    assert (first.why, second.why) == (None, SECRET_TEXT)
 
 
 async def test_the_newest_text_counts_while_an_older_one_is_looked_at(tmp_path: Path) -> None:
-    disk = Disk(lambda question: "looks like a secret" if TOKEN in "".join(question.parts) else None)
+    disk = Disk(lambda question: SECRET_TEXT if TOKEN in "".join(question.parts) else None)
     disk.hangs.add(None)
     verdicts = Verdicts(disk)
     asked = [
@@ -101,18 +104,18 @@ async def test_the_newest_text_counts_while_an_older_one_is_looked_at(tmp_path: 
     await asyncio.sleep(0)
     disk.goes_on.set()
     answers = [answer.why for answer in await asyncio.gather(*asked) if answer]
-    assert answers == [None, "looks like a secret"]
+    assert answers == [None, SECRET_TEXT]
 
 
 async def test_an_error_refuses_and_is_logged_without_text(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(question: Question) -> str | None:
+    def fail(question: Question) -> Silence | None:
         raise ValueError("".join(question.parts))
 
     answer = await Verdicts(Disk(fail)).ask(about(tmp_path / "a.py", "my text"), LONG)
     assert answer is not None
-    assert answer.why == UNKNOWN
+    assert answer.why is UNKNOWN_FILE
     assert "ValueError" in caplog.text
     assert "my text" not in caplog.text
 
@@ -154,11 +157,13 @@ async def test_what_the_switches_say(tmp_path: Path) -> None:
     assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "a.py"), newest=True) is None
     assert switches.known_refusal(settings, tmp_path, buffer(tmp_path / "a.py")) is None
     assert switches.known_refusal(settings, tmp_path, buffer(tmp_path / "b.py")) is UNKNOWN_FILE
-    assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "build" / "a.py")) is IGNORED_FILE
+    assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "build" / "a.py")) == ignored_by(
+        "`build/` in .gitignore"
+    )
     secret = buffer(tmp_path / "a.py", f'TOKEN = "{TOKEN}"\n')
-    assert await switches.refusal(settings, tmp_path, secret) is LOOKS_SECRET_FILE
+    assert await switches.refusal(settings, tmp_path, secret) == SECRET_TEXT
     (tmp_path / ".gitignore").write_text("a.py\n")
-    assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "a.py"), newest=True) is IGNORED_FILE
+    assert await switches.refusal(settings, tmp_path, buffer(tmp_path / "a.py"), newest=True) == A_PY
 
 
 async def test_an_edited_ignore_file_counts_while_typing_goes_on(tmp_path: Path) -> None:
@@ -169,7 +174,7 @@ async def test_an_edited_ignore_file_counts_while_typing_goes_on(tmp_path: Path)
     while await switches.refusal(settings, tmp_path, document) is None:
         assert time.monotonic() < until
         await asyncio.sleep(0.05)
-    assert await switches.refusal(settings, tmp_path, document) is IGNORED_FILE
+    assert await switches.refusal(settings, tmp_path, document) == A_PY
 
 
 async def test_patterns_of_the_user_take_no_time(tmp_path: Path) -> None:

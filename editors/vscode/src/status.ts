@@ -7,6 +7,7 @@ import {
   languages,
   window,
 } from "vscode";
+import { type DocumentStatus, ofThisDocument, withReason } from "./silence";
 
 /** What the notification `hef-lsp/status` carries. `reason` and `nextStep` are empty when nothing is wrong. */
 export interface Status {
@@ -16,8 +17,8 @@ export interface Status {
   readonly nextStep: string;
   readonly model: string;
   readonly notes: readonly string[];
-  /** About the document that was asked about. */
-  readonly document?: { readonly suggests: boolean; readonly reason: string; readonly nextStep: string };
+  /** About the document that was asked about, in a notification by the newest request. */
+  readonly document?: DocumentStatus;
 }
 
 const SEVERITY: Partial<Record<Status["state"], LanguageStatusSeverity>> = {
@@ -67,14 +68,17 @@ export class StatusItem implements Disposable {
   }
 
   show(status: Status): void {
-    const { state, document, message, reason, nextStep, model, notes } = status;
-    if (document?.suggests === false && state !== "error" && state !== "disabled") {
+    const { state, message, reason, nextStep, model, notes } = status;
+    const isWorse = state === "error" || state === "disabled";
+    const document = isWorse ? undefined : ofThisDocument(status.document);
+    if (document?.suggests === false) {
       const brief = document.reason.length <= BRIEF ? [] : ["No suggestions in this file."];
       this.set([...brief, document.reason, document.nextStep], undefined, LanguageStatusSeverity.Warning);
     } else {
       const about = model && `Model: ${model}.`;
       const severity = SEVERITY[state] ?? LanguageStatusSeverity.Information;
-      this.set([message, reason, nextStep, about, ...notes], STEP[state], severity);
+      const sentences = [message, reason, nextStep, about, ...notes];
+      this.set(withReason(sentences, document, state === "ready"), STEP[state], severity);
       this.item.busy = state === "loading" || state === "indexing";
     }
   }

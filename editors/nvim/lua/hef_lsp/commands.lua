@@ -95,10 +95,12 @@ function M.status()
     say(hef.client() and 'starting' or 'not attached to this buffer; see :checkhealth hef_lsp')
     return
   end
-  local lines = { status.message, status.reason, status.nextStep, status.model, unpack(status.notes) }
-  say(vim.iter(lines):filter(function(line)
-    return line ~= ''
-  end):join('\n'))
+  require('hef_lsp.silence').ask(vim.api.nvim_get_current_buf(), status, function(why)
+    local lines = { status.message, status.reason, status.nextStep, status.model, unpack(status.notes) }
+    say(vim.iter({ why, lines }):flatten():filter(function(line)
+      return line ~= ''
+    end):join('\n'))
+  end)
 end
 
 ---@class hef_lsp.Source

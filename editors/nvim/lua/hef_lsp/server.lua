@@ -26,6 +26,7 @@ local screen = require(vim.lsp.inline_completion and 'hef_lsp.native' or 'hef_ls
 ---@field model string
 ---@field notes string[]
 ---@field folders hef_lsp.Folder[]
+---@field document? hef_lsp.Document that was asked about last
 
 ---@type table<integer, hef_lsp.Status> by client
 local statuses = {}
