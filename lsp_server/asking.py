@@ -16,7 +16,7 @@ from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
 from lsp_server.workspace import Workspace
 from model.repository import Retrieve
-from model.request import Completion, Request
+from model.request import NOT_LATELY, Completion, Lately, Request
 
 PATIENT_MS = 60_000.0  # of a completion that nobody waits for
 
@@ -28,6 +28,7 @@ class Inquiry:
     snapshot: Snapshot
     settings: Settings
     workspace: Workspace | None
+    lately: Lately = NOT_LATELY
 
     @property
     def retrieve(self) -> Retrieve | None:
@@ -47,6 +48,7 @@ class Inquiry:
             finished=finished,
             generation=self.workspace.generation(self.snapshot.path) if self.workspace else 0,
             holding=self.holding(coder),
+            lately=self.lately,
         )
 
     def answer(self, job: Job, coder: LoadedCoder) -> Completion | None:

@@ -42,6 +42,7 @@ from lsp_server.silence import (
 from lsp_server.snapshot import Buffer, Snapshot, on_next_line
 from lsp_server.status import DocumentStatus
 from lsp_server.trouble import described
+from lsp_server.typed_over import TypedOver
 from model.request import Completion
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Completions:
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self.tally = Tally()
+        self.typed_over = TypedOver()
         self.newest: DocumentStatus | None = None  # of the document that was asked about last
         self._run = run
         self._patience = patience
@@ -152,6 +154,7 @@ class Completions:
     def forget(self, uri: str, text: str = "") -> None:
         """The document was closed with this text ("\n" line ends)."""
         self.tally.closed(uri, text)
+        self.typed_over.forget(uri)
         if state := self._documents.pop(uri, None):
             state.supersede()
         if self.newest and self.newest.uri == uri:
@@ -159,6 +162,7 @@ class Completions:
 
     def shown(self, offer: Offer) -> None:
         """The offer went to the client; typed along, it is still the same one."""
+        self.typed_over.shown(offer)
         before = next((known for known in self._shown if known.number == offer.number), None)
         if before is None:
             self.tally.offered()

@@ -21,6 +21,7 @@ from lsp_server.snapshot import Buffer
 
 QUIET_SECONDS = 0.25  # without a change, after which the user has paused
 N_KNOWN = 32  # offers that are remembered
+N_WRITTEN = 64  # lines that are told
 N_REFUSED = 200  # edits that are not offered again
 MOST_PASSED_OVER = 3  # times that an offer was shown and the user went on with something else
 MOST_TOGETHER = 50  # places of a renamed name that are offered at once
@@ -69,6 +70,10 @@ class NextEdits:
         """The document was closed: nothing of it is offered elsewhere."""
         self._history.forget(uri)
         self._changed_at.pop(uri, None)
+
+    def written(self) -> tuple[str, ...]:
+        """Lines that the user wrote lately, in any document, stripped; the newest first."""
+        return tuple(itertools.islice(self._history.written(), N_WRITTEN))
 
     async def quiet(self, uri: str) -> None:
         """Wait until the user has paused in a document."""

@@ -11,7 +11,7 @@ from lsp_server.holdings import NOTHING, Holding
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Snapshot
 from model.repository import RetrievalQuery, Retrieve
-from model.request import Request
+from model.request import NOT_LATELY, Lately, Request
 
 
 class Indexed(Protocol):
@@ -34,6 +34,7 @@ def request_for(
     finished: Callable[[str], bool],
     generation: int = 0,
     holding: Holding = NOTHING,
+    lately: Lately = NOT_LATELY,
 ) -> Request:
     """What the completer is asked. `indexed`: of the folder that the document lies in, None outside of all.
 
@@ -53,6 +54,7 @@ def request_for(
         packages=holding.packages,
         lines=indexed.lines if indexed else None,
         repository=indexed.root.name if indexed else "",
+        lately=lately,
         shelf=holding.blocks.shelf if holding.blocks and snapshot.path else None,
     )
 

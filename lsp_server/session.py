@@ -32,7 +32,7 @@ from lsp_server.snapshot import Buffer, Snapshot, unix
 from lsp_server.status import SLOW, DocumentStatus, Status, status_of
 from lsp_server.switches import OpenDocument, Switches, everywhere
 from lsp_server.telling import Telling
-from model.request import Completion
+from model.request import Completion, Lately
 
 STOP_SECONDS = 5.0
 
@@ -183,7 +183,8 @@ class Session:
 
     def inquiry(self, snapshot: Snapshot) -> Inquiry:
         """What is asked of a coder there."""
-        return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path))
+        lately = Lately(self.edits.written(), self._completions.typed_over.lines(snapshot))
+        return Inquiry(snapshot, self.settings_at(snapshot.path), self._folders.of(snapshot.path), lately)
 
     async def is_read(self, document: Buffer) -> bool:
         """Whether suggestions are made in a document, by a model that reads blocks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from lsp_server.edits.tokens import line_end, line_start
@@ -93,6 +93,15 @@ class History:
         """The newest first; what the user may still be at comes before all others."""
         gathering = [self._edit(uri, known) for uri, known in self._documents.items() if known.place]
         return [*(edit for edit in gathering if edit is not None), *reversed(self._closed)][:N_EDITS]
+
+    def written(self) -> Iterator[str]:
+        """Lines that came with the edits, stripped, the newest edit's first."""
+        for edit in self.edits():
+            old, new = edit.changed
+            before = {line.strip() for line in old.splitlines()}
+            yield from (
+                line for line in map(str.strip, reversed(new.splitlines())) if line and line not in before
+            )
 
     def take_withdrawn(self) -> list[Edit]:
         """Edits that were undone since this was last asked."""

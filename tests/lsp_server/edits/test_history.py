@@ -94,3 +94,14 @@ def test_a_span_is_what_differs() -> None:
         assert a[end_a:] == b[end_b:]
         assert start <= min(end_a, end_b)
         assert a == b or start == min(len(a), len(b)) or a[start] != b[start]
+
+
+def test_the_lines_that_were_written_are_told_the_newest_first() -> None:
+    one = TEXT.replace("two = 2", "zwei = 2\nzweieinhalb = 2.5")
+    two = one.replace("five", "fuenf")
+
+    assert [*history_of(TEXT, one, two).written()] == ["fuenf = 5", "zweieinhalb = 2.5", "zwei = 2"]
+
+
+def test_a_line_that_only_moved_was_not_written() -> None:
+    assert [*history_of(TEXT, TEXT.replace("two = 2", "    two = 2")).written()] == []
