@@ -265,29 +265,33 @@ class Completions:
 
     def _finish(self, job: Job, running: Future[Completion | None]) -> None:
         state = self._documents.get(job.snapshot.uri)
-        if state is not None and state.end(job) and (completion := _result(job, running)) is not None:
-            self._cut_short.append(completion.stopped == "deadline")
-            offer = offer_of(completion, job.snapshot, job.rule, next(self._numbers), job.folder)
-            job.why = None if offer else nothing_of(completion)
-            has_ended = offer is None and completion.stopped in ("end", "finished")
-            state.answered(offer, job if has_ended else None)
-            if job.ahead and state.silence_at(job.snapshot) and not job.snapshot.line_after.strip():
-                self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
+        if state is not None and state.end(job):
+            found = _result(running)
+            if isinstance(found, Silence):
+                job.why = found
+            else:
+                self._answered(state, job, found)
         job.done()
 
+    def _answered(self, state: DocumentState, job: Job, completion: Completion) -> None:
+        self._cut_short.append(completion.stopped == "deadline")
+        offer = offer_of(completion, job.snapshot, job.rule, next(self._numbers), job.folder)
+        job.why = None if offer else nothing_of(completion)
+        has_ended = offer is None and completion.stopped in ("end", "finished")
+        state.answered(offer, job if has_ended else None)
+        if job.ahead and state.silence_at(job.snapshot) and not job.snapshot.line_after.strip():
+            self._start(Job(on_next_line(job.snapshot), None))  # the line is complete: Enter comes next
 
-def _result(job: Job, running: Future[Completion | None]) -> Completion | None:
-    """What the model wrote; None: `job.why` says why it did not."""
+
+def _result(running: Future[Completion | None]) -> Completion | Silence:
+    """What the model wrote, or why it wrote nothing."""
     try:
-        completion = running.result()
+        return running.result() or BUSY
     except CancelledError:
-        completion, job.why = None, SUPERSEDED
+        return SUPERSEDED
     except Exception as error:
         log.error("A completion failed: %s", described(error))
-        completion, job.why = None, FAILED
-    else:
-        job.why = BUSY if completion is None else None
-    return completion
+        return FAILED
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:

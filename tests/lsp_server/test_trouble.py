@@ -12,6 +12,7 @@ import lsp_server
 from indexer.chunking import chunk
 from lsp_server.completion import _result
 from lsp_server.server import create_server
+from lsp_server.silence import FAILED
 from lsp_server.trouble import described
 
 USERS = "password = 'hunter2'"
@@ -65,7 +66,7 @@ def test_everyone_who_logs_an_error_logs_it_so(caplog: pytest.LogCaptureFixture)
     except Exception as error:
         running: Future[None] = Future()
         running.set_exception(error)
-        assert _result(running) is None
+        assert _result(running) is FAILED
         create_server().report_server_error(ValueError(USERS), "request")
     assert len(caplog.messages) == 2
     for message in caplog.messages:
