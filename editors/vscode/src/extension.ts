@@ -26,6 +26,8 @@ export function activate(context: ExtensionContext): void {
     on("showContext", async () => showContext(await running.execute<Used | null>("context"))),
     on("doctor", async () => doctor.examine(await running.locate())),
     on("showRates", async () => showRates((await running.execute<{ suggestions: Rates }>("status")).suggestions)),
+    on("acceptNextEdit", () => running.nextEdits.accept()),
+    on("dismissNextEdit", () => running.nextEdits.dismiss()),
     on("toggle", () => toggle("everywhere")),
     on("toggleWorkspace", () => toggle("workspace")),
     on("toggleLanguage", () => toggleHere()),

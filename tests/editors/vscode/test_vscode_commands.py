@@ -29,7 +29,7 @@ def test_every_command_is_there(session: Session) -> None:
     declared = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))["contributes"]["commands"]
     known = session.vscode.api("return await vscode.commands.getCommands(true)")
     assert {command["command"] for command in declared} <= set(known)
-    assert len(declared) == 12
+    assert len(declared) == 14
     session.vscode.press("F1")
     session.vscode.type("hef-lsp: ")
     wait_for(
