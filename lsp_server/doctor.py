@@ -59,9 +59,14 @@ class Finding:
     blocking: bool = False
 
 
-def doctor(settings: Settings, folder: Path, *, as_json: bool) -> int:
-    """Print the findings for the repository around `folder`. Returns 1 when something needs the user."""
-    root = repository_of(folder.resolve() / "any file")
+def doctor(settings: Settings, folder: Path | None, *, as_json: bool) -> int:
+    """Print the findings for a folder that an editor opens, None: for the repository around the current one.
+
+    Returns 1 when something needs the user.
+    """
+    if folder is not None and not folder.is_dir():
+        raise UserMustActError(visible(f"{folder} is not a folder."))
+    root = folder.resolve() if folder else repository_of(Path.cwd() / "any file")
     findings = [*_machine(), *_cache(root), *_model_and_index(settings, root), *_watching(), *_editors()]
     blocked = any(finding.blocking for finding in findings)
     if as_json:

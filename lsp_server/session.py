@@ -29,6 +29,7 @@ from lsp_server.presentation import stop_rule
 from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, unix
+from lsp_server.snooze import Snooze
 from lsp_server.status import SLOW, Status, status_of
 from lsp_server.switches import OpenDocument, Refusal, Switches
 from model.request import Completion
@@ -41,6 +42,7 @@ class Session:
 
     def __init__(self, client: Client, load: LoadCoder = load_first) -> None:
         self.edits = NextEdits()  # what is offered of them: `next_edit`
+        self.snooze = Snooze(self.tell)
         self._client = client
         self._configuration = Configuration()
         self._completions = Completions(self._run, lambda path: self._model.patience(self.settings_at(path)))
@@ -64,6 +66,7 @@ class Session:
         A thread that hangs, in native code or on a disk that has gone, is left behind after STOP_SECONDS.
         """
         self._started = False
+        self.snooze.stop()
         self._completions.stop()
         self._foresight.stop()
         with suppress(TimeoutError):
@@ -135,7 +138,7 @@ class Session:
         wanted = self.settings_at(buffer.path).edits
         last = self._completions.last(buffer.uri)
         is_taken = last is not None and last.prefix == unix(buffer.before + buffer.text[:offset])
-        if not wanted.enabled or is_taken or await self.refusal(buffer) is not None:
+        if not wanted.enabled or is_taken or self.snooze.is_on or await self.refusal(buffer) is not None:
             return None
         enabled = [other for other in others if self.settings_at(other.path).edits.enabled]
         allowed = [other for other in enabled if await self.refusal(other) is None]
@@ -144,7 +147,7 @@ class Session:
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
         wanted = self.settings_at(snapshot.path).completion
-        if not self._model.is_usable or not wanted.automatic:
+        if not self._model.is_usable or not wanted.automatic or self.snooze.is_on:
             return
         if self._switches.known_refusal(*self._asked(snapshot)) is None:
             self._completions.preload(snapshot, wanted.min_confidence)
@@ -157,10 +160,10 @@ class Session:
         """The offer went to the client."""
         self._completions.shown(offer)
 
-    def accepted(self, number: int) -> Offer | None:
+    def accepted(self, number: int, *, whole: bool = True) -> Offer | None:
         """The client took an offer: drafts learn from it, when the model has time. None: long ago."""
-        offer = self._completions.accepted(number)
-        if offer is not None:
+        offer = self._completions.accepted(number, whole=whole)
+        if offer is not None and whole:
             prefix, text = offer.prefix, offer.suggestion.text
             self._model.submit(Priority.INDEXING, lambda coder: coder.completer.accepted(prefix, text))
         return offer
@@ -207,6 +210,7 @@ class Session:
             folders=self._folders.statuses,
             enabled=self._configuration.enabled,
             paused=self._folders.paused,
+            snoozed=self.snooze.end,
         )
 
     def tell(self) -> None:
@@ -251,8 +255,7 @@ class Session:
         self.tell()
 
     def _on_taken_over(self, before: LoadedCoder, after: LoadedCoder) -> None:
-        """Folders that were opened meanwhile get what this coder reads, too; with another encoder than before, all are
-        opened anew."""
+        """Open folders get what this coder reads, too; with another encoder than before, all are opened anew."""
         self._foresight.changed_model()
         if before.index_key != after.index_key:
             self._reopening = asyncio.get_running_loop().create_task(self._reopen_folders())
@@ -282,8 +285,7 @@ class Session:
     @property
     def _wanted(self) -> Mapping[Path, Settings]:
         """What each folder is opened with: what drafts and blocks are made from is the process's to say."""
-        base = self._configuration.base
-        indexed = self._configuration.indexed.items()
+        base, indexed = self._configuration.base, self._configuration.indexed.items()
         return {root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in indexed}
 
     def _readers(self, coder: LoadedCoder) -> Callable[[Path], Reader]:

@@ -4,6 +4,7 @@ import {
   type DocumentSelector,
   type Position,
   Range,
+  Selection,
   type TextDocument,
   type TextEditor,
   TextEditorRevealType,
@@ -69,6 +70,7 @@ export class NextEdits implements Disposable {
   private asking: CancellationTokenSource | undefined;
   private suggesting: Promise<unknown> = Promise.resolve(); // the newest inline suggestion, on its way
   private suggested: Suggested | undefined;
+  private accepting: Promise<void> = Promise.resolve();
 
   constructor() {
     this.subscriptions = Disposable.from(
@@ -113,26 +115,10 @@ export class NextEdits implements Disposable {
     return found;
   }
 
-  /** Go to the offered edit; at it, make it: one step to undo, all its places together. */
-  async accept(): Promise<void> {
-    const offer = this.current();
-    if (offer === undefined) {
-      return;
-    }
-    const { start } = offer.changes[0].range;
-    const editor = window.activeTextEditor;
-    if (editor?.document !== offer.document || editor.selection.active.line !== start.line) {
-      const there = await window.showTextDocument(offer.document, { selection: new Range(start, start) });
-      there.revealRange(new Range(start, start), TextEditorRevealType.InCenterIfOutsideViewport);
-      return;
-    }
-    this.clear();
-    const isMade = await editor.edit((builder) => {
-      offer.changes.forEach(({ range, text }) => builder.replace(range, text));
-    });
-    if (isMade) {
-      await execute(offer, offer.edit.command.command);
-    }
+  /** Go to the offered edit; at it, make it: one step to undo, all its places together. Keys take their turns. */
+  accept(): Promise<void> {
+    this.accepting = this.accepting.then(() => this.acceptNow()).catch(() => undefined);
+    return this.accepting;
   }
 
   /** The server does not offer this change again. */
@@ -149,6 +135,28 @@ export class NextEdits implements Disposable {
     this.detach();
     this.subscriptions.dispose();
     this.marks.dispose();
+  }
+
+  private async acceptNow(): Promise<void> {
+    const offer = this.current();
+    if (offer === undefined) {
+      return;
+    }
+    const { start } = offer.changes[0].range;
+    const editor = window.activeTextEditor;
+    if (editor?.document !== offer.document || editor.selection.active.line !== start.line) {
+      const there = await window.showTextDocument(offer.document, { selection: new Range(start, start) });
+      there.selection = new Selection(start, start); // known here before the editor tells of it
+      there.revealRange(new Range(start, start), TextEditorRevealType.InCenterIfOutsideViewport);
+      return;
+    }
+    this.clear();
+    const isMade = await editor.edit((builder) => {
+      offer.changes.forEach(({ range, text }) => builder.replace(range, text));
+    });
+    if (isMade) {
+      await execute(offer, offer.edit.command.command);
+    }
   }
 
   /** The offer, as long as it is about the text as it is. */
