@@ -204,6 +204,10 @@ def _register_completion(server: Server) -> None:
         item = types.InlineCompletionItem(text, range=place, command=acceptance(offer))
         return types.InlineCompletionList([item])
 
+    @server.command(f"{SECTION}.acceptedPart")
+    def accepted_part(ls: Server, number: int) -> None:
+        ls.session.accepted(number, whole=False)
+
 
 def _register_menu(server: Server) -> None:
     """The completion menu, for clients without inline completion: others would pay for each keystroke
@@ -232,10 +236,6 @@ def _register_commands(server: Server) -> None:
         buffer = buffer_of(ls.workspace, offer.uri)
         if buffer and (snapshot := behind(offer.accepted_prefix, buffer)):
             ls.session.preload(snapshot)
-
-    @server.command(f"{SECTION}.acceptedPart")
-    def accepted_part(ls: Server, number: int) -> None:
-        ls.session.accepted(number, whole=False)
 
     @server.command(f"{SECTION}.reindex")
     def reindex(ls: Server, *_: Any) -> None:
