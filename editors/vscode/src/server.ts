@@ -1,5 +1,5 @@
 import * as os from "node:os";
-import { type Disposable, type LogOutputChannel, commands, languages, window, workspace } from "vscode";
+import { type Disposable, type LogOutputChannel, commands, window, workspace } from "vscode";
 import {
   CloseAction,
   DidChangeConfigurationNotification,
@@ -12,11 +12,8 @@ import {
 import { ServerMissing, locateServer } from "./locate";
 import { NextEdits } from "./nextEdit";
 import { PythonEnvironment } from "./python";
-import { SECTION, extensionSettings, forServer } from "./settings";
+import { SECTION, type Selector, documentSelector, extensionSettings, forServer, isServed } from "./settings";
 import { type Status, StatusItem } from "./status";
-
-/** Documents by where they are and their language; without one, all. */
-type Selector = { scheme: string; language?: string }[];
 
 const MAX_RESTARTS = 4;
 const RESTARTS_MS = 3 * 60_000;
@@ -38,8 +35,7 @@ export class Server implements Disposable {
 
   /** Start once a document is open that suggestions are made in. What failed is not tried again unasked. */
   startIfNeeded(): void {
-    const selector = documentSelector();
-    if (!this.isWanted && workspace.textDocuments.some((document) => languages.match(selector, document) > 0)) {
+    if (!this.isWanted && workspace.textDocuments.some(isServed)) {
       void this.restart();
     }
   }
@@ -65,6 +61,7 @@ export class Server implements Disposable {
 
   /** Show what the status is where the user is now: a document may have reasons of its own. */
   async refresh(): Promise<void> {
+    this.status.follow();
     const { client } = this;
     if (client?.state === State.Running) {
       const uri = window.activeTextEditor?.document.uri.toString();
@@ -224,12 +221,4 @@ function crashes(): ErrorHandler {
         : { action: CloseAction.Restart, handled: true };
     },
   };
-}
-
-/** Files, unnamed buffers and notebook cells in the languages that the user wants. */
-function documentSelector(): Selector {
-  const { languages: ids } = extensionSettings();
-  return ["file", "untitled", "vscode-notebook-cell"].flatMap((scheme) =>
-    ids.map((language) => (language === "*" ? { scheme } : { scheme, language })),
-  );
 }

@@ -9,7 +9,7 @@ import pytest
 from tests.editors.conftest import HEAD, LINE
 from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import Session, Start
-from tests.editors.vscode.workbench import CURSOR
+from tests.editors.vscode.workbench import CURSOR, LOOKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -26,10 +26,12 @@ QUIET_SECONDS = 1.5  # an offer would have come by then
 
 @pytest.fixture(scope="module")
 def session(start_vscode: Start) -> Session:
-    settings = {"editor.quickSuggestions": {"other": "off"}, "editor.parameterHints.enabled": False}
+    settings = LOOKS | {"editor.quickSuggestions": {"other": "off"}, "editor.parameterHints.enabled": False}
     settings["hef-lsp.edits.minConfidence"] = 0.4  # these documents are small
     suggested = RENAMED.partition("log.warning(x)")[0] + "log.warning(x) + fetch(x)"
     session = start_vscode(settings=settings, targets=[HEAD + LINE, "# suggested\n" + suggested])
+    session.vscode.resize(860, 420)
+    session.vscode.command("workbench.action.closeSidebar")
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
     return session

@@ -41,6 +41,17 @@ QUIET = {
     "workbench.startupEditor": "none",
 }
 
+# Only for people: nothing but the editor and the status bar, in letters that a smaller picture leaves readable.
+LOOKS = {
+    "breadcrumbs.enabled": False,
+    "editor.fontSize": 18,
+    "editor.renderLineHighlight": "none",
+    "editor.stickyScroll.enabled": False,
+    "remote.autoForwardPorts": False,
+    "workbench.activityBar.location": "hidden",
+    "workbench.colorTheme": "Default Dark Modern",
+}
+
 # The ghost text: in the cursor's line, and in lines of its own below. The editor draws spaces as no-break spaces.
 GHOST = """(() => {
   const inline = [...document.querySelectorAll('.view-line .ghost-text-decoration')].map((node) => node.textContent);
