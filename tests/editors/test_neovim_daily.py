@@ -61,7 +61,7 @@ def test_parts_that_are_taken_are_counted(start_neovim: Start) -> None:
     neovim = start_neovim()
     neovim.edit("rates.py", BLOCK_HEAD)
     neovim.keys(":HefRates<CR>")
-    said(neovim, "no suggestion was shown yet; 0 were held back as unsure")
+    said(neovim, "0 shown, 0 accepted, 0 kept, 0 in parts, 0 unsure")
     neovim.keys("Go")
     neovim.wait_for_ghost(BLOCK.strip())
     neovim.keys("<C-Right>")
@@ -69,7 +69,7 @@ def test_parts_that_are_taken_are_counted(start_neovim: Start) -> None:
     neovim.keys("<C-Down>")
     neovim.wait_for_ghost("\n" + "\n".join(BLOCK.splitlines()[1:]))
     neovim.keys("<Esc>:HefRates<CR>")
-    said(neovim, "1 suggestions, 0 accepted (0 %), 0 of these still there, 1 taken in parts")
+    said(neovim, "1 shown, 0 accepted (0 %), 0 kept, 1 in parts, 0 unsure")
 
 
 def test_the_doctor_looks_at_the_buffer_s_folder_with_its_settings(start_neovim: Start) -> None:

@@ -16,14 +16,13 @@ from tests.editors.vscode.workbench import EXTENSION
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 STATUS_BAR = "document.querySelector('.part.statusbar').innerText"
-BAR = """[...document.querySelectorAll('.statusbar-item')].map((item) => item.ariaLabel ?? '')
-  .find((label) => label.startsWith('hef-lsp: ')) ?? ''"""
+BAR = "document.querySelector('.statusbar-item[id$=\"hef-lsp.status\"]:not(.hidden)')?.ariaLabel ?? ''"
 GHOST = "turn area(width, height) * 2"
 
 
 @pytest.fixture(scope="module")
 def session(start_vscode: Start) -> Session:
-    session = start_vscode()
+    session = start_vscode(settings={"editor.quickSuggestions": {"other": "off"}})
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
     return session

@@ -144,21 +144,14 @@ function M.status()
   end):join('\n'))
 end
 
----@param part integer
----@param whole integer
----@return string
-local function share(part, whole)
-  return whole > 0 and (' (%.0f %%)'):format(100 * part / whole) or ''
-end
-
---- How many suggestions were shown since the server was started, and what became of them.
+--- How many suggestions were shown since the server was started, and what became of them; see |:HefRates|.
 function M.rates()
   execute('status', function(status)
     local n = status.suggestions
-    local taken = ('%d accepted%s, %d of these still there%s, %d taken in parts'):format(
-      n.accepted, share(n.accepted, n.offered), n.kept, share(n.kept, n.accepted), n.inParts)
-    local shown = n.offered == 0 and 'no suggestion was shown yet' or ('%d suggestions, %s'):format(n.offered, taken)
-    say(('%s; %d were held back as unsure'):format(shown, n.unsure))
+    local share = n.offered > 0 and (' (%.0f %%)'):format(100 * n.accepted / n.offered) or ''
+    -- One short line: a longer one would make the user press Enter.
+    local line = '%d shown, %d accepted%s, %d kept, %d in parts, %d unsure'
+    say(line:format(n.offered, n.accepted, share, n.kept, n.inParts, n.unsure))
   end)
 end
 
