@@ -119,7 +119,7 @@ def test_suggestions_are_turned_off_and_on_everywhere_in_a_workspace_and_in_a_la
 def test_in_a_language_that_is_not_served_the_toggles_say_so(session: Session) -> None:
     vscode = session.vscode
     vscode.edit(session.folder / "notes.md", "# Notes\n")
-    assert not bar(session)
+    wait_for(lambda: not bar(session), "the item to go", lambda: bar(session))
     vscode.api("void vscode.commands.executeCommand('hef-lsp.toggleLanguage')")
     vscode.wait_for_notification("no suggestions are made in markdown, which hef-lsp.languages does not name")
     vscode.clear_notifications()
