@@ -1,5 +1,7 @@
 """Fifty small edits as users make them, each in a document of its own where it applies elsewhere, too; and what a server's
-next edits make of a text, worked out apart from any editor."""
+next edits make of a text, worked out apart from any editor.
+
+No two are alike: one that was made at another place and undone is not offered again."""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ def _renamed_call(name: str, chance: random.Random) -> tuple[str, str, list[str]
 
 def _added_argument(name: str, chance: random.Random) -> tuple[str, str, list[str]]:
     calls = [f"y = {name}(value, 2)", f"print('🦉', {name}(value, 3))", f"if value:\n    {name}(value, [4])"]
-    return f"x = {name}(value, 1|)", chance.choice([", timeout=3", ", check=True"]), calls
+    return f"x = {name}(value, 1|)", f", {chance.choice(NOUNS)}_{name}=3", calls
 
 
 def _renamed_variable(name: str, chance: random.Random) -> tuple[str, str, list[str]]:

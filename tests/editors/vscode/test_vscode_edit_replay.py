@@ -15,7 +15,6 @@ from tests.editors.vscode.workbench import CURSOR
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 METHOD = "textDocument/copilotInlineEdit"
-LEAST_MADE = N_EDITS * 2 // 3  # else this says little
 SHOWN_SECONDS = 0.3  # that an answer may take to come up
 LINE = "return vscode.window.activeTextEditor.selection.active.line"
 VERSION = "return vscode.window.activeTextEditor.document.version"
@@ -28,8 +27,7 @@ def test_fifty_edits_are_made_where_they_belong(start_vscode: Start) -> None:
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
     made = [played(session, edit) for edit in edits()]
-    assert len(made) == N_EDITS
-    assert sum(made) >= LEAST_MADE, sum(made)
+    assert made == [True] * N_EDITS
 
 
 def played(session: Session, edit: TypedEdit) -> bool:
