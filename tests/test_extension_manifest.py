@@ -49,7 +49,9 @@ def test_it_wakes_up_for_languages_and_not_for_any_text(manifest: dict[str, Any]
     served = manifest["contributes"]["configuration"][0]["properties"]["hef-lsp.languages"]["default"]
 
     assert {f"onLanguage:{language}" for language in served} <= set(events)
-    assert not {"*", "onLanguage", "onStartupFinished", "onLanguage:plaintext", "onLanguage:log"} & set(events)
+    assert not {"*", "onLanguage", "onStartupFinished", "onLanguage:plaintext", "onLanguage:log"} & set(
+        events
+    )
 
 
 def test_settings_of_the_user_alone_are_restricted_in_untrusted_workspaces(manifest: dict[str, Any]) -> None:

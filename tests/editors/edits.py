@@ -1,5 +1,6 @@
-"""Fifty small edits as users make them, each in a document of its own where it applies elsewhere, too; and what a server's
-next edits make of a text, worked out apart from any editor.
+"""Fifty small edits as users make them, each in a document of its own where it applies elsewhere, too.
+
+And what a server's next edits make of a text, worked out apart from any editor.
 
 No two are alike: one that was made at another place and undone is not offered again."""
 
@@ -14,7 +15,14 @@ from typing import Any
 N_EDITS = 50
 VERBS = ["warn", "send", "load", "pack", "mark", "hold", "fold", "link", "lock", "rank"]
 NOUNS = ["width", "order", "token", "batch", "label"]
-FILLER = ["value = 1", "# é and 🦉", "if value:\n    value += 1", "", "print('🦉', value)", "for it in []:\n\tpass"]
+FILLER = [
+    "value = 1",
+    "# é and 🦉",
+    "if value:\n    value += 1",
+    "",
+    "print('🦉', value)",
+    "for it in []:\n\tpass",
+]
 LINE_END = re.compile("\r\n|\n")
 
 
@@ -42,7 +50,10 @@ def edits() -> Iterator[TypedEdit]:
         parts = [*others, *chance.choices(FILLER, k=6)]
         chance.shuffle(parts)
         at = chance.randrange(len(parts))
-        above, below = "".join(part + "\n" for part in parts[:at]), "".join(part + "\n" for part in parts[at:])
+        above, below = (
+            "".join(part + "\n" for part in parts[:at]),
+            "".join(part + "\n" for part in parts[at:]),
+        )
         before, after = place.split("|")
         ends = chance.choice(["\n", "\r\n"])
         yield TypedEdit(
@@ -63,7 +74,9 @@ def applied(text: str, edits: Sequence[dict[str, Any]], encoding: str) -> str:
         for index, character in enumerate(line):
             if units == position["character"]:
                 return starts[position["line"]] + index
-            units += len(character.encode("utf-16-le")) // 2 if encoding == "utf-16" else len(character.encode())
+            units += (
+                len(character.encode("utf-16-le")) // 2 if encoding == "utf-16" else len(character.encode())
+            )
         return len(text)
 
     places = [(offset(one["range"]["start"]), offset(one["range"]["end"]), one["text"]) for one in edits]
@@ -73,7 +86,11 @@ def applied(text: str, edits: Sequence[dict[str, Any]], encoding: str) -> str:
 
 
 def _renamed_call(name: str, chance: random.Random) -> tuple[str, str, list[str]]:
-    calls = [f"log.{name}(value)", f"if value:\n\tlog.{name}(value, 2)", f"print('🦉'); log.{name}('é', value)"]
+    calls = [
+        f"log.{name}(value)",
+        f"if value:\n\tlog.{name}(value, 2)",
+        f"print('🦉'); log.{name}('é', value)",
+    ]
     return f"log.{name}|(value)", chance.choice(["_all", "_now", "s"]), calls
 
 

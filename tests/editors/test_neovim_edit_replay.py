@@ -1,4 +1,4 @@
-"""Fifty edits in a real Neovim: what is offered of them is made exactly where the server said, and undone in one step."""
+"""Fifty edits in a real Neovim: what is offered of them is made where the server said, and undone in one step."""
 
 from __future__ import annotations
 
@@ -53,8 +53,10 @@ def played(neovim: Neovim, edit: TypedEdit, encoding: str) -> bool:
         return False
     neovim.keys("<Tab>")
     wait_for(
-        lambda: neovim.lua("return vim.fn.line('.')") == here[0]["range"]["start"]["line"] + 1
-        or neovim.lines() != typed.splitlines(),
+        lambda: (
+            neovim.lua("return vim.fn.line('.')") == here[0]["range"]["start"]["line"] + 1
+            or neovim.lines() != typed.splitlines()
+        ),
         "the place",
     )
     if neovim.lines() == typed.splitlines():  # it was not in the line of the cursor

@@ -28,7 +28,9 @@ def test_other_filetypes_keep_their_keys(neovim: Neovim) -> None:
 
 @pytest.mark.parametrize("mapping", BEFORE.values(), ids=BEFORE.keys())
 @pytest.mark.parametrize("is_late", [False, True], ids=["before us", "after us"])
-def test_without_a_suggestion_a_key_does_what_it_did(start_neovim: Start, mapping: str, is_late: bool) -> None:
+def test_without_a_suggestion_a_key_does_what_it_did(
+    start_neovim: Start, mapping: str, is_late: bool
+) -> None:
     neovim = start_neovim(init="" if is_late else mapping)
     neovim.edit("mapped.py", HEAD)
     if is_late:

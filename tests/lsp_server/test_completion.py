@@ -456,7 +456,13 @@ async def test_suggestions_are_counted_once_however_often_they_are_shown_and_tol
         "unsure": 0,
     }
     answers.forget("untitled:a", "a = value")
-    assert answers.tally.to_json(lambda uri: "") == {"offered": 1, "accepted": 1, "kept": 1, "inParts": 0, "unsure": 0}
+    assert answers.tally.to_json(lambda uri: "") == {
+        "offered": 1,
+        "accepted": 1,
+        "kept": 1,
+        "inParts": 0,
+        "unsure": 0,
+    }
 
 
 async def test_the_last_suggestion_is_known_per_document() -> None:

@@ -104,7 +104,8 @@ def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
     package = tmp_path / "editors" / "vscode" / "package.json"
     package.parent.mkdir(parents=True)
     own = {"hef-lsp.interpreter": {"type": "array"}}
-    package.write_text(json.dumps({"contributes": {"configuration": [{"title": "own", "properties": own}]}}), encoding="utf-8")
+    before = {"contributes": {"configuration": [{"title": "own", "properties": own}]}}
+    package.write_text(json.dumps(before), encoding="utf-8")
     page = tmp_path / "lsp_server" / "SETTINGS.md"
     page.parent.mkdir()
     page.write_text(f"before\n{settings_docs.BEGIN}\nold\n{settings_docs.END}\nafter\n", encoding="utf-8")
@@ -120,7 +121,9 @@ def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_vs_code_reads_the_help_as_markdown_with_links_and_code() -> None:
-    found = {name: schema for group in settings_docs.vscode_categories() for name, schema in group["properties"].items()}
+    found: dict[str, Any] = {}
+    for group in settings_docs.vscode_categories():
+        found |= group["properties"]
 
     assert "`#hef-lsp.model.deadlineMs#`" in found["hef-lsp.model.name"]["markdownDescription"]
     assert "`embedded-tiny` is" in found["hef-lsp.model.name"]["markdownDescription"]

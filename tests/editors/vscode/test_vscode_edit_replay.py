@@ -1,4 +1,4 @@
-"""Fifty edits in a real VS Code: what is offered of them is made exactly where the server said, and undone in one step."""
+"""Fifty edits in a real VS Code: what is offered of them is made where the server said, and undone in one step."""
 
 from __future__ import annotations
 
