@@ -33,7 +33,7 @@ class Snooze:
         self.stop()
         self._until = time.time() + 60 * minutes
         if 0 < minutes < math.inf:
-            self._ending = asyncio.get_running_loop().call_later(60 * minutes, self._changed)
+            self._ending = asyncio.get_running_loop().call_later(60 * minutes, self.begin, 0)
         self._changed()
 
     def stop(self) -> None:
