@@ -48,11 +48,9 @@ class Snooze:
         """ "until 14:35", "" where it is off."""
         if not self.is_on:
             return ""
-        return (
-            UNTIL_RESTART
-            if math.isinf(self._until)
-            else time.strftime("until %H:%M", time.localtime(self._until))
-        )
+        if math.isinf(self._until):
+            return UNTIL_RESTART
+        return time.strftime("until %H:%M", time.localtime(self._until))
 
     @property
     def refusal(self) -> Refusal | None:
