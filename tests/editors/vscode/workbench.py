@@ -280,10 +280,9 @@ class Workbench:
 
     def _knock(self) -> Any:
         door = self._home / "probe"
-        wait_for(door.exists, "the extension host", self._log)
         client = self._processes.enter_context(socket.socket(socket.AF_UNIX))
+        wait_for(lambda: client.connect_ex(str(door)) == 0, "the extension host", self._log)
         client.settimeout(WAIT_SECONDS)
-        client.connect(str(door))
         return self._processes.enter_context(client.makefile("rw", encoding="utf-8"))
 
     def _browse(self, method: str, *arguments: Any) -> Any:
