@@ -59,10 +59,11 @@ def _run(options: argparse.Namespace) -> int:
 
         print(f"hef-lsp {own_version()}")
         return 0
-    if options.doctor:
+    if options.doctor is not None:
         from lsp_server.doctor import doctor
 
-        return doctor(settings, Path.cwd(), as_json=options.json, name_all=options.all)
+        folder = Path(options.doctor) if options.doctor else None
+        return doctor(settings, folder, as_json=options.json, name_all=options.all)
     if options.reindex is not None:
         from lsp_server.reindexing import reindex
 
@@ -123,7 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)"
     )
-    command.add_argument("--doctor", action="store_true", help="say what works, what does not and what to do")
+    command.add_argument(
+        "--doctor",
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="say what works, what does not and what to do, in the folder DIR (default: the repository here)",
+    )
     command.add_argument(
         "--caches", action="store_true", help="list what is kept on disk, of which repository, how old"
     )

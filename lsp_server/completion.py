@@ -174,11 +174,11 @@ class Completions:
         """The newest offer that was shown, of a document if one is named."""
         return next((offer for offer in reversed(self._shown) if uri in (None, offer.uri)), None)
 
-    def accepted(self, number: int) -> Offer | None:
-        """The client's signal that an offer was taken. None: long ago, or never shown."""
+    def accepted(self, number: int, *, whole: bool = True) -> Offer | None:
+        """The client's signal that an offer was taken, or its beginning. None: long ago, or never shown."""
         offer = next((offer for offer in self._shown if offer.number == number), None)
         if offer is not None:
-            self.tally.accepted(offer)
+            self.tally.accepted(offer, whole=whole)
         return offer
 
     def stop(self) -> None:

@@ -65,12 +65,14 @@ class Finding:
     blocking: bool = False
 
 
-def doctor(settings: Settings, folder: Path, *, as_json: bool, name_all: bool = False) -> int:
-    """Print the findings for the repository around `folder`. Returns 1 when something needs the user.
+def doctor(settings: Settings, folder: Path | None, *, as_json: bool, name_all: bool = False) -> int:
+    """Print the findings for a folder that an editor opens, None: for the repository around the current one.
 
-    `name_all`: every skipped file, which JSON does in any case.
+    `name_all`: every skipped file, which JSON does in any case. Returns 1 when something needs the user.
     """
-    root = repository_of(folder.resolve() / "any file")
+    if folder is not None and not folder.is_dir():
+        raise UserMustActError(visible(f"{folder} is not a folder."))
+    root = folder.resolve() if folder else repository_of(Path.cwd() / "any file")
     opened = _model_and_index(settings, root, NAMED_FILES if not (name_all or as_json) else None)
     findings = [*_machine(), *_cache(root), *opened, *_suggestions(settings), *_watching(), *_editors()]
     blocked = any(finding.blocking for finding in findings)

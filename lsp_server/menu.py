@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from lsprotocol import types
 
+from lsp_server.offers import Offer
 from lsp_server.presentation import Suggestion, inserted
+from lsp_server.settings import SECTION
 from lsp_server.snapshot import Snapshot, word_before
 
 FIRST = " "  # sorts before whatever other servers send
@@ -29,3 +31,8 @@ def menu_item(suggestion: Suggestion, snapshot: Snapshot, accepted: types.Comman
         text_edit=types.TextEdit(snapshot.range(suggestion.replace, len(word)), text),
         command=accepted,
     )
+
+
+def acceptance(offer: Offer) -> types.Command:
+    """What an item has the client say once it was taken."""
+    return types.Command("Accepted", f"{SECTION}.accepted", arguments=[offer.number])

@@ -177,6 +177,7 @@ class Tally:
         self._unsure = _Distinct()  # offers that were held back
         self._n_kept = 0  # of documents that are closed
         self._taken = _Distinct()
+        self._begun = _Distinct()  # taken by the word or the line, be it to their ends
         self._accepted: dict[str, list[str]] = {}  # their texts by document
 
     def offered(self) -> None:
@@ -185,8 +186,10 @@ class Tally:
     def held_back(self, offer: Offer) -> None:
         self._unsure.add(offer.number)
 
-    def accepted(self, offer: Offer) -> None:
-        if self._taken.add(offer.number):
+    def accepted(self, offer: Offer, *, whole: bool = True) -> None:
+        if not whole:
+            self._begun.add(offer.number)
+        elif self._taken.add(offer.number):
             self._accepted.setdefault(offer.uri, []).append(offer.suggestion.text)
 
     def closed(self, uri: str, text: str) -> None:
@@ -201,6 +204,7 @@ class Tally:
             "offered": self.n_offered,
             "accepted": self._taken.n,
             "kept": kept,
+            "inParts": self._begun.n,
             "unsure": self._unsure.n,
         }
 

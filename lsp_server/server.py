@@ -17,13 +17,14 @@ from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_
 from lsp_server.edit_handlers import register_next_edits
 from lsp_server.inline_edit import CAPABILITIES
 from lsp_server.loading import load_first
-from lsp_server.menu import menu_item
+from lsp_server.menu import acceptance, menu_item
 from lsp_server.offers import Offer, summary
 from lsp_server.presentation import inserted
 from lsp_server.protocol import ArrivalServer, LspProtocol
 from lsp_server.session import Session
-from lsp_server.settings import DEFAULTS, SECTION, Settings, override, parse
+from lsp_server.settings import DEFAULTS, SECTION, CompletionSettings, Settings, override, parse
 from lsp_server.snapshot import Snapshot, behind, take
+from lsp_server.snooze import register_snooze
 from lsp_server.trouble import described
 from lsp_server.version import own_version
 
@@ -111,8 +112,7 @@ class Server(ArrivalServer):
         return buffer.whole if buffer else ""
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Log the error without its text, which may quote the document; users should not see popups of
-        bugs."""
+        """Log the error without its text, which may quote the document; users should not see bugs pop up."""
         handled = sys.exception() or error  # pygls hands over one of its own, without a traceback
         log.error("%s: %s", getattr(source, "__name__", source), described(handled))
 
@@ -125,6 +125,7 @@ def create_server(assignments: Sequence[str] = (), load: LoadCoder = load_first)
     _register_completion(server)
     _register_commands(server)
     register_next_edits(server, server.session)
+    register_snooze(server, server.session.snooze, server.client.warn)
     return server
 
 
@@ -193,14 +194,18 @@ def _register_completion(server: Server) -> None:
         snapshot = ls.protocol.at_arrival()
         automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
         wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion
-        if automatic and not wanted.automatic:
+        if automatic and (not wanted.automatic or ls.session.snooze.is_on):
             return NOTHING
-        offer = await _offer(ls, snapshot, explicit=not automatic, min_confidence=wanted.min_confidence)
+        offer = await _offer(ls, snapshot, explicit=not automatic, wanted=wanted)
         if snapshot is None or offer is None:
             return NOTHING
         text, place = inserted(offer.suggestion, snapshot), snapshot.range(offer.suggestion.replace)
-        item = types.InlineCompletionItem(text, range=place, command=_accepted(offer))
+        item = types.InlineCompletionItem(text, range=place, command=acceptance(offer))
         return types.InlineCompletionList([item])
+
+    @server.command(f"{SECTION}.acceptedPart")
+    def accepted_part(ls: Server, number: int) -> None:
+        ls.session.accepted(number, whole=False)
 
 
 def _register_menu(server: Server) -> None:
@@ -213,11 +218,11 @@ def _register_menu(server: Server) -> None:
         wanted = ls.session.settings_at(snapshot.path if snapshot else None).completion
         by_character = types.CompletionTriggerKind.TriggerCharacter
         came_so = params.context is not None and params.context.trigger_kind == by_character
-        if came_so and not wanted.automatic:
+        if ls.session.snooze.is_on or (came_so and not wanted.automatic):
             return types.CompletionList(is_incomplete=True, items=[])
         # The editor shows no menu at all while it waits; the model goes on for the next keystroke.
         offer = await _offer(ls, snapshot, wanted.menu_wait_ms / 1e3)
-        items = [menu_item(offer.suggestion, snapshot, _accepted(offer))] if snapshot and offer else []
+        items = [menu_item(offer.suggestion, snapshot, acceptance(offer))] if snapshot and offer else []
         return types.CompletionList(is_incomplete=True, items=items)
 
 
@@ -272,17 +277,15 @@ async def _offer(
     wait_seconds: float | None = None,
     *,
     explicit: bool = False,
-    min_confidence: float = 0.0,
+    wanted: CompletionSettings | None = None,  # in a menu anything goes
 ) -> Offer | None:
     """The offer unless the document has moved on meanwhile; the client's cancel raises CancelledError."""
     if snapshot is None:
         return None
-    offer = await ls.session.suggest(snapshot, wait_seconds, explicit=explicit, min_confidence=min_confidence)
-    if offer is None or ls.is_stale(snapshot):
+    least = wanted.min_confidence if wanted else 0.0
+    offer = await ls.session.suggest(snapshot, wait_seconds, explicit=explicit, min_confidence=least)
+    is_ready_only = wanted and wanted.subtle and not (explicit or (offer and offer.explicit))
+    if offer is None or ls.is_stale(snapshot) or is_ready_only:
         return None
     ls.session.shown(offer)
     return offer
-
-
-def _accepted(offer: Offer) -> types.Command:
-    return types.Command("Accepted", f"{SECTION}.accepted", arguments=[offer.number])

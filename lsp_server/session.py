@@ -29,6 +29,7 @@ from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
 from lsp_server.silence import Silence
 from lsp_server.snapshot import Buffer, Snapshot, unix
+from lsp_server.snooze import Snooze
 from lsp_server.status import SLOW, DocumentStatus, Status, status_of
 from lsp_server.switches import OpenDocument, Switches, everywhere
 from lsp_server.telling import Telling
@@ -42,6 +43,7 @@ class Session:
 
     def __init__(self, client: Client, load: LoadCoder = load_first) -> None:
         self.edits = NextEdits()  # what is offered of them: `next_edit`
+        self.snooze = Snooze(self.tell)
         self._client = client
         self._configuration = Configuration()
         self._telling = Telling(lambda: client.status(self.status(self._completions.newest)))
@@ -66,6 +68,7 @@ class Session:
         A thread that hangs, in native code or on a disk that has gone, is left behind after STOP_SECONDS.
         """
         self._started = False
+        self.snooze.stop()
         self._completions.stop()
         self._telling.stop()
         self._foresight.stop()
@@ -138,7 +141,7 @@ class Session:
         wanted = self.settings_at(buffer.path).edits
         last = self._completions.last(buffer.uri)
         is_taken = last is not None and last.prefix == unix(buffer.before + buffer.text[:offset])
-        if not wanted.enabled or is_taken or await self.refusal(buffer) is not None:
+        if not wanted.enabled or is_taken or self.snooze.is_on or await self.refusal(buffer) is not None:
             return None
         enabled = [other for other in others if self.settings_at(other.path).edits.enabled]
         allowed = [other for other in enabled if await self.refusal(other) is None]
@@ -147,7 +150,7 @@ class Session:
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
         wanted = self.settings_at(snapshot.path).completion
-        if not self._model.is_usable or not wanted.automatic:
+        if not self._model.is_usable or not wanted.automatic or self.snooze.is_on:
             return
         if self._switches.known_refusal(*self._asked(snapshot)) is None:
             self._completions.preload(snapshot, wanted.min_confidence)
@@ -160,10 +163,10 @@ class Session:
         """The offer went to the client."""
         self._completions.shown(offer)
 
-    def accepted(self, number: int) -> Offer | None:
+    def accepted(self, number: int, *, whole: bool = True) -> Offer | None:
         """The client took an offer: drafts learn from it, when the model has time. None: long ago."""
-        offer = self._completions.accepted(number)
-        if offer is not None:
+        offer = self._completions.accepted(number, whole=whole)
+        if offer is not None and whole:
             prefix, text = offer.prefix, offer.suggestion.text
             self._model.submit(Priority.INDEXING, lambda coder: coder.completer.accepted(prefix, text))
         return offer
@@ -174,7 +177,8 @@ class Session:
 
     async def about(self, document: OpenDocument) -> DocumentStatus:
         """Why nothing is suggested in a document, asked anew, or was by the newest request."""
-        why = await self.refusal(document, newest=True) or self._completions.silence(document.uri)
+        off = await self.refusal(document, newest=True) or self.snooze.silence
+        why = off or self._completions.silence(document.uri)
         return DocumentStatus(document.uri, why or everywhere(self.settings_at(document.path)))
 
     def tally(self, text_of: Callable[[str], str]) -> Mapping[str, int]:
@@ -212,6 +216,7 @@ class Session:
             folders=self._folders.statuses,
             enabled=self._configuration.enabled,
             paused=self._folders.paused,
+            snoozed=self.snooze.end,
         )
         return replace(found, document=document)
 

@@ -28,6 +28,13 @@ class CompletionSettings:
     automatic: bool = field(
         default=True, metadata={"help": "Off: suggest only when asked by a key or a command."}
     )
+    subtle: bool = field(
+        default=False,
+        metadata={
+            "help": "Keep suggestions ready as you type, and show one only when you ask for it by a key; it stays "
+            "while you type along."
+        },
+    )
     disabled_languages: tuple[str, ...] = field(
         default=(), metadata={"help": "Language ids in which nothing is suggested, e.g. markdown."}
     )

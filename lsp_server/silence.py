@@ -17,6 +17,7 @@ Code = Literal[
     "ignored",
     "unknown",  # whether it is one of these
     "manual",  # nothing comes unasked
+    "snoozed",  # the same, for a while
     "loading",
     "failed",
     "busy",
@@ -77,6 +78,13 @@ UNFIT = Silence(
     "Type on: behind another word it may.",
 )
 LINE_ENDS = Silence("nothing", "The line is complete: the next one comes behind its end.", "Press Enter.")
+
+
+def snoozed(end: str) -> Silence:
+    """`end`: "until 14:35"."""
+    return Silence(
+        "snoozed", f"Suggestions are snoozed {end}.", "Ask for a suggestion by a key, or end the snooze."
+    )
 
 
 def off_for(language: str) -> Silence:

@@ -66,6 +66,7 @@ class Status:
     notes: tuple[str, ...] = ()
     folders: tuple[FolderStatus, ...] = ()
     document: DocumentStatus | None = None
+    snoozed: str = ""  # until when; "" where suggestions come by themselves
 
     def to_json(self) -> dict[str, Any]:
         """As `hef-lsp/status` carries it."""
@@ -78,6 +79,7 @@ class Status:
             "nextStep": self.next_step,
             "model": self.model,
             "notes": list(self.notes),
+            "snoozed": self.snoozed,
             "folders": [_folder_json(folder) for folder in self.folders],
         }
 
@@ -91,6 +93,7 @@ def status_of(
     background: tuple[str, ...] = (),
     enabled: bool = True,
     paused: bool = False,
+    snoozed: str = "",
 ) -> Status:
     """The one status that matters most. `model` is None while it loads; `background`: what goes on beside, for all
     folders."""
@@ -104,7 +107,7 @@ def status_of(
         return _without_model(model_error)
     if model is None:
         return Status("loading", "Loading the model.")
-    about: dict[str, Any] = {"model": model, "notes": notes, "folders": folders}
+    about: dict[str, Any] = {"model": model, "notes": notes, "folders": folders, "snoozed": snoozed}
     failed = next((folder for folder in folders if folder.error), None)
     busy = next((folder for folder in folders if folder.done is not None), None)
     if failed is not None:

@@ -43,6 +43,7 @@ async def test_an_untitled_buffer_is_completed_with_an_accept_signal(start: Any,
         "offered": 1,
         "accepted": 1,
         "kept": 0,
+        "inParts": 0,
         "unsure": 0,
     }
     assert await editor.bye() == 0
@@ -167,6 +168,7 @@ async def test_the_suggestion_after_an_accepted_one_is_ready_before_it_is_asked_
         "offered": 2,
         "accepted": 1,
         "kept": 1,
+        "inParts": 0,
         "unsure": 0,
     }
 

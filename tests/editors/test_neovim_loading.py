@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.conftest import HEAD, Start, scripted_server
+from tests.editors.conftest import HEAD, scripted_server
 from tests.editors.neovim import PLUGIN, ROOT, Neovim, version_of, wait_for
 from tests.editors.test_neovim import REST, shown_within_a_second
 
@@ -36,24 +36,6 @@ require('hef_lsp').setup({{ keymaps = true }})
 RUNTIME_PATH = """
 vim.opt.runtimepath:append('{checkout}/editors/nvim')
 require('hef_lsp').setup({{ keymaps = true }})
-"""
-# A server of two suggestions, inside Neovim.
-TWO = """
-vim.lsp.config('hef_lsp', { cmd = function()
-  local answers = {
-    initialize = { capabilities = { inlineCompletionProvider = {} } },
-    ['textDocument/inlineCompletion'] = { items = { { insertText = 'first' }, { insertText = 'second' } } },
-  }
-  return {
-    request = function(method, _, callback)
-      vim.schedule(function() callback(nil, answers[method]) end)
-      return true, 1
-    end,
-    notify = function() return true end,
-    is_closing = function() return false end,
-    terminate = function() end,
-  }
-end })
 """
 
 
@@ -113,16 +95,3 @@ def test_the_doctor_and_the_log_open_in_windows(neovim: Neovim) -> None:
     neovim.keys(":close<CR>:HefLog<CR>")
     wait_for(lambda: neovim.lua("return vim.fn.expand('%:t')") == "lsp.log", "the log")
     neovim.keys(":close<CR>")
-
-
-def test_next_and_previous_go_round(start_neovim: Start) -> None:
-    neovim = start_neovim(init=TWO, state=None)
-    neovim.edit("two.py", "")
-    neovim.keys("i")
-    neovim.wait_for_ghost("first")
-    neovim.keys("<M-]>")
-    neovim.wait_for_ghost("second")
-    neovim.keys("<M-]>")
-    neovim.wait_for_ghost("first")
-    neovim.keys("<M-[><Tab>")
-    neovim.wait_for_lines(["second"])

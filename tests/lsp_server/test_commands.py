@@ -158,6 +158,20 @@ def test_the_doctor_names_what_it_found(
     assert any(str(checkpoint) in text for text in texts(after, "model"))
 
 
+def test_the_doctor_looks_at_a_folder_as_an_editor_opens_it(
+    run: Any, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = repository / "services" / "billing"
+    below.mkdir(parents=True)
+    (below / "main.py").write_text("x = 1\n", encoding="utf-8")
+    run("--reindex", str(below))
+
+    report = run("--doctor", str(below))
+    assert [finding["text"] for finding in report["findings"] if "1 files" in finding["text"]]
+    assert cli.main(["--doctor", str(repository / "nothing")]) == 1
+    assert capsys.readouterr().err.endswith("nothing is not a folder.\n")
+
+
 def test_a_missing_model_needs_the_user(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -285,7 +285,7 @@ async def test_what_follows_an_accepted_suggestion_is_ready_when_it_is_asked_for
 
     assert await settled(await begun(answers.suggest(at("a = value|", version=2)))) == " + other"
     assert len(model.runs) == 2
-    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 0}
+    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0, "inParts": 0, "unsure": 0}
 
 
 async def test_the_next_line_is_ready_when_the_accepted_one_is_complete() -> None:
@@ -445,16 +445,24 @@ async def test_suggestions_are_counted_once_however_often_they_are_shown_and_tol
         "offered": 1,
         "accepted": 1,
         "kept": 1,
+        "inParts": 0,
         "unsure": 0,
     }
     assert answers.tally.to_json(lambda uri: "a = other") == {
         "offered": 1,
         "accepted": 1,
         "kept": 0,
+        "inParts": 0,
         "unsure": 0,
     }
     answers.forget("untitled:a", "a = value")
-    assert answers.tally.to_json(lambda uri: "") == {"offered": 1, "accepted": 1, "kept": 1, "unsure": 0}
+    assert answers.tally.to_json(lambda uri: "") == {
+        "offered": 1,
+        "accepted": 1,
+        "kept": 1,
+        "inParts": 0,
+        "unsure": 0,
+    }
 
 
 async def test_the_last_suggestion_is_known_per_document() -> None:

@@ -103,8 +103,9 @@ def test_the_copies_of_people_and_editors_are_up_to_date() -> None:
 def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
     package = tmp_path / "editors" / "vscode" / "package.json"
     package.parent.mkdir(parents=True)
-    own = {"hef-lsp.interpreter": {"type": "array"}, "hef-lsp.completion.removed": {"type": "boolean"}}
-    package.write_text(json.dumps({"contributes": {"configuration": {"properties": own}}}), encoding="utf-8")
+    own = {"hef-lsp.interpreter": {"type": "array"}}
+    before = {"contributes": {"configuration": [{"title": "own", "properties": own}]}}
+    package.write_text(json.dumps(before), encoding="utf-8")
     page = tmp_path / "lsp_server" / "SETTINGS.md"
     page.parent.mkdir()
     page.write_text(f"before\n{settings_docs.BEGIN}\nold\n{settings_docs.END}\nafter\n", encoding="utf-8")
@@ -112,11 +113,25 @@ def test_copies_keep_what_is_not_ours(tmp_path: Path) -> None:
     assert settings_docs.main(["--root", str(tmp_path)]) == 1
     assert settings_docs.main(["--root", str(tmp_path), "--write"]) == 0
     assert settings_docs.main(["--root", str(tmp_path)]) == 0
-    properties = json.loads(package.read_text(encoding="utf-8"))["contributes"]["configuration"]["properties"]
-    assert "hef-lsp.interpreter" in properties
-    assert "hef-lsp.completion.removed" not in properties
-    assert properties["hef-lsp.completion.maxLines"]["maximum"] == 100
+    first, *groups = json.loads(package.read_text(encoding="utf-8"))["contributes"]["configuration"]
+    assert first == {"title": "own", "properties": own}
+    assert [group["title"] for group in groups[:2]] == ["Completion", "Model"]
+    assert groups[0]["properties"]["hef-lsp.completion.maxLines"]["maximum"] == 100
     assert "| `completion.maxLines` | `12` |" in page.read_text(encoding="utf-8")
+
+
+def test_vs_code_reads_the_help_as_markdown_with_links_and_code() -> None:
+    found: dict[str, Any] = {}
+    for group in settings_docs.vscode_categories():
+        found |= group["properties"]
+
+    assert "`#hef-lsp.model.deadlineMs#`" in found["hef-lsp.model.name"]["markdownDescription"]
+    assert "`embedded-tiny` is" in found["hef-lsp.model.name"]["markdownDescription"]
+    assert "checkpoint's own limit" in found["hef-lsp.model.contextTokens"]["markdownDescription"]
+    assert r"e.g. \*.md." in found["hef-lsp.completion.disabledFiles"]["markdownDescription"]
+    assert found["hef-lsp.retrieval.rrfK"]["tags"] == ["advanced"]
+    assert found["hef-lsp.model.offline"]["tags"] == ["usesOnlineServices"]
+    assert found["hef-lsp.completion.enabled"]["order"] < found["hef-lsp.completion.automatic"]["order"]
 
 
 def test_a_setting_keeps_its_old_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -161,7 +161,7 @@ async def test_what_is_shown_is_what_is_accepted_and_counted() -> None:
     assert taken.accepted_prefix == "def f():\n    first()"
     assert taken.confidence == pytest.approx(0.72)
     assert await answered(answers, model, at("b = |", version=2), "value", (0.1,)) is None
-    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0, "unsure": 1}
+    assert answers.tally.to_json(str) == {"offered": 1, "accepted": 1, "kept": 0, "inParts": 0, "unsure": 1}
 
 
 async def test_brackets_that_a_shorter_text_does_not_close_are_left_alone() -> None:

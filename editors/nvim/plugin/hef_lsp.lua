@@ -13,6 +13,7 @@ for event, act in pairs({ LspAttach = 'attached', LspDetach = 'detached' }) do
       local client = vim.lsp.get_client_by_id(args.data.client_id)
       if client and client.name == 'hef_lsp' then
         require('hef_lsp.server')[act](client, args.buf)
+        require('hef_lsp.keymaps')[act](args.buf)
       end
     end,
   })
@@ -22,6 +23,7 @@ for name, help in pairs({
   Context = 'List what the last suggestion was made from',
   Doctor = 'Check model, device and index',
   Log = "Open the client's log, with what the server wrote to it",
+  Rates = 'Say how many suggestions were shown, taken and kept',
   Pause = 'Pause indexing',
   Reindex = 'Compare the index with the disk again',
   Restart = 'Restart the server',
@@ -39,6 +41,16 @@ end, {
   desc = 'hef-lsp: Turn suggestions on or off',
   nargs = '?',
   complete = function()
-    return { 'buffer', 'filetype' }
+    return { 'buffer', 'filetype', 'subtle' }
+  end,
+})
+
+vim.api.nvim_create_user_command('HefSnooze', function(args)
+  require('hef_lsp.commands').snooze(args.args)
+end, {
+  desc = 'hef-lsp: Let nothing come up by itself for a while',
+  nargs = '?',
+  complete = function()
+    return { '5', '30', 'restart', 'off' }
   end,
 })

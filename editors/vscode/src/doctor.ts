@@ -6,10 +6,11 @@ import {
   ProgressLocation,
   type TextDocumentContentProvider,
   Uri,
+  type WorkspaceFolder,
   window,
   workspace,
 } from "vscode";
-import { assignments } from "./settings";
+import { assignments, extensionSettings } from "./settings";
 
 const SCHEME = "hef-lsp-doctor";
 const REPORT = Uri.from({ scheme: SCHEME, path: "hef-lsp doctor" });
@@ -22,11 +23,20 @@ export class Doctor implements TextDocumentContentProvider, Disposable {
   private readonly registration = workspace.registerTextDocumentContentProvider(SCHEME, this);
   private report = "";
 
-  /** Throws when the program cannot be run at all. */
+  /** Looks at every folder of the workspace. Throws when the program cannot be run at all. */
   async examine(program: string): Promise<void> {
+    const folders = workspace.workspaceFolders ?? [undefined];
     this.report = await window.withProgress(
       { location: ProgressLocation.Notification, title: "hef-lsp: the doctor is looking", cancellable: true },
-      (_, token) => run(program, token),
+      async (progress, token) => {
+        const reports: string[] = [];
+        for (const folder of folders) {
+          progress.report({ message: folder?.name ?? "", increment: 100 / folders.length });
+          const report = await run(program, folder, token);
+          reports.push(folders.length > 1 ? `${folder?.uri.fsPath}\n\n${report.trimEnd()}\n` : report);
+        }
+        return reports.join("\n");
+      },
     );
     this.changes.fire(REPORT);
     await window.showTextDocument(await workspace.openTextDocument(REPORT), { preview: false });
@@ -43,12 +53,14 @@ export class Doctor implements TextDocumentContentProvider, Disposable {
 }
 
 /** What the doctor prints; it exits with 1 when something needs the user, and the report says what. */
-function run(program: string, token: CancellationToken): Promise<string> {
-  const settings = assignments().flatMap((assignment) => ["--set", assignment]);
-  const cwd = workspace.workspaceFolders?.[0]?.uri.fsPath;
+function run(program: string, folder: WorkspaceFolder | undefined, token: CancellationToken): Promise<string> {
+  const { args } = extensionSettings();
+  const settings = assignments(folder?.uri).flatMap((assignment) => ["--set", assignment]);
+  const where = folder === undefined ? [] : [folder.uri.fsPath];
+  const wanted = [...args.filter((argument) => argument !== "--stdio"), "--doctor", ...where, ...settings];
   return new Promise((resolve, reject) => {
-    const options = { timeout: LONGEST_MS, ...(cwd !== undefined && { cwd }) };
-    const child = execFile(program, ["--doctor", ...settings], options, (error, stdout, stderr) => {
+    const options = { timeout: LONGEST_MS, ...(folder && { cwd: folder.uri.fsPath }) };
+    const child = execFile(program, wanted, options, (error, stdout, stderr) => {
       if (stdout || typeof error?.code === "number") {
         resolve(stdout || stderr);
       } else if (error) {

@@ -3,7 +3,17 @@ import { type Used, showContext } from "./context";
 import { Doctor } from "./doctor";
 import { type Rates, showRates } from "./rates";
 import { Server } from "./server";
-import { OWN_NAMES, SECTION, toggleLanguage, toggleSuggestions } from "./settings";
+import {
+  OWN_NAMES,
+  SECTION,
+  addLanguage,
+  isServed,
+  toggleLanguage,
+  toggleSubtle,
+  toggleSuggestions,
+} from "./settings";
+import { chooseSnooze } from "./snooze";
+import type { Status } from "./status";
 
 const BRIEFLY_MS = 3000;
 const SETTLED_MS = 500; // the server takes over new settings meanwhile
@@ -26,6 +36,12 @@ export function activate(context: ExtensionContext): void {
     on("showContext", async () => showContext(await running.execute<Used | null>("context"))),
     on("doctor", async () => doctor.examine(await running.locate())),
     on("showRates", async () => showRates((await running.execute<{ suggestions: Rates }>("status")).suggestions)),
+    on("toggleSubtle", async () =>
+      say((await toggleSubtle()) ? "suggestions wait until you ask for them" : "suggestions come by themselves"),
+    ),
+    on("snoozeSuggestions", () => snooze(running)),
+    on("acceptNextEdit", () => running.nextEdits.accept()),
+    on("dismissNextEdit", () => running.nextEdits.dismiss()),
     on("toggle", () => toggle("everywhere")),
     on("toggleWorkspace", () => toggle("workspace")),
     on("toggleLanguage", () => toggleHere()),
@@ -48,15 +64,38 @@ export async function deactivate(): Promise<void> {
 }
 
 async function toggle(where: "everywhere" | "workspace"): Promise<void> {
-  say((await toggleSuggestions(where)) ? "suggestions are on" : "suggestions are off");
+  const isOn = await toggleSuggestions(where);
+  const document = window.activeTextEditor?.document;
+  const isElsewhere = isOn && document !== undefined && !isServed(document);
+  const except = isElsewhere ? `, but not in ${document.languageId} (hef-lsp.languages)` : "";
+  say(isOn ? `suggestions are on${except}` : "suggestions are off");
 }
 
 async function toggleHere(): Promise<void> {
-  const language = window.activeTextEditor?.document.languageId;
-  if (language === undefined) {
+  const document = window.activeTextEditor?.document;
+  if (document === undefined) {
     void window.showInformationMessage("hef-lsp: open a file of the language first.");
+  } else if (!isServed(document)) {
+    await offerLanguage(document.languageId);
   } else {
-    say((await toggleLanguage(language)) ? `suggestions are on in ${language}` : `suggestions are off in ${language}`);
+    const { languageId } = document;
+    say(`suggestions are ${(await toggleLanguage(languageId)) ? "on" : "off"} in ${languageId}`);
+  }
+}
+
+/** There is nothing to turn on or off in a language that the server is not asked about. */
+async function offerLanguage(language: string): Promise<void> {
+  const sentence = `hef-lsp: no suggestions are made in ${language}, which hef-lsp.languages does not name.`;
+  if ((await window.showInformationMessage(sentence, "Add It")) === "Add It") {
+    await addLanguage(language);
+  }
+}
+
+async function snooze(running: Server): Promise<void> {
+  const { snoozed } = await running.execute<Status>("status");
+  const minutes = await chooseSnooze(snoozed ?? "");
+  if (minutes !== undefined) {
+    await running.execute("snooze", ...minutes);
   }
 }
 

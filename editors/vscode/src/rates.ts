@@ -6,12 +6,15 @@ export interface Rates {
   readonly accepted: number;
   /** Accepted ones whose text is still there. */
   readonly kept: number;
+  /** Held back, as less sure than `hef-lsp.completion.minConfidence`. */
+  readonly unsure: number;
 }
 
-export function showRates({ offered, accepted, kept }: Rates): void {
+export function showRates({ offered, accepted, kept, unsure }: Rates): void {
   const taken = `${accepted} accepted${share(accepted, offered)}, ${kept} of these still there${share(kept, accepted)}`;
-  const sentence = offered === 0 ? "No suggestion was made yet." : `${offered} suggestions, ${taken}.`;
-  void window.showInformationMessage(`hef-lsp, since the server was started: ${sentence}`);
+  const shown = offered === 0 ? "no suggestion was shown yet" : `${offered} suggestions, ${taken}`;
+  const sentence = `hef-lsp, since the server was started: ${shown}; ${unsure} were held back as unsure.`;
+  void window.showInformationMessage(sentence);
 }
 
 function share(part: number, whole: number): string {

@@ -1,8 +1,7 @@
 import * as os from "node:os";
-import { type Disposable, type LogOutputChannel, commands, languages, window, workspace } from "vscode";
+import { type Disposable, type LogOutputChannel, commands, window, workspace } from "vscode";
 import {
   CloseAction,
-  type DocumentSelector,
   DidChangeConfigurationNotification,
   ErrorAction,
   type ErrorHandler,
@@ -11,8 +10,9 @@ import {
   State,
 } from "vscode-languageclient/node";
 import { ServerMissing, locateServer } from "./locate";
+import { NextEdits } from "./nextEdit";
 import { PythonEnvironment } from "./python";
-import { SECTION, extensionSettings, forServer } from "./settings";
+import { SECTION, type Selector, documentSelector, extensionSettings, forServer, isServed } from "./settings";
 import { type Status, StatusItem } from "./status";
 
 const MAX_RESTARTS = 4;
@@ -20,6 +20,7 @@ const RESTARTS_MS = 3 * 60_000;
 
 /** The one server of this window. Starts, stops and restarts go one after the other. */
 export class Server implements Disposable {
+  readonly nextEdits = new NextEdits();
   private readonly status = new StatusItem();
   private readonly python: PythonEnvironment;
   private client: LanguageClient | undefined;
@@ -34,8 +35,7 @@ export class Server implements Disposable {
 
   /** Start once a document is open that suggestions are made in. What failed is not tried again unasked. */
   startIfNeeded(): void {
-    const selector = documentSelector();
-    if (!this.isWanted && workspace.textDocuments.some((document) => languages.match(selector, document) > 0)) {
+    if (!this.isWanted && workspace.textDocuments.some(isServed)) {
       void this.restart();
     }
   }
@@ -61,6 +61,7 @@ export class Server implements Disposable {
 
   /** Show what the status is where the user is now: a document may have reasons of its own. */
   async refresh(): Promise<void> {
+    this.status.follow();
     const { client } = this;
     if (client?.state === State.Running) {
       const uri = window.activeTextEditor?.document.uri.toString();
@@ -98,6 +99,7 @@ export class Server implements Disposable {
 
   dispose(): void {
     this.python.dispose();
+    this.nextEdits.dispose();
     this.status.dispose();
   }
 
@@ -118,14 +120,19 @@ export class Server implements Disposable {
       this.status.show(status);
       void this.refresh();
     });
-    client.onDidChangeState(({ newState }) => this.follow(client, newState));
+    client.onDidChangeState(({ newState }) => this.follow(client, newState, selector));
     await client.start();
   }
 
   /** The client restarts a server that has crashed, a few times. */
-  private follow(client: LanguageClient, state: State): void {
+  private follow(client: LanguageClient, state: State, selector: Selector): void {
     if (client !== this.client) {
       return;
+    }
+    if (state === State.Running) {
+      this.nextEdits.attach(client, selector);
+    } else {
+      this.nextEdits.detach();
     }
     void commands.executeCommand("setContext", "hef-lsp.running", state === State.Running);
     if (state === State.Starting) {
@@ -143,7 +150,7 @@ export class Server implements Disposable {
     }
   }
 
-  private create(command: string, selector: DocumentSelector): LanguageClient {
+  private create(command: string, selector: Selector): LanguageClient {
     this.log.info(`Starting ${command}`);
     return new LanguageClient(
       SECTION,
@@ -161,6 +168,8 @@ export class Server implements Disposable {
   /** The server asks for its settings, and is told only that they have changed. */
   private middleware(): Middleware {
     return {
+      provideInlineCompletionItems: (document, position, context, token, next) =>
+        this.nextEdits.beside(document, position, Promise.resolve(next(document, position, context, token))),
       workspace: {
         configuration: async (params, token, next) => {
           const answers = await next(params, token);
@@ -176,6 +185,7 @@ export class Server implements Disposable {
   private async stop(): Promise<void> {
     const client = this.client;
     this.client = undefined;
+    this.nextEdits.detach();
     await commands.executeCommand("setContext", "hef-lsp.running", false);
     await client?.dispose();
   }
@@ -211,12 +221,4 @@ function crashes(): ErrorHandler {
         : { action: CloseAction.Restart, handled: true };
     },
   };
-}
-
-/** Files, unnamed buffers and notebook cells in the languages that the user wants. */
-function documentSelector(): { scheme: string; language?: string }[] {
-  const { languages: ids } = extensionSettings();
-  return ["file", "untitled", "vscode-notebook-cell"].flatMap((scheme) =>
-    ids.map((language) => (language === "*" ? { scheme } : { scheme, language })),
-  );
 }

@@ -1,5 +1,5 @@
 import * as os from "node:os";
-import { ConfigurationTarget, workspace } from "vscode";
+import { ConfigurationTarget, type TextDocument, type Uri, languages, workspace } from "vscode";
 
 export const SECTION = "hef-lsp";
 
@@ -30,12 +30,28 @@ export function forServer(section: unknown): unknown {
   return Object.fromEntries(Object.entries(section).filter(([key]) => !(key in OWN)));
 }
 
-/** The server's settings that differ from their defaults, as `--set` wants them: `model.device=cpu`. */
-export function assignments(): string[] {
-  const section = workspace.getConfiguration(SECTION);
+/** The server's settings of a folder that differ from their defaults, as `--set` wants them: `model.device=cpu`. */
+export function assignments(folder?: Uri): string[] {
+  const section = workspace.getConfiguration(SECTION, folder);
   return [...leaves(forServer(section))]
     .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(section.inspect(name)?.defaultValue))
     .map(([name, value]) => `${name}=${String(value)}`); // a list becomes text with commas
+}
+
+/** Documents by where they are and their language; without one, all. */
+export type Selector = { scheme: string; language?: string }[];
+
+/** Files, unnamed buffers and notebook cells in the languages that the user wants. */
+export function documentSelector(): Selector {
+  const { languages: ids } = extensionSettings();
+  return ["file", "untitled", "vscode-notebook-cell"].flatMap((scheme) =>
+    ids.map((language) => (language === "*" ? { scheme } : { scheme, language })),
+  );
+}
+
+/** Whether suggestions are made in documents like this one, as long as they are on. */
+export function isServed(document: TextDocument): boolean {
+  return languages.match(documentSelector(), document) > 0;
 }
 
 /** Turn suggestions on or off: in this workspace where it says so itself or is asked to, else everywhere. */
@@ -45,6 +61,22 @@ export async function toggleSuggestions(where: "everywhere" | "workspace"): Prom
   const isForWorkspace = where === "workspace" || section.inspect("completion.enabled")?.workspaceValue !== undefined;
   await section.update("completion.enabled", on, target(isForWorkspace));
   return on;
+}
+
+/** Show suggestions only when they are asked for, or as they come. Returns whether they wait now. */
+export async function toggleSubtle(): Promise<boolean> {
+  const section = workspace.getConfiguration(SECTION);
+  const subtle = !section.get("completion.subtle", false);
+  const isForWorkspace = section.inspect("completion.subtle")?.workspaceValue !== undefined;
+  await section.update("completion.subtle", subtle, target(isForWorkspace));
+  return subtle;
+}
+
+/** Make suggestions in one language more. */
+export async function addLanguage(language: string): Promise<void> {
+  const section = workspace.getConfiguration(SECTION);
+  const isForWorkspace = section.inspect("languages")?.workspaceValue !== undefined;
+  await section.update("languages", [...extensionSettings().languages, language], target(isForWorkspace));
 }
 
 /** Turn suggestions on or off in one language. Returns whether they are on now. */

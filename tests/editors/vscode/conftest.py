@@ -108,7 +108,7 @@ def new_program(home: Path, server: list[str], name: str = "server") -> Path:
     environment = {"HEF_CACHE_DIR": str(home / "cache"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     exports = [f"export {variable}={shlex.quote(value)}" for variable, value in environment.items()]
     program = home / name
-    doctor = f'[ "$1" = --doctor ] && exec {shlex.join(server)} "$@"'
+    doctor = f'case " $* " in *" --doctor "*) exec {shlex.join(server)} "$@" ;; esac'
     serve = f'exec {shlex.join([*recorder, *server])} "$@"'
     program.write_text("\n".join(["#!/bin/sh", *exports, doctor, serve, ""]), encoding="utf-8")
     program.chmod(0o755)

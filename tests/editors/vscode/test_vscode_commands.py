@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from tests.editors.vscode.workbench import EXTENSION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+STATUS_BAR = "document.querySelector('.part.statusbar').innerText"
+BAR = "document.querySelector('.statusbar-item[id$=\"hef-lsp.status\"]:not(.hidden)')?.ariaLabel ?? ''"
 GHOST = "turn area(width, height) * 2"
 
 
 @pytest.fixture(scope="module")
 def session(start_vscode: Start) -> Session:
-    session = start_vscode()
+    session = start_vscode(settings={"editor.quickSuggestions": {"other": "off"}})
     session.vscode.edit(session.folder / "first.py", "")
     session.vscode.wait_for_status("Ready")
     return session
@@ -29,7 +32,7 @@ def test_every_command_is_there(session: Session) -> None:
     declared = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))["contributes"]["commands"]
     known = session.vscode.api("return await vscode.commands.getCommands(true)")
     assert {command["command"] for command in declared} <= set(known)
-    assert len(declared) == 12
+    assert len(declared) == 16
     session.vscode.press("F1")
     session.vscode.type("hef-lsp: ")
     wait_for(
@@ -63,7 +66,7 @@ def test_accept_and_kept_rates_are_told(session: Session) -> None:
     vscode.command("hef-lsp.restart")
     vscode.wait_for_status("Ready")
     vscode.api("void vscode.commands.executeCommand('hef-lsp.showRates')")
-    vscode.wait_for_notification("No suggestion was made yet")
+    vscode.wait_for_notification("no suggestion was shown yet; 0 were held back as unsure")
     vscode.clear_notifications()
     vscode.edit(session.folder / "rates.py", HEAD)
     vscode.type("    re")
@@ -111,6 +114,62 @@ def test_suggestions_are_turned_off_and_on_everywhere_in_a_workspace_and_in_a_la
     }
     vscode.type("    re")
     vscode.wait_for_ghost(GHOST)
+
+
+def test_in_a_language_that_is_not_served_the_toggles_say_so(session: Session) -> None:
+    vscode = session.vscode
+    vscode.edit(session.folder / "notes.md", "# Notes\n")
+    wait_for(lambda: not bar(session), "the item to go", lambda: bar(session))
+    vscode.api("void vscode.commands.executeCommand('hef-lsp.toggleLanguage')")
+    vscode.wait_for_notification("no suggestions are made in markdown, which hef-lsp.languages does not name")
+    vscode.clear_notifications()
+    disabled = "return vscode.workspace.getConfiguration('hef-lsp').get('completion.disabledLanguages')"
+    assert vscode.api(disabled) == []
+    for said in ("suggestions are off", "suggestions are on, but not in markdown (hef-lsp.languages)"):
+        vscode.command("hef-lsp.toggle")
+        wait_for(lambda: said in vscode.evaluate(STATUS_BAR), repr(said))  # noqa: B023
+
+
+def test_a_snooze_is_chosen_shown_and_ended(session: Session) -> None:
+    vscode = session.vscode
+    vscode.edit(session.folder / "snoozed.py", HEAD)
+    wait_for(lambda: "Ready" in bar(session), "the item", lambda: bar(session))
+    choose(session, "hef-lsp.snoozeSuggestions", "30 minutes")
+    vscode.wait_for_status("Suggestions are snoozed until")
+    assert "Suggestions are snoozed until" in bar(session)
+    vscode.screenshot("snoozed")
+    vscode.type("    re")
+    vscode.press("Alt+Backslash")
+    vscode.wait_for_ghost(GHOST)
+    vscode.press("Escape")
+    choose(session, "hef-lsp.snoozeSuggestions", "End the snooze")
+    vscode.wait_for_status("Ready")
+    vscode.type("t")
+    vscode.wait_for_ghost(GHOST[1:])
+    vscode.press("Escape")
+
+
+def test_a_subtle_suggestion_waits_for_its_key(session: Session) -> None:
+    vscode = session.vscode
+    vscode.edit(session.folder / "subtle.py", HEAD)
+    vscode.command("hef-lsp.toggleSubtle")
+    time.sleep(1)  # the server has taken it over
+    vscode.type("    re")
+    time.sleep(1)
+    assert vscode.ghost() == ""
+    vscode.press("Alt+Backslash")
+    vscode.wait_for_ghost(GHOST)
+    vscode.press("Escape")
+    vscode.command("hef-lsp.toggleSubtle")
+
+
+def test_the_walkthrough_is_shown(session: Session) -> None:
+    vscode = session.vscode
+    vscode.command("workbench.action.openWalkthrough", "hef-lsp.hef-lsp#start", False)
+    steps = "[...document.querySelectorAll('.getting-started-step h3')].map((step) => step.textContent)"
+    wait_for(lambda: len(vscode.evaluate(steps)) == 5, "the steps", lambda: str(vscode.evaluate(steps)))
+    vscode.screenshot("walkthrough")
+    vscode.command("workbench.action.closeActiveEditor")
 
 
 def test_a_file_in_which_nothing_is_suggested_says_why(session: Session) -> None:
@@ -170,7 +229,8 @@ def test_each_folder_of_a_workspace_has_its_index_and_its_settings(start_vscode:
         both = {"folders": [{"path": "one"}, {"path": "two"}]}
         (folder / "both.code-workspace").write_text(json.dumps(both), encoding="utf-8")
 
-    session = start_vscode(prepare=prepare, place="both.code-workspace")
+    arguments = {"hef-lsp.args": ["--json"]}  # which only the doctor heeds
+    session = start_vscode(prepare=prepare, place="both.code-workspace", settings=arguments)
     vscode = session.vscode
     vscode.edit(session.folder / "two" / "off.py", HEAD)
     vscode.wait_for_status("Suggestions are off")
@@ -178,6 +238,26 @@ def test_each_folder_of_a_workspace_has_its_index_and_its_settings(start_vscode:
     vscode.wait_for_status("Ready")
     vscode.type("    re")
     vscode.wait_for_ghost(GHOST)
+    vscode.command("hef-lsp.doctor")
+    first, second = vscode.text().split(f"{session.folder / 'two'}\n\n")
+    assert first.startswith(f"{session.folder / 'one'}\n\n{{")
+    assert {"ok", "findings"} <= json.loads(second).keys()
+
+
+def bar(session: Session) -> str:
+    """What the item in the status bar says, empty where there is none."""
+    label: str = session.vscode.evaluate(BAR)
+    return label
+
+
+def choose(session: Session, command: str, label: str) -> None:
+    """Run a command that asks, and choose."""
+    vscode = session.vscode
+    vscode.api("void vscode.commands.executeCommand(command)", command=command)
+    listed = "document.querySelector('.quick-input-widget')?.innerText ?? ''"
+    wait_for(lambda: label in vscode.evaluate(listed), repr(label), lambda: vscode.evaluate(listed))
+    vscode.type(label)
+    vscode.press("Enter")
 
 
 def test_the_cells_of_a_notebook_are_read_as_one(start_vscode: Start) -> None:

@@ -10,7 +10,7 @@ from model.checkpoint.opening import EMBEDDED_FOLDER
 from tests.editors.conftest import EMBEDDED_SERVER, PATIENT, REAL_FILE, REAL_LINE, real_repository
 from tests.editors.neovim import wait_for
 from tests.editors.vscode.conftest import Start
-from tests.editors.vscode.workbench import Workbench
+from tests.editors.vscode.workbench import LOOKS, Workbench
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,16 +19,6 @@ pytestmark = [
 ]
 
 BY_ITSELF_SECONDS = 10.0
-# Only for people: nothing but the editor and the status bar, in letters that a smaller picture leaves readable.
-LOOKS = {
-    "breadcrumbs.enabled": False,
-    "editor.fontSize": 18,
-    "editor.renderLineHighlight": "none",
-    "editor.stickyScroll.enabled": False,
-    "remote.autoForwardPorts": False,
-    "workbench.activityBar.location": "hidden",
-    "workbench.colorTheme": "Default Dark Modern",
-}
 
 
 def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: Start) -> None:

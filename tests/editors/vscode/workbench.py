@@ -41,6 +41,17 @@ QUIET = {
     "workbench.startupEditor": "none",
 }
 
+# Only for people: nothing but the editor and the status bar, in letters that a smaller picture leaves readable.
+LOOKS = {
+    "breadcrumbs.enabled": False,
+    "editor.fontSize": 18,
+    "editor.renderLineHighlight": "none",
+    "editor.stickyScroll.enabled": False,
+    "remote.autoForwardPorts": False,
+    "workbench.activityBar.location": "hidden",
+    "workbench.colorTheme": "Default Dark Modern",
+}
+
 # The ghost text: in the cursor's line, and in lines of its own below. The editor draws spaces as no-break spaces.
 GHOST = """(() => {
   const inline = [...document.querySelectorAll('.view-line .ghost-text-decoration')].map((node) => node.textContent);
@@ -269,10 +280,9 @@ class Workbench:
 
     def _knock(self) -> Any:
         door = self._home / "probe"
-        wait_for(door.exists, "the extension host", self._log)
         client = self._processes.enter_context(socket.socket(socket.AF_UNIX))
+        wait_for(lambda: client.connect_ex(str(door)) == 0, "the extension host", self._log)
         client.settimeout(WAIT_SECONDS)
-        client.connect(str(door))
         return self._processes.enter_context(client.makefile("rw", encoding="utf-8"))
 
     def _browse(self, method: str, *arguments: Any) -> Any:

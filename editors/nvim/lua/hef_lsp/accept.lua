@@ -5,6 +5,18 @@ local suggestion = require('hef_lsp.suggestion')
 
 local M = {}
 
+--- The server counts what is taken.
+---@param chosen hef_lsp.Suggestion
+---@param bufnr integer
+---@param command string
+local function tell(chosen, bufnr, command)
+  local client = vim.lsp.get_client_by_id(chosen.client_id)
+  if client and chosen.command then
+    local told = { title = chosen.command.title, command = command, arguments = chosen.command.arguments }
+    client:exec_cmd(told, { bufnr = bufnr })
+  end
+end
+
 ---@param pick fun(rest: string): string the part to take
 local function take(pick)
   local chosen, rest, now = shown.current()
@@ -14,15 +26,13 @@ local function take(pick)
   local part = pick(rest)
   if part ~= rest then
     suggestion.insert(now, part, 0)
+    tell(chosen, now.bufnr, 'hef-lsp.acceptedPart')
     shown.refresh(now.bufnr)
     return
   end
   suggestion.insert(now, rest, chosen.overwrites)
   shown.clear(now.bufnr)
-  local client = vim.lsp.get_client_by_id(chosen.client_id)
-  if client and chosen.command then
-    client:exec_cmd(chosen.command, { bufnr = now.bufnr })
-  end
+  tell(chosen, now.bufnr, 'hef-lsp.accepted')
   server.request(false) -- at once: what comes next is often ready
 end
 
@@ -47,14 +57,6 @@ end
 
 function M.dismiss()
   shown.dismiss(vim.api.nvim_get_current_buf())
-end
-
-function M.next()
-  shown.select(1)
-end
-
-function M.previous()
-  shown.select(-1)
 end
 
 --- Ask for a suggestion now, also where automatic ones are off.

@@ -12,13 +12,15 @@ end
 --- Send one of the server's commands.
 ---@param name string without the prefix
 ---@param on_result? fun(result: any, client: vim.lsp.Client)
-local function execute(name, on_result)
+---@param arguments? any[]
+local function execute(name, on_result, arguments)
   local client = hef.client()
   if not client then
     say('no server is attached to this buffer; see :checkhealth hef_lsp', vim.log.levels.WARN)
     return
   end
-  client:exec_cmd({ title = name, command = 'hef-lsp.' .. name }, nil, function(err, result)
+  local command = { title = name, command = 'hef-lsp.' .. name, arguments = arguments }
+  client:exec_cmd(command, nil, function(err, result)
     if err then
       say(err.message, vim.log.levels.ERROR)
     elseif on_result then
@@ -43,10 +45,13 @@ function M.restart()
   hef.restart()
 end
 
----@param scope string 'buffer', 'filetype' or '' for everywhere
+---@param scope string 'buffer', 'filetype', 'subtle' or '' for everywhere
 function M.toggle(scope)
-  if not vim.list_contains({ '', 'buffer', 'filetype' }, scope) then
-    say(scope .. ' is none of buffer, filetype', vim.log.levels.ERROR)
+  if not vim.list_contains({ '', 'buffer', 'filetype', 'subtle' }, scope) then
+    say(scope .. ' is none of buffer, filetype, subtle', vim.log.levels.ERROR)
+    return
+  elseif scope == 'subtle' then
+    say(hef.toggle_subtle() and 'suggestions wait until you ask for them' or 'suggestions come by themselves')
     return
   end
   local on = hef.toggle(scope ~= '' and scope or nil)
@@ -59,13 +64,51 @@ function M.log()
   vim.cmd('normal! G')
 end
 
---- Run the server's own check in a window of its own.
+--- Let nothing come up by itself for a while.
+---@param time string minutes, 'restart' for until then, 'off' for no longer
+function M.snooze(time)
+  local minutes = time == '' and 5 or time == 'off' and 0 or tonumber(time)
+  if not minutes and time ~= 'restart' then
+    say(time .. ' is none of restart, off, a number of minutes', vim.log.levels.ERROR)
+    return
+  end
+  execute('snooze', function()
+    local words = { off = 'suggestions are back', restart = 'suggestions are snoozed until the server is restarted' }
+    say(words[time] or ('suggestions are snoozed for %g minutes'):format(minutes))
+  end, { minutes })
+end
+
+--- The server's settings of a client, as the command line takes them.
+---@param settings table
+---@param prefix string
+---@param into string[]
+---@return string[]
+local function assignments(settings, prefix, into)
+  for name, value in vim.spairs(settings) do
+    if type(value) == 'table' and vim.tbl_isempty(value) then
+      -- as by default
+    elseif type(value) == 'table' and not vim.islist(value) then
+      assignments(value, prefix .. name .. '.', into)
+    elseif value ~= vim.NIL then
+      local text = type(value) == 'table' and table.concat(value, ',') or tostring(value)
+      vim.list_extend(into, { '--set', ('%s%s=%s'):format(prefix, name, text) })
+    end
+  end
+  return into
+end
+
+--- Run the server's own check in a window of its own, in the buffer's folder and with its settings.
 function M.doctor()
   local cmd = M.program('--doctor')
   if not cmd then
     say('the server is started by a function of your configuration', vim.log.levels.WARN)
     return
   end
+  local client, config = hef.client(), vim.lsp.config.hef_lsp
+  local root = client and client.root_dir or vim.fs.root(0, config.root_markers or {})
+  local settings = (client and client.settings or config.settings or {})['hef-lsp'] or {}
+  vim.list_extend(cmd, root and { root } or {})
+  assignments(settings, '', cmd)
   vim.cmd('botright 20new')
   local bufnr = vim.api.nvim_get_current_buf()
   vim.bo[bufnr].buftype, vim.bo[bufnr].bufhidden = 'nofile', 'wipe'
@@ -100,6 +143,17 @@ function M.status()
     say(vim.iter({ why, lines }):flatten():filter(function(line)
       return line ~= ''
     end):join('\n'))
+  end)
+end
+
+--- How many suggestions were shown since the server was started, and what became of them; see |:HefRates|.
+function M.rates()
+  execute('status', function(status)
+    local n = status.suggestions
+    local share = n.offered > 0 and (' (%.0f %%)'):format(100 * n.accepted / n.offered) or ''
+    -- One short line: a longer one would make the user press Enter.
+    local line = '%d shown, %d accepted%s, %d kept, %d in parts, %d unsure'
+    say(line:format(n.offered, n.accepted, share, n.kept, n.inParts, n.unsure))
   end)
 end
 

@@ -1,5 +1,6 @@
 --- Suggestions of hef-lsp as ghost text. See |hef-lsp|.
 local accept = require('hef_lsp.accept')
+local keymaps = require('hef_lsp.keymaps')
 local next_edit = require('hef_lsp.next_edit')
 local server = require('hef_lsp.server')
 
@@ -8,6 +9,7 @@ local M = {
   details = server.details,
   restart = server.restart,
   toggle = server.toggle,
+  toggle_subtle = server.toggle_subtle,
 }
 
 ---@class hef_lsp.Keymaps
@@ -16,16 +18,12 @@ local M = {
 ---@field accept_line? string
 ---@field dismiss? string
 ---@field trigger? string
----@field next? string
----@field previous? string
 local KEYMAPS = {
   accept = '<Tab>',
   accept_word = '<C-Right>',
   accept_line = '<C-Down>',
   dismiss = '<C-]>',
   trigger = [[<M-\>]],
-  next = '<M-]>',
-  previous = '<M-[>',
 }
 
 -- As functions they do their work a moment later, so that an expression mapping may call them, and return whether there
@@ -43,6 +41,7 @@ end
 ---@class hef_lsp.Options
 ---@field keymaps? boolean|hef_lsp.Keymaps true for the default keys, a table for your own (default: none)
 ---@field settings? hef_lsp.Settings the server's
+---@field root_markers? string[] what the folder that is indexed has in it, the most wanted first (default: `.git`, …)
 
 --- Turn hef-lsp on.
 ---@param options? hef_lsp.Options
@@ -52,57 +51,55 @@ function M.setup(options)
     vim.notify_once('hef-lsp needs Neovim 0.11 or later.', vim.log.levels.ERROR)
     return
   end
-  local keymaps = options.keymaps or {}
-  for name, lhs in pairs(keymaps == true and KEYMAPS or keymaps --[[@as hef_lsp.Keymaps]]) do
+  local wanted = options.keymaps or {}
+  for name, lhs in pairs(wanted == true and KEYMAPS or wanted --[[@as hef_lsp.Keymaps]]) do
     M.map(name, lhs)
   end
-  if keymaps == true then
+  if wanted == true then
     M.map_next_edit('accept', '<Tab>')
     M.map_next_edit('dismiss', '<Esc>')
   end
   if options.settings then
     vim.lsp.config('hef_lsp', { settings = { ['hef-lsp'] = options.settings } })
   end
+  if options.root_markers then
+    vim.lsp.config('hef_lsp', { root_markers = options.root_markers })
+  end
   vim.lsp.enable('hef_lsp')
 end
 
---- What a key that was mapped to `before` does, as the value of an expression mapping.
----@param before table as |maparg()| gives it
----@param lhs string
----@return string?
-local function fallback(before, lhs)
-  if before.expr == 1 then -- such as Neovim's own <Tab>, which jumps in a snippet
-    return before.callback and before.callback() or vim.api.nvim_eval(before.rhs)
-  elseif before.callback then
-    vim.schedule(before.callback)
-    return ''
-  end
-  return before.rhs or lhs
-end
-
---- Map `lhs` in insert mode. Without a suggestion the key does what it did before.
+--- Map `lhs` in insert mode, in buffers of hef-lsp. Without a suggestion the key does what it did before.
 ---@param name string a field of |hef_lsp.Keymaps|
 ---@param lhs string
 function M.map(name, lhs)
-  assert(KEYMAPS[name], 'hef-lsp: no keymap is called ' .. name)
-  local before = vim.fn.maparg(lhs, 'i', false, true)
+  if not KEYMAPS[name] then
+    vim.notify(('hef-lsp: no key is called %s; see :help hef-lsp-keys.'):format(name), vim.log.levels.WARN)
+    return
+  end
   -- A command rather than a call: it takes its turn among keys that were typed ahead.
   local undo_step = vim.startswith(name, 'accept') and '<C-g>u' or ''
-  local act = ("%s<Cmd>lua require('hef_lsp.accept').%s()<CR>"):format(undo_step, name)
-  vim.keymap.set('i', lhs, function()
-    return accept.can(name) and act or fallback(before, lhs)
-  end, { expr = true, desc = 'hef-lsp: ' .. name:gsub('_', ' ') })
+  keymaps.map({
+    mode = 'i',
+    lhs = lhs,
+    act = ("%s<Cmd>lua require('hef_lsp.accept').%s()<CR>"):format(undo_step, name),
+    can = function()
+      return accept.can(name)
+    end,
+    desc = 'hef-lsp: ' .. name:gsub('_', ' '),
+  })
 end
 
---- Map `lhs` in normal mode. Without a next edit the key does what it did before.
+--- Map `lhs` in normal mode, in buffers of hef-lsp. Without a next edit the key does what it did before.
 ---@param name 'accept'|'dismiss' the first press of `accept` goes to the edit, the second makes it
 ---@param lhs string
 function M.map_next_edit(name, lhs)
-  local before = vim.fn.maparg(lhs, 'n', false, true)
-  local act = ("<Cmd>lua require('hef_lsp.next_edit').%s()<CR>"):format(name)
-  vim.keymap.set('n', lhs, function()
-    return next_edit.current() and act or fallback(before, lhs)
-  end, { expr = true, desc = 'hef-lsp: ' .. name .. ' the next edit' })
+  keymaps.map({
+    mode = 'n',
+    lhs = lhs,
+    act = ("<Cmd>lua require('hef_lsp.next_edit').%s()<CR>"):format(name),
+    can = next_edit.current,
+    desc = 'hef-lsp: ' .. name .. ' the next edit',
+  })
 end
 
 --- A few characters for a statusline; '' where hef-lsp is not attached.
@@ -117,9 +114,12 @@ function M.status(bufnr)
     return 'hef: off'
   end
   for _, folder in ipairs(status.state == 'indexing' and status.folders or {}) do
-    if folder.done and folder.total then
+    if folder.done and folder.total and folder.total > 0 then
       return ('hef: indexing %d/%d'):format(folder.done, folder.total)
     end
+  end
+  if status.snoozed and status.snoozed ~= '' then
+    return 'hef: snoozed'
   end
   return status.state == 'ready' and 'hef' or 'hef: ' .. status.state
 end

@@ -25,6 +25,7 @@ local screen = require(vim.lsp.inline_completion and 'hef_lsp.native' or 'hef_ls
 ---@field nextStep string
 ---@field model string
 ---@field notes string[]
+---@field snoozed string until when, '' where suggestions come by themselves
 ---@field folders hef_lsp.Folder[]
 ---@field document? hef_lsp.Document that was asked about last
 
@@ -123,6 +124,19 @@ function M.toggle(scope)
   end
   vim.cmd.redrawstatus()
   return not set[key]
+end
+
+--- Keep suggestions ready until they are asked for, or show them again as they come.
+---@return boolean subtle
+function M.toggle_subtle()
+  local clients = vim.lsp.get_clients({ name = 'hef_lsp' })
+  local subtle = not (clients[1] and vim.tbl_get(clients[1].settings, 'hef-lsp', 'completion', 'subtle'))
+  for _, client in ipairs(clients) do
+    local changed = { ['hef-lsp'] = { completion = { subtle = subtle } } }
+    client.settings = vim.tbl_deep_extend('force', client.settings, changed)
+    client:notify('workspace/didChangeConfiguration', { settings = client.settings })
+  end
+  return subtle
 end
 
 ---@param status hef_lsp.Status

@@ -15,6 +15,7 @@
 ---@class hef_lsp.CompletionSettings
 ---@field enabled? boolean Off: no suggestions, no indexing and no model in memory. Default: `true`.
 ---@field automatic? boolean Off: suggest only when asked by a key or a command. Default: `true`.
+---@field subtle? boolean Keep suggestions ready as you type, and show one only when you ask for it by a key; it stays while you type along. Default: `false`.
 ---@field disabledLanguages? string[] Language ids in which nothing is suggested, e.g. markdown. Default: `[]`.
 ---@field disabledFiles? string[] Patterns of file names, or of paths in the folder, in which nothing is suggested, e.g. *.md. Default: `[]`.
 ---@field maxFileChars? integer Nothing is suggested in documents with more characters than this: each keystroke would cost too much. 1,000 to 100,000,000. Default: `5000000`.

@@ -12,8 +12,7 @@ local M = {}
 
 ---@class hef_lsp.Shown
 ---@field screen hef_lsp.Screen
----@field suggestions hef_lsp.Suggestion[]
----@field index integer of the one that is shown
+---@field suggestion? hef_lsp.Suggestion
 ---@field dismissed? hef_lsp.Place
 ---@field invoked? hef_lsp.Place where a key asked last
 ---@field stay integer how often insert mode was left: what was asked before may be about another text
@@ -56,7 +55,7 @@ end
 ---@param bufnr integer
 ---@param screen hef_lsp.Screen
 function M.attach(bufnr, screen)
-  buffers[bufnr] = { screen = screen, suggestions = {}, index = 1, stay = 0 }
+  buffers[bufnr] = { screen = screen, stay = 0 }
   hide_at_changes(bufnr, buffers[bufnr])
   local group = vim.api.nvim_create_augroup('hef_lsp.shown:' .. bufnr, {})
   vim.api.nvim_create_autocmd(EVENTS, {
@@ -89,7 +88,7 @@ end
 ---@return hef_lsp.Suggestion?, string?, hef_lsp.Place?
 function M.current()
   local shown = buffers[vim.api.nvim_get_current_buf()]
-  local chosen = shown and shown.suggestions[shown.index]
+  local chosen = shown and shown.suggestion
   -- In a snippet <Tab> goes to the next field. A suggestion there would take it away, so it has to be asked for.
   if not chosen or (vim.snippet.active() and not chosen.invoked) then
     return nil
@@ -122,7 +121,7 @@ end
 function M.clear(bufnr)
   local shown = buffers[bufnr]
   if shown then
-    shown.suggestions, shown.index = {}, 1
+    shown.suggestion = nil
     draw(shown, bufnr, nil, 0)
   end
 end
@@ -145,12 +144,8 @@ local function answer(shown, place, client, invoked, result)
   if not is_typing or (vim.deep_equal(place, shown.dismissed) and not invoked) then
     return
   end
-  local suggestions = vim.iter(result and result.items or result or {}):map(function(item)
-    return suggestion.from_item(item, place, client, invoked)
-  end):totable()
-  if #suggestions > 0 then
-    shown.suggestions, shown.index = suggestions, 1
-  end
+  local item = (result and result.items or result or {})[1]
+  shown.suggestion = item and suggestion.from_item(item, place, client, invoked) or shown.suggestion
   M.refresh(place.bufnr)
 end
 
@@ -178,19 +173,6 @@ function M.ask(client, invoked, request)
       answer(shown, place, client, invoked, result)
     end
   end, place.bufnr)
-end
-
---- Show another of several suggestions.
----@param count integer
----@return boolean whether there was one to go on from
-function M.select(count)
-  if not M.current() then
-    return false
-  end
-  local bufnr = vim.api.nvim_get_current_buf()
-  local shown = buffers[bufnr]
-  shown.index = (shown.index - 1 + count) % #shown.suggestions + 1
-  return M.refresh(bufnr)
 end
 
 return M
