@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
-    if (options.stale or (options.all and not options.doctor)) and options.purge != "":
+    if (options.stale or (options.all and options.doctor is None)) and options.purge != "":
         parser.error("--stale and --all stand behind --purge, in place of its DIR")
     return options
 

@@ -39,6 +39,14 @@ class Configuration:
         either."""
         return {root: settings for root, settings in self.folders.items() if settings.completion.enabled}
 
+    @property
+    def opened_with(self) -> Mapping[Path, Settings]:
+        """What each indexed folder is opened with: what drafts and blocks are made from is the process's to say."""
+        base = self.base
+        return {
+            root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in self.indexed.items()
+        }
+
     def loads_as(self, other: Configuration) -> bool:
         """Whether the model need not be loaded again for `other`."""
         return _loading(self.base) == _loading(other.base)

@@ -50,7 +50,12 @@ class Session:
         self._folders = Folders(client, self.tell)
         self._preparing = Preparing(self._folders, self._readers, self.inquiry)
         self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
-        self._completions = Completions(self._run, self._patience, self._model.waits_for, self._telling.soon)
+        self._completions = Completions(
+            self._run,
+            lambda path: self._model.patience(self.settings_at(path)),
+            self._model.waits_for,
+            self._telling.soon,
+        )
         self._foresight = Foresight(self, self._preparing.until_quiet, lambda: self._model.later)
         self._switches = Switches()
         self._started = False
@@ -156,7 +161,7 @@ class Session:
             self._completions.preload(snapshot, wanted.min_confidence)
 
     async def refusal(self, document: OpenDocument, *, newest: bool = False) -> Silence | None:
-        """Why nothing is suggested in a document, None where something may be; see `Switches.refusal`."""
+        """See `Switches.refusal`."""
         return await self._switches.refusal(*self._asked(document), newest=newest)
 
     def shown(self, offer: Offer) -> None:
@@ -177,9 +182,9 @@ class Session:
 
     async def about(self, document: OpenDocument) -> DocumentStatus:
         """Why nothing is suggested in a document, asked anew, or was by the newest request."""
-        off = await self.refusal(document, newest=True) or self.snooze.silence
-        why = off or self._completions.silence(document.uri)
-        return DocumentStatus(document.uri, why or everywhere(self.settings_at(document.path)))
+        settings, off = self.settings_at(document.path), await self.refusal(document, newest=True)
+        why = off or self.snooze.silence or self._completions.silence(document.uri)
+        return DocumentStatus(document.uri, why or everywhere(settings))
 
     def tally(self, text_of: Callable[[str], str]) -> Mapping[str, int]:
         """What became of the suggestions; `text_of` gives an open document's text with "\\n" line ends."""
@@ -228,9 +233,6 @@ class Session:
         """A document with its settings and the outermost folder around it, as `Switches` want them."""
         return self.settings_at(document.path), self._configuration.root_of(document.path), document
 
-    def _patience(self, path: Path | None) -> float:
-        return self._model.patience(self.settings_at(path))
-
     def _run(self, job: Job) -> Future[Completion | None]:
         """Start a job on the model thread. Everything it may read is settled here, on the loop."""
         inquiry = self.inquiry(job.snapshot)
@@ -274,7 +276,7 @@ class Session:
         coder, embedder = self._model.coder, self._model.embedder
         if coder is None:
             return  # they are opened when the model is there: its fingerprint names the index
-        tokenizer, wanted = coder.tokenizer, self._wanted
+        tokenizer, wanted = coder.tokenizer, self._configuration.opened_with
         on_packages = {root: self._folders.on_packages(root) for root in wanted}
 
         def open_folder(root: Path) -> Index:
@@ -283,15 +285,9 @@ class Session:
         watching = watch if self._configuration.base.server.watch else None
         self._folders.open(wanted, open_folder, watching, self._readers(coder))
 
-    @property
-    def _wanted(self) -> Mapping[Path, Settings]:
-        """What each folder is opened with: what drafts and blocks are made from is the process's to say."""
-        base, indexed = self._configuration.base, self._configuration.indexed.items()
-        return {root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in indexed}
-
     def _readers(self, coder: LoadedCoder) -> Callable[[Path], Reader]:
         """A coder as each folder sees it."""
-        wanted, base = self._wanted, self._configuration.base
+        wanted, base = self._configuration.opened_with, self._configuration.base
         return lambda root: reader_of(coder, wanted.get(root, base), self._folders.on_packages(root))
 
     async def _stop_threads(self) -> None:
