@@ -1,0 +1,171 @@
+"""Fetching a checkpoint from the hub into the hub's own cache: bounded in time, resumed, verified.
+
+The client, the token and the errors are huggingface_hub's. The bytes are ours: its downloads retry for minutes where
+nobody answers, compare no checksum, and report in pieces of 10 MB.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from model.checkpoint.architecture import check_architecture
+from model.checkpoint.files import WeightsError, git_sha1_of, read_json, sha256_of
+from model.checkpoint.hub_cache import HubFolder, is_offline
+from model.checkpoint.hub_client import HubClient, HubFile, explained
+from model.checkpoint.sums import kept_sha256
+from model.checkpoint.transfer import CutOffError, SilentError, receive, size_of
+from model.news import News, Told, to_nobody
+
+SILENT_SECONDS = 10.0  # without a byte
+_SPARE_BYTES = 50_000_000  # of disk that stay free
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_DESCRIBING = ("config.json", "tokenizer.json", _INDEX)
+
+
+def fetch(name: str, revision: str, told: Told = to_nobody, silent_seconds: float = SILENT_SECONDS) -> Path:
+    """The folder of a hub id's newest commit of a revision, with what was missing or damaged fetched. Raises
+    WeightsError, at the latest `silent_seconds` after the last byte.
+
+    What was fetched is kept, whatever happens, and not fetched again.
+    """
+    if is_offline():
+        raise WeightsError(f"{name} is not fetched while HF_HUB_OFFLINE is set: unset it, then try again")
+    told(News("fetching"))
+    try:
+        return _Fetching(name, revision, told, silent_seconds).run()
+    except (CutOffError, SilentError, OSError, ValueError) as problem:
+        raise WeightsError(explained(problem, name, revision)) from problem
+
+
+class _Fetching:
+    """One way from the hub to the disk."""
+
+    def __init__(self, name: str, revision: str, told: Told, silent_seconds: float) -> None:
+        self._name, self._revision, self._told = name, revision, told
+        self._seconds = silent_seconds
+        self._hub = HubFolder(name)
+        self._hub.ref(revision)  # raises ValueError
+        self._client = HubClient(name, silent_seconds)
+
+    def run(self) -> Path:
+        commit, files = self._client.listing(self._revision)
+        snapshot = self._hub.snapshot(commit)
+        for folder in (snapshot, self._hub.blobs):
+            folder.mkdir(parents=True, exist_ok=True)
+        describing = [files[name] for name in _DESCRIBING if name in files]
+        self._fetch(commit, describing)
+        weights = self._weights(snapshot, files)
+        self._check_room([*describing, *weights])
+        self._fetch(commit, weights)
+        ref = self._hub.ref(self._revision)
+        if self._revision != commit:
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(commit, encoding="ascii")
+        return snapshot
+
+    def _weights(self, snapshot: Path, files: Mapping[str, HubFile]) -> list[HubFile]:
+        """What is to be fetched of gigabytes, once it is known that it can be used. Raises WeightsError."""
+        absent = [name for name in _DESCRIBING[:2] if name not in files]
+        if absent:
+            raise WeightsError(
+                f"{self._name} has no {absent[0]}, so it is no coder: choose another model.name"
+            )
+        check_architecture(read_json(snapshot / "config.json"), snapshot, self._name)
+        names = {_WHOLE}
+        if _INDEX in files:
+            table = read_json(snapshot / _INDEX, files[_INDEX].size).get("weight_map")
+            names = set(table.values()) if isinstance(table, dict) else set()
+        wanted = [files[name] for name in sorted(map(str, names)) if name in files]
+        if not wanted or len(wanted) < len(names):
+            raise WeightsError(
+                f"{self._name} has no safetensors, and nothing else is loaded: choose another model.name"
+            )
+        return wanted
+
+    def _check_room(self, files: Sequence[HubFile]) -> None:
+        missing = sum(file.size - min(self._have(file), file.size) for file in files)
+        free = shutil.disk_usage(self._hub.blobs).free - _SPARE_BYTES
+        if missing > free:
+            raise WeightsError(
+                f"{self._name} takes {missing / 1e9:.1f} GB more and {max(free, 0) / 1e9:.1f} GB are free in "
+                f"{self._hub.folder.parent}: free some, or set HF_HUB_CACHE to a folder on another disk"
+            )
+
+    def _have(self, file: HubFile) -> int:
+        blob = self._hub.blobs / file.blob
+        return size_of(blob) or size_of(blob.with_name(f"{file.blob}.incomplete"))
+
+    def _fetch(self, commit: str, files: Sequence[HubFile]) -> None:
+        total, before = sum(file.size for file in files), 0
+        for file in files:
+
+            def received(done: int, before: int = before) -> None:
+                self._told(News("fetching", before + done, total))
+
+            self._fetch_one(commit, file, received)
+            received(file.size)
+            _link(self._hub.blobs / file.blob, self._hub.snapshot(commit) / file.name)
+            before += file.size
+
+    def _fetch_one(self, commit: str, file: HubFile, received: Callable[[int], None]) -> None:
+        blob = self._hub.blobs / file.blob
+        linked = (
+            self._hub.snapshot(commit) / file.name
+        )  # where the system has no links, the file itself lies there
+        with self._alone(file):
+            if any(_is_sound(file, there, self._told, kept=True) for there in (blob, linked)):
+                return
+            partial = blob.with_name(f"{file.blob}.incomplete")
+            receive(partial, file.size, self._client.stream(commit, file), received, self._seconds)
+            if not _is_sound(file, partial, self._told):
+                partial.unlink()
+                step = "it was deleted, try again; if that stays so, something on the way changes files"
+                raise WeightsError(f"{file.name} of {self._name} came with a wrong checksum: {step}")
+            partial.replace(blob)
+
+    @contextmanager
+    def _alone(self, file: HubFile) -> Iterator[None]:
+        """Whoever fetches the same file, the hub's own command too, is waited for as long as its file grows."""
+        from huggingface_hub.utils import WeakFileLock
+
+        lock = self._hub.folder.parent / ".locks" / self._hub.folder.name / f"{file.blob}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as held:
+            before = -1
+            while True:
+                try:
+                    held.enter_context(WeakFileLock(lock, timeout=self._seconds))
+                    break
+                except TimeoutError:
+                    now = self._have(file)
+                    if now == before:
+                        step = "wait for it or end it, then try again"
+                        raise WeightsError(f"another program is fetching {self._name}: {step}") from None
+                    before = now
+            yield
+
+
+def _link(blob: Path, linked: Path) -> None:
+    """As the hub's library does: a relative link, or where the system has none the file itself."""
+    if linked.exists() and (not blob.exists() or linked.resolve() == blob.resolve()):
+        return
+    linked.unlink(missing_ok=True)
+    try:
+        linked.symlink_to(os.path.relpath(blob, linked.parent))
+    except OSError:
+        blob.replace(linked)
+
+
+def _is_sound(expected: HubFile, file: Path, told: Told, *, kept: bool = False) -> bool:
+    """Whether a file holds what the hub says; `kept`: a sum that was computed before will do."""
+    if size_of(file) != expected.size:
+        return False
+    if expected.is_small:
+        return git_sha1_of(file) == expected.blob
+    if kept:
+        return kept_sha256(file, told) == expected.blob
+    return sha256_of(file, lambda done: told(News("checking", done, expected.size))) == expected.blob
