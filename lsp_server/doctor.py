@@ -22,9 +22,11 @@ from lsp_server.commands import index_of, loaded, repository_of, write_line
 from lsp_server.loading import load_named
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
+from lsp_server.paces import expectation
 from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
 from lsp_server.visible import visible
+from model.checkpoint.files import AbsentError
 
 PACKAGES = (
     "hef-lsp",
@@ -114,7 +116,9 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
             yield from _pace(coder, settings.model.deadline_ms)
             yield from _opened_index(root, settings, coder, thread)
     except UserMustActError as error:
-        yield Finding("model", str(error), "See the settings model.*.", blocking=True)
+        absent = error.__cause__ if isinstance(error.__cause__, AbsentError) else None
+        step = f"Run `{absent.step}`." if absent else "See the settings model.*."
+        yield Finding("model", str(error), step, blocking=True)
     except Exception as error:  # whatever it is that does not work, to say so is what the doctor is for
         said = f"{type(error).__name__}: {explain(error)}"
         yield Finding("model", said, "See the settings model.*.", blocking=True)
@@ -142,11 +146,8 @@ def _model(coder: LoadedCoder) -> Iterator[Finding]:
 
 
 def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
-    if pace := coder.pace:
-        new = f"about {pace.begin_ms:,.0f} ms until the first token at a new place ({pace.prompt_tokens:,} are read)"
-        said = f"{new}, {pace.line_ms:,.0f} ms for a line"
-        step = f"Set model.deadlineMs ({deadline_ms:,.0f}) to {pace.needs_ms:,} or more, or choose a smaller model."
-        yield Finding("pace", said, step if pace.needs_ms > deadline_ms else "")
+    if coder.pace:
+        yield Finding("pace", *expectation(coder.pace, deadline_ms))
 
 
 def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lsp_server.coming import Coming
 from lsp_server.problems import explain
 
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
 READING_PACKAGES = "reading installed packages for drafts"
 MAKING_BLOCKS = "reading the repository ahead"
-COMING = "loading {}, which answers once it meets the deadline"
 SLOW = (
     "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
     "faster device."
@@ -47,6 +47,7 @@ class Status:
     model: str = ""
     notes: tuple[str, ...] = ()
     folders: tuple[FolderStatus, ...] = ()
+    coming: Coming | None = None  # the model that is to answer later
 
     def to_json(self) -> dict[str, Any]:
         """As `hef-lsp/status` carries it."""
@@ -58,6 +59,7 @@ class Status:
             "model": self.model,
             "notes": list(self.notes),
             "folders": [_folder_json(folder) for folder in self.folders],
+            "coming": self.coming.to_json() if self.coming else None,
         }
 
 
@@ -68,6 +70,7 @@ def status_of(
     notes: tuple[str, ...] = (),
     folders: Iterable[FolderStatus] = (),
     background: tuple[str, ...] = (),
+    coming: Coming | None = None,
     enabled: bool = True,
     paused: bool = False,
 ) -> Status:
@@ -83,7 +86,7 @@ def status_of(
         return _without_model(model_error)
     if model is None:
         return Status("loading", "Loading the model.")
-    about: dict[str, Any] = {"model": model, "notes": notes, "folders": folders}
+    about: dict[str, Any] = {"model": model, "notes": notes, "folders": folders, "coming": coming}
     failed = next((folder for folder in folders if folder.error), None)
     busy = next((folder for folder in folders if folder.done is not None), None)
     if failed is not None:

@@ -37,6 +37,14 @@ class MissingFilesError(WeightsError):
     """Files of a checkpoint are not there."""
 
 
+class AbsentError(WeightsError):
+    """A model of the hub is not on this machine, or not whole. `step`: the command that fetches it."""
+
+    def __init__(self, message: str, step: str) -> None:
+        super().__init__(message)
+        self.step = step
+
+
 class NoRoomError(WeightsError):
     """There is not enough free memory for it; both in bytes."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from model.checkpoint.files import MissingFilesError, WeightsError, read_json, require_files
+from model.checkpoint.files import AbsentError, MissingFilesError, WeightsError, read_json, require_files
 from model.checkpoint.hub import fetch
 from model.checkpoint.hub_cache import HubFolder, is_offline
 from model.checkpoint.hub_client import pull_command
@@ -91,10 +91,11 @@ def _hub_folder(name: str, revision: str, offline: bool, told: Told) -> Path:
         return fetch(name, revision, told)
     partial = hub.partial_bytes()
     where = f"is here in part ({partial / 1e6:,.0f} MB)" if here or partial else "is not on this machine"
-    step = f"`{pull_command(name, revision)}` fetches it, and so does an editor once model.offline is false"
+    pull = pull_command(name, revision)
+    then = f"`{pull}` fetches it, and so does an editor once model.offline is false"
     if is_offline():
-        step = f"unset HF_HUB_OFFLINE, then `{pull_command(name, revision)}`"
-    raise WeightsError(f"{name} (revision {revision}) {where}: {step}")
+        then = f"unset HF_HUB_OFFLINE, then `{pull}`"
+    raise AbsentError(f"{name} (revision {revision}) {where}: {then}", pull)
 
 
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:

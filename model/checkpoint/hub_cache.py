@@ -33,7 +33,14 @@ def is_offline() -> bool:
 def cached_models() -> list[str]:
     """Hub ids of all models of which something lies here, by name."""
     folders = hub_cache().glob(f"{_PREFIX}*{_SEPARATOR}*")
-    return sorted(folder.name.removeprefix(_PREFIX).replace(_SEPARATOR, "/", 1) for folder in folders)
+    return sorted(hub_name_of(folder / "snapshots" / "any") for folder in folders)
+
+
+def hub_name_of(folder: Path) -> str:
+    """The hub id of which a folder is a commit, "" of any other folder."""
+    model = folder.parent.parent.name
+    is_commit = folder.parent.name == "snapshots" and model.startswith(_PREFIX)
+    return model.removeprefix(_PREFIX).replace(_SEPARATOR, "/", 1) if is_commit else ""
 
 
 @dataclass(frozen=True)

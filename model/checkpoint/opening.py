@@ -28,6 +28,7 @@ from model.checkpoint.files import (
     sha256_of,
 )
 from model.checkpoint.finding import EMBEDDED_FOLDER, LARGE, find_folder, has_large, weight_files
+from model.checkpoint.hub_cache import hub_name_of
 from model.checkpoint.packed import PackedBits, numbers_of, packed_shapes, packing_of
 from model.checkpoint.sums import kept_sha256
 from model.news import Told, to_nobody
@@ -110,14 +111,13 @@ def _described(folder: Path, verify: Callable[[], None]) -> Checkpoint:
     try:
         require_files(folder, ("config.json", "tokenizer.json"))
         config = read_json(folder / "config.json")
-        check_architecture(config, folder)
+        check_architecture(config, folder, hub_name_of(folder))
         files = weight_files(folder)
         verify()
         tensors = read_headers(files)
     except OSError as problem:
         raise WeightsError(f"{folder} cannot be read ({problem.strerror})") from problem
-    commit = folder.name if folder.parent.name == "snapshots" else ""
-    return Checkpoint(folder, config, tensors, commit)
+    return Checkpoint(folder, config, tensors, folder.name if hub_name_of(folder) else "")
 
 
 def check_tensors(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]]) -> None:
@@ -176,7 +176,8 @@ def verify_checksums(folder: Path, *, required: bool, told: Told = to_nobody) ->
             raise WeightsError(f"{file.name} is not listed in {CHECKSUMS}")
         if expected is not None and (actual := _sum_like(expected, file, told)) != expected:
             kind = "sha256" if len(expected) == 64 else "git hash"
-            step = "`hef-lsp --models pull` fetches it again" if blob else "fetch it again"
+            hub = hub_name_of(folder)
+            step = f"`hef-lsp --models pull {hub}` fetches it again" if hub else "fetch it again"
             raise WeightsError(
                 f"{file.name} was changed or damaged: its {kind} is {actual}, expected {expected}; {step}"
             )
