@@ -69,7 +69,8 @@ def coming(name: str, news: News, rate: float) -> Coming:
 def _size(done: int, total: int) -> str:
     if total >= 1e9:
         return f"{done / 1e9:.2f} of {total / 1e9:.2f} GB"
-    return f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+    digits = 0 if total >= 1e7 else 1
+    return f"{done / 1e6:,.{digits}f} of {total / 1e6:,.{digits}f} MB"
 
 
 def _time(seconds: float) -> str:

@@ -36,8 +36,8 @@ _KNOWN = (
 
 @dataclass(frozen=True)
 class ListedModel:
-    """`bytes` that its `weights` have on disk or on the hub; `needs` and `free` bytes of memory, None where that is unknown;
-    `problem`: why it cannot be used, in a sentence."""
+    """`bytes` that its `weights` have on disk or on the hub; `needs` and `free` bytes of memory, None where that is
+    unknown; `problem`: why it cannot be used, in a sentence."""
 
     name: str
     place: str  # "package", "hub cache", "folder", "hub": to be fetched

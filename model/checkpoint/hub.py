@@ -14,21 +14,20 @@ from pathlib import Path
 
 from model.checkpoint.architecture import check_architecture
 from model.checkpoint.files import WeightsError, git_sha1_of, read_json, sha256_of
-from model.checkpoint.hub_cache import HubFolder, is_offline
+from model.checkpoint.hub_cache import HubFolder, is_offline, silent_seconds
 from model.checkpoint.hub_client import HubClient, HubFile, explained
 from model.checkpoint.sums import kept_sha256
 from model.checkpoint.transfer import CutOffError, SilentError, receive, size_of
 from model.news import News, Told, to_nobody
 
-SILENT_SECONDS = 10.0  # without a byte
 _SPARE_BYTES = 50_000_000  # of disk that stay free
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _DESCRIBING = ("config.json", "tokenizer.json", _INDEX)
 
 
-def fetch(name: str, revision: str, told: Told = to_nobody, silent_seconds: float = SILENT_SECONDS) -> Path:
+def fetch(name: str, revision: str, told: Told = to_nobody, seconds: float | None = None) -> Path:
     """The folder of a hub id's newest commit of a revision, with what was missing or damaged fetched. Raises
-    WeightsError, at the latest `silent_seconds` after the last byte.
+    WeightsError, at the latest `seconds` after the last byte (None: as many as the user allows).
 
     What was fetched is kept, whatever happens, and not fetched again.
     """
@@ -36,7 +35,7 @@ def fetch(name: str, revision: str, told: Told = to_nobody, silent_seconds: floa
         raise WeightsError(f"{name} is not fetched while HF_HUB_OFFLINE is set: unset it, then try again")
     told(News("fetching"))
     try:
-        return _Fetching(name, revision, told, silent_seconds).run()
+        return _Fetching(name, revision, told, seconds or silent_seconds()).run()
     except (CutOffError, SilentError, OSError, ValueError) as problem:
         raise WeightsError(explained(problem, name, revision)) from problem
 
@@ -44,12 +43,12 @@ def fetch(name: str, revision: str, told: Told = to_nobody, silent_seconds: floa
 class _Fetching:
     """One way from the hub to the disk."""
 
-    def __init__(self, name: str, revision: str, told: Told, silent_seconds: float) -> None:
+    def __init__(self, name: str, revision: str, told: Told, seconds: float) -> None:
         self._name, self._revision, self._told = name, revision, told
-        self._seconds = silent_seconds
+        self._seconds = seconds
         self._hub = HubFolder(name)
         self._hub.ref(revision)  # raises ValueError
-        self._client = HubClient(name, silent_seconds)
+        self._client = HubClient(name, seconds)
 
     def run(self) -> Path:
         commit, files = self._client.listing(self._revision)

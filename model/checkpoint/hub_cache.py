@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+SILENT_SECONDS = 10.0  # of a hub, unless the user says otherwise
+
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 _COMMIT = re.compile("[0-9a-f]{40}")
 _PREFIX, _SEPARATOR = "models--", "--"
@@ -28,6 +30,12 @@ def is_offline() -> bool:
     """Whether the user's environment forbids to ask the hub."""
     said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return said.upper() in _TRUE
+
+
+def silent_seconds() -> float:
+    """How long a hub may send nothing; the variable is that of the hub's own library."""
+    said = os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT", "")
+    return float(said) if said.isdecimal() and int(said) else SILENT_SECONDS
 
 
 def cached_models() -> list[str]:

@@ -37,12 +37,12 @@ class HubFile:
 class HubClient:
     """Asks about one model. Its methods raise what `within` does."""
 
-    def __init__(self, name: str, silent_seconds: float) -> None:
-        """Imports the hub's library, which takes half a second."""
+    def __init__(self, name: str, seconds: float) -> None:
+        """`seconds`: that the hub may be silent. Imports its library, which takes half a second."""
         from huggingface_hub import constants
         from huggingface_hub.utils import build_hf_headers
 
-        self._name, self._seconds = name, silent_seconds
+        self._name, self._seconds = name, seconds
         self._hub = constants.ENDPOINT
         self._headers = build_hf_headers(library_name="hef-lsp") | {"Accept-Encoding": "identity"}
 

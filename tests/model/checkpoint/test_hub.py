@@ -61,7 +61,7 @@ def why_not(revision: str = "main", name: str = NAME) -> str:
     """What is said within the bound."""
     began = time.monotonic()
     with pytest.raises(WeightsError) as refused:
-        fetch(name, revision, silent_seconds=SILENT_SECONDS)
+        fetch(name, revision, seconds=SILENT_SECONDS)
     assert time.monotonic() - began < BOUND_SECONDS
     return str(refused.value)
 
