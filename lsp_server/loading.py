@@ -123,7 +123,9 @@ def why_tiny(name: str, error: Exception) -> str:
         figures = f"needs {error.needed / 1e9:.1f} GB of memory and {error.available / 1e9:.1f} GB are free"
         step = f"close something and restart the server, or set model.name to {EMBEDDED_TINY}."
         return f"{EMBEDDED_TINY} answers, because {name} {figures}: {step}"
-    return f"{EMBEDDED_TINY} answers, because {name} cannot be loaded: {explain(error)}"
+    said = explain(error)
+    why = said if said.startswith(name) else f"{name} cannot be loaded: {said}"
+    return f"{EMBEDDED_TINY} answers, because {why}"
 
 
 def _successor(settings: Settings, embedded: Path | None) -> str | None:

@@ -64,10 +64,11 @@ class Takeover:
 
     async def run(self, successor: Successor, settings: Settings) -> LoadedCoder | None:
         """The coder that the model thread has from now on; None where that stays the one it had."""
-        self.coming, self.note, self.needs_ms = coming(successor.name, News("loading"), 0.0), "", 0.0
+        self.coming, self.note, self.needs_ms = Coming(successor.name, "comes once nobody types"), "", 0.0
         spare: ModelThread[LoadedCoder] | None = None
         try:
             await self._household.until_quiet()
+            self.coming = coming(successor.name, News("loading"), 0.0)
             self._told()
             told = self._teller(successor.name, lambda: spare is None or spare.stopping)
             spare = ModelThread(lambda: successor.load(settings, told), "hef-model-next")

@@ -90,7 +90,7 @@ def _hub_folder(name: str, revision: str, offline: bool, told: Told) -> Path:
     if not offline and not is_offline():
         return fetch(name, revision, told)
     partial = hub.partial_bytes()
-    where = f"is here in part ({partial / 1e6:,.0f} MB)" if here or partial else "is not on this machine"
+    where = f"is here in part ({partial / 1e6:,.1f} MB)" if here or partial else "is not on this machine"
     pull = pull_command(name, revision)
     then = f"`{pull}` fetches it, and so does an editor once model.offline is false"
     if is_offline():

@@ -15,7 +15,7 @@ from pathlib import Path
 from model.checkpoint.architecture import check_architecture
 from model.checkpoint.files import WeightsError, git_sha1_of, read_json, sha256_of
 from model.checkpoint.hub_cache import HubFolder, is_offline, silent_seconds
-from model.checkpoint.hub_client import HubClient, HubFile, explained
+from model.checkpoint.hub_client import HubClient, HubFile, explained, pull_command
 from model.checkpoint.sums import kept_sha256
 from model.checkpoint.transfer import CutOffError, SilentError, receive, size_of
 from model.news import News, Told, to_nobody
@@ -122,8 +122,9 @@ class _Fetching:
             receive(partial, file.size, self._client.stream(commit, file), received, self._seconds)
             if not _is_sound(file, partial, self._told):
                 partial.unlink()
-                step = "it was deleted, try again; if that stays so, something on the way changes files"
-                raise WeightsError(f"{file.name} of {self._name} came with a wrong checksum: {step}")
+                step = f"`{pull_command(self._name, self._revision)}` fetches it again"
+                what = f"came with a wrong checksum and was deleted ({file.name})"
+                raise WeightsError(f"{self._name} {what}: {step}")
             partial.replace(blob)
 
     @contextmanager

@@ -122,7 +122,7 @@ def explained(problem: Exception, name: str, revision: str) -> str:
 
 def _unreachable(problem: Exception, host: str, name: str, pull: str) -> str:
     kept = HubFolder(name).partial_bytes()
-    so_far = f", {kept / 1e6:,.0f} MB are kept" if kept else ""
+    so_far = f", {kept / 1e6:,.1f} MB are kept" if kept else ""
     return f"{name} cannot be fetched from {host} ({problem}){so_far}: see the network, then {pull}"
 
 
