@@ -51,7 +51,9 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """As `hef-lsp/status` carries it."""
+        about = {"coming": self.coming.to_json()} if self.coming else {}
         return {
+            **about,
             "state": self.state,
             "message": self.message,
             "reason": self.reason,
@@ -59,7 +61,6 @@ class Status:
             "model": self.model,
             "notes": list(self.notes),
             "folders": [_folder_json(folder) for folder in self.folders],
-            "coming": self.coming.to_json() if self.coming else None,
         }
 
 

@@ -125,7 +125,7 @@ async def _indexed(typist: Typist) -> None:
 async def _settled(typist: Typist) -> None:
     """Wait for the coder that stays, and say which it is and why not another."""
     start = time.monotonic()
-    while (status := typist.statuses[-1])["coming"]:
+    while (status := typist.statuses[-1]).get("coming"):
         if time.monotonic() - start > MAX_SECONDS:
             raise DemoError(f"the coder was not ready after {MAX_SECONDS:.0f} s.")
         _progress_line(status["message"])

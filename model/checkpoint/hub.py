@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from model.checkpoint.transfer import CutOffError, SilentError, receive, size_of
 from model.news import News, Told, to_nobody
 
 _SPARE_BYTES = 50_000_000  # of disk that stay free
+_LOOK_SECONDS = 0.5  # between two looks at what another program has fetched
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _DESCRIBING = ("config.json", "tokenizer.json", _INDEX)
 
@@ -115,7 +117,7 @@ class _Fetching:
         linked = (
             self._hub.snapshot(commit) / file.name
         )  # where the system has no links, the file itself lies there
-        with self._alone(file):
+        with self._alone(file, received):
             if any(_is_sound(file, there, self._told, kept=True) for there in (blob, linked)):
                 return
             partial = blob.with_name(f"{file.blob}.incomplete")
@@ -128,24 +130,25 @@ class _Fetching:
             partial.replace(blob)
 
     @contextmanager
-    def _alone(self, file: HubFile) -> Iterator[None]:
+    def _alone(self, file: HubFile, received: Callable[[int], None]) -> Iterator[None]:
         """Whoever fetches the same file, the hub's own command too, is waited for as long as its file grows."""
         from huggingface_hub.utils import WeakFileLock
 
         lock = self._hub.folder.parent / ".locks" / self._hub.folder.name / f"{file.blob}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
+        most, grew_at = -1, time.monotonic()
         with ExitStack() as held:
-            before = -1
             while True:
                 try:
-                    held.enter_context(WeakFileLock(lock, timeout=self._seconds))
+                    held.enter_context(WeakFileLock(lock, timeout=min(_LOOK_SECONDS, self._seconds)))
                     break
                 except TimeoutError:
-                    now = self._have(file)
-                    if now == before:
-                        step = "wait for it or end it, then try again"
-                        raise WeightsError(f"another program is fetching {self._name}: {step}") from None
-                    before = now
+                    received(have := self._have(file))
+                if have > most:
+                    most, grew_at = have, time.monotonic()
+                elif time.monotonic() - grew_at > self._seconds:
+                    step = "wait for it or end it, then try again"
+                    raise WeightsError(f"another program is fetching {self._name}: {step}")
             yield
 
 

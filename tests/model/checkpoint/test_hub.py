@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -275,6 +276,18 @@ def test_who_fetches_the_same_is_waited_for_while_it_grows(served: FakeHub) -> N
         assert why_not() == "another program is fetching org/tiny: wait for it or end it, then try again"
     fetched()
     assert weights.exists()
+
+
+def test_two_that_want_the_same_fetch_it_once(served: FakeHub, files: dict[str, bytes]) -> None:
+    served.bytes_per_second = len(files["model.safetensors"]) / 1.5
+    heard: list[News] = []
+    with ThreadPoolExecutor() as both:
+        one, other = both.submit(fetched), both.submit(fetched, told=heard.append)
+        assert one.result() == other.result()
+    assert n_weights_asked(served) == 1
+    assert (
+        len({news.done for news in heard if news.work == "fetching"}) > 3
+    )  # it hears how far the other one is
 
 
 def test_who_gives_up_ends_it(served: FakeHub) -> None:
