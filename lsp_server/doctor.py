@@ -113,7 +113,7 @@ def _model_and_index(settings: Settings, root: Path) -> Iterator[Finding]:
     try:
         with loaded(settings, partial(load_named, timed=True)) as (coder, thread):
             yield from _model(coder)
-            yield from _pace(coder, settings.model.deadline_ms)
+            yield from _pace(coder, settings)
             yield from _opened_index(root, settings, coder, thread)
     except UserMustActError as error:
         absent = error.__cause__ if isinstance(error.__cause__, AbsentError) else None
@@ -145,9 +145,9 @@ def _model(coder: LoadedCoder) -> Iterator[Finding]:
         yield Finding("model", note)
 
 
-def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
+def _pace(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
     if coder.pace:
-        yield Finding("pace", *expectation(coder.pace, deadline_ms))
+        yield Finding("pace", *expectation(coder.pace, settings.model.name, settings.model.deadline_ms))
 
 
 def _index(root: Path, stats: IndexStats) -> Iterator[Finding]:

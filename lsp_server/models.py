@@ -182,7 +182,7 @@ def _verdict(model: ListedModel, settings: Settings) -> str:
         return f"`hef-lsp --models pull {model.name}` fetches it{model.remark}"
     if model.pace is None:
         return f"fits; `hef-lsp --doctor --set model.name={model.name}` says how fast it is"
-    said, step = expectation(model.pace, settings.model.deadline_ms)
+    said, step = expectation(model.pace, model.name, settings.model.deadline_ms)
     return f"{said}. {step}".rstrip(". ")
 
 

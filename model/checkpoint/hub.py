@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from model.checkpoint.architecture import check_architecture
-from model.checkpoint.files import WeightsError, git_sha1_of, read_json, sha256_of
+from model.checkpoint.files import MAX_TOKENIZER_BYTES, WeightsError, git_sha1_of, read_json, sha256_of
 from model.checkpoint.hub_cache import HubFolder, is_offline, silent_seconds
 from model.checkpoint.hub_client import HubClient, HubFile, explained, pull_command
 from model.checkpoint.sums import kept_sha256
@@ -58,6 +58,10 @@ class _Fetching:
         for folder in (snapshot, self._hub.blobs):
             folder.mkdir(parents=True, exist_ok=True)
         describing = [files[name] for name in _DESCRIBING if name in files]
+        if large := [file.name for file in describing if file.size > MAX_TOKENIZER_BYTES]:
+            raise WeightsError(
+                f"{large[0]} of {self._name} is too large for what it should be: choose another model"
+            )
         self._fetch(commit, describing)
         weights = self._weights(snapshot, files)
         self._check_room([*describing, *weights])

@@ -244,6 +244,12 @@ def test_what_cannot_be_used_is_not_fetched(served: FakeHub) -> None:
     assert n_weights_asked(served) == 0
 
 
+def test_a_description_of_gigabytes_is_not_fetched(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "MAX_TOKENIZER_BYTES", 500)
+    assert "is too large for what it should be" in why_not()
+    assert len(served.asked) == 1
+
+
 def test_only_the_shards_that_the_index_names_are_fetched(served: FakeHub, tmp_path: Path) -> None:
     served.files = files_of(write_tiny_checkpoint(tmp_path / "sharded", shards=3, adapter=False))
     served.files["consolidated.safetensors"] = b"the same once more"
