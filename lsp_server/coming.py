@@ -16,7 +16,7 @@ _FEWEST_SECONDS = 1.0  # before a rate is worth showing
 
 @dataclass(frozen=True)
 class Coming:
-    """`message` says what is done for the model `name`; `percentage` where its end is known."""
+    """`message` says what is done for the model `name`; `percentage` of what is fetched, which never falls."""
 
     name: str
     message: str
@@ -63,7 +63,7 @@ def coming(name: str, news: News, rate: float) -> Coming:
     if rate > 0:
         left = (news.total - news.done) / rate
         said += f", {rate / 1e6:.1f} MB/s" + (f", about {_time(left)} left" if left >= 1 else "")
-    return Coming(name, said, min(100 * news.done // news.total, 100))
+    return Coming(name, said, min(100 * news.done // news.total, 100) if doing == "fetching" else None)
 
 
 def _size(done: int, total: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from model.settings import EMBEDDED, EMBEDDED_LARGE, EMBEDDED_TINY
 
 if TYPE_CHECKING:
     from model.engines.engine import Engine
+
+SHOW_SECONDS = 0.1  # between two looks of a bar
 
 # Weights of each that is known to be of use, all in bfloat16 on the hub, and what of its license must be known.
 # Source: the model cards there.
@@ -210,12 +213,17 @@ class _FetchBar:
 
     def __init__(self, name: str) -> None:
         self._name, self._rate = name, Rate()
+        self._last: tuple[str, float] = ("", 0.0)  # work, and when it was shown
 
     def __call__(self, news: News) -> None:
-        if not sys.stderr.isatty():
+        now = time.monotonic()
+        work, shown = self._last
+        is_whole = 0 < news.total == news.done
+        if not sys.stderr.isatty() or (news.work == work and now - shown < SHOW_SECONDS and not is_whole):
             return
+        self._last = (news.work, now)
         said = coming(self._name, news, self._rate.of(news.done))
-        filled = BAR_WIDTH * (said.percentage or 0) // 100
+        filled = BAR_WIDTH * news.done // max(news.total, 1)
         sys.stderr.write(f"\r[{'#' * filled:<{BAR_WIDTH}}] {said.line}\x1b[K")
         sys.stderr.flush()
 

@@ -23,8 +23,8 @@ from model.news import News, Told, to_nobody
 
 _SPARE_BYTES = 50_000_000  # of disk that stay free
 _LOOK_SECONDS = 0.5  # between two looks at what another program has fetched
+_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_DESCRIBING = ("config.json", "tokenizer.json", _INDEX)
 
 
 def fetch(name: str, revision: str, told: Told = to_nobody, seconds: float | None = None) -> Path:
@@ -54,32 +54,35 @@ class _Fetching:
 
     def run(self) -> Path:
         commit, files = self._client.listing(self._revision)
+        self._check(files)
         snapshot = self._hub.snapshot(commit)
         for folder in (snapshot, self._hub.blobs):
             folder.mkdir(parents=True, exist_ok=True)
-        describing = [files[name] for name in _DESCRIBING if name in files]
-        if large := [file.name for file in describing if file.size > MAX_TOKENIZER_BYTES]:
-            raise WeightsError(
-                f"{large[0]} of {self._name} is too large for what it should be: choose another model"
-            )
-        self._fetch(commit, describing)
-        weights = self._weights(snapshot, files)
-        self._check_room([*describing, *weights])
-        self._fetch(commit, weights)
+        first = [files[name] for name in (_CONFIG, _INDEX) if name in files]
+        self._fetch(commit, first, lambda _done, _total: self._told(News("fetching")))
+        rest = [files[_TOKENIZER], *self._weights(snapshot, files)]
+        self._check_room(rest)
+        self._fetch(commit, rest, lambda done, total: self._told(News("fetching", done, total)))
         ref = self._hub.ref(self._revision)
         if self._revision != commit:
             ref.parent.mkdir(parents=True, exist_ok=True)
             ref.write_text(commit, encoding="ascii")
         return snapshot
 
+    def _check(self, files: Mapping[str, HubFile]) -> None:
+        for name in (_CONFIG, _TOKENIZER):
+            if name not in files:
+                raise WeightsError(
+                    f"{self._name} has no {name}, so it is no coder: choose another model.name"
+                )
+        for name in (_CONFIG, _TOKENIZER, _INDEX):
+            if name in files and files[name].size > MAX_TOKENIZER_BYTES:
+                what = f"{name} of {self._name} is too large for what it should be"
+                raise WeightsError(f"{what}: choose another model.name")
+
     def _weights(self, snapshot: Path, files: Mapping[str, HubFile]) -> list[HubFile]:
         """What is to be fetched of gigabytes, once it is known that it can be used. Raises WeightsError."""
-        absent = [name for name in _DESCRIBING[:2] if name not in files]
-        if absent:
-            raise WeightsError(
-                f"{self._name} has no {absent[0]}, so it is no coder: choose another model.name"
-            )
-        check_architecture(read_json(snapshot / "config.json"), snapshot, self._name)
+        check_architecture(read_json(snapshot / _CONFIG), snapshot, self._name)
         names = {_WHOLE}
         if _INDEX in files:
             table = read_json(snapshot / _INDEX, files[_INDEX].size).get("weight_map")
@@ -104,12 +107,13 @@ class _Fetching:
         blob = self._hub.blobs / file.blob
         return size_of(blob) or size_of(blob.with_name(f"{file.blob}.incomplete"))
 
-    def _fetch(self, commit: str, files: Sequence[HubFile]) -> None:
+    def _fetch(self, commit: str, files: Sequence[HubFile], told: Callable[[int, int], None]) -> None:
+        """`told`: of how many bytes of all of them are here, and how many that will be."""
         total, before = sum(file.size for file in files), 0
         for file in files:
 
             def received(done: int, before: int = before) -> None:
-                self._told(News("fetching", before + done, total))
+                told(before + done, total)
 
             self._fetch_one(commit, file, received)
             received(file.size)
@@ -120,7 +124,7 @@ class _Fetching:
         blob = self._hub.blobs / file.blob
         linked = (
             self._hub.snapshot(commit) / file.name
-        )  # where the system has no links, the file itself lies there
+        )  # where there are no links, the file itself lies there
         with self._alone(file, received):
             if any(_is_sound(file, there, self._told, kept=True) for there in (blob, linked)):
                 return

@@ -39,9 +39,10 @@ class HubClient:
 
     def __init__(self, name: str, seconds: float) -> None:
         """`seconds`: that the hub may be silent. Imports its library, which takes half a second."""
-        from huggingface_hub import constants
+        from huggingface_hub import constants, get_session
         from huggingface_hub.utils import build_hf_headers
 
+        get_session()  # which takes its time as well, and is not the hub's silence
         self._name, self._seconds = name, seconds
         self._hub = constants.ENDPOINT
         self._headers = build_hf_headers(library_name="hef-lsp") | {"Accept-Encoding": "identity"}
@@ -80,8 +81,8 @@ class HubClient:
         from huggingface_hub.utils import hf_raise_for_status
 
         headers = self._headers | ({"Range": f"bytes={begin}-"} if begin else {})
-        seconds = self._seconds
-        timeout = (min(_CONNECT_SECONDS, seconds), seconds, seconds, seconds)  # connect, read, write, pool
+        later = 2 * self._seconds  # `within` has given up by then, and the thread ends
+        timeout = (min(_CONNECT_SECONDS, self._seconds), later, later, later)  # connect, read, write, pool
         with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
             if response.status_code >= 400:
                 response.read()

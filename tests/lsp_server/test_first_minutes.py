@@ -55,7 +55,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(preparing, "FIRST_SECONDS", 0.0)
@@ -187,15 +186,21 @@ WRONGS: dict[Callable[[FakeHub], None], str] = {
 @pytest.mark.asyncio
 @pytest.mark.parametrize("wrong", WRONGS, ids=lambda wrong: wrong.__name__)
 async def test_what_does_not_come_ends_soon_in_a_sentence_and_the_tiny_one_stays(
-    root: Path, embedded: Path, served: FakeHub, wrong: Callable[[FakeHub], None]
+    root: Path,
+    embedded: Path,
+    served: FakeHub,
+    wrong: Callable[[FakeHub], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrong(served)
+    if wrong in (silent, silent_in_the_middle):
+        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
     began = time.monotonic()
     async with session_of(root, embedded) as (session, client):
         document = Typed(session, root / "open.py")
         assert await document.type("x") is not None
         await until(lambda: session.status().notes)
-        assert time.monotonic() - began < 2 * SECONDS + 8  # loading the tiny one and its graph among them
+        assert time.monotonic() - began < 15  # on a busy machine, loading the tiny one among them
         (note,) = session.status().notes
         assert note.startswith("embedded-tiny answers, because ")
         assert WRONGS[wrong] in note

@@ -34,7 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -67,7 +66,10 @@ def test_pull_fetches_and_says_what_comes_next(served: FakeHub, capsys: pytest.C
     assert int(str(model["bytes"])) > 100_000
 
 
-def test_pull_goes_on_where_it_stopped(served: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pull_goes_on_where_it_stopped(
+    served: FakeHub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
     served.silent_after = len(served.files["model.safetensors"]) // 2
     assert cli.main(["--models", "pull", NAME]) == 1
     err = capsys.readouterr().err

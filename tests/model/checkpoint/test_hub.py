@@ -22,8 +22,9 @@ from tests.servers.fake_hub import COMMIT, FakeHub, files_of, nobody_listens, se
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 NAME = "org/tiny"
-SILENT_SECONDS = 0.4
-BOUND_SECONDS = 5.0  # of all that goes wrong here, on a busy machine
+PATIENT_SECONDS = 20.0  # where nobody falls silent: the machine may be busy
+SILENT_SECONDS = 1.0
+BOUND_SECONDS = 8.0  # of all that goes wrong here, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +56,14 @@ def served(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def fetched(revision: str = "main", told: Callable[[News], None] = lambda _: None) -> Path:
-    return fetch(NAME, revision, told, SILENT_SECONDS)
+    return fetch(NAME, revision, told, PATIENT_SECONDS)
 
 
-def why_not(revision: str = "main", name: str = NAME) -> str:
+def why_not(revision: str = "main", name: str = NAME, seconds: float = PATIENT_SECONDS) -> str:
     """What is said within the bound."""
     began = time.monotonic()
     with pytest.raises(WeightsError) as refused:
-        fetch(name, revision, seconds=SILENT_SECONDS)
+        fetch(name, revision, seconds=seconds)
     assert time.monotonic() - began < BOUND_SECONDS
     return str(refused.value)
 
@@ -117,11 +118,12 @@ def test_the_bytes_are_told_as_they_come(served: FakeHub, files: dict[str, bytes
     served.bytes_per_second = 2_000_000
     heard: list[News] = []
     fetched(told=heard.append)
-    total = len(files["model.safetensors"])
-    done = [news.done for news in heard if news.work == "fetching" and news.total == total]
+    done = [news.done for news in heard if news.work == "fetching"]
     assert done == sorted(done)
-    assert len(done) > 5
+    assert len(set(done)) > 5
+    total = len(files["tokenizer.json"]) + len(files["model.safetensors"])
     assert done[-1] == total
+    assert {news.total for news in heard if news.work == "fetching"} == {0, total}
 
 
 def test_a_connection_that_is_cut_off_again_and_again_goes_on_where_it_was(
@@ -140,7 +142,7 @@ def test_a_server_without_ranges_begins_again_and_no_byte_is_taken_twice(
     served: FakeHub, files: dict[str, bytes]
 ) -> None:
     served.silent_after = len(files["model.safetensors"]) // 2
-    why_not()
+    why_not(seconds=SILENT_SECONDS)
     served.silent_after, served.without_ranges = None, True
     assert (fetched() / "model.safetensors").read_bytes() == files["model.safetensors"]
 
@@ -150,10 +152,10 @@ def test_a_hub_that_falls_silent_is_left_in_time_and_gone_on_with_later(
 ) -> None:
     size = len(files["model.safetensors"])
     served.silent_after = size // 2
-    said = why_not()
+    said = why_not(seconds=SILENT_SECONDS)
     kept = HubFolder(NAME).partial_bytes()
     assert size // 2 <= kept < size
-    assert "(nothing came for 0.4 s)" in said
+    assert "(nothing came for 1 s)" in said
     assert f"{kept / 1e6:,.1f} MB are kept: see the network, then `hef-lsp --models pull org/tiny`" in said
     with pytest.raises(WeightsError, match=r"org/tiny \(revision main\) is here in part"):
         open_checkpoint(NAME)
@@ -165,14 +167,14 @@ def test_a_hub_that_falls_silent_is_left_in_time_and_gone_on_with_later(
 
 def test_a_hub_that_says_nothing_at_all_is_left_in_time(served: FakeHub) -> None:
     served.silent = True
-    assert "cannot be fetched from 127.0.0.1" in why_not()
+    assert "cannot be fetched from 127.0.0.1" in why_not(seconds=SILENT_SECONDS)
 
 
 def test_a_name_that_is_looked_up_for_ever_is_left_in_time(
     served: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(BOUND_SECONDS + 5))
-    assert "nothing came for 0.4 s" in why_not()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(BOUND_SECONDS + 2))
+    assert "nothing came for 1 s" in why_not(seconds=SILENT_SECONDS)
 
 
 def test_a_hub_that_refuses_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +281,10 @@ def test_who_fetches_the_same_is_waited_for_while_it_grows(served: FakeHub) -> N
     weights.unlink()
     lock = hub_cache() / ".locks" / "models--org--tiny" / f"{weights.name}.lock"
     with WeakFileLock(lock):
-        assert why_not() == "another program is fetching org/tiny: wait for it or end it, then try again"
+        assert (
+            why_not(seconds=SILENT_SECONDS)
+            == "another program is fetching org/tiny: wait for it or end it, then try again"
+        )
     fetched()
     assert weights.exists()
 
