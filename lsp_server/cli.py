@@ -76,12 +76,25 @@ def _run(options: argparse.Namespace) -> int:
         from lsp_server.housekeeping import show_caches
 
         return show_caches(settings, as_json=options.json)
+    if options.models is not None:
+        return _models(settings, options.models, as_json=options.json)
     if options.purge is not None:
         from lsp_server.housekeeping import purge
 
         which = {"stale": options.stale, "everything": options.all}
         return purge(settings, options.purge, **which, as_json=options.json)
     return _serve(options, settings)
+
+
+def _models(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:
+    from lsp_server.models import pull, show_models
+
+    match words:
+        case []:
+            return show_models(settings, as_json=as_json)
+        case ["pull", name]:
+            return pull(settings, name)
+    raise UsageError("--models stands alone, or before `pull NAME`.")
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> NoReturn:
@@ -130,6 +143,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         help="say what works, what does not and what to do, in the folder DIR (default: the repository here)",
+    )
+    command.add_argument(
+        "--models",
+        metavar="pull NAME",
+        nargs="*",
+        help="list the models that are here and what fits this machine; with pull NAME fetch one from the hub",
     )
     command.add_argument(
         "--caches", action="store_true", help="list what is kept on disk, of which repository, how old"

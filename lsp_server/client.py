@@ -14,6 +14,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
+from lsp_server.coming import Coming
 from lsp_server.settings import SECTION
 from lsp_server.status import FolderStatus, Status, progress_line
 
@@ -29,11 +30,12 @@ class EditorClient:
 
     def __init__(self, server: LanguageServer) -> None:
         self._server = server
-        self._bars: dict[Path, _WorkDoneBar] = {}
+        self._bars: dict[Path | None, _WorkDoneBar] = {}  # None: of the model that is on its way
         self._sent: dict[str, Any] | None = None
 
     def status(self, status: Status) -> None:
-        """Send the status when it says something new."""
+        """Send the status when it says something new; of a model that is on its way, progress as well."""
+        self._coming(status.coming)
         json = status.to_json()
         if json != self._sent:
             self._sent = json
@@ -45,16 +47,27 @@ class EditorClient:
 
     def progress(self, root: Path, folder: FolderStatus) -> None:
         """Show how far indexing is, where the editor can show it."""
-        window = self._server.client_capabilities.window
-        if window is None or not window.work_done_progress:
-            return
-        if root not in self._bars:
-            self._bars[root] = _WorkDoneBar(self._server, folder)
-        self._bars[root].report(folder)
+        share = 100 * (folder.done or 0) // max(folder.total or 0, 1)
+        message = progress_line(folder).partition(": ")[2]
+        self._report(root, f"hef-lsp: indexing {folder.name}", message, min(share, 100))
 
     def progress_ended(self, root: Path, message: str) -> None:
         if bar := self._bars.pop(root, None):
             bar.end(message)
+
+    def _coming(self, coming: Coming | None) -> None:
+        if coming is not None:
+            self._report(None, f"hef-lsp: {coming.name}", coming.message, coming.percentage)
+        elif bar := self._bars.pop(None, None):
+            bar.end("")
+
+    def _report(self, of: Path | None, title: str, message: str, percentage: int | None) -> None:
+        window = self._server.client_capabilities.window
+        if window is None or not window.work_done_progress:
+            return
+        if of not in self._bars:
+            self._bars[of] = _WorkDoneBar(self._server, title)
+        self._bars[of].report(message, percentage)
 
     async def configuration(self, folders: Iterable[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The editor's settings for us, of its own and of each folder (URIs); {} where it has none or does
@@ -92,23 +105,25 @@ class EditorClient:
 class _WorkDoneBar:
     """One work-done progress: asked for, then begun, reported and ended as far as the editor has agreed."""
 
-    def __init__(self, server: LanguageServer, folder: FolderStatus) -> None:
+    def __init__(self, server: LanguageServer, title: str) -> None:
         self._progress = server.work_done_progress
         self._token = str(uuid.uuid4())
-        self._title = f"hef-lsp: indexing {folder.name}"
+        self._title = title
+        self._last: tuple[str, int | None] | None = None  # that was to be reported
         self._ended: str | None = None
         self._begun = False
         self._reported = 0.0
         self._task = asyncio.get_running_loop().create_task(self._begin())
 
-    def report(self, folder: FolderStatus) -> None:
+    def report(self, message: str, percentage: int | None) -> None:
+        self._last = (message, percentage)
         now = time.monotonic()
         if not self._begun or now - self._reported < REPORT_SECONDS:
             return
         self._reported = now
-        message = progress_line(folder).partition(": ")[2]
-        report = types.WorkDoneProgressReport(message=message, percentage=int(100 * folder.share))
-        self._progress.report(self._token, report)
+        self._progress.report(
+            self._token, types.WorkDoneProgressReport(message=message, percentage=percentage)
+        )
 
     def end(self, message: str) -> None:
         self._ended = message
@@ -123,5 +138,7 @@ class _WorkDoneBar:
             return  # the editor refused: no bar
         self._progress.begin(self._token, types.WorkDoneProgressBegin(title=self._title, percentage=0))
         self._begun = True
+        if self._last is not None:
+            self.report(*self._last)
         if self._ended is not None:
             self.end(self._ended)

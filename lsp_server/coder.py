@@ -11,6 +11,7 @@ from indexer import Embedder, Tokenizer
 from lsp_server.model_thread import ModelThread, NodeEncoder, ThreadEmbedder
 from lsp_server.settings import Settings
 from model.blocks.shelf import Shelf
+from model.news import Told
 from model.pace import Pace
 from model.repository import Retrieve
 from model.request import Completion, Request
@@ -62,11 +63,11 @@ LoadCoder = Callable[[Settings], LoadedCoder]
 
 @dataclass(frozen=True)
 class Successor:
-    """`load` may take long, and is called on another thread than the model's: raises StaysError, WeightsError or
-    whatever else goes wrong."""
+    """`load` may take long, says meanwhile what it does, and is called on another thread than the model's: raises
+    StaysError, WeightsError, what it is told by, or whatever else goes wrong."""
 
     name: str
-    load: LoadCoder
+    load: Callable[[Settings, Told], LoadedCoder]
 
 
 class StaysError(Exception):

@@ -22,10 +22,12 @@ from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded, repository_o
 from lsp_server.loading import load_named, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
+from lsp_server.paces import expectation
 from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
 from lsp_server.switches import everywhere
 from lsp_server.visible import visible
+from model.checkpoint.files import AbsentError
 from model.settings import EMBEDDED_LARGE
 
 PACKAGES = (
@@ -124,10 +126,12 @@ def _model_and_index(settings: Settings, root: Path, n_named: int | None) -> Ite
     try:
         with loaded(settings, partial(load_named, timed=True)) as (coder, thread):
             yield from _model(coder, settings)
-            yield from _pace(coder, settings.model.deadline_ms)
+            yield from _pace(coder, settings)
             yield from _opened_index(root, settings, coder, thread, n_named)
     except UserMustActError as error:
-        yield Finding("model", str(error), "See the settings model.*.", blocking=True)
+        absent = error.__cause__ if isinstance(error.__cause__, AbsentError) else None
+        step = f"Run `{absent.step}`." if absent else "See the settings model.*."
+        yield Finding("model", str(error), step, blocking=True)
     except Exception as error:  # whatever it is that does not work, to say so is what the doctor is for
         said = f"{type(error).__name__}: {explain(error)}"
         yield Finding("model", said, "See the settings model.*.", blocking=True)
@@ -164,12 +168,9 @@ def _model(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
         yield Finding("model", f"{patience}, and this model answers it. {in_editor}")
 
 
-def _pace(coder: LoadedCoder, deadline_ms: float) -> Iterator[Finding]:
-    if pace := coder.pace:
-        new = f"about {pace.begin_ms:,.0f} ms until the first token at a new place ({pace.prompt_tokens:,} are read)"
-        said = f"{new}, {pace.line_ms:,.0f} ms for a line"
-        step = f"Set model.deadlineMs ({deadline_ms:,.0f}) to {pace.needs_ms:,} or more, or choose a smaller model."
-        yield Finding("pace", said, step if pace.needs_ms > deadline_ms else "")
+def _pace(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
+    if coder.pace:
+        yield Finding("pace", *expectation(coder.pace, settings.model.name, settings.model.deadline_ms))
 
 
 def _suggestions(settings: Settings) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +15,18 @@ from lsp_server.commands import repository_of, write_line
 from lsp_server.problems import UserMustActError
 from lsp_server.settings import Settings
 from lsp_server.visible import visible
+from model.checkpoint.hub_cache import hub_cache
 
 
 def show_caches(settings: Settings, *, as_json: bool) -> int:
     """Print every cache with its size, when it was used and whose it is."""
-    found, hub = caches(settings.index.keep_caches_days), _hub_cache()
+    found, hub = caches(settings.index.keep_caches_days), hub_cache()
     if as_json:
-        report = {"home": str(cache_home()), "caches": [_figures(cache) for cache in found], "hub": hub}
+        report = {
+            "home": str(cache_home()),
+            "caches": [_figures(cache) for cache in found],
+            "hub": str(hub) if hub.is_dir() else "",
+        }
         write_line(json.dumps(report, indent=2))
         return 0
     total = _size(sum(cache.bytes for cache in found))
@@ -31,10 +35,10 @@ def show_caches(settings: Settings, *, as_json: bool) -> int:
         used = datetime.fromtimestamp(cache.last_used, UTC).date().isoformat()
         stale = f", stale: {cache.stale}" if cache.stale else ""
         write_line(visible(f"{_size(cache.bytes):>10}  used {used}  {_name(cache)}{stale}"))
-    if hub:
+    if hub.is_dir():
         write_line(
             visible(
-                f"Models from the hub lie in {hub}; they are not ours, `hf cache` lists and deletes them."
+                f"Models from the hub lie in {hub}; `hef-lsp --models` lists them, `hf cache` deletes them."
             )
         )
     return 0
@@ -105,12 +109,3 @@ def _figures(cache: Cache) -> dict[str, Any]:
 
 def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e6:.1f} MB"
-
-
-def _hub_cache() -> str:
-    """Where huggingface_hub keeps models, "" where it keeps none. Importing it to ask would take half a
-    second."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = os.environ.get("HF_HOME") or caches / "huggingface"
-    folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-    return str(folder) if folder.is_dir() else ""

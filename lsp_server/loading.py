@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lsp_server.coder import LoadedCoder, StaysError, Successor
+from lsp_server.paces import KeptPace
 from lsp_server.problems import explain
 from lsp_server.settings import Settings
 from model.checkpoint.files import NoRoomError, WeightsError
+from model.news import News, Told, to_nobody
 from model.pace import Pace
 from model.settings import EMBEDDED, EMBEDDED_LARGE, EMBEDDED_TINY
 
@@ -41,27 +43,29 @@ def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:
         return load_coder(settings, embedded=embedded)
     encoder = tiny.encoder
     return replace(
-        tiny, successor=Successor(name, lambda wanted: _load_next(wanted, name, encoder, embedded))
+        tiny,
+        successor=Successor(name, lambda wanted, told: _load_next(wanted, name, encoder, embedded, told)),
     )
 
 
 def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool = False) -> LoadedCoder:
     """For a command: the coder that the settings name, of the embedded ones the large one where this machine carries
-    it. `timed`: with its pace. Raises WeightsError."""
+    it. Nothing is fetched: that has a command of its own. `timed`: with its pace. Raises WeightsError."""
     gc.unfreeze()
+    settings = replace(settings, model=replace(settings.model, offline=True))
     name = _successor(settings, embedded)
     if settings.model.name != EMBEDDED or name is None:
         coder = load_coder(settings, embedded=embedded)
         coder = replace(coder, pace=_kept_pace(coder.fingerprint, settings) if name else None)
     else:
         try:
-            return _load_next(settings, name, None, embedded)
+            return _load_next(settings, name, None, embedded, to_nobody)
         except Exception as error:
             coder = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
             needs_ms = error.needs_ms if isinstance(error, StaysError) else math.inf
             why = StaysError(why_tiny(name, error), needs_ms)
             coder = replace(coder, notes=(*coder.notes, str(why)), passed_over=why)
-    return replace(coder, pace=coder.completer.pace(settings.model.context)) if timed else coder
+    return _timed(coder, settings) if timed else coder
 
 
 def who_answers(settings: Settings, coder: LoadedCoder) -> str:
@@ -83,8 +87,10 @@ def load_coder(
     embedded: Path | None = None,
     checkpoint: Checkpoint | None = None,
     encoder: object = None,
+    told: Told = to_nobody,
 ) -> LoadedCoder:
-    """Load what the settings name, which can take seconds. Raises WeightsError, saying what the user can do.
+    """Load what the settings name, which can take seconds, or minutes the first time. Raises WeightsError, saying what
+    the user can do.
 
     `checkpoint`: if it is open already; `encoder`: of another coder, shared where it is the same.
     """
@@ -94,8 +100,9 @@ def load_coder(
     from model.recall.mixer import recalling
 
     embedded = embedded or EMBEDDED_FOLDER
-    checkpoint = checkpoint or open_named(settings.model, embedded)
-    model = load_opened(settings.model, checkpoint, embedded=embedded, loaded=cast("Encoder | None", encoder))
+    checkpoint = checkpoint or open_named(settings.model, embedded, told)
+    loaded = cast("Encoder | None", encoder)
+    model = load_opened(settings.model, checkpoint, embedded=embedded, loaded=loaded, told=told)
     mixing = recalling(model, settings.recall)
     coder = LoadedCoder(
         completer=Completer(
@@ -133,7 +140,9 @@ def why_tiny(name: str, error: Exception) -> str:
         figures = f"needs {error.needed / 1e9:.1f} GB of memory and {error.available / 1e9:.1f} GB are free"
         step = f"close something and restart the server, or set model.name to {EMBEDDED_TINY}."
         return f"{EMBEDDED_TINY} answers, because {name} {figures}: {step}"
-    return f"{EMBEDDED_TINY} answers, because {name} cannot be loaded: {explain(error)}"
+    said = explain(error)
+    why = said if said.startswith(name) else f"{name} cannot be loaded: {said}"
+    return f"{EMBEDDED_TINY} answers, because {why}"
 
 
 def _successor(settings: Settings, embedded: Path | None) -> str | None:
@@ -146,29 +155,37 @@ def _successor(settings: Settings, embedded: Path | None) -> str | None:
     return name if name != EMBEDDED_TINY and (folder / "config.json").is_file() else None
 
 
-def _load_next(settings: Settings, name: str, encoder: object, embedded: Path | None) -> LoadedCoder:
+def _load_next(
+    settings: Settings, name: str, encoder: object, embedded: Path | None, told: Told
+) -> LoadedCoder:
     """A coder that this machine carries, whose pace is known now. Raises StaysError where it does not, and
     WeightsError."""
-    from lsp_server.paces import KeptPace
     from model.checkpoint.opening import EMBEDDED_FOLDER
     from model.loading import open_named
 
     wanted = _naming(settings, name)
-    checkpoint = open_named(wanted.model, embedded or EMBEDDED_FOLDER)
-    kept = KeptPace(checkpoint.fingerprint(), wanted.model)
-    pace = kept.get(settings.model.deadline_ms)
+    checkpoint = open_named(wanted.model, embedded or EMBEDDED_FOLDER, told)
+    told(News("loading"))
+    pace = KeptPace(checkpoint.fingerprint(), wanted.model).get(settings.model.deadline_ms)
     _check(settings, name, pace)
-    coder = load_coder(wanted, embedded=embedded, checkpoint=checkpoint, encoder=encoder)
-    if pace is None:
+    coder = load_coder(wanted, embedded=embedded, checkpoint=checkpoint, encoder=encoder, told=told)
+    told(News("loading"))
+    coder = replace(coder, pace=pace) if pace else _timed(coder, wanted)
+    _check(settings, name, coder.pace)
+    return coder
+
+
+def _timed(coder: LoadedCoder, settings: Settings) -> LoadedCoder:
+    """With its pace on this machine, measured where none is known that would do."""
+    kept, deadline_ms = KeptPace(coder.fingerprint, settings.model), settings.model.deadline_ms
+    pace = kept.get(deadline_ms)
+    if pace is None or pace.needs_ms > deadline_ms:
         pace = coder.completer.pace(settings.model.context)
         kept.put(pace)
-        _check(settings, name, pace)
     return replace(coder, pace=pace)
 
 
 def _kept_pace(fingerprint: str, settings: Settings) -> Pace | None:
-    from lsp_server.paces import KeptPace
-
     return KeptPace(fingerprint, settings.model).get(settings.model.deadline_ms)
 
 

@@ -17,7 +17,7 @@ from indexer.reading import read_regular
 from lsp_server.version import own_version
 from model.engines.machine import processor, processors
 from model.pace import Pace
-from model.settings import DEFAULT_MODEL, ModelSettings
+from model.settings import DEFAULT_MODEL, EMBEDDED_LARGE, EMBEDDED_TINY, ModelSettings
 
 BELIEVED_SECONDS = 86_400.0  # that a bad one is believed: the machine may have been busy
 _FILE, _MAX_BYTES = "pace.json", 512
@@ -53,3 +53,16 @@ class KeptPace:
         with suppress(OSError):
             make_private(self._folder)
             write_whole(self._folder / _FILE, content.encode("ascii"))
+
+
+def expectation(pace: Pace, name: str, deadline_ms: float) -> tuple[str, str]:
+    """What to expect of a coder of this name and pace, and what to do where that is too slow, "" where it is not."""
+    new = f"about {pace.begin_ms:,.0f} ms until the first token at a new place ({pace.prompt_tokens:,} are read)"
+    said = f"{new}, {pace.line_ms:,.0f} ms for a line"
+    if pace.needs_ms <= deadline_ms:
+        return said, ""
+    longer = f"Set model.deadlineMs ({deadline_ms:,.0f}) to {pace.needs_ms:,} or more"
+    smaller = "or choose a smaller model: `hef-lsp --models` lists them"
+    is_passed_over = name not in (EMBEDDED_TINY, EMBEDDED_LARGE)  # these are insisted on by their names
+    instead = f", so in an editor {EMBEDDED_TINY} answers" if is_passed_over else ""
+    return f"{said}: too slow{instead}", f"{longer}, {smaller}."

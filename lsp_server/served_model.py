@@ -11,11 +11,12 @@ from typing import TypeVar
 from indexer import Embedder
 from lsp_server.aside import aside
 from lsp_server.coder import LoadCoder, LoadedCoder, Successor, embedder_of
+from lsp_server.coming import Coming
 from lsp_server.later import ForLater
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.settings import Settings
 from lsp_server.silence import BUSY, LOADING, NO_MODEL, Silence
-from lsp_server.status import COMING, MAKING_BLOCKS
+from lsp_server.status import MAKING_BLOCKS
 from lsp_server.takeover import Household, Takeover
 
 Result = TypeVar("Result")
@@ -116,8 +117,12 @@ class ServedModel:
     def background(self) -> tuple[str, ...]:
         """What it does beside answering, for the user."""
         making = (MAKING_BLOCKS,) if self.later and self.later.is_long else ()
-        coming = self._takeover.coming if self._takeover else ""
-        return (*making, COMING.format(coming)) if coming else making
+        return (*making, self.coming.line) if self.coming else making
+
+    @property
+    def coming(self) -> Coming | None:
+        """The coder that is on its way to take over."""
+        return self._takeover.coming if self._takeover else None
 
     @property
     def why_unusable(self) -> Silence | None:

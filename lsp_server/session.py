@@ -218,6 +218,7 @@ class Session:
             model_error=self._model.error,
             notes=(*self._model.notes, *([SLOW] if self._completions.is_slow else [])),
             background=self._model.background,
+            coming=self._model.coming,
             folders=self._folders.statuses,
             enabled=self._configuration.enabled,
             paused=self._folders.paused,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lsp_server.coming import Coming
 from lsp_server.problems import explain
 from lsp_server.silence import Silence
 
@@ -13,7 +14,6 @@ State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
 READING_PACKAGES = "reading installed packages for drafts"
 MAKING_BLOCKS = "reading the repository ahead"
-COMING = "loading {}, which answers once it meets the deadline"
 SLOW = (
     "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
     "faster device."
@@ -67,10 +67,13 @@ class Status:
     folders: tuple[FolderStatus, ...] = ()
     document: DocumentStatus | None = None
     snoozed: str = ""  # until when; "" where suggestions come by themselves
+    coming: Coming | None = None  # the model that is to answer later
 
     def to_json(self) -> dict[str, Any]:
         """As `hef-lsp/status` carries it."""
         about = {"document": self.document.to_json()} if self.document else {}
+        if self.coming:
+            about["coming"] = self.coming.to_json()
         return {
             **about,
             "state": self.state,
@@ -91,6 +94,7 @@ def status_of(
     notes: tuple[str, ...] = (),
     folders: Iterable[FolderStatus] = (),
     background: tuple[str, ...] = (),
+    coming: Coming | None = None,
     enabled: bool = True,
     paused: bool = False,
     snoozed: str = "",
@@ -107,7 +111,13 @@ def status_of(
         return _without_model(model_error)
     if model is None:
         return Status("loading", "Loading the model.")
-    about: dict[str, Any] = {"model": model, "notes": notes, "folders": folders, "snoozed": snoozed}
+    about: dict[str, Any] = {
+        "model": model,
+        "notes": notes,
+        "folders": folders,
+        "snoozed": snoozed,
+        "coming": coming,
+    }
     failed = next((folder for folder in folders if folder.error), None)
     busy = next((folder for folder in folders if folder.done is not None), None)
     if failed is not None:

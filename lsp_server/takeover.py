@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,15 +19,23 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from lsp_server.coder import Cancelled, LoadedCoder, StaysError, Successor
+from lsp_server.coming import Coming, Rate, coming
 from lsp_server.loading import why_tiny
 from lsp_server.model_thread import ModelThread, Priority
 from lsp_server.settings import Settings
 from lsp_server.trouble import described
+from model.news import News, Told
 
 Result = TypeVar("Result")
 WarmUp = Callable[[LoadedCoder, Cancelled], None]
 
 log = logging.getLogger(__name__)
+
+TELL_SECONDS = 0.25  # between two reports of how far it is
+
+
+class GivenUpError(Exception):
+    """Nobody waits for this coder any more: the session has ended, or has other settings."""
 
 
 class Household(Protocol):
@@ -46,7 +55,7 @@ class Takeover:
     def __init__(
         self, thread: ModelThread[LoadedCoder], household: Household, told: Callable[[], None]
     ) -> None:
-        self.coming = ""  # the name of the coder that is on its way
+        self.coming: Coming | None = None  # the coder that is on its way
         self.note = ""  # why none came
         self.needs_ms = 0.0  # the deadline with which one would have
         self._thread = thread
@@ -55,12 +64,14 @@ class Takeover:
 
     async def run(self, successor: Successor, settings: Settings) -> LoadedCoder | None:
         """The coder that the model thread has from now on; None where that stays the one it had."""
-        self.coming, self.note, self.needs_ms = successor.name, "", 0.0
+        self.coming, self.note, self.needs_ms = Coming(successor.name, "comes once nobody types"), "", 0.0
         spare: ModelThread[LoadedCoder] | None = None
         try:
             await self._household.until_quiet()
+            self.coming = coming(successor.name, News("loading"), 0.0)
             self._told()
-            spare = ModelThread(lambda: successor.load(settings), "hef-model-next")
+            told = self._teller(successor.name, lambda: spare is None or spare.stopping)
+            spare = ModelThread(lambda: successor.load(settings, told), "hef-model-next")
             spare.start()
             return await self._hand_over(spare)
         except Exception as error:  # whatever it is, suggestions go on
@@ -71,10 +82,33 @@ class Takeover:
             self.note = why_tiny(successor.name, error)
             traceback.clear_frames(error.__traceback__)  # which have what was loaded
         finally:
-            self.coming = ""
+            self.coming = None
             if spare:
                 spare.stop(0)
         return None
+
+    def _teller(self, name: str, is_over: Callable[[], bool]) -> Told:
+        """What the loading thread says its news by, often. There it raises GivenUpError once nobody waits."""
+        loop, rate, told_at, last = asyncio.get_running_loop(), Rate(), 0.0, ""
+
+        def tell(news: News) -> None:
+            nonlocal told_at, last
+            if is_over():
+                raise GivenUpError
+            now = time.monotonic()
+            if news.work == last and now - told_at < TELL_SECONDS:
+                return
+            told_at, last = now, news.work
+            said = coming(name, news, rate.of(news.done))
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                loop.call_soon_threadsafe(self._hear, said)
+
+        return tell
+
+    def _hear(self, said: Coming) -> None:
+        if self.coming is not None:  # else it is over
+            self.coming = said
+            self._told()
 
     async def _hand_over(self, spare: ModelThread[LoadedCoder]) -> LoadedCoder:
         coder = await settled(spare.loaded)

@@ -23,6 +23,7 @@ from model.families import FimOrder
 from model.fitted import Fitted, find_fitted
 from model.fusers import Fusers
 from model.loaded import LoadedModel
+from model.news import Told, to_nobody
 from model.reading import READINGS
 from model.room import Room, few_places, room_for
 from model.settings import EMBEDDED, ModelSettings
@@ -67,24 +68,25 @@ def load_from_settings(settings: ModelSettings, *, embedded: Path = EMBEDDED_FOL
 
     `embedded`: the tiny embedded model's folder, whose fuser and recall a coder without its own takes.
     """
-    return load_opened(settings, open_named(settings, embedded), embedded=embedded)
+    checkpoint = open_named(settings, embedded)
+    return load_opened(settings, checkpoint, embedded=embedded, loaded=None, told=to_nobody)
 
 
 def load_opened(
-    settings: ModelSettings, checkpoint: Checkpoint, *, embedded: Path, loaded: Encoder | None = None
+    settings: ModelSettings, checkpoint: Checkpoint, *, embedded: Path, loaded: Encoder | None, told: Told
 ) -> LoadedModel:
     """As `load_from_settings`, of a checkpoint that is open; `loaded`: an encoder that serves where it is the same."""
     config = _network_config(checkpoint)
     vocabulary = _load_vocabulary(checkpoint, config, settings.name)
     shapes = coder_shapes(config)
     check_tensors(checkpoint, shapes)
-    engine = choose_engine(settings, n_values(shapes))
+    engine = choose_engine(settings, n_values(shapes), told)
     positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
     fingerprint = checkpoint.fingerprint()
     order, fusers = fim_order(checkpoint, vocabulary), Fusers(engine, loaded)
-    encoder, pseudo, default_context, notes = _adapt(
-        settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context
-    )
+    context = READINGS[order].context
+    adapted = _adapt(settings, checkpoint, fingerprint, fusers, embedded, context)
+    encoder, pseudo, default_context, notes = adapted
     fitted = _fitted(settings, checkpoint, pseudo, embedded)
     one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
     room = _room(settings, config, engine, positions, "blocks" in (settings.context, default_context))
@@ -112,11 +114,28 @@ def load_opened(
     )
 
 
-def open_named(settings: ModelSettings, embedded: Path = EMBEDDED_FOLDER) -> Checkpoint:
-    """The checkpoint that the settings name, verified. Raises WeightsError."""
+def open_named(
+    settings: ModelSettings, embedded: Path = EMBEDDED_FOLDER, told: Told = to_nobody
+) -> Checkpoint:
+    """The checkpoint that the settings name, verified; fetched where they allow it. Raises WeightsError."""
     return open_checkpoint(
-        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded
+        settings.name, revision=settings.revision, offline=settings.offline, embedded=embedded, told=told
     )
+
+
+def needed_bytes(settings: ModelSettings, checkpoint: Checkpoint, engine: Engine) -> int:
+    """Memory that a checkpoint takes where it reads blocks, at most. Raises WeightsError."""
+    config = _network_config(checkpoint)
+    positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
+    room = _room(settings, config, engine, positions, places_blocks=True)
+    return engine.needed_bytes(
+        n_values(coder_shapes(config)), room.rows * room.n_slots * _cached_values(config)
+    )
+
+
+def n_weights(checkpoint: Checkpoint) -> int:
+    """How many weights its coder has. Raises WeightsError."""
+    return n_values(coder_shapes(_network_config(checkpoint)))
 
 
 def _room(
@@ -143,7 +162,7 @@ def _cached_values(config: Qwen2Config) -> int:
     return 2 * config.num_hidden_layers * config.kv_size
 
 
-def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
+def choose_engine(settings: ModelSettings, n_weights: int, told: Told = to_nobody) -> Engine:
     """torch on CUDA, ONNX Runtime on the CPU, unless the settings say otherwise. Raises WeightsError."""
     on_torch = settings.engine == "torch" or (settings.engine == "auto" and _wants_torch(settings))
     if on_torch:
@@ -163,7 +182,7 @@ def choose_engine(settings: ModelSettings, n_weights: int) -> Engine:
         )
     from model.engines.onnx.engine import open_onnx_engine
 
-    return open_onnx_engine(settings.dtype, settings.threads, n_weights)
+    return open_onnx_engine(settings.dtype, settings.threads, n_weights, told)
 
 
 def _wants_torch(settings: ModelSettings) -> bool:

@@ -30,7 +30,8 @@ class ModelSettings:
     offline: bool = field(
         default=True,
         metadata={
-            "help": "Never reach for the network: a hub checkpoint must be in the local cache. Off: download it."
+            "help": "Never reach for the network: a hub checkpoint is fetched by `hef-lsp --models pull NAME`. Off: an "
+            "editor fetches what is missing, while the tiny embedded model answers."
         },
     )
     adapter: str = field(

@@ -18,7 +18,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lsp_server.status import COMING
 from tests.e2e.editor import ROOT
 from tests.typist import Typist
 
@@ -27,7 +26,6 @@ N_ABOVE = 6  # lines shown above the cursor
 N_ASKED = 20  # on a busy machine a request may meet its deadline; the next goes on from what is computed
 PAUSE_SECONDS = 0.3  # between two of them
 N_TYPED = 8  # characters of the suggestion that are typed
-LOADING = COMING.partition("{}")[2]  # in the status for as long as another coder is to take over
 
 
 class DemoError(Exception):
@@ -127,7 +125,7 @@ async def _indexed(typist: Typist) -> None:
 async def _settled(typist: Typist) -> None:
     """Wait for the coder that stays, and say which it is and why not another."""
     start = time.monotonic()
-    while LOADING in (status := typist.statuses[-1])["message"]:
+    while (status := typist.statuses[-1]).get("coming"):
         if time.monotonic() - start > MAX_SECONDS:
             raise DemoError(f"the coder was not ready after {MAX_SECONDS:.0f} s.")
         _progress_line(status["message"])

@@ -76,7 +76,10 @@ USES = {
     "model/blocks/parts.py:_BEGINS_AT_4": Use(),
     "model/blocks/parts.py:_BEGINS_AT_8": Use(),
     "model/blocks/parts.py:_BEGINS_ANYWHERE": Use(),
-    "model/checkpoint/opening.py:_HUB_ID": NO_TEXT,
+    "model/checkpoint/finding.py:_HUB_ID": NO_TEXT,
+    "model/checkpoint/hub_cache.py:_COMMIT": NO_TEXT,
+    "model/checkpoint/hub_client.py:_BLOB": NO_TEXT,
+    "model/checkpoint/hub_client.py:_COMMIT": NO_TEXT,
     "model/checkpoint/opening.py:verify_checksums": NO_TEXT,
     "model/recall/ranking.py:_NAME": Use(),
     "model/vocabulary.py:_strange_characters": NO_TEXT,  # one class of characters: tests/model/test_vocabulary.py

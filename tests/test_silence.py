@@ -164,7 +164,7 @@ def test_nothing_leaves_and_nothing_is_written_beside_the_cache(
     hef = (*HEF, *arguments)
 
     def run_commands() -> None:
-        for command in (("--reindex",), ("--complete", "scale_1.py:2:12"), ("--doctor",)):
+        for command in (("--reindex",), ("--complete", "scale_1.py:2:12"), ("--doctor",), ("--models",)):
             seen.extend(run(recorder, home, *hef, *command))
 
     seen += serve(recorder, home, hef, seconds, run_commands)

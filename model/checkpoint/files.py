@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,18 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 class WeightsError(Exception):
     """A model cannot be used; the message names the file and says what the user can do."""
+
+
+class MissingFilesError(WeightsError):
+    """Files of a checkpoint are not there."""
+
+
+class AbsentError(WeightsError):
+    """A model of the hub is not on this machine, or not whole. `step`: the command that fetches it."""
+
+    def __init__(self, message: str, step: str) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class NoRoomError(WeightsError):
@@ -90,10 +102,10 @@ def read_json(file: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
 
 
 def require_files(folder: Path, names: Iterable[str]) -> None:
-    """Raises WeightsError with the names that are missing in `folder`."""
+    """Raises MissingFilesError with the names that are missing in `folder`."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise WeightsError(f"{folder} has no {', '.join(missing)}: the checkpoint is incomplete")
+        raise MissingFilesError(f"{folder} has no {', '.join(missing)}: the checkpoint is incomplete")
 
 
 def read_headers(files: Iterable[Path]) -> dict[str, TensorInfo]:
@@ -131,13 +143,26 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     return {name: _info(file, 8 + length, name, entry) for name, entry in entries.items()}
 
 
-def sha256_of(file: Path) -> str:
-    """Raises WeightsError as `opened` does."""
-    digest = hashlib.sha256()
+def sha256_of(file: Path, read: Callable[[int], None] = lambda _: None) -> str:
+    """`read` hears how many bytes were read. Raises WeightsError as `opened` does."""
+    digest, done = hashlib.sha256(), 0
     with opened(file) as stream:
         while block := stream.read(_CHUNK_BYTES):
             digest.update(block)
+            read(done := done + len(block))
     return digest.hexdigest()
+
+
+def git_sha1_of(file: Path) -> str:
+    """What git calls a file of this content, and the hub one that is no large file."""
+    content = read_bytes(file, MAX_TOKENIZER_BYTES)
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def stamp(at: os.stat_result) -> str:
+    """What changes with a file."""
+    kind = stat.S_IFMT(at.st_mode)
+    return f"{kind} {at.st_dev} {at.st_ino} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}"
 
 
 def _info(file: Path, start: int, name: str, entry: Mapping[str, Any]) -> TensorInfo:

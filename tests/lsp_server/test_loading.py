@@ -14,6 +14,7 @@ from lsp_server.loading import load_coder, load_first, load_named, why_tiny
 from lsp_server.settings import Settings, override
 from model.checkpoint.files import NoRoomError, WeightsError
 from model.completer import Completer
+from model.news import to_nobody
 from model.pace import Pace
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.two_checkpoints import write_two_checkpoints
@@ -45,7 +46,7 @@ def named(name: str, *more: str) -> Settings:
 
 def successor_of(coder: LoadedCoder, settings: Settings) -> LoadedCoder:
     assert coder.successor is not None
-    return coder.successor.load(settings)
+    return coder.successor.load(settings, to_nobody)
 
 
 def test_without_a_large_one_the_embedded_one_is_what_it_was(tmp_path: Path) -> None:

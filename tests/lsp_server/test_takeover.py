@@ -103,7 +103,7 @@ def coder(
 
 
 def followed_by(first: LoadedCoder, load: Callable[[Settings], LoadedCoder]) -> LoadedCoder:
-    return replace(first, successor=Successor("large", load))
+    return replace(first, successor=Successor("large", lambda settings, told: load(settings)))
 
 
 class StatusKeeper:
@@ -195,7 +195,7 @@ async def test_the_first_answers_until_the_next_has_all_that_it_reads(root: Path
         document = Typed(session, root / "open.py")
         assert await document.type("a = ") == "tiny"
         assert session.status().model == "tiny"
-        assert "loading large" in session.status().message
+        assert "large: loading it" in session.status().message
         may_load.set()
         await until(lambda: session.status().model == "large")
         assert await document.type("\nb = ") == "large"

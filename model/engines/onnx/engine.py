@@ -16,6 +16,7 @@ from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.checkpoint.files import TensorInfo
 from model.checkpoint.opening import Checkpoint
 from model.checkpoint.packed import Nibbles, Octets, Packed
+from model.checkpoint.sums import kept_sha256
 from model.checkpoint.tensors import Matrix, Weights, reader, table
 from model.engines.decoder import PREFILL_PIECE
 from model.engines.machine import free_bytes, processors
@@ -24,6 +25,7 @@ from model.engines.onnx.decoder import OnnxDecoder
 from model.engines.onnx.graph_cache import graph_folder
 from model.engines.onnx.quantization import Quantization
 from model.engines.onnx.session import open_session
+from model.news import News, Told, to_nobody
 
 GRAPH_VERSION = 6  # changes with what `onnx_build` writes
 ARITHMETIC_VERSION = 1  # changes with what a fuser's graph computes, to the bit
@@ -48,6 +50,7 @@ class OnnxEngine:
     dtype: str = "int8"
     threads: int = 1
     device: str = "cpu"
+    told: Told = to_nobody  # that the coder's graph is prepared, which takes a minute, the first time only
 
     @property
     def name(self) -> str:
@@ -68,9 +71,10 @@ class OnnxEngine:
         self, checkpoint: Checkpoint, config: Qwen2Config, capacity: int, n_slots: int
     ) -> OnnxDecoder:
         """The coder from its graph, which is built where the cache has none; its embeddings stay a mapped file."""
-        quantization = self._quantization(config.hidden_size)
+        quantization, told = self._quantization(config.hidden_size), self.told
 
         def build(folder: Path) -> None:
+            told(News("preparing"))
             from model.engines.onnx.build import (
                 build_decoder,
             )  # and with it onnx, which opening a graph can do without
@@ -80,7 +84,9 @@ class OnnxEngine:
             packing = None if quantization == "none" else checkpoint.packing
             build_decoder(folder, config, weights, quantization, packing)
 
-        with graph_folder(_key("decoder", checkpoint.tensors, str(config), quantization), build) as folder:
+        with graph_folder(
+            _key("decoder", checkpoint.tensors, str(config), quantization, told), build
+        ) as folder:
             session = open_session(folder / "decoder.onnx", self.threads)
             embeddings = _mapped_table(folder)
         piece = PREFILL_PIECE if n_values(coder_shapes(config)) <= _ALONE_UP_TO_WEIGHTS else _PIECE_OF_LARGE
@@ -96,7 +102,9 @@ class OnnxEngine:
 
             build_fuser(target, config, reader(tensors), quantization)
 
-        with graph_folder(_key("fuser", tensors, str(config.fuser), quantization), build) as target:
+        with graph_folder(
+            _key("fuser", tensors, str(config.fuser), quantization, to_nobody), build
+        ) as target:
             fuser = open_session(target / "fuser.onnx", self.threads)
             children = open_session(target / "children.onnx", 1)
         return OnnxFuser(fuser, children, config.fuser, reader(tensors))
@@ -110,7 +118,7 @@ class OnnxEngine:
 
             build_projector(target, config, reader(tensors))
 
-        with graph_folder(_key("projector", tensors, str(config), "none"), build) as target:
+        with graph_folder(_key("projector", tensors, str(config), "none", to_nobody), build) as target:
             projector = open_session(target / "projector.onnx", 1)
         return OnnxPseudoTokens(projector, config.fuser.d_memory)
 
@@ -120,10 +128,10 @@ class OnnxEngine:
         return "rows" if hidden_size <= _ROWS_UP_TO_HIDDEN else "blocks"
 
 
-def open_onnx_engine(dtype: str, threads: int, n_weights: int) -> OnnxEngine:
+def open_onnx_engine(dtype: str, threads: int, n_weights: int, told: Told = to_nobody) -> OnnxEngine:
     """`dtype` auto is int8; `threads` 0 is what measured best for so many weights."""
     best = 1 if n_weights <= _ALONE_UP_TO_WEIGHTS else min(_MOST_THREADS, processors())
-    return OnnxEngine("float32" if dtype == "float32" else "int8", threads or best)
+    return OnnxEngine("float32" if dtype == "float32" else "int8", threads or best, told=told)
 
 
 def _save_table(folder: Path, embeddings: Matrix) -> None:
@@ -139,11 +147,13 @@ def _mapped_table(folder: Path) -> Matrix:
     return Octets(**parts) if "octets" in parts else parts["embeddings"]
 
 
-def _key(kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization) -> str:
-    """Names a graph: its weights (files are told apart by place, size and time), arithmetic, versions and processor."""
-    files = sorted({info.file.resolve() for info in tensors.values()})
+def _key(
+    kind: str, tensors: Mapping[str, TensorInfo], shape: str, quantization: Quantization, told: Told
+) -> str:
+    """Names a graph: the sums of its weights, wherever they lie, arithmetic, versions and processor."""
+    files = {info.file.resolve() for info in tensors.values()}
     parts = [shape, quantization, str(GRAPH_VERSION), onnxruntime.__version__, _processor()]
-    parts += [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    parts += sorted(kept_sha256(file, told) for file in files)
     return f"{kind}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from model.checkpoint.files import WeightsError, read_bytes, sha256_of
+from model.checkpoint.files import WeightsError, read_bytes, sha256_of, stamp
 from model.privacy import cache_home
 
 GRAPHS_KEPT = 8
@@ -136,10 +136,7 @@ def _was_sound(folder: Path) -> bool:
 def _stamps(folder: Path) -> str:
     """What changes with any file of a folder but the note: a line for each."""
     found = ((file.name, file.lstat()) for file in sorted(folder.iterdir()) if file.name != _FOUND_SOUND)
-    return "".join(
-        f"{name} {stat.S_IFMT(at.st_mode)} {at.st_dev} {at.st_ino} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}\n"
-        for name, at in found
-    )
+    return "".join(f"{name} {stamp(at)}\n" for name, at in found)
 
 
 def _forget_old(home: Path, used: Path) -> None:

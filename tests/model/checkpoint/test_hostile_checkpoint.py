@@ -34,7 +34,7 @@ DEEP = b'{"a":' * 100_000
 
 @pytest.fixture
 def folder(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("model.loading.choose_engine", lambda settings, n_weights: ReadingEngine())
+    monkeypatch.setattr("model.loading.choose_engine", lambda settings, n_weights, told: ReadingEngine())
     return copy_of(tiny_folder, tmp_path / "model")
 
 

@@ -32,7 +32,7 @@ CONFIG = "quantization_config"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("model.loading.choose_engine", lambda settings, n_weights: ReadingEngine())
+    monkeypatch.setattr("model.loading.choose_engine", lambda settings, n_weights, told: ReadingEngine())
     written = write_packed_checkpoint(tmp_path / "model")
     (written / CHECKSUMS).unlink()
     return written

@@ -28,7 +28,7 @@
 ---@class hef_lsp.ModelSettings
 ---@field name? string The generator: 'embedded', a folder with a safetensors checkpoint, or a Hugging Face hub id such as Qwen/Qwen2.5-Coder-0.5B. In an editor the tiny embedded model answers until the generator is loaded, and for good where it would not meet model.deadlineMs on this machine. 'embedded-tiny' is that one alone; 'embedded-large' insists on the large one of the package, however slow. Default: `"embedded"`.
 ---@field revision? string Branch, tag or commit of a hub checkpoint. A full commit hash pins it for good. Default: `"main"`.
----@field offline? boolean Never reach for the network: a hub checkpoint must be in the local cache. Off: download it. Default: `true`.
+---@field offline? boolean Never reach for the network: a hub checkpoint is fetched by `hef-lsp --models pull NAME`. Off: an editor fetches what is missing, while the tiny embedded model answers. Default: `true`.
 ---@field adapter? string Folder of the HEF adapter for the generator. Empty: the one beside the checkpoint, if any. Default: `""`.
 ---@field device? 'auto'|'cpu'|'cuda' Where the model runs. auto: CUDA when there is one. One of `auto`, `cpu`, `cuda`. Default: `"auto"`.
 ---@field engine? 'auto'|'onnx'|'torch' What computes: onnx (ONNX Runtime, on the CPU) or torch (needs hef-lsp[cuda]). auto: torch on CUDA, ONNX Runtime on the CPU. One of `auto`, `onnx`, `torch`. Default: `"auto"`.
