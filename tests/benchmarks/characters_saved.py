@@ -103,8 +103,9 @@ def figures(done: Played) -> Iterator[dict[str, object]]:
 def line_of(row: Mapping[str, object]) -> str:
     """For people."""
     said = (
-        f"  {row['shows']:<16} saved {row['saved_percent']:>5} %, keys {row['keys_percent']:>5} %; shown {row['shown']:>5}, "
-        f"right {row['right']:>5} ({row['right_percent']} %), wrong per 1,000 characters {row['wrong_per_1000']}"
+        f"  {row['shows']:<16} saved {row['saved_percent']:>5} %, keys {row['keys_percent']:>5} %; shown "
+        f"{row['shown']:>5}, right {row['right']:>5} ({row['right_percent']} %), "
+        f"wrong per 1,000 characters {row['wrong_per_1000']}"
     )
     if "model_runs" in row:
         said += f"; model asked {row['model_runs']} times, {row['model_passes']} passes"
