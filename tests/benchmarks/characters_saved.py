@@ -1,7 +1,7 @@
 """What does a user feel? Real files are typed from top to bottom by someone who takes what is right of what is shown.
 
 `python -m tests.benchmarks.characters_saved --repositories FOLDER`: each folder in it is a repository. Of some of its
-files some lines are typed anew behind what stands above them; nothing stands below. The file is not in the index.
+files some lines are typed anew behind what stands above them; nothing stands below, unless it is asked for. The file is not in the index.
 `patient_typist` says who types, `showing` what is shown. There is no deadline: nothing depends on the machine's load.
 """
 
@@ -68,7 +68,7 @@ def _region_played(
     coder: LoadedCoder, index: Index, settings: Settings, region: Region, others: Mapping[str, str]
 ) -> Played:
     done = Played()
-    product = Product(coder, index, settings, index.root / region.path, done.cost)
+    product = Product(coder, index, settings, index.root / region.path, done.cost, region.below)
     shows: dict[str, Shows] = {"product": product}
     lines = RepositoryLines(others, region.path)
     shows |= {f"copying behind {n}": Copying(lines, n) for n in COPY_BEHIND}
@@ -87,12 +87,14 @@ def figures(done: Played) -> Iterator[dict[str, object]]:
         row: dict[str, object] = {
             "shows": who,
             "characters": typed.n_chars,
+            "saved": typed.n_saved,
             "saved_percent": round(100 * typed.n_saved / n, 1),
             "keys_percent": round(100 * typed.n_keys / n, 1),
             "keys": typed.n_keys,
             "shown": n_shown,
             "right": len(typed.right),
             "right_percent": round(100 * len(typed.right) / max(1, n_shown), 1),
+            "wrong": len(typed.wrong),
             "wrong_per_1000": round(1000 * len(typed.wrong) / n, 1),
         }
         if who == "product":
@@ -130,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 when there is no repository."""
     options = _options(arguments)
     settings = override(Settings(), (f"model.name={options.model}", *options.set))
-    sample = Sample(options.files, options.lines, options.seed)
+    sample = Sample(options.files, options.lines, options.seed, options.below)
     coder, everything = load_coder(settings), Played()
     if not options.json:
         _write(heading(this_machine()))
@@ -153,6 +155,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names of folders, separated by commas")
     parser.add_argument("--files", type=int, default=3, help="of each repository")
     parser.add_argument("--lines", type=int, default=40, help="of each file")
+    parser.add_argument("--below", action="store_true", help="leave what stands below the lines there")
     parser.add_argument("--model", default=EMBEDDED_TINY)
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting")

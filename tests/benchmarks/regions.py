@@ -14,20 +14,22 @@ from indexer import Index
 
 @dataclass(frozen=True)
 class Region:
-    """Lines of a file, with what stands above them. `wanted` begins with the end of the line above."""
+    """Lines of a file, with what stands above and below them. `wanted` begins with the end of the line above."""
 
     path: str
     above: str
     wanted: str
+    below: str = ""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How much is drawn of each repository."""
+    """How much is drawn of each repository. `below`: whether what stands below is there while it is typed."""
 
     n_files: int
     n_lines: int
     seed: int
+    below: bool = False
 
 
 def regions(name: str, texts: Mapping[str, str], sample: Sample) -> list[Region]:
@@ -41,15 +43,16 @@ def regions(name: str, texts: Mapping[str, str], sample: Sample) -> list[Region]
     ]
     draw = random.Random(f"{sample.seed} {name}")
     paths = draw.sample(long, min(sample.n_files, len(long)))
-    return [_region(path, texts[path], sample.n_lines, draw) for path in paths]
+    return [_region(path, texts[path], sample, draw) for path in paths]
 
 
-def _region(path: str, text: str, n_lines: int, draw: random.Random) -> Region:
+def _region(path: str, text: str, sample: Sample, draw: random.Random) -> Region:
     lines = text.rstrip("\n").split("\n")
-    first = draw.randrange(max(1, len(lines) - n_lines + 1))
-    above = "\n".join(lines[:first])
-    wanted = "\n".join(lines[first : first + n_lines])
-    return Region(path, above, f"\n{wanted}" if first else wanted)
+    first = draw.randrange(max(1, len(lines) - sample.n_lines + 1))
+    end = first + sample.n_lines
+    above, wanted = "\n".join(lines[:first]), "\n".join(lines[first:end])
+    below = "".join(f"\n{line}" for line in lines[end:]) if sample.below else ""
+    return Region(path, above, f"\n{wanted}" if first else wanted, below)
 
 
 def texts_of(root: Path, index: Index) -> dict[str, str]:
@@ -69,7 +72,7 @@ def unwritten(index: Index, region: Region) -> Iterator[None]:
     file.unlink()
     try:
         index.update({file})
-        index.overlay(file, region.above)
+        index.overlay(file, region.above + region.below)
         yield
     finally:
         index.overlay(file, None)

@@ -53,8 +53,18 @@ class Product:
     confidence of the settings what of it is shown. Nothing is worked out ahead and no installed package is read.
     """
 
-    def __init__(self, coder: LoadedCoder, index: Index, settings: Settings, path: Path, cost: Cost) -> None:
+    def __init__(
+        self,
+        coder: LoadedCoder,
+        index: Index,
+        settings: Settings,
+        path: Path,
+        cost: Cost,
+        below: str = "",
+    ) -> None:
+        """`below`: what stands below the cursor's line."""
         self.held_back: list[HeldBack] = []
+        self._below = below
         self._coder, self._index, self._settings = coder, index, settings
         self._path, self._cost = path, cost
         self._completions = Completions(self._run, lambda path: PATIENCE)
@@ -63,7 +73,7 @@ class Product:
         self._prepared = False
 
     async def at(self, prefix: str) -> Shown | None:
-        buffer = Buffer(self._path.as_uri(), None, self._path, "python", prefix)
+        buffer = Buffer(self._path.as_uri(), None, self._path, "python", prefix + self._below)
         snapshot = take(buffer, position(prefix, len(prefix)), "utf-16")
         self._completions.edited(buffer)
         self._written = None

@@ -127,6 +127,9 @@ def test_regions_are_drawn_by_the_seed_and_stand_in_their_files() -> None:
     for region in drawn:
         assert texts[region.path].startswith(region.above + region.wanted)
         assert region.wanted.strip().count("\n") == 9
+        assert region.below == ""
+    for region in regions("one", texts, Sample(3, 10, 5, below=True)):
+        assert region.above + region.wanted + region.below == texts[region.path].rstrip("\n")
 
 
 def test_the_typed_file_is_not_in_the_index_and_comes_back(tmp_path: Path) -> None:
