@@ -1,8 +1,9 @@
 """What does a user feel? Real files are typed from top to bottom by someone who takes what is right of what is shown.
 
 `python -m tests.benchmarks.characters_saved --repositories FOLDER`: each folder in it is a repository. Of some of its
-files some lines are typed anew behind what stands above them; nothing stands below, unless it is asked for. The file is not in the index.
-`patient_typist` says who types, `showing` what is shown. There is no deadline: nothing depends on the machine's load.
+files some lines are typed anew behind what stands above them; below stands nothing, or with `--below` what does. The
+file is not in the index. `patient_typist` says who types, `showing` what is shown. There is no deadline: nothing
+depends on the machine's load.
 """
 
 from __future__ import annotations
