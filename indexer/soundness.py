@@ -14,7 +14,8 @@ from indexer.extents import columns
 from indexer.parsing import parse_python
 
 _LINES, _CHARS = 100, 4_000  # above the cursor that are parsed: a keystroke waits
-_LONGEST = 2_000  # characters of a text that is judged
+_LONGEST = 2_000  # characters of a text that is judged, and of the cursor's line
+_MOST_PARSED = 60_000  # characters, all in all; then nothing is said
 _KNOWN_CHARS = 64_000  # above the cursor, in which a name is known
 _TRAILING = ")]}:,"  # what a line may have too much of at its end,
 _MOST_TRAILING = 3  # and how many of them
@@ -41,6 +42,7 @@ _GOES_ON = (
     (" _", ":"),
     ("", " else _"),
 )
+_MOST_LIKELY = 4  # the first of them, of which a shorter text needs one
 _DEFINITION = re.compile(r"\s*(?:async\s+def\b|def\b|class\b|@)")
 _MARK = re.compile(r"\\[^\n]|\"\"\"|'''|[\"'()\[\]{}#\n]")
 _WORD = re.compile(r"\w+")
@@ -70,26 +72,53 @@ class _Open:
             self.brackets.pop()
 
 
+class _CannotTellError(Exception):
+    """It would take too long."""
+
+
+@dataclass
+class _Judge:
+    """Parses texts, as long as that does not take too long. Its methods raise _CannotTellError."""
+
+    n_left: int = _MOST_PARSED
+
+    def may_stand(self, text: str, n_tried: int = len(_GOES_ON)) -> bool:
+        """Whether the text parses, however it goes on."""
+        return any(self.parses(text, *goes_on) for goes_on in _GOES_ON[:n_tried])
+
+    def parses(self, text: str, inside: str, behind: str) -> bool:
+        """Whether the text does, gone on with so and everything in it closed."""
+        whole = "".join(_completed(text, inside, behind))
+        self.n_left -= len(whole)
+        if self.n_left < 0:
+            raise _CannotTellError
+        return not parse_python(whole.encode("utf-8", "replace")).root_node.has_error
+
+
 def sound_part(before: str, text: str, rest: str) -> str:
     """`text` as far as it may stand between `before` and `rest`, which is left of the cursor's line; "" for not at all.
 
     Lines from the first on that may not are left out. Of a first one what closes nothing at its end is, else all but
     the name that it completes, if the document has that.
     """
-    window = _window(before)
-    if window is None or len(text) > _LONGEST:
-        return text
-    here = before[before.rfind("\n") + 1 :]
+    window, here = _window(before), before[before.rfind("\n") + 1 :]
     lines = text.split("\n")
+    if window is None or max(len(text), len(here), len(rest)) > _LONGEST:
+        return text
     if _may_follow_what_is_above(here + lines[0], lines[1:], window, before):
         return text
-    begun = "\n".join([*window, here])
-    if _may_stand(begun + text + rest) or not _parses("\n".join(window), *_GOES_ON[0]):
+    begun, judge = "\n".join([*window, here]), _Judge()
+    try:
+        if judge.may_stand(begun + text + rest) or not judge.parses("\n".join(window), *_GOES_ON[0]):
+            return text
+        for n_lines in range(len(lines) - 1, 0, -1):
+            part = "\n".join(lines[:n_lines])
+            if judge.may_stand(begun + part):
+                return part
+        shorter = _shorter(lines[0], before)
+        return next((part for part in shorter if judge.may_stand(begun + part + rest, _MOST_LIKELY)), "")
+    except _CannotTellError:
         return text
-    parts = ("\n".join(lines[:n]) for n in range(len(lines) - 1, 0, -1))
-    found = next((part for part in parts if _may_stand(begun + part)), "")
-    shorter = (part for part in _shorter(lines[0], before) if _may_stand(begun + part + rest, 4))
-    return found or next(shorter, "")
 
 
 def _shorter(line: str, before: str) -> Iterator[str]:
@@ -134,16 +163,6 @@ def _may_follow_what_is_above(first: str, others: list[str], window: list[str], 
         ):
             return True
     return False
-
-
-def _may_stand(text: str, n_tried: int = len(_GOES_ON)) -> bool:
-    return any(_parses(text, *goes_on) for goes_on in _GOES_ON[:n_tried])
-
-
-def _parses(text: str, inside: str, behind: str) -> bool:
-    """Whether the text does, gone on with so and everything in it closed."""
-    whole = "".join(_completed(text, inside, behind))
-    return not parse_python(whole.encode("utf-8", "replace")).root_node.has_error
 
 
 def _completed(text: str, inside: str, behind: str) -> Iterator[str]:
