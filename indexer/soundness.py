@@ -6,6 +6,7 @@ types is not Python yet, and other versions of Python are.
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ _GOES_ON = (
     (" _", ""),
     ("}", ""),  # of an f-string
     ("", "():"),
+    ("", " _():"),
     ("", " in _:"),
     ("", " import _"),
     (" else _", ""),
@@ -99,7 +101,7 @@ def sound_part(before: str, text: str, rest: str) -> str:
     """`text` as far as it may stand between `before` and `rest`, which is left of the cursor's line; "" for not at all.
 
     Lines from the first on that may not are left out. Of a first one what closes nothing at its end is, else all but
-    the name that it completes, if the document has that.
+    the name that it completes, if the document or Python has that.
     """
     window, here = _window(before), before[before.rfind("\n") + 1 :]
     lines = text.split("\n")
@@ -130,8 +132,10 @@ def _shorter(line: str, before: str) -> Iterator[str]:
         part = part[:-1].rstrip()
         yield part
     begun, word = _WORD.match(before[:-_LONGEST:-1]), _WORD.match(line)
-    if begun and word and begun.group()[::-1] + word.group() in _WORD.findall(before[-_KNOWN_CHARS:]):
-        yield word.group()
+    if begun and word:
+        name = begun.group()[::-1] + word.group()
+        if hasattr(builtins, name) or name in _WORD.findall(before[-_KNOWN_CHARS:]):
+            yield word.group()
 
 
 def _window(before: str) -> list[str] | None:

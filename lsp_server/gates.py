@@ -1,7 +1,7 @@
 """What of a suggestion cannot be meant, however sure the model is: it is not shown.
 
 A line that the next line already is, a second definition of what the body already has, a `__future__` import below
-other code, a header without a body at the end of a block, and what is no syntax at its place.
+other code, and what is no syntax at its place. A block that ends in a header (`try:`) is shown: it is more often right.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from lsp_server.snapshot import Snapshot
 
 NEAR_CHARS = 64_000  # on each side of the cursor, in which the body around it is looked at
 DEFINES = re.compile(r"[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)")
-HEADER = re.compile(r"[ \t]*(?:async|case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b")
 FUTURE = "from __future__ "
 CODE = re.compile(
     r"^(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|def[ \t]|class[ \t]+\w+[(:]|@\w)", re.MULTILINE
@@ -30,22 +29,9 @@ def passed(text: str, snapshot: Snapshot) -> str:
     lines = text.split("\n")
     written = [snapshot.line_before + lines[0], *lines[1:]]
     n_lines = min(_second_definition(written, snapshot), _late_future(written, snapshot), len(lines))
-    text = without_dangling_header("\n".join(lines[:n_lines]))
+    text = "\n".join(lines[:n_lines] or [_without_name(lines[0], snapshot)])
     replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
     return sound_part(snapshot.prefix, text, snapshot.line_after[replaced:])
-
-
-def without_dangling_header(text: str) -> str:
-    """A block without headers and decorators at its end, whose body is not there; its first line stays."""
-    lines = text.rstrip().split("\n")
-    n_lines = len(lines)
-    while n_lines > 1 and (not lines[n_lines - 1].strip() or _dangles(lines[n_lines - 1])):
-        n_lines -= 1
-    return text if n_lines == len(lines) else "\n".join(lines[:n_lines])
-
-
-def _dangles(line: str) -> bool:
-    return line.lstrip().startswith("@") or (line.rstrip().endswith(":") and HEADER.match(line) is not None)
 
 
 def _without_next_line(text: str, snapshot: Snapshot) -> str:
@@ -75,6 +61,13 @@ def _second_definition(written: Sequence[str], snapshot: Snapshot) -> int:
         if found.group(1) in names and found.group(1) != "_":
             return row
     return len(written)
+
+
+def _without_name(line: str, snapshot: Snapshot) -> str:
+    """What is left of a definition that the user has begun (`async d`) where its name is not to be shown."""
+    begun = snapshot.line_before
+    found = DEFINES.match(begun + line) if begun.strip() else None
+    return line[: max(0, found.start(1) - len(begun))].rstrip() if found else ""
 
 
 def _defined(lines: Sequence[str], width: int) -> Iterator[str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 from lsp_server.closers import is_only_closers, overwritten
-from lsp_server.gates import without_dangling_header
 from lsp_server.presentation import Suggestion, is_worth_showing
 from lsp_server.snapshot import Snapshot
 from model.repository import ContextItem
@@ -94,7 +93,7 @@ class Offer:
         if self.explicit or not chances or prod(chances) >= min_confidence:
             return self
         n_sure = sum(chance >= min_confidence for chance in accumulate(chances, mul))
-        text = without_dangling_header("\n".join(lines[:n_sure])).rstrip()
+        text = "\n".join(lines[:n_sure]).rstrip()
         if not is_worth_showing(text):
             return None
         replaced = overwritten(text, snapshot.line_before, snapshot.line_after)

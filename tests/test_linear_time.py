@@ -64,7 +64,6 @@ USES = {
     "lsp_server/framing.py:_SURROGATE": Use(),
     "lsp_server/gates.py:CODE": Use(),
     "lsp_server/gates.py:DEFINES": Use("match"),
-    "lsp_server/gates.py:HEADER": Use("match"),
     "lsp_server/offers.py:NAME": Use(),
     "lsp_server/offers.py:PROSE": Use(most=4_000),
     "lsp_server/presentation.py:CLOSING_LINE": Use("fullmatch"),

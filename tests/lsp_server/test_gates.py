@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lsp_server.gates import passed, without_dangling_header
+from lsp_server.gates import passed
 from lsp_server.snapshot import Buffer, Snapshot, take
 from tests.typist import position
 
@@ -16,8 +16,9 @@ HELD_BACK = {
     ],
     "a second definition": [
         (f"{CLASS}    $0", "def one(self):", ""),
-        (f"{CLASS}    de$0", "f two(self, x):", ""),
+        (f"{CLASS}    de$0", "f two(self, x):", "f"),
         (f"{CLASS}    async def t$0", "wo(self):", ""),
+        (f"{CLASS}    as$0", "ync def two(self):", "ync def"),
         (f"{CLASS}    $0", "x = 1\n\n    def two(self):\n        pass", "x = 1\n"),
         ("$0\n\n\nclass A:\n    pass\n", "class A:", ""),
         ("def f():\n    pass\n\n$0", "def f():\n    return 1", ""),
@@ -27,11 +28,6 @@ HELD_BACK = {
         ("import os\n$0", "from __future__ import annotations", ""),
         ("from os import path\n\n$0", "import re\nfrom __future__ import annotations", "import re"),
         ("class A:\n    pass\nfrom $0", "__future__ import annotations", ""),
-    ],
-    "a dangling header": [
-        ("def f():\n    $0", "x = 1\n    if x:", "x = 1"),
-        ("def f():\n    $0", "x = 1\n    for y in x:\n        if y:", "x = 1"),
-        ("class A:\n    $0", "x = 1\n\n    @property\n    def y(self):", "x = 1"),
     ],
     "no syntax": [
         ("print(one$0", "))", ")"),
@@ -56,6 +52,7 @@ PASSES = [
     ("import os\nfrom __f$0", "uture__ import annotations"),
     ("def f():\n    $0", "if x:"),  # one line
     ("def f():\n    $0", "if x:\n        y = 1"),
+    ("def f():\n    while x:$0", "\n        try:"),
     ("def f():\n    $0", "x = {\n        'a':"),
 ]
 
@@ -83,9 +80,3 @@ def test_what_may_be_meant_passes(document: str, text: str) -> None:
 def test_of_another_language_only_the_next_line_is_known(text: str) -> None:
     assert passed(text, at(f"{CLASS}    $0", "lua")) == text
     assert passed("z\ny = 2", at("x\n$0\ny = 2\n", "lua")) == "z"
-
-
-def test_a_block_that_was_cut_keeps_no_header_without_a_body() -> None:
-    assert without_dangling_header("a\nif b:\n    while c:") == "a"
-    assert without_dangling_header("if b:") == "if b:"
-    assert without_dangling_header("a\nb") == "a\nb"
