@@ -35,16 +35,16 @@ _GOES_ON = (
     ("", ":"),
     (" _", ""),
     ("}", ""),  # of an f-string
+    (" else _", ""),
     ("", "():"),
     ("", " _():"),
     ("", " in _:"),
     ("", " import _"),
-    (" else _", ""),
     (" in _", ""),
     (" _", ":"),
     ("", " else _"),
 )
-_MOST_LIKELY = 4  # the first of them, of which a shorter text needs one
+_MOST_LIKELY = 5  # the first of them, of which a shorter text needs one
 _DEFINITION = re.compile(r"\s*(?:async\s+def\b|def\b|class\b|@)")
 _MARK = re.compile(r"\\[^\n]|\"\"\"|'''|[\"'()\[\]{}#\n]")
 _WORD = re.compile(r"\w+")
