@@ -62,7 +62,7 @@ STANDS_NOT = [
     ("def f(model: int):\n    return g(mo$0", "del: int) -> int:", "del"),
     ("def f():\n    return g(mo$0", "del: int) -> int:", ""),  # a name that the document has not
     ("def f():\n    return g(self.lab$0", "el:", "el"),
-    ("def f(a):\n    return a if isi$0", 'nstance(a["b"], str):', "nstance"),
+    ("def f(a):\n    return a if isi$0", 'nstance(a["b"], str):', 'nstance(a["b"], str)'),
     ("def f(a=None, b=No$0", "ne:", "ne"),
     ("from a import b$0", "(c, d=e)", ""),
 ]
