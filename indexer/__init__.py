@@ -6,7 +6,7 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 from indexer.cache_folder import default_cache_dir
 from indexer.chunking import language_of
 from indexer.damage import CacheError
-from indexer.extents import Extent, extent_at
+from indexer.extents import TAB_COLUMNS, Extent, columns, extent_at
 from indexer.hierarchy import Embedder, Vectors
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
@@ -17,6 +17,7 @@ from indexer.rules import IGNORED, SECRET, Gate, relative_path
 from indexer.scopes import Syntax
 from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.soundness import sound_part
 from indexer.stats import IndexStats
 from indexer.suffix_index import Match, SuffixIndex
 from indexer.token_cache import Tokenizer
@@ -25,6 +26,7 @@ from indexer.watcher import Watcher
 __all__ = [
     "IGNORED",
     "SECRET",
+    "TAB_COLUMNS",
     "CacheError",
     "Embedder",
     "Extent",
@@ -48,10 +50,12 @@ __all__ = [
     "UpdateReport",
     "Vectors",
     "Watcher",
+    "columns",
     "default_cache_dir",
     "extent_at",
     "kind_of_secret",
     "language_of",
     "looks_secret",
     "relative_path",
+    "sound_part",
 ]

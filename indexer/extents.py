@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from indexer.parsing import parse_python
 
-_TAB_COLUMNS = 8
+TAB_COLUMNS = 8
 _PLACEHOLDER = "pass"
 # Above this many lines only the surroundings of the cursor are parsed: a keystroke must not wait for 20,000 lines,
 _WHOLE_LINES, _LINES_BEFORE, _LINES_AFTER = 500, 400, 100
@@ -37,7 +37,7 @@ def extent_at(text: str, offset: int, language: str) -> Extent:
     before, after = text[start:offset].split("\n"), text[offset:end].split("\n")
     if start and len(before) > 1:
         before = before[1:]  # the rest of a line
-    if after[0].strip(" \t\r)]}\"',;:") or _columns(before[-1]) > _DEEPEST:
+    if after[0].strip(" \t\r)]}\"',;:") or columns(before[-1]) > _DEEPEST:
         return LINE
     if language == "python":
         return _python_block(before, after, whole=not start and end >= len(text))
@@ -51,8 +51,8 @@ def _python_block(before: list[str], after: list[str], *, whole: bool) -> Extent
     before, after = _surroundings(before, after, whole=whole)
     opener = _last_written(before[:-1])
     head = here
-    if not here.strip() and opener.endswith(":") and _columns(here) <= _columns(opener):
-        head = " " * (_columns(opener) + 4)  # the editor has not indented the new line
+    if not here.strip() and opener.endswith(":") and columns(here) <= columns(opener):
+        head = " " * (columns(opener) + 4)  # the editor has not indented the new line
     # With a statement at the cursor the code around it parses, and the tree says whose body the cursor is in.
     lead = "\n".join([*before[:-1], head + (" " if head.strip() else "")]).encode("utf-8", "replace")
     tail = "\n".join(["", *after[1:]]).encode("utf-8", "replace")
@@ -71,7 +71,7 @@ def _python_block(before: list[str], after: list[str], *, whole: bool) -> Extent
     if body.type == "module":
         return Extent(multiline=True)
     owner = body.parent.start_point.row if body.parent else 0
-    return Extent(True, _columns(head) if not head.strip() else _columns(before[owner]) + 1)
+    return Extent(True, columns(head) if not head.strip() else columns(before[owner]) + 1)
 
 
 def _says_nothing(node: object, position: int) -> bool:
@@ -92,11 +92,9 @@ def _other_block(before: list[str], after: list[str]) -> Extent:
     if not opener.rstrip().endswith(("{", ":", "=>", "->")):
         return LINE
     following = next((line for line in after[1:] if line.strip()), "")
-    if _columns(following) > _columns(opener):
+    if columns(following) > columns(opener):
         return LINE
-    deeper = (
-        _columns(here) if not here.strip() and _columns(here) > _columns(opener) else _columns(opener) + 1
-    )
+    deeper = columns(here) if not here.strip() and columns(here) > columns(opener) else columns(opener) + 1
     return Extent(True, deeper)
 
 
@@ -106,7 +104,7 @@ def _surroundings(before: list[str], after: list[str], *, whole: bool) -> tuple[
         return before, after
     near = before[-_LINES_BEFORE:]
     starts = [row for row, line in enumerate(near[:-1]) if _DEFINITION.match(line)]
-    start = min(starts, key=lambda row: (_columns(near[row]), -row), default=0)
+    start = min(starts, key=lambda row: (columns(near[row]), -row), default=0)
     # An indented beginning would not parse by itself.
     return ["if True:", *near[start:]] if near[start][:1].isspace() else near[start:], after[:_LINES_AFTER]
 
@@ -115,5 +113,6 @@ def _last_written(lines: list[str]) -> str:
     return next((line.rstrip() for line in reversed(lines) if line.strip()), "")
 
 
-def _columns(line: str) -> int:
-    return len((line[: len(line) - len(line.lstrip())]).expandtabs(_TAB_COLUMNS))
+def columns(line: str) -> int:
+    """Width of a line's leading white space; a tab ends at a multiple of TAB_COLUMNS."""
+    return len((line[: len(line) - len(line.lstrip())]).expandtabs(TAB_COLUMNS))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from indexer import extent_at
+from indexer import TAB_COLUMNS, columns, extent_at
 from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
+from lsp_server.gates import passed
 from lsp_server.settings import CompletionSettings
 from lsp_server.snapshot import Snapshot, word_before
 
@@ -21,7 +22,6 @@ LOOP_SPAN = 24  # characters that one repeated piece of a line must fill to be a
 LOOP_ROUNDS = 4  # of such a piece, which has at most so many characters:
 LONGEST_PIECE = 40
 LOOP_CHARS = 4_000  # at the end of a line, in which a loop is looked for
-TAB_COLUMNS = 8  # as `indexer.Extent` counts them
 SPACES_PER_TAB = 4  # that a model writes where the document has tabs
 
 # Markers of the FIM checkpoints that can be served, control characters and broken UTF-8: what comes after is not
@@ -116,6 +116,7 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
         return None
     text = reindented(text, snapshot)
     text = _without_following_lines(text, snapshot)
+    text = passed(text, snapshot)
     joined = without_rest_of_line(text, snapshot.line_after)
     if joined == text and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
         return None  # it leads to a line of its own, not to the code after the cursor
@@ -161,11 +162,6 @@ def reindented(text: str, snapshot: Snapshot) -> str:
         cursor = columns(snapshot.line_before)
         first = _first_line_indented(first, cursor, snapshot.line_above, snapshot.indent)
     return "\n".join([first, *(_with_step(line, snapshot.indent) for line in rest)])
-
-
-def columns(line: str) -> int:
-    """Width of the line's leading white space."""
-    return len((line[: len(line) - len(line.lstrip())]).expandtabs(TAB_COLUMNS))
 
 
 def _first_line_indented(first: str, cursor: int, above: str, step: str) -> str:

@@ -171,7 +171,7 @@ async def _session(subject: Subject, settings: Settings) -> tuple[list[Stroke], 
     session = Session(Client(), load)
     await session.start(settings, {subject.root: settings})
     try:
-        await _settled(session)
+        await settled(session)
         strokes, n_accepted = [], 0
         for path, text, rows in _places(subject):
             done, accepted = await _typed(session, recorders[0], path, text, rows)
@@ -182,7 +182,7 @@ async def _session(subject: Subject, settings: Settings) -> tuple[list[Stroke], 
         await session.stop()
 
 
-async def _settled(session: Session) -> None:
+async def settled(session: Session) -> None:
     end = time.monotonic() + MAX_WAIT
     while session.status().state != "ready" and time.monotonic() < end:
         await asyncio.sleep(0.1)
