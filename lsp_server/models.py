@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsp_server.coming import Rate, coming
+from lsp_server.commands import write_line
 from lsp_server.paces import KeptPace, expectation
 from lsp_server.problems import UsageError, UserMustActError, explain
-from lsp_server.reindexing import BAR_WIDTH, write_line
+from lsp_server.reindexing import BAR_WIDTH
 from lsp_server.settings import Settings
 from lsp_server.visible import visible
 from model.checkpoint.files import WeightsError
