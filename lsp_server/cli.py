@@ -137,6 +137,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)"
     )
+    _add_looks(command)
+    command.add_argument("--version", action="store_true", help="print the version")
+    _add_options(parser)
+    return parser
+
+
+def _add_looks(command: argparse._MutuallyExclusiveGroup) -> None:
+    """What looks after the installation: its health, its models, what it keeps on disk."""
     command.add_argument(
         "--doctor",
         metavar="DIR",
@@ -160,9 +168,6 @@ def _parser() -> argparse.ArgumentParser:
         const="",
         help="delete what is kept of DIR (default: the repository here)",
     )
-    command.add_argument("--version", action="store_true", help="print the version")
-    _add_options(parser)
-    return parser
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

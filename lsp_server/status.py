@@ -111,13 +111,12 @@ def status_of(
         return _without_model(model_error)
     if model is None:
         return Status("loading", "Loading the model.")
-    about: dict[str, Any] = {
-        "model": model,
-        "notes": notes,
-        "folders": folders,
-        "snoozed": snoozed,
-        "coming": coming,
-    }
+    about = {"model": model, "notes": notes, "folders": folders, "snoozed": snoozed, "coming": coming}
+    return _with_model(about, paused=paused, background=background)
+
+
+def _with_model(about: dict[str, Any], *, paused: bool, background: tuple[str, ...]) -> Status:
+    folders: tuple[FolderStatus, ...] = about["folders"]
     failed = next((folder for folder in folders if folder.error), None)
     busy = next((folder for folder in folders if folder.done is not None), None)
     if failed is not None:

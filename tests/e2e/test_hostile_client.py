@@ -87,14 +87,14 @@ def test_an_unknown_encoding_means_utf_16(wire: Wire, offered: list[str] | None)
     general = {} if offered is None else {"positionEncodings": offered}
     answer = wire.hello({"general": general, "textDocument": {"inlineCompletion": {}}})
     assert answer["result"]["capabilities"]["positionEncoding"] == "utf-16"
-    wire.open(URI, "😀 = \n")
+    wire.open(URI, '"😀 = \n')
     wire.notify("textDocument/didChange", {
         "textDocument": {"uri": URI, "version": 2},
-        "contentChanges": [{"range": {"start": {"line": 0, "character": 2}, "end": {"line": 0, "character": 2}},
+        "contentChanges": [{"range": {"start": {"line": 0, "character": 3}, "end": {"line": 0, "character": 3}},
                             "text": "y"}],
     })  # fmt: skip
-    (item,) = wire.ask(URI, 0, 6)["result"]["items"]
-    assert item["range"]["start"]["character"] == 6  # the end of "😀y = ", whose face counts twice
+    (item,) = wire.ask(URI, 0, 7)["result"]["items"]
+    assert item["range"]["start"]["character"] == 7  # behind "😀y = , whose face counts twice
     assert wire.bye() == 0
 
 

@@ -121,7 +121,7 @@ async def test_indexing_reports_progress_with_counts(start: Any, script: Any, tm
         lambda: editor.progress and editor.progress[-1]["kind"] == "end", "the bar was left standing"
     )
 
-    assert set(ready) == {"state", "message", "reason", "nextStep", "model", "notes", "folders"}
+    assert set(ready) == {"state", "message", "reason", "nextStep", "model", "notes", "snoozed", "folders"}
     assert ready["model"] == "scripted"
     assert ready["folders"][0]["files"] == 30
     assert editor.progress[0]["kind"] == "begin"
