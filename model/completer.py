@@ -24,6 +24,7 @@ from model.drafts.drafter import Drafter
 from model.generator import Clock, Generation, Generator, StopLimits
 from model.layout import DocumentName
 from model.loaded import LoadedModel
+from model.names import LESS_SURE, completed_name, stands_somewhere
 from model.pace import Pace, measure_pace
 from model.prompt import Budget, Prompt, at_token_boundary, empty_head
 from model.repository import ContextItem, Retrieve
@@ -98,7 +99,7 @@ class Completer:
         limits = StopLimits(max_tokens, start + request.deadline_ms / 1e3, request.finished, cancelled, begin)
         mixer = self._mixing(request, prompt)
         generation = self._generate(request, prompt, limits, mixer)
-        confidence = self._confidence(prompt, generation, begin, mixer)
+        confidence = self._confidence(request, prompt, generation, begin, mixer)
         if not request.ahead:
             self._last = _Answered(request, mode, start)
         timings = {
@@ -219,7 +220,7 @@ class Completer:
         return generation
 
     def _confidence(
-        self, prompt: Prompt, done: Generation, begin: str, mixer: Mixer | None
+        self, request: Request, prompt: Prompt, done: Generation, begin: str, mixer: Mixer | None
     ) -> tuple[float, ...]:
         """Unknown without recall: it was fitted to the mixture of both."""
         if self.model.confidence is None or mixer is None:
@@ -228,8 +229,13 @@ class Completer:
         def planned(n: int) -> float | None:
             return mixer.chance([*prompt.before, *done.token_ids[:n]])
 
-        lines = written_lines(self.model.vocabulary, begin, done.token_ids, done.log_chances, planned)
-        return self.model.confidence.chances(list(lines))
+        vocabulary = self.model.vocabulary
+        lines = written_lines(vocabulary, begin, done.token_ids, done.log_chances, planned)
+        chances = self.model.confidence.chances(list(lines))
+        name = completed_name(request.prefix, done.text)
+        if not name or stands_somewhere(name, request, vocabulary):
+            return chances
+        return (round(LESS_SURE * chances[0], 4), *chances[1:])
 
     def _new_place_tokens(self, asked: str) -> int:
         """Most tokens that are computed for a prompt at a place where none are yet; blocks are."""

@@ -75,6 +75,7 @@ USES = {
     "model/recall/renaming.py:_TOKEN": Use(),
     "model/recall/renaming.py:apply": Use(),
     "model/recall/candidates.py:_TOKEN": Use(),
+    "model/names.py:_WORD": Use(),
     "model/recall/behind.py:_TOKEN": Use(),
     "model/recall/behind.py:_NAME": Use(),
     "model/blocks/parts.py:_BEGINS": Use(),
