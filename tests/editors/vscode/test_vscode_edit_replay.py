@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from tests.editors.vscode.workbench import CURSOR
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 METHOD = "textDocument/copilotInlineEdit"
-KEYS_SECONDS = 0.2  # until the keys mean what the marks say
 LINE = "return vscode.window.activeTextEditor.selection.active.line"
 VERSION = "return vscode.window.activeTextEditor.document.version"
 
@@ -43,7 +41,6 @@ def played(session: Session, edit: TypedEdit) -> bool:
     if not here:
         return False
     wait_for(vscode.attached, "the marks", lambda: f"{here} {vscode.text()}")
-    time.sleep(KEYS_SECONDS)
     vscode.press("Tab")
     place = here[0]["range"]["start"]["line"]
     wait_for(lambda: vscode.api(LINE) == place, "the place", vscode.text)
