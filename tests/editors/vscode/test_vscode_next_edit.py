@@ -62,7 +62,7 @@ def test_tab_goes_there_and_again_makes_it_in_one_step(session: Session, called:
     vscode.press("Tab")
     wait_for(lambda: line(session) == 10, "the cursor to go there")
     assert vscode.text() == renamed
-    assert marked(session) == [f"{called}ing"]
+    wait_for(lambda: marked(session) == [f"{called}ing"], "the hint to go", lambda: str(marked(session)))
     vscode.press("Tab")
     vscode.wait_for_text(renamed.replace(f"{called}(x, 2)", f"{called}ing(x, 2)"))
     assert marked(session) == []
