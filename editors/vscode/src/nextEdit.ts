@@ -245,10 +245,14 @@ export class NextEdits implements Disposable {
       text,
     }));
     if (first !== undefined) {
-      this.offer = { client, edit, changes: [first, ...others], document, version: document.version, asked };
-      this.marks.draw(document, this.offer.changes);
-      await commands.executeCommand("setContext", OFFERED, true);
-      await client.sendNotification(SHOWN, { item: edit });
+      const { version } = document;
+      const offer: Offer = { client, edit, changes: [first, ...others], document, version, asked };
+      this.offer = offer;
+      await commands.executeCommand("setContext", OFFERED, true); // what is marked, the keys are for
+      if (this.current() === offer) {
+        this.marks.draw(document, offer.changes);
+        await client.sendNotification(SHOWN, { item: edit });
+      }
     }
   }
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from tests.editors.vscode.workbench import CURSOR
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 METHOD = "textDocument/copilotInlineEdit"
-SHOWN_SECONDS = 0.3  # that an answer may take to come up
 LINE = "return vscode.window.activeTextEditor.selection.active.line"
 VERSION = "return vscode.window.activeTextEditor.document.version"
 
@@ -42,7 +40,7 @@ def played(session: Session, edit: TypedEdit) -> bool:
     here = [one for one in found if one["textDocument"]["uri"].endswith(f"/{edit.name}")]
     if not here:
         return False
-    time.sleep(SHOWN_SECONDS)
+    wait_for(vscode.attached, "the marks", lambda: f"{here} {vscode.text()}")
     vscode.press("Tab")
     place = here[0]["range"]["start"]["line"]
     wait_for(lambda: vscode.api(LINE) == place, "the place", vscode.text)

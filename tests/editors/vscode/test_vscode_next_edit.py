@@ -16,11 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TEXT = "x = fetch(a, 1, 'é')\n" + "\n" * 6 + "log.warn(x)\nif x:\n    log.warn(x, 2)\nlog.info(x)\n"
 RENAMED = TEXT.replace("log.warn(x)", "log.warning(x)")
 BOTH = RENAMED.replace("log.warn(x, 2)", "log.warning(x, 2)")
-# What is written on the screen that the document does not hold.
-MARKED = """[...document.querySelectorAll('.view-line span')]
-  .map((span) => getComputedStyle(span, '::after').content)
-  .filter((content) => content.startsWith('"') && content !== '""')
-  .map((content) => content.slice(1, -1).replaceAll('\\u00a0', ' '))"""
 QUIET_SECONDS = 1.5  # an offer would have come by then
 
 
@@ -38,8 +33,7 @@ def session(start_vscode: Start) -> Session:
 
 
 def marked(session: Session) -> list[str]:
-    texts: list[str] = session.vscode.evaluate(MARKED)
-    return sorted(texts)
+    return sorted(session.vscode.attached())
 
 
 def offered(session: Session, called: str, text: str = TEXT) -> str:
@@ -68,7 +62,7 @@ def test_tab_goes_there_and_again_makes_it_in_one_step(session: Session, called:
     vscode.press("Tab")
     wait_for(lambda: line(session) == 10, "the cursor to go there")
     assert vscode.text() == renamed
-    assert marked(session) == [f"{called}ing"]
+    wait_for(lambda: marked(session) == [f"{called}ing"], "the hint to go", lambda: str(marked(session)))
     vscode.press("Tab")
     vscode.wait_for_text(renamed.replace(f"{called}(x, 2)", f"{called}ing(x, 2)"))
     assert marked(session) == []

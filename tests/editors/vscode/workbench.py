@@ -59,6 +59,12 @@ GHOST = """(() => {
   return [inline.join(''), ...below].join('\\n').replaceAll('\\u00a0', ' ');
 })()"""
 
+# What is written on the screen that the document does not hold.
+ATTACHED = """[...document.querySelectorAll('.view-line span')]
+  .map((span) => getComputedStyle(span, '::after').content)
+  .filter((content) => content.startsWith('"') && content !== '""')
+  .map((content) => content.slice(1, -1).replaceAll('\\u00a0', ' '))"""
+
 
 def find_installation() -> Path | None:
     """Where tests/editors/install_vscode.sh has put things: HEF_VSCODE, else .editors/vscode; None when nowhere."""
@@ -192,6 +198,11 @@ class Workbench:
         """The ghost text on the screen."""
         text: str = self.evaluate(GHOST)
         return text
+
+    def attached(self) -> list[str]:
+        """What is written on the screen behind text of the document, e.g. what a next edit would make of it."""
+        texts: list[str] = self.evaluate(ATTACHED)
+        return texts
 
     def shown_line(self) -> str:
         """The line with ghost text in it, as it is on the screen; empty when there is none."""
