@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,24 +92,41 @@ class LineIndex:
 
     def containing(self, tails: Sequence[str], paths: Sequence[str], *, limit: int = 64) -> list[LinePlace]:
         """Lines of the files `paths` in which one of `tails` stands, each the end of the one before it; at most
-        `limit`, those with the longest tail first, and of the same by path and row as they come."""
-        if not tails:
-            return []
+        `limit`, those with the longest tail first, and of the same by path and row as they come.
+
+        A file is searched as one text: most have none of it, and there are many.
+        """
         files = self._files
-        found = [
-            LinePlace(path, files[path], row)
-            for path in paths
-            if path in files
-            for row, line in enumerate(files[path].texts)
-            if tails[-1] in line
-        ]
-        if len(found) <= limit:
-            return found
-        ranks = (
-            next(n for n, tail in enumerate(tails) if tail in place.lines.texts[place.row]) for place in found
-        )
-        ranked = sorted(zip(ranks, range(len(found)), strict=False))
-        return [found[n] for _, n in ranked[:limit]]
+        texts = {path: "\n".join(files[path].texts) for path in paths if path in files}
+        known = {path: _n_known(tails, text) for path, text in texts.items()}
+        found: dict[tuple[str, int], LinePlace] = {}
+        for n_left, tail in zip(range(len(tails), 0, -1), tails, strict=True):
+            for path, text in texts.items():
+                for row in _rows_with(tail, text) if known[path] >= n_left else ():
+                    found.setdefault((path, row), LinePlace(path, files[path], row))
+                    if len(found) >= limit:
+                        return list(found.values())
+        return list(found.values())
+
+
+def _n_known(tails: Sequence[str], text: str) -> int:
+    """How many of the tails a text has, from the last and shortest on: each is the end of the one before it."""
+    n = 0
+    while n < len(tails) and tails[-1 - n] in text:
+        n += 1
+    return n
+
+
+def _rows_with(piece: str, text: str) -> Iterator[int]:
+    """The lines of a text that a piece of a line stands in."""
+    row = last = 0
+    at = text.find(piece)
+    while at >= 0:
+        row += text.count("\n", last, at)
+        yield row
+        last = at
+        end = text.find("\n", at)
+        at = text.find(piece, end) if end >= 0 else -1
 
 
 def _line(files: Mapping[str, Lines], path: str, row: int) -> str | None:

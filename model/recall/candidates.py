@@ -104,7 +104,7 @@ def candidates(
     quick = sorted(seen, key=lambda one: -_quick_score(cursor, one))
     close = [(_likeness(cursor, one), one) for one in quick[:_CLOSE]]
     close.sort(key=lambda pair: -_score(*pair))
-    agreed = agreements(_shared(cursor, one) for one in seen)
+    agreed = agreements(_shared(cursor, seen))
     found = _pooled(
         close,
         agreed,
@@ -128,16 +128,21 @@ def _score(likeness: Likeness, seen: Seen) -> float:
     return likeness.score + near + seen.n_matched
 
 
-def _shared(cursor: Cursor, seen: Seen) -> Shared:
-    if seen.n_matched:
-        return Shared(seen.n_matched + seen.whole, seen.text, seen.path)
-    texts, row = seen.lines.texts, seen.row
-    n_before = n_after = 0
-    if row and texts[row - 1] == cursor.above:
-        n_before = _same(cursor.before.texts[: -_SHARED - 1 : -1], texts[max(0, row - _SHARED) : row][::-1])
-    if row + 1 < len(texts) and texts[row + 1] == cursor.below:
-        n_after = _same(cursor.after.texts[:_SHARED], texts[row + 1 : row + 1 + _SHARED])
-    return Shared(n_before + n_after, seen.text, seen.path)
+def _shared(cursor: Cursor, seen: Iterable[Seen]) -> Iterator[Shared]:
+    """Of places that share words before the cursor, or the next line above or below it."""
+    above, below = cursor.above, cursor.below
+    mine = cursor.before.texts[: -_SHARED - 1 : -1], cursor.after.texts[:_SHARED]
+    for one in seen:
+        texts, row = one.lines.texts, one.row
+        if one.n_matched:
+            yield Shared(one.n_matched + one.whole, one.text, one.path)
+            continue
+        is_above = row > 0 and texts[row - 1] == above
+        is_below = row + 1 < len(texts) and texts[row + 1] == below
+        if is_above or is_below:
+            before = _same(mine[0], texts[max(0, row - _SHARED) : row][::-1]) if is_above else 0
+            after = _same(mine[1], texts[row + 1 : row + 1 + _SHARED]) if is_below else 0
+            yield Shared(before + after, one.text, one.path)
 
 
 def _own(cursor: Cursor) -> Iterator[Seen]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,16 +74,19 @@ class RecallStores:
             found = [*found, *self._continued(wanted, self.lines)]
         return {(place.path, place.row): place for place in found}.values()
 
-    def _continued(self, wanted: LineRequest, lines: LineStore) -> Iterator[LinePlace]:
-        """Where the last tokens stand, the line may go on as it did there; and where those in front of its last name
-        do, as it did behind another name."""
+    def _continued(self, wanted: LineRequest, lines: LineStore) -> Sequence[LinePlace]:
+        """Where the last tokens stand, the line may go on as it did there; where no longer piece of the line does, as
+        it did where those in front of its last name stand."""
         start, here = wanted.cursor.start, wanted.cursor.path
-        yield from self._near(wanted.ids, [tail for _, tail in tails(start)], lines, here)
-        if around := frame(start):
-            before = f"\n{start[: len(start) - len(start.lstrip())]}{around.head}"
-            yield from self._near(
-                self.vocabulary.encode(before.rstrip())[-LONGEST:], [around.head], lines, here
-            )
+        pieces, around = tails(start), frame(start)
+        found = self._near(wanted.ids, [tail for _, tail in pieces], lines, here)
+        first = found[0].lines.texts[found[0].row] if found else ""
+        longest = next((n for n, tail in pieces if tail in first), 0)
+        if around is None or longest > around.n_words:
+            return found
+        before = f"\n{start[: len(start) - len(start.lstrip())]}{around.head}".rstrip()
+        ids = self.vocabulary.encode(before)[-LONGEST:]
+        return [*found, *self._near(ids, [around.head], lines, here)]
 
     def _near(
         self, ids: Sequence[int], pieces: Sequence[str], lines: LineStore, here: str

@@ -85,3 +85,25 @@ def test_an_index_brought_up_to_date_finds_what_a_fresh_one_finds(seed: int) -> 
         before, after = rng.choices("abcdef", k=3), rng.choices("abcdef", k=3)
 
         assert found(index.between(before, after)) == found(index_of(kept).between(before, after))
+
+
+def test_lines_with_the_longest_of_several_pieces_come_first() -> None:
+    index = LineIndex()
+    index.update({
+        "a.py": "x = get(one)\nget(two)\n\n    y = get(three); get(four)\nset()",
+        "b.py": "nothing = 1\n",
+        "c.py": "z = set(get(five))\nother.get(six)",
+    })  # fmt: skip
+    paths = ["a.py", "b.py", "absent.py", "c.py"]
+
+    def found(*tails: str, limit: int = 64) -> list[tuple[str, int]]:
+        return [(place.path, place.row) for place in index.containing(tails, paths, limit=limit)]
+
+    everywhere = [("a.py", 0), ("a.py", 1), ("a.py", 2), ("c.py", 0), ("c.py", 1)]
+    assert found("= get(", "get(") == [("a.py", 0), ("a.py", 2), ("a.py", 1), ("c.py", 0), ("c.py", 1)]
+    assert found("= get(", "get(", limit=3) == [("a.py", 0), ("a.py", 2), ("a.py", 1)]
+    assert found("x = get(", "= get(", "get(", limit=4) == [
+        ("a.py", 0), ("a.py", 2), ("a.py", 1), ("c.py", 0),
+    ]  # fmt: skip
+    assert found("get(", limit=2) == everywhere[:2]
+    assert found("never") == found() == []
