@@ -49,6 +49,11 @@ MANUAL = Silence(
     "Suggestions come only when asked for: completion.automatic is false.",
     "Ask by a key, or set completion.automatic to true.",
 )
+SUBTLE = Silence(
+    "manual",
+    "Suggestions are kept ready and come when asked for: completion.subtle is true.",
+    "Ask by a key, or set completion.subtle to false.",
+)
 UNKNOWN_FILE = Silence(
     "unknown",
     "The disk does not say whether the file is ignored or secret: nothing is suggested until it does.",

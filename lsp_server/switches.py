@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lsp_server.documents import name_of
 from lsp_server.settings import Settings
-from lsp_server.silence import MANUAL, OFF, UNKNOWN_FILE, Silence, off_for, off_in, too_large
+from lsp_server.silence import MANUAL, OFF, SUBTLE, UNKNOWN_FILE, Silence, off_for, off_in, too_large
 from lsp_server.verdicts import Judge, Question, Verdict, Verdicts
 
 LOOK_SECONDS = 0.5  # that the disk may take to say what a document is
@@ -69,7 +69,9 @@ def everywhere(settings: Settings) -> Silence | None:
     """Why nothing comes by itself in any document; None where it may."""
     if not settings.completion.enabled:
         return OFF
-    return None if settings.completion.automatic else MANUAL
+    if not settings.completion.automatic:
+        return MANUAL
+    return SUBTLE if settings.completion.subtle else None
 
 
 def refusal_once(settings: Settings, root: Path, document: OpenDocument) -> Silence | None:

@@ -75,7 +75,9 @@ async def test_a_subtle_suggestion_is_ready_when_it_is_asked_for_and_stays_while
     editor.open(URI, "x = \n")
 
     assert await editor.suggestions(URI, 0, 4) == []
-    assert (await editor.command("status"))["suggestions"]["offered"] == 0
+    status = await editor.command("status", URI)
+    assert status["suggestions"]["offered"] == 0
+    assert "completion.subtle" in status["document"]["reason"]
     assert await asked(editor) == ["value_one"]
     assert len(calls()) == 1
     editor.type(URI, 0, 4, "val")
