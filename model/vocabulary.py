@@ -99,7 +99,7 @@ class Vocabulary:
     def token_bytes(self, token_id: int) -> bytes:
         """What a token adds to the text; nothing for control tokens and for ids without a token."""
         token = None if token_id in self.control_ids else self.tokenizer.id_to_token(token_id)
-        return bytes(_BYTE_OF[c] for c in token) if token else b""
+        return _bytes_of(token) if token else b""
 
     def _whole(self, text: str) -> str:
         """Half of a surrogate pair, which editors can send and no tokenizer takes, becomes a question mark; so does a
@@ -145,8 +145,15 @@ class Vocabulary:
     @cached_property
     def _sorted_texts(self) -> tuple[list[bytes], np.ndarray]:
         """Bytes of all tokens in order, and their ids: made when a prompt's last token is first written again."""
-        pairs = sorted((self.token_bytes(i), i) for i in range(self._largest + 1))
-        return [text for text, _ in pairs], np.array([i for _, i in pairs])
+        texts = [b""] * (self._largest + 1)
+        for token, i in self.tokenizer.get_vocab(with_added_tokens=True).items():
+            texts[i] = b"" if i in self.control_ids else _bytes_of(token)
+        ids = sorted(range(len(texts)), key=texts.__getitem__)
+        return [texts[i] for i in ids], np.array(ids)
+
+
+def _bytes_of(token: str) -> bytes:
+    return token.translate(_LATIN_OF).encode("latin-1")
 
 
 class TextStream:
@@ -225,6 +232,9 @@ def _byte_alphabet() -> Iterator[tuple[str, int]]:
 
 
 _BYTE_OF = dict(_byte_alphabet())
+_LATIN_OF = {
+    ord(character): chr(byte) for character, byte in _BYTE_OF.items()
+}  # a byte as the character of its number
 # Bytes that text can do without: control characters other than tab and line ends, what UTF-8 never has, and the first
 # bytes of characters from U+40000 on, which are unassigned or private.
 _RARE = frozenset(range(0x20)) - set(b"\t\n\r\f") | {0x7F, 0xC0, 0xC1, *range(0xF1, 0x100)}
