@@ -109,9 +109,11 @@ class Syntax:
             waiting += reversed(list(inside))
 
     def _binders(self, name: str) -> set[int] | None:
-        """Ids of the scopes that bind a name, None where it may be any: it is global, a pattern's, or in broken code."""
+        """Ids of the scopes that bind a name, None where any may: in a pattern, in broken code, in too many places."""
+        if self._text.count(name) >= _MOST_HITS:
+            return None
         hits = [node for _, node in self._hits(name)]
-        if len(hits) == _MOST_HITS or any(_may_bind(node) for node in hits):
+        if any(_may_bind(node) for node in hits):
             return None
         return {_scopes(node)[0].id for node in hits if _is_variable(node) and _binds(node)}
 

@@ -7,7 +7,10 @@ import pytest
 from indexer.import_places import with_import
 from indexer.imports import imports_in
 
-GROUPS = "import os\nimport sys\n\nimport numpy as np\nimport requests\n\nfrom app.models import User\nfrom app.views import page\n\nx = 1\n"
+GROUPS = (
+    "import os\nimport sys\n\nimport numpy as np\nimport requests\n\n"
+    "from app.models import User\nfrom app.views import page\n\nx = 1\n"
+)
 
 
 def put(text: str, line: str) -> str | None:
@@ -128,9 +131,9 @@ def test_it_is_sorted_into_its_group(line: str, above: str) -> None:
             id="headings",
         ),
         pytest.param(
-            "import os\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import attr\n\nx = 1\n",
+            "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import attr\n",
             "from attr import a",
-            "import os\nfrom typing import TYPE_CHECKING\n\nfrom attr import a\n\nif TYPE_CHECKING:\n    import attr\n\nx = 1\n",
+            "from typing import TYPE_CHECKING\n\nfrom attr import a\n\nif TYPE_CHECKING:\n    import attr\n",
             id="not behind a condition",
         ),
         pytest.param(
