@@ -100,7 +100,8 @@ class ImportAdder:
     def _can_apply(self) -> bool:
         workspace = self._server.client_capabilities.workspace
         edits = workspace.workspace_edit if workspace and workspace.apply_edit else None
-        return edits is not None and bool(edits.document_changes)
+        # Who has either knows edits of a version (LSP 3.18, `WorkspaceEdit.documentChanges`); Neovim has the second.
+        return edits is not None and bool(edits.document_changes or edits.resource_operations)
 
     async def _add(self, offer: Offer) -> None:
         try:
@@ -132,8 +133,10 @@ class ImportAdder:
             return False
         now = buffer_of(self._server.workspace, offer.uri)
         prefix = unix(found.after[: end + len(found.after) - len(found.before)])
-        if now and (snapshot := behind(prefix, now)):
-            self._session.preload(snapshot)
+        snapshot = behind(prefix, now) if now else None
+        if snapshot is None:  # Neovim says so, too, when it did not apply it to a newer version
+            return now is None or now.version == buffer.version
+        self._session.preload(snapshot)
         return True
 
     async def _is_applied(self, buffer: Buffer, edit: ImportEdit) -> bool:

@@ -21,11 +21,13 @@ WITH_IMPORTS = IMPORTS + "\n\ndef f():\n    "
 class Applying:
     """The editor's side of workspace/applyEdit: what was asked, and the documents' texts with it."""
 
-    def __init__(self, editor: Any, *, typing_first: str = "") -> None:
+    def __init__(self, editor: Any, *, typing_first: str = "", says: bool = False) -> None:
+        """`says`: what it answers where it has not applied an edit, because something was typed first."""
         self.asked: list[types.TextDocumentEdit] = []
         self.text = ""
         self._editor = editor
         self._typing_first = typing_first
+        self._says = says
 
         @editor.feature(types.WORKSPACE_APPLY_EDIT)
         def on_apply(params: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
@@ -46,7 +48,7 @@ class Applying:
             self.take(uri, self._typing_first)
             self._typing_first = ""
         if change.text_document.version != self._editor.versions[uri]:
-            return False
+            return self._says
         for edit in change.edits:
             assert isinstance(edit, types.TextEdit)
             self._editor.edit(
@@ -103,12 +105,13 @@ async def test_what_lacks_is_added_in_its_place_in_one_edit(start: Any, script: 
     assert (await editor.command("status"))["suggestions"]["kept"] == 1
 
 
+@pytest.mark.parametrize("says", [False, True], ids=["refused", "passed over"])
 async def test_who_types_on_gets_it_for_what_the_document_is_then(
-    start: Any, script: Any, tmp_path: Path
+    start: Any, script: Any, tmp_path: Path, says: bool
 ) -> None:
     root = repository(tmp_path)
     editor = await ready(start, script, root)
-    applying = Applying(editor, typing_first="\n    #")
+    applying = Applying(editor, typing_first="\n    #", says=says)
     await accept(editor, applying, (root / "pkg" / "new.py").as_uri())
 
     await editor.until(lambda: applying.text == WITH_IMPORTS + BODY + "\n    #", "no imports")

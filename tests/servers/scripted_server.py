@@ -3,9 +3,8 @@
 The script's keys: `targets` (documents that the model knows by heart: it writes what follows the prefix), `otherwise`
 (what it writes elsewhere; null: something else at every place; "checksum": one of the prefix), `token_seconds`,
 `load_seconds`, `embed_seconds` (for a batch; may be absent), `load_error`, `confidence` (of each line; may be absent),
-`tokenized` (whether the
-repository's files are kept as lines; may be absent), `calls` (a file that gets one JSON line per call of the model: uri path, what was typed last, how it stopped, the
-context's paths).
+`tokenized` (whether the repository's files are kept as lines; may be absent), `calls` (a file that gets one JSON line
+per call of the model: uri path, what was typed last, how it stopped, the context's paths).
 """
 
 from __future__ import annotations
