@@ -65,14 +65,14 @@ class ImportIndex:
     """The import statements of each Python file. One thread may change it while others ask."""
 
     def __init__(self) -> None:
-        self._files: Mapping[str, tuple[str, ...]] = {}  # statements by path
+        self._files: Mapping[str, str] = {}  # the statements of each path, a line each
 
     def update(
         self, changed: Mapping[str, tuple[Sequence[str], Sequence[int]]], gone: Collection[str]
     ) -> None:
         """Files have these lines now, stripped and with their columns; others are gone."""
         of_python = {path: lines for path, lines in changed.items() if path.endswith(_SUFFIXES)}
-        read = {path: tuple(statements_in(*lines)) for path, lines in of_python.items()}
+        read = {path: "\n".join(statements_in(*lines)) for path, lines in of_python.items()}
         kept = {path: known for path, known in self._files.items() if path not in gone}
         self._files = {**kept, **read}
 
@@ -100,11 +100,16 @@ class ImportIndex:
 
     def _binding(self, name: str, path: str, used: Collection[str]) -> Iterator[tuple[str, Import]]:
         files = self._files
+        known: dict[str, list[Import]] = {}  # the same statement stands in many files
         for of, statements in files.items():
-            for statement in statements if of != path else ():
-                for found in imports_in(statement) if name in statement else ():
-                    moved = self._moved(found, of, path, files) if found.bound == name else None
-                    if moved and _serves(moved, used):
+            if of == path or name not in statements:
+                continue
+            for statement in statements.split("\n"):
+                if statement not in known:
+                    found = imports_in(statement) if name in statement else []
+                    known[statement] = [one for one in found if one.bound == name and _serves(one, used)]
+                for one in known[statement]:
+                    if moved := self._moved(one, of, path, files):
                         yield of, moved
 
     def _moved(self, found: Import, of: str, to: str, files: Mapping[str, object]) -> Import | None:

@@ -1,4 +1,4 @@
-"""A suggestion that is taken in a real Neovim brings its imports; undo takes both back."""
+"""A suggestion that is taken in a real Neovim brings its imports; one undo takes both back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def test_the_import_comes_with_the_line_and_the_cursor_stays_behind_it(start_neo
     neovim.keys("  # all")
     neovim.wait_for_lines([*taken[:-1], LINE.rstrip() + "  # all"])
     neovim.keys("<Esc>u")
-    wait_for(lambda: neovim.lines() == HEAD.splitlines(), "one undo", lambda: str(neovim.lines()))
+    wait_for(
+        lambda: neovim.lines() == [*HEAD.splitlines(), "    re"], "one undo", lambda: str(neovim.lines())
+    )
 
 
 def with_import(repository: Path) -> None:
