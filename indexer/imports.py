@@ -82,16 +82,18 @@ class ImportIndex:
         The most frequent one in the nearest folder in which there is one. `used`: dotted names that are wanted;
         `import a.b` is one for `a` only where `a.b` is among them or begins one.
         """
-        near: dict[tuple[int, bool], Counter[Import]] = {}
-        everywhere: Counter[Import] = Counter()
-        for of, found in self._binding(name, path, used):
-            nearness = (_shared(_folder(of), _folder(path)), _folder(of) == _folder(path))
-            near.setdefault(nearness, Counter())[found] += 1
-            everywhere[found] += 1
-        if not near:
+        folder = _folder(path)
+        places = Counter(self._binding(name, path, used))  # by folder and import
+        if not places:
             return None
-        nearest = near[max(near)]
-        return max(nearest, key=lambda found: (_depth(found), nearest[found], everywhere[found], found.line))
+        parts = {of: of.split("/") if of else [] for of, _ in places}
+        nearness = {of: (_shared(theirs, folder), theirs == folder) for of, theirs in parts.items()}
+        nearest, near, everywhere = max(nearness.values()), Counter[Import](), Counter[Import]()
+        for (of, found), n in places.items():
+            everywhere[found] += n
+            if nearness[of] == nearest:
+                near[found] += n
+        return max(near, key=lambda found: (_depth(found), near[found], everywhere[found], found.line))
 
     def own_modules(self, path: str) -> frozenset[str]:
         """First names of the modules that are the repository's, and of those beside the file `path`."""
@@ -99,7 +101,8 @@ class ImportIndex:
         return frozenset(top for known in self._files for top in _tops(known, folder))
 
     def _binding(self, name: str, path: str, used: Collection[str]) -> Iterator[tuple[str, Import]]:
-        files = self._files
+        """The folders in which an import binds the name, with the import as this file would write it."""
+        files, own = self._files, _module(path)
         known: dict[str, list[Import]] = {}  # the same statement stands in many files
         for of, statements in files.items():
             if of == path or name not in statements:
@@ -107,29 +110,28 @@ class ImportIndex:
             for statement in statements.split("\n"):
                 if statement not in known:
                     found = imports_in(statement) if name in statement else []
-                    known[statement] = [one for one in found if one.bound == name and _serves(one, used)]
+                    binding = (one for one in found if one.bound == name and _serves(one, used))
+                    known[statement] = [one for one in binding if not _is_of(own, one.module.split("."))]
                 for one in known[statement]:
-                    if moved := self._moved(one, of, path, files):
-                        yield of, moved
+                    moved = _moved(one, of, path, files) if one.module.startswith(".") else one
+                    if moved:
+                        yield of.rpartition("/")[0], moved
 
-    def _moved(self, found: Import, of: str, to: str, files: Mapping[str, object]) -> Import | None:
-        """The same import in another file; None where it cannot be written there, or would be of that file itself."""
-        own, folder = _module(to), _folder(to)
-        dots = len(found.module) - len(found.module.lstrip("."))
-        rest = [part for part in found.module[dots:].split(".") if part]
-        if not dots:
-            return None if _is_of(own, rest) else found
-        base = _folder(of)[: len(_folder(of)) - dots + 1]
-        target = [*base, *rest]
-        if dots > len(_folder(of)) or target == own:
-            return None
-        if folder == _folder(of):
-            return found
-        n_shared = _shared(folder, target)
-        if f"{'/'.join(folder[:n_shared])}/__init__.py" not in files:
-            return None  # no package that both are in
-        module = "." * (len(folder) - n_shared + 1) + ".".join(target[n_shared:])
-        return Import(module, found.name, found.alias)
+
+def _moved(found: Import, of: str, to: str, files: Collection[str]) -> Import | None:
+    """A relative import of one file in another; None where it cannot be written there, or would be of that itself."""
+    base, folder = _folder(of), _folder(to)
+    dots = len(found.module) - len(found.module.lstrip("."))
+    target = [*base[: len(base) - dots + 1], *filter(None, found.module[dots:].split("."))]
+    if dots > len(base) or target == _module(to):
+        return None
+    if folder == base:
+        return found
+    n_shared = _shared(folder, target)
+    if f"{'/'.join(folder[:n_shared])}/__init__.py" not in files:
+        return None  # no package that both are in
+    module = "." * (len(folder) - n_shared + 1) + ".".join(target[n_shared:])
+    return Import(module, found.name, found.alias)
 
 
 def _named(names: str) -> Iterator[tuple[str, str]]:

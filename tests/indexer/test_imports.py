@@ -75,6 +75,7 @@ def test_the_nearest_folder_counts_then_how_often() -> None:
     assert line_for(files, "Path", "pkg/deep/new.py") == "from pathlib import Path"
     assert line_for(files, "Path", "pkg/new.py") == "from far import Path"
     assert line_for(files, "Path", "pkg/d.py") == "from far import Path"  # its own line is gone by now
+    assert line_for({**files, "top.py": "from top import Path\n"}, "Path", "new.py") == "from top import Path"
     assert line_for({"pkg/new.py": "from a import b\n"}, "b") is None
 
 
