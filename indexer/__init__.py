@@ -8,6 +8,7 @@ from indexer.chunking import language_of
 from indexer.damage import CacheError
 from indexer.extents import TAB_COLUMNS, Extent, columns, extent_at
 from indexer.hierarchy import Embedder, Vectors
+from indexer.import_places import with_import
 from indexer.index import Index
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
@@ -58,4 +59,5 @@ __all__ = [
     "looks_secret",
     "relative_path",
     "sound_part",
+    "with_import",
 ]

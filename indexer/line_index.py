@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexer.imports import ImportIndex
 from indexer.suffix_index import SuffixIndex
 
 _LONGEST = 12  # neighboring lines that a look-up compares
@@ -49,6 +50,7 @@ class LineIndex:
     """Lines by path. One thread may change it while others search; a search may see a file half replaced."""
 
     def __init__(self) -> None:
+        self.imports = ImportIndex()
         self._changing = threading.Lock()
         self._files: Mapping[str, Lines] = {}
         self._following = SuffixIndex()  # hashes in order: what follows these lines?
@@ -68,6 +70,7 @@ class LineIndex:
             self._following.update({**gone, **hashes})
             self._preceding.update({**gone, **{path: ids[::-1] for path, ids in hashes.items()}})
             self._files = {path: lines for path, lines in self._files.items() if path not in gone}
+            self.imports.update({path: (lines.texts, lines.columns) for path, lines in changed.items()}, gone)
 
     def between(
         self, before: Sequence[str], after: Sequence[str], *, limit: int = 96, without: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 
 from tree_sitter import Node
@@ -23,6 +24,8 @@ _PATTERNS = (
     "dictionary_splat_pattern",
 )
 _INSIDE = ("body", "parameters")  # fields of a definition that its own names are seen in
+_UNSURE = ("ERROR", "global_statement", "nonlocal_statement", "delete_statement", "splat_pattern")
+_IMPORTED = ("dotted_name", "aliased_import", "relative_import")
 _MOST_HITS = 400  # of a name that are looked at
 _LEFT = {  # kinds of node whose field binds a name
     "assignment": "left",
@@ -71,6 +74,49 @@ class Syntax:
         meant = _resolved(edited, binders)
         return [at for at, node in hits if _is_variable(node) and _resolved(node, binders) == meant]
 
+    def unbound(self, start: int, end: int, *, most: int = 12) -> dict[str, set[str]]:
+        """Names that are used between two offsets and that nothing binds there, with the dotted names they begin.
+
+        At most so many, the first ones. Where it is not sure, as behind a star import, there is none.
+        """
+        if any(_imports_all(line) for line in self._text.split("\n")):
+            return {}
+        found: dict[str, set[str]] = {}
+        judged: dict[str, set[int] | None] = {}  # names and the scopes that bind them, None for any
+        for node in self._identifiers(start, end):
+            name = (node.text or b"").decode("utf-8", "replace")
+            if hasattr(builtins, name) or not _is_use(node):
+                continue
+            if name not in judged:
+                if len(judged) == most:
+                    break
+                judged[name] = self._binders(name)
+            binders = judged[name]
+            if binders is not None and not any(scope.id in binders for scope in _scopes(node)):
+                found.setdefault(name, set()).add(_dotted(node))
+        return found
+
+    def _identifiers(self, start: int, end: int) -> Iterator[Node]:
+        """In order, those that a stretch of the text touches."""
+        first, last = self._byte(start), self._byte(end)
+        around = self._root.descendant_for_byte_range(first, last)
+        waiting = [around] if around else []
+        while waiting:
+            node = waiting.pop()
+            if node.type == "identifier":
+                yield node
+            inside = (child for child in node.children if child.end_byte > first and child.start_byte < last)
+            waiting += reversed(list(inside))
+
+    def _binders(self, name: str) -> set[int] | None:
+        """Ids of the scopes that bind a name, None where any may: in a pattern, in broken code, in too many places."""
+        if self._text.count(name) >= _MOST_HITS:
+            return None
+        hits = [node for _, node in self._hits(name)]
+        if any(_may_bind(node) for node in hits):
+            return None
+        return {_scopes(node)[0].id for node in hits if _is_variable(node) and _binds(node)}
+
     def _hits(self, name: str) -> Iterator[tuple[int, Node]]:
         told, at = name.encode("utf-8", "replace"), self._text.find(name)
         for _ in range(_MOST_HITS):
@@ -118,10 +164,58 @@ def _binds(node: Node) -> bool:
     if parent.type in _LEFT:
         return parent.child_by_field_name(_LEFT[parent.type]) == child
     if parent.type == "dotted_name":
-        return parent.parent is not None and parent.parent.type.startswith("import")
+        return parent.children[0] == child and _is_imported(parent)
     if parent.type == "typed_parameter":
         return parent.child_by_field_name("type") != child
     return parent.type in ("parameters", "lambda_parameters", "as_pattern_target")
+
+
+def _is_imported(dotted: Node) -> bool:
+    """Whether an import statement binds its first name: that of the module in `from module import` is not bound."""
+    statement = dotted.parent
+    if statement is None or not statement.type.startswith("import"):
+        return False
+    return statement.child_by_field_name("module_name") != dotted
+
+
+def _is_use(node: Node) -> bool:
+    is_part = node.parent is None or node.parent.type in _IMPORTED
+    return not is_part and _is_variable(node) and not _binds(node) and not _may_bind(node)
+
+
+def _may_bind(node: Node) -> bool:
+    """Whether it binds a name in a way, or where, its scope is not looked for."""
+    parent, kinds = node.parent, _around(node)
+    if parent is None or kinds[0] in _UNSURE or "as_pattern_target" in kinds[1:3]:
+        return True
+    if kinds[0] == "as_pattern":
+        return parent.children[-1] == node  # of a case
+    is_capture = kinds[0] == "dotted_name" and kinds[1].endswith("_pattern") and kinds[1] != "class_pattern"
+    is_parameter = kinds[:2] == ["type", "type_parameter"] and kinds[2] in _DEFINITIONS
+    return is_capture or is_parameter or "type_alias_statement" in kinds
+
+
+def _around(node: Node) -> list[str]:
+    """The kinds of the five nodes around it, the nearest first, "" beyond the module."""
+    kinds: list[str] = []
+    around = node.parent
+    while around is not None and len(kinds) < 5:
+        kinds.append(around.type)
+        around = around.parent
+    return kinds + [""] * (5 - len(kinds))
+
+
+def _dotted(node: Node) -> str:
+    """The dotted name that a name begins."""
+    while (parent := node.parent) is not None and parent.type == "attribute":
+        if parent.child_by_field_name("object") != node:
+            break
+        node = parent
+    return (node.text or b"").decode("utf-8", "replace")
+
+
+def _imports_all(line: str) -> bool:
+    return "*" in line and "import" in line and line.lstrip().startswith("from ")
 
 
 def _is_variable(node: Node) -> bool:

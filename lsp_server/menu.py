@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lsprotocol import types
 
 from lsp_server.offers import Offer
@@ -12,9 +14,14 @@ from lsp_server.snapshot import Snapshot, word_before
 FIRST = " "  # sorts before whatever other servers send
 
 
-def menu_item(suggestion: Suggestion, snapshot: Snapshot, accepted: types.Command) -> types.CompletionItem:
+def menu_item(
+    suggestion: Suggestion,
+    snapshot: Snapshot,
+    accepted: types.Command,
+    imports: Sequence[types.TextEdit] = (),
+) -> types.CompletionItem:
     """One preselected item. It replaces the word before the cursor too, so that the client's filter keeps
-    it."""
+    it. `imports`: what it needs further up in the document."""
     word = word_before(snapshot.line_before)
     first_line, _, more = (word + suggestion.text).partition("\n")
     text = word + inserted(suggestion, snapshot)
@@ -29,6 +36,7 @@ def menu_item(suggestion: Suggestion, snapshot: Snapshot, accepted: types.Comman
         insert_text_format=types.InsertTextFormat.PlainText,
         insert_text_mode=types.InsertTextMode.AsIs,
         text_edit=types.TextEdit(snapshot.range(suggestion.replace, len(word)), text),
+        additional_text_edits=list(imports) or None,
         command=accepted,
     )
 

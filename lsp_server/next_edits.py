@@ -52,6 +52,9 @@ class NextEdits:
 
     def __init__(self) -> None:
         self._history = History()
+        self._expected: dict[
+            str, str
+        ] = {}  # texts of documents, with what the server is about to add to them
         self._changed_at: dict[str, float] = {}  # by document, in seconds of the monotonic clock
         self._numbers = itertools.count(1)
         self._offers: deque[EditOffer] = deque(maxlen=N_KNOWN)  # the newest last
@@ -63,13 +66,21 @@ class NextEdits:
 
     def changed(self, buffer: Buffer) -> None:
         """A document was opened or has this text now."""
+        is_own = self._expected.pop(buffer.uri, None) == buffer.text
+        if is_own:
+            self._history.grown(buffer.uri, buffer.text)
         self._history.changed(buffer.uri, buffer.language, buffer.text)
         self._changed_at[buffer.uri] = time.monotonic()
+
+    def expect(self, uri: str, text: str) -> None:
+        """If a document has this text next, that is no edit of the user's."""
+        self._expected[uri] = text
 
     def forget(self, uri: str) -> None:
         """The document was closed: nothing of it is offered elsewhere."""
         self._history.forget(uri)
         self._changed_at.pop(uri, None)
+        self._expected.pop(uri, None)
 
     def written(self) -> tuple[str, ...]:
         """Lines that the user wrote lately, in any document, stripped; the newest first."""

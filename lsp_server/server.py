@@ -15,6 +15,7 @@ from lsp_server.client import EditorClient
 from lsp_server.coder import LoadCoder
 from lsp_server.documents import NOTEBOOKS, buffer_of, cells_of, folders_of, on_disk, path_of
 from lsp_server.edit_handlers import register_next_edits
+from lsp_server.imports import ImportAdder
 from lsp_server.inline_edit import CAPABILITIES
 from lsp_server.loading import load_first
 from lsp_server.menu import acceptance, menu_item
@@ -50,6 +51,7 @@ class Server(ArrivalServer):
         )
         self.client = EditorClient(self)
         self.session = Session(self.client, load)
+        self.imports = ImportAdder(self, self.session)
         self.shutdown_requested = False
         self._assignments = assignments  # of the command line: they win over the editor's
         self._options: dict[str, Any] = {}
@@ -222,8 +224,11 @@ def _register_menu(server: Server) -> None:
             return types.CompletionList(is_incomplete=True, items=[])
         # The editor shows no menu at all while it waits; the model goes on for the next keystroke.
         offer = await _offer(ls, snapshot, wanted.menu_wait_ms / 1e3)
-        items = [menu_item(offer.suggestion, snapshot, acceptance(offer))] if snapshot and offer else []
-        return types.CompletionList(is_incomplete=True, items=items)
+        if snapshot is None or offer is None:
+            return types.CompletionList(is_incomplete=True, items=[])
+        imports = await ls.imports.for_item(offer, snapshot)
+        item = menu_item(offer.suggestion, snapshot, acceptance(offer), imports)
+        return types.CompletionList(is_incomplete=True, items=[item])
 
 
 def _register_commands(server: Server) -> None:
@@ -235,6 +240,7 @@ def _register_commands(server: Server) -> None:
         buffer = buffer_of(ls.workspace, offer.uri)
         if buffer and (snapshot := behind(offer.accepted_prefix, buffer)):
             ls.session.preload(snapshot)
+        ls.imports.accepted(offer)
 
     @server.command(f"{SECTION}.reindex")
     def reindex(ls: Server, *_: Any) -> None:

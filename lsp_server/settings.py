@@ -67,6 +67,13 @@ class CompletionSettings:
             "max": 1.0,
         },
     )
+    imports: bool = field(
+        default=True,
+        metadata={
+            "help": "A Python suggestion that is taken brings the imports that its names lack, as the repository "
+            "writes them in other files."
+        },
+    )
     load_wait_ms: int = field(
         default=4000,
         metadata={

@@ -39,7 +39,12 @@ CONFINED = {
     "platformdirs": ("indexer/cache_folder.py", "model/privacy.py"),
     "hnswlib": ("indexer/ann.py",),
     "watchdog": ("indexer/watcher.py",),
-    "tree_sitter": ("indexer/chunking.py", "indexer/parsing.py", "indexer/scopes.py"),
+    "tree_sitter": (
+        "indexer/chunking.py",
+        "indexer/import_places.py",
+        "indexer/parsing.py",
+        "indexer/scopes.py",
+    ),
     "tree_sitter_python": ("indexer/parsing.py",),
     "pygls": ("lsp_server/",),
     "lsprotocol": ("lsp_server/",),

@@ -82,6 +82,20 @@ class History:
         if before and place and place.old == text[place.start : place.end]:
             self._withdrawn.append(before)
 
+    def grown(self, uri: str, text: str) -> None:
+        """A document has this text now, and the user has not written what is new."""
+        known = self._documents.get(uri)
+        if known is None or not known.text:
+            return
+        start, old_end, new_end = changed_span(known.text, text)
+        by, place = new_end - old_end, known.place
+        if place and place.start >= old_end:
+            known.place = _Place(place.start + by, place.end + by, place.old)
+        elif place:
+            self._close(uri, known)
+        self._move(uri, start, by)
+        known.text = text
+
     def forget(self, uri: str) -> None:
         """The document was closed: nobody asks any more whether it is a secret, so nothing of it stays."""
         self._documents.pop(uri, None)

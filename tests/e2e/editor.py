@@ -50,6 +50,7 @@ class Editor(LanguageClient):
         inline: bool = True,
         encodings: tuple[str, ...] = ("utf-16",),
         options: Any = tiny_coder.OPTIONS,
+        applies_edits: bool = False,
     ) -> types.ServerCapabilities:
         answer = await self.initialize_async(
             types.InitializeParams(
@@ -59,7 +60,10 @@ class Editor(LanguageClient):
                     ),
                     notebook_document=NOTEBOOKS,
                     workspace=types.WorkspaceClientCapabilities(
-                        configuration=self.configuration is not None, workspace_folders=True
+                        configuration=self.configuration is not None,
+                        workspace_folders=True,
+                        apply_edit=applies_edits,
+                        workspace_edit=types.WorkspaceEditClientCapabilities(document_changes=applies_edits),
                     ),
                     window=types.WindowClientCapabilities(work_done_progress=True),
                     general=types.GeneralClientCapabilities(

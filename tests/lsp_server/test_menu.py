@@ -20,6 +20,7 @@ def test_the_item_replaces_the_word_before_the_cursor_so_that_filters_keep_it() 
     assert (item.label, item.filter_text, item.preselect) == ("value(1, …", "value(1,", True)
     assert (item.kind, item.insert_text_mode) == (CompletionItemKind.Text, InsertTextMode.AsIs)
     assert item.command == ACCEPTED
+    assert item.additional_text_edits is None
 
 
 @pytest.mark.parametrize(("encoding", "end"), [("utf-8", 5), ("utf-16", 4), ("utf-32", 4)])

@@ -3,8 +3,8 @@
 The script's keys: `targets` (documents that the model knows by heart: it writes what follows the prefix), `otherwise`
 (what it writes elsewhere; null: something else at every place; "checksum": one of the prefix), `token_seconds`,
 `load_seconds`, `embed_seconds` (for a batch; may be absent), `load_error`, `confidence` (of each line; may be absent),
-`calls` (a file that gets one JSON line per call of the model: uri path, what was typed last, how it stopped, the
-context's paths).
+`tokenized` (whether the repository's files are kept as lines; may be absent), `calls` (a file that gets one JSON line
+per call of the model: uri path, what was typed last, how it stopped, the context's paths).
 """
 
 from __future__ import annotations
@@ -52,6 +52,15 @@ class HashEncoder:
             key = np.random.default_rng(seed).normal(size=8)
             keys[row] = key / np.linalg.norm(key)
         return SimpleNamespace(keys=keys, memories=np.repeat(keys[:, None, :], 2, axis=1))
+
+
+class LetterTokenizer:
+    """Every character is a token."""
+
+    fingerprint = "letters"
+
+    def encode(self, text: str) -> list[int]:
+        return list(map(ord, text))
 
 
 class ScriptedCompleter:
@@ -151,6 +160,7 @@ def load_script(script: dict[str, Any]) -> Callable[[Settings], LoadedCoder]:
             "scripted",
             (),
             time.monotonic(),
+            tokenizer=LetterTokenizer() if script.get("tokenized") else None,
         )
 
     return load

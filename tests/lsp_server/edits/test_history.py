@@ -105,3 +105,25 @@ def test_the_lines_that_were_written_are_told_the_newest_first() -> None:
 
 def test_a_line_that_only_moved_was_not_written() -> None:
     assert [*history_of(TEXT, TEXT.replace("two = 2", "    two = 2")).written()] == []
+
+
+def test_what_the_server_adds_is_no_edit_and_moves_those_below() -> None:
+    typed = TEXT.replace("two", "zwei")
+    grown = "import sys\n" + typed
+    history = history_of(TEXT, typed)
+    uri = history.edits()[0].uri
+    history.grown(uri, grown)
+    history.changed(uri, "python", grown.replace("zwei", "deux"))
+
+    (edit,) = history.edits()
+    assert edit.changed == ("two = 2", "deux = 2")
+    assert edit.start == grown.index("one")
+
+
+def test_what_the_server_adds_below_ends_an_edit() -> None:
+    typed = TEXT.replace("two", "zwei")
+    history = history_of(TEXT, typed)
+    uri = history.edits()[0].uri
+    history.grown(uri, typed + "six = 6\n")
+
+    assert [edit.changed for edit in history.edits()] == [("two = 2", "zwei = 2")]

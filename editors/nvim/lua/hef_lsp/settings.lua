@@ -21,6 +21,7 @@
 ---@field maxFileChars? integer Nothing is suggested in documents with more characters than this: each keystroke would cost too much. 1,000 to 100,000,000. Default: `5000000`.
 ---@field maxLines? integer Longest suggestion in lines; 1 never suggests a block. 1 to 100. Default: `12`.
 ---@field minConfidence? number A suggestion that comes by itself is shown where it is right with at least this chance, a block as far as that holds; 0 shows everything. What is asked for by a key or a command, or is in a menu, is always shown. For models that this was measured with (the embedded one). 0.0 to 1.0. Default: `0.25`.
+---@field imports? boolean A Python suggestion that is taken brings the imports that its names lack, as the repository writes them in other files. Default: `true`.
 ---@field loadWaitMs? integer Milliseconds that a request waits for a model that is still loading; then it is answered empty. 0 to 60,000. Default: `4000`.
 ---@field inMenu? boolean Also offer the suggestion in the completion menu of editors that have inline completion; those without always get it there. Default: `false`.
 ---@field menuWaitMs? integer Milliseconds that the completion menu may wait for a suggestion; a later one comes with the next keystroke. 0 to 10,000. Default: `250`.
