@@ -14,6 +14,7 @@ from itertools import pairwise
 from keyword import kwlist
 
 from lsp_server.edits.history import Edit
+from lsp_server.edits.indentation import Indentation, indentation_of
 from lsp_server.edits.tokens import (
     CLOSERS,
     NEWLINE,
@@ -60,7 +61,7 @@ class EditPattern:
     old: tuple[Item, ...]
     right: tuple[Item, ...]
     new: tuple[Item, ...]
-    lead: str  # indentation of the edit's line, which that of further lines in `new` is measured by
+    indentation: Indentation
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -160,12 +161,12 @@ def patterns_of(edit: Edit) -> list[EditPattern]:
     changed = changed_tokens(edit)
     if changed is None:
         return []
-    lead = _lead(edit)
+    lead = _indentation(edit, changed)
     found = [*_with_neighbors(changed, lead), *_below_a_call(changed, lead), *_with_holes(changed, lead)]
     return [pattern for pattern in dict.fromkeys(found) if pattern.anchor is not None]
 
 
-def _with_neighbors(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
+def _with_neighbors(changed: ChangedTokens, lead: Indentation) -> Iterator[EditPattern]:
     before, n, m = texts(changed.before), changed.n_same, len(changed.before) - changed.n_same_end
     for k in NEIGHBORS:
         left, right = before[max(0, n - k) : n], before[m : m + k]
@@ -174,7 +175,7 @@ def _with_neighbors(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
             yield EditPattern("neighbors", left, changed.old, right, new, lead)
 
 
-def _below_a_call(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
+def _below_a_call(changed: ChangedTokens, lead: Indentation) -> Iterator[EditPattern]:
     """An argument: the name that is called, whatever arguments stand between it and the change."""
     before, n, m = texts(changed.before), changed.n_same, len(changed.before) - changed.n_same_end
     opener = opener_before(before, n)
@@ -193,7 +194,7 @@ def _below_a_call(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
         yield EditPattern("call", left, changed.old, right, new, lead)
 
 
-def _with_holes(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
+def _with_holes(changed: ChangedTokens, lead: Indentation) -> Iterator[EditPattern]:
     """What the edit carried over may be something else elsewhere."""
     old, new, start = changed.old, changed.new, changed.n_same
     before = texts(changed.before)
@@ -288,6 +289,12 @@ def _is_telling(item: str) -> bool:
     return _is_name(item) and item not in KEYWORDS
 
 
-def _lead(edit: Edit) -> str:
-    """Indentation of the first line that changed."""
-    return lead_of(edit.new[edit.above :].partition("\n")[0])
+def _indentation(edit: Edit, changed: ChangedTokens) -> Indentation:
+    """Of the line where the change begins; of the first line that changed where it begins inside a line."""
+    at = changed.n_same - 1
+    if at < 0 or changed.before[at].text != NEWLINE:
+        lead = lead_of(edit.new[edit.above :].partition("\n")[0])
+        return Indentation(lead, lead)
+    old, new = edit.old[: changed.before[at].end], edit.new[: changed.after[at].end]
+    whole_lines = not changed.old and changed.new[0] != NEWLINE and changed.new[-1] == NEWLINE
+    return indentation_of(old, new, whole_lines=whole_lines)

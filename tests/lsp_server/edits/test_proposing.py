@@ -73,6 +73,59 @@ def test_further_lines_are_indented_like_the_place() -> None:
     assert all_applied(before, typed) == typed.replace("    send", "    check(db)\n    send")
 
 
+REINDENTED = "if a:\n        start_it(a)\nif b:\n    if c:\n            start_it(c)\nstart_it(d)\n"
+BLOCK = "if a:\n    go(a)\n    start_it()\nlast(a)\n"
+DEEPER = "if b:\n    if c:\n        go(c)\n        start_it()\n    last(c)\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "after"),
+    [
+        pytest.param(
+            REINDENTED,
+            ("        start_it", "            begin_it"),
+            "if a:\n            begin_it(a)\nif b:\n    if c:\n                begin_it(c)\n    begin_it(d)\n",
+            id="deeper",
+        ),
+        pytest.param(
+            REINDENTED,
+            ("        start_it", "    begin_it"),
+            "if a:\n    begin_it(a)\nif b:\n    if c:\n        begin_it(c)\nstart_it(d)\n",
+            id="less deep, not where nothing stands in front",
+        ),
+        pytest.param(
+            BLOCK + DEEPER,
+            ("    start_it()\n", "    start_it()\n    stop_it()\n"),
+            (BLOCK + DEEPER)
+            .replace("    start_it()\nl", "    start_it()\n    stop_it()\nl")
+            .replace("        start_it()\n", "        start_it()\n        stop_it()\n"),
+            id="a line at the end of a block",
+        ),
+        pytest.param(
+            BLOCK + DEEPER.replace("    last(c)", "        last(c)"),
+            ("    start_it()\n", "    start_it()\n    stop_it()\n"),
+            BLOCK.replace("    start_it()\n", "    start_it()\n    stop_it()\n")
+            + DEEPER.replace("    last(c)", "        last(c)"),
+            id="a line at the end of a block, not in the middle of another",
+        ),
+        pytest.param(
+            BLOCK + DEEPER,
+            ("    start_it()\n", ""),
+            (BLOCK + DEEPER).replace("        start_it()\n", "").replace("    start_it()\n", ""),
+            id="the last line of a block removed",
+        ),
+        pytest.param(
+            "go(a)\nlast(a)\nif b:\n    go(b)\n    last(b)\n",
+            ("go(a)\n", "go(a)\n\nstop_it()\n"),
+            "go(a)\n\nstop_it()\nlast(a)\nif b:\n    go(b)\n\n    stop_it()\n    last(b)\n",
+            id="an empty line stays empty",
+        ),
+    ],
+)
+def test_lines_are_indented_by_what_is_around_them(before: str, typed: tuple[str, str], after: str) -> None:
+    assert all_applied(before, before.replace(*typed, 1)) == after
+
+
 def test_line_ends_are_the_documents() -> None:
     before = "connect(db)\r\nsend(db)\r\nif x:\r\n    connect(db)\r\n    send(db)\r\n"
     typed = before.replace("connect(db)\r\nsend", "connect(db)\r\ncheck(db)\r\nsend")
