@@ -120,7 +120,7 @@ class ChangedTokens:
     def renamed(self) -> tuple[str, str] | None:
         """The name before and after, where nothing else changed."""
         names = (*self.old, *self.new)
-        if len(self.old) != 1 or len(self.new) != 1 or not all(_is_name(name) for name in names):
+        if len(self.old) != 1 or len(self.new) != 1 or not (_is_name(names[0]) and names[1].isidentifier()):
             return None
         return None if any(name in KEYWORDS for name in names) else (names[0], names[1])
 

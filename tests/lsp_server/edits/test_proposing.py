@@ -208,16 +208,17 @@ def test_other_documents_come_after_this_one() -> None:
     assert (found[2].start, found[2].text) == (len("q = fetch(r"), ", timeout=3")
 
 
-def test_a_variable_is_renamed_where_it_means_the_same() -> None:
+@pytest.mark.parametrize("name", ["amount", "n"])
+def test_a_variable_is_renamed_where_it_means_the_same(name: str) -> None:
     before = (
         "def f(value):\n    total = value\n    return [value for value in total], total, g(value=value)\n"
         "def h(value):\n    return value\n"
     )
-    typed = before.replace("def f(value)", "def f(amount)")
+    typed = before.replace("def f(value)", f"def f({name})")
     renamed = [proposal for proposal in proposals(before, typed) if proposal.renames]
 
     assert sorted(typed[: proposal.start].count("\n") for proposal in renamed) == [1, 2]
-    assert {proposal.text for proposal in renamed} == {"amount"}
+    assert {proposal.text for proposal in renamed} == {name}
 
 
 def seconds(n_lines: int, line: str) -> float:
