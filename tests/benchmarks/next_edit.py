@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from lsp_server.edits.chances import features_of
+from lsp_server.edits.changes import Key
 from lsp_server.edits.history import History
 from lsp_server.edits.meanings import OpenText
-from lsp_server.edits.pattern import Key
 from lsp_server.edits.proposing import EditProposal, propose
 from lsp_server.edits.tokens import line_end, line_start
 from lsp_server.settings import DEFAULTS

@@ -94,6 +94,18 @@ DEEPER = "if b:\n    if c:\n        go(c)\n        start_it()\n    last(c)\n"
             id="less deep, not where nothing stands in front",
         ),
         pytest.param(
+            REINDENTED.replace("(d)", "(a)").replace("(c)", "(a)"),
+            ("        start_it(a)", "    start_it(b)"),
+            "if a:\n    start_it(b)\nif b:\n    if c:\n        start_it(b)\nstart_it(a)\n",
+            id="less deep, where only its end changed",
+        ),
+        pytest.param(
+            "go(one)\nstop(one)\nif b:\n    go(one)\n    stop(one)\n",
+            ("go(one)\nstop(one)\n", "if one:\n    go(one)\n    stop(one)\n"),
+            "if one:\n    go(one)\n    stop(one)\nif b:\n    if one:\n        go(one)\n        stop(one)\n",
+            id="all lines of a block that was put below a new one",
+        ),
+        pytest.param(
             BLOCK + DEEPER,
             ("    start_it()\n", "    start_it()\n    stop_it()\n"),
             (BLOCK + DEEPER)
@@ -161,6 +173,19 @@ def test_the_nearest_place_comes_first() -> None:
 
     assert len(lines) == 8
     assert [abs(line - 4) for line in lines] == sorted(abs(line - 4) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("import typing", "from typing import TYPE_CHECKING"),
+        ("    ... note::", "    .. note::"),
+    ],
+)
+def test_what_was_just_written_is_not_written_over(typed: tuple[str, str]) -> None:
+    before = f"import sys\n{typed[0]}\n\nx = 1\n"
+
+    assert all_applied(before, before.replace(*typed)) == before.replace(*typed)
 
 
 def test_what_was_refused_is_not_offered_again() -> None:
