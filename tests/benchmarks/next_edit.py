@@ -73,7 +73,8 @@ class Played:
 
     def told(self) -> Iterator[str]:
         """A line of JSON for each offer and each miss."""
-        for one in (*self.shown, *self.missed):
+        told: list[Shown | Missed] = [*self.shown, *self.missed]
+        for one in told:
             yield json.dumps({"what": type(one).__name__.lower(), **asdict(one)}) + "\n"
 
 
