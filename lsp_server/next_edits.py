@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsp_server.aside import aside
+from lsp_server.edits.changes import Key, changed_tokens
 from lsp_server.edits.history import History
 from lsp_server.edits.meanings import OpenText
-from lsp_server.edits.pattern import Key, changed_tokens
 from lsp_server.edits.proposing import EditProposal, propose
 from lsp_server.snapshot import Buffer
 

@@ -14,7 +14,7 @@ from math import exp, log1p
 from lsp_server.edits.meanings import Learned
 from lsp_server.edits.pattern import CarriedOver, EditPattern
 from lsp_server.edits.places import EditPlace, Places
-from lsp_server.edits.tokens import is_word, lead_of, line_end, line_start, texts, tokens_of
+from lsp_server.edits.tokens import is_word, lead_of, line_at, texts, tokens_of
 
 MOST_SIMILAR_CHARS = 400  # of a line that is compared
 FAR = 5_000  # lines
@@ -101,7 +101,7 @@ def _of_pattern(learned: Learned) -> Mapping[str, float]:
 def _of_place(occasion: Occasion) -> Mapping[str, float]:
     place, away, same_kind = occasion.place, occasion.n_lines_away, occasion.same_kind
     changed = occasion.learned.changed
-    here = _line(occasion.text, place.start)
+    here = line_at(occasion.text, place.start)
     return {
         "lines": float("\n" in place.text or "\n" in changed.old),
         "hits": log1p(occasion.places.n_hits),
@@ -134,10 +134,6 @@ def _similarity(a: str, b: str) -> float:
     one, two = (Counter(texts(tokens_of(line[:MOST_SIMILAR_CHARS]))) for line in (a, b))
     n = (one | two).total()
     return (one & two).total() / n if n else 0.0
-
-
-def _line(text: str, offset: int) -> str:
-    return text[line_start(text, offset) : line_end(text, offset)]
 
 
 def _names(tokens: tuple[str, ...]) -> set[str]:

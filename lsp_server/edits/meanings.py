@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexer import Syntax
+from lsp_server.edits.changes import ChangedTokens
 from lsp_server.edits.history import Edit
-from lsp_server.edits.pattern import ChangedTokens, EditPattern
+from lsp_server.edits.pattern import EditPattern
 from lsp_server.edits.places import EditPlace
 
 MOST_PARSED = 1_000_000  # characters; a larger document is matched by tokens alone

@@ -11,28 +11,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from keyword import kwlist
 
+from lsp_server.edits.changes import ChangedTokens, changed_tokens, is_name, is_telling
 from lsp_server.edits.history import Edit
+from lsp_server.edits.indentation import Indentation, indentation_of
 from lsp_server.edits.tokens import (
     CLOSERS,
     NEWLINE,
-    SourceToken,
     blocks_in_both,
     is_balanced,
     is_word,
     lead_of,
     opener_before,
     texts,
-    tokens_of,
 )
 
 NEIGHBORS = (6, 4, 2, 1, 0)  # tokens on each side, from narrow to wide
 AROUND_HOLES = ((2, 2), (1, 2), (2, 1), (1, 1), (0, 1), (1, 0), (0, 0))
-MOST_MORE = 4  # tokens on a side that are taken as changed, too, so that brackets are whole
-MOST_INSERTED = 40  # tokens that may be new where nothing stood
-MOST_TOKENS = 80  # of an edit: before, or after
-SHORTEST_NAME = 3  # characters of a name that a place may be found by
 
 
 @dataclass(frozen=True)
@@ -43,12 +38,6 @@ class CarriedOver:
 
 
 Item = str | CarriedOver
-Key = tuple[tuple[str, ...], tuple[str, ...]]  # the tokens that changed, before and after
-# Names that stand everywhere, and say nothing about a place.
-_OTHERS = (
-    "self cls print str int bool const let var function this void new public private static func pub end"
-)
-KEYWORDS = frozenset([*kwlist, *_OTHERS.split(), "then", "null", "true", "false", "nil"])
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ class EditPattern:
     old: tuple[Item, ...]
     right: tuple[Item, ...]
     new: tuple[Item, ...]
-    lead: str  # indentation of the edit's line, which that of further lines in `new` is measured by
+    indentation: Indentation
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -73,86 +62,14 @@ class EditPattern:
         names = [
             (len(item), -index)
             for index, item in enumerate(self.items)
-            if isinstance(item, str) and _is_telling(item)
+            if isinstance(item, str) and is_telling(item)
         ]
         return -max(names)[1] if names else None
 
     @property
     def n_names(self) -> int:
         """Names that must stand there, those apart that stand everywhere."""
-        return sum(isinstance(item, str) and _is_telling(item) for item in self.items)
-
-
-@dataclass(frozen=True)
-class ChangedTokens:
-    """An edit as tokens: all of what stood and stands there, and which of them changed."""
-
-    before: tuple[SourceToken, ...]
-    after: tuple[SourceToken, ...]
-    text: str  # that `after` are offsets in
-    old_line: str  # the first line with a change in it, as it stood
-    n_same: int  # tokens that both begin with
-    n_same_end: int  # and that both end with
-
-    @property
-    def old(self) -> tuple[str, ...]:
-        return texts(self.before[self.n_same : len(self.before) - self.n_same_end])
-
-    @property
-    def new(self) -> tuple[str, ...]:
-        return texts(self.after[self.n_same : len(self.after) - self.n_same_end])
-
-    @property
-    def new_start(self) -> int:
-        """Offset of what is new in the edit's text."""
-        if self.n_same < len(self.after):
-            return self.after[self.n_same].start
-        return len(self.text)
-
-    @property
-    def n_new_chars(self) -> int:
-        """Its length."""
-        last = len(self.after) - self.n_same_end
-        return max(self.after[last - 1].end - self.new_start, 0) if last else 0
-
-    @property
-    def renamed(self) -> tuple[str, str] | None:
-        """The name before and after, where nothing else changed."""
-        names = (*self.old, *self.new)
-        if len(self.old) != 1 or len(self.new) != 1 or not all(_is_name(name) for name in names):
-            return None
-        return None if any(name in KEYWORDS for name in names) else (names[0], names[1])
-
-    @property
-    def key(self) -> Key:
-        """What was changed into what, wherever."""
-        return self.old, self.new
-
-
-def changed_tokens(edit: Edit) -> ChangedTokens | None:
-    """The tokens of an edit, None where only white space changed or too much did."""
-    before, after = tokens_of(edit.old), tokens_of(edit.new)
-    a, b = texts(before), texts(after)
-    most = min(len(a), len(b))
-    n_same = next((n for n in range(most) if a[n] != b[n]), most)
-    n_end = next((n for n in range(most - n_same) if a[-1 - n] != b[-1 - n]), most - n_same)
-    n_same, n_end = _balanced(a, b, n_same, n_end)
-    found = ChangedTokens(
-        tuple(before), tuple(after), edit.new, edit.changed[0].partition("\n")[0], n_same, n_end
-    )
-    longest = max(len(found.old), len(found.new))
-    most = MOST_TOKENS if found.old else MOST_INSERTED
-    return found if 0 < longest <= most else None
-
-
-def _balanced(a: Sequence[str], b: Sequence[str], n_same: int, n_end: int) -> tuple[int, int]:
-    """As much less in common as leaves whole brackets in what changed, where a few tokens suffice for that."""
-    for more in range(min(n_end, MOST_MORE) + 1):
-        for less in range(min(n_same, MOST_MORE) + 1):
-            first, end = n_same - less, n_end - more
-            if is_balanced(a[first : len(a) - end]) and is_balanced(b[first : len(b) - end]):
-                return first, end
-    return n_same, n_end
+        return sum(isinstance(item, str) and is_telling(item) for item in self.items)
 
 
 def patterns_of(edit: Edit) -> list[EditPattern]:
@@ -160,12 +77,12 @@ def patterns_of(edit: Edit) -> list[EditPattern]:
     changed = changed_tokens(edit)
     if changed is None:
         return []
-    lead = _lead(edit)
+    lead = _indentation(edit, changed)
     found = [*_with_neighbors(changed, lead), *_below_a_call(changed, lead), *_with_holes(changed, lead)]
     return [pattern for pattern in dict.fromkeys(found) if pattern.anchor is not None]
 
 
-def _with_neighbors(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
+def _with_neighbors(changed: ChangedTokens, lead: Indentation) -> Iterator[EditPattern]:
     before, n, m = texts(changed.before), changed.n_same, len(changed.before) - changed.n_same_end
     for k in NEIGHBORS:
         left, right = before[max(0, n - k) : n], before[m : m + k]
@@ -174,11 +91,11 @@ def _with_neighbors(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
             yield EditPattern("neighbors", left, changed.old, right, new, lead)
 
 
-def _below_a_call(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
+def _below_a_call(changed: ChangedTokens, lead: Indentation) -> Iterator[EditPattern]:
     """An argument: the name that is called, whatever arguments stand between it and the change."""
     before, n, m = texts(changed.before), changed.n_same, len(changed.before) - changed.n_same_end
     opener = opener_before(before, n)
-    if opener is None or opener == 0 or not _is_name(before[opener - 1]):
+    if opener is None or opener == 0 or not is_name(before[opener - 1]):
         return
     for first in {opener - 1, _first_of_dotted(before, opener - 1)}:
         callee = before[first : opener + 1]
@@ -193,7 +110,7 @@ def _below_a_call(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
         yield EditPattern("call", left, changed.old, right, new, lead)
 
 
-def _with_holes(changed: ChangedTokens, lead: str) -> Iterator[EditPattern]:
+def _with_holes(changed: ChangedTokens, lead: Indentation) -> Iterator[EditPattern]:
     """What the edit carried over may be something else elsewhere."""
     old, new, start = changed.old, changed.new, changed.n_same
     before = texts(changed.before)
@@ -275,19 +192,17 @@ def _new_text(changed: ChangedTokens, left: bool, right: bool) -> str:
 
 
 def _first_of_dotted(tokens: Sequence[str], at: int) -> int:
-    while at >= 2 and tokens[at - 1] == "." and _is_name(tokens[at - 2]):
+    while at >= 2 and tokens[at - 1] == "." and is_name(tokens[at - 2]):
         at -= 2
     return at
 
 
-def _is_name(item: Item) -> bool:
-    return isinstance(item, str) and len(item) >= SHORTEST_NAME and (item[0].isalpha() or item[0] == "_")
-
-
-def _is_telling(item: str) -> bool:
-    return _is_name(item) and item not in KEYWORDS
-
-
-def _lead(edit: Edit) -> str:
-    """Indentation of the first line that changed."""
-    return lead_of(edit.new[edit.above :].partition("\n")[0])
+def _indentation(edit: Edit, changed: ChangedTokens) -> Indentation:
+    """Of the line where the change begins; of the first line that changed where it begins inside a line."""
+    at = changed.n_same - 1
+    if at < 0 or changed.before[at].text != NEWLINE:
+        lead = lead_of(edit.new[edit.above :].partition("\n")[0])
+        return Indentation(lead, lead)
+    old, new = edit.old[: changed.before[at].end], edit.new[: changed.after[at].end]
+    whole_lines = not changed.old and changed.new[0] != NEWLINE and changed.new[-1] == NEWLINE
+    return indentation_of(old, new, whole_lines=whole_lines)

@@ -13,8 +13,10 @@ from lsp_server.edits.tokens import (
     OPENERS,
     SourceToken,
     lead_of,
+    line_at,
     line_end,
     line_start,
+    n_in_common,
     texts,
     tokens_of,
 )
@@ -169,9 +171,17 @@ def _made(
     end = spans[n_left + n_old][0] if pattern.right else spans[-1][1]
     start_at = tokens[first - 1].end if n_left else tokens[first].start
     end_at = tokens[end].start if pattern.right else tokens[end - 1].end
-    lead = _lead(text, start_at)
+    here = lead_of(line_at(text, start_at))
+    lead = _first_lead(pattern, here, text, tokens[max(first - 1, 0)], tokens[end - 1])
+    if lead is None:
+        return None
+    same = n_in_common(here, lead)
+    start_at -= len(here) - same
     ending = "\r\n" if "\r\n" in text[:LONGEST_LINE] else "\n"
-    new = "".join(_written(item, pattern.lead, lead, ending, holes) for item in pattern.new)
+    new = lead[same:] + "".join(
+        holes[item.number] if isinstance(item, CarriedOver) else pattern.indentation.lines(item, here, ending)
+        for item in pattern.new
+    )
     is_trailing = pattern.kind == "call" and not n_old and new.lstrip().startswith(",")
     if is_trailing and first and tokens[first - 1].text in (",", NEWLINE, *OPENERS):
         return None  # behind a trailing comma, or where there is no argument yet
@@ -183,14 +193,25 @@ def _made(
     return EditPlace(start_at, end_at, new, end - first, max(runs, default=0))
 
 
-def _written(item: Item, lead: str, here: str, ending: str, holes: dict[int, str]) -> str:
-    if isinstance(item, CarriedOver):
-        return holes[item.number]
-    if NEWLINE not in item:
-        return item
-    lines = item.replace("\r\n", "\n").split("\n")
-    moved = (here + line[len(lead) :] if line.startswith(lead) else line for line in lines[1:])
-    return ending.join([lines[0], *moved])
+def _first_lead(
+    pattern: EditPattern, here: str, text: str, before: SourceToken, last: SourceToken
+) -> str | None:
+    """The indentation of a place's first line once it is edited; None where the edit has no place for its own.
+
+    `before` stands in front of the place, `last` is the last token in it.
+    """
+    indentation, new = pattern.indentation, pattern.new[0]
+    if before.text != NEWLINE:
+        return here if indentation.first == indentation.lead else None
+    if isinstance(new, str) and new.startswith(("\n", "\r")):
+        return ""  # an empty line
+    if last.text == NEWLINE and not any(pattern.new):  # whole lines go: the line below keeps its own
+        return lead_of(line_at(text, last.end))
+    if indentation.above is not None:
+        above = lead_of(line_at(text, before.start))
+        if above != indentation.elsewhere(indentation.above, here):
+            return None
+    return indentation.elsewhere(indentation.first, here)
 
 
 def _stands_already(tokens: Sequence[SourceToken], first: int, end: int, new: str) -> bool:
@@ -217,12 +238,6 @@ def _is_wrapped(pattern: EditPattern, old: Sequence[str]) -> bool:
         for part in (pattern.new[: holes[0]], pattern.new[holes[-1] + 1 :])
     )
     return bool(pre or post) and old[: len(pre)] == pre and old[len(old) - len(post) :] == post
-
-
-def _lead(text: str, offset: int) -> str:
-    """Indentation of a line."""
-    start = line_start(text, offset)
-    return lead_of(text[start : line_end(text, offset)])
 
 
 def _is_of_name(char: str) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from lsp_server.edits.chances import Occasion, chance_of
+from lsp_server.edits.changes import Key, changed_tokens
 from lsp_server.edits.history import Edit
 from lsp_server.edits.meanings import Learned, Meanings, OpenText
-from lsp_server.edits.pattern import EditPattern, Key, changed_tokens, patterns_of
+from lsp_server.edits.pattern import EditPattern, patterns_of
 from lsp_server.edits.places import EditPlace, places_of
 from lsp_server.edits.tokens import texts, tokens_of
 
@@ -71,7 +72,7 @@ def _proposals(
     text = document.text
     places = places_of(learned.pattern, text, document.near)
     for place in places.found[:MOST_PLACES]:
-        if document.uri == learned.edit.uri and _is_at(place, learned.edit):
+        if document.uri == learned.edit.uri and _is_at(place, learned):
             continue
         low, high = sorted((place.start, document.near))
         occasion = Occasion(
@@ -100,8 +101,12 @@ def _explains(pattern: EditPattern, edit: Edit) -> bool:
     return False
 
 
-def _is_at(place: EditPlace, edit: Edit) -> bool:
-    """Whether a place lies in what the user has just written."""
+def _is_at(place: EditPlace, learned: Learned) -> bool:
+    """Whether a place touches what the user has just written, or would bring a line end into those lines."""
+    edit, changed = learned.edit, learned.changed
+    start = edit.start + changed.new_start
+    if place.start <= start + changed.n_new_chars and start <= place.end:
+        return True
     first = edit.start + edit.above
     return (
         place.start >= first and place.end <= edit.start + len(edit.new) - edit.below and "\n" in place.text

@@ -57,6 +57,13 @@ def lead_of(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
+def n_in_common(one: str, two: str) -> int:
+    """Characters that both begin with."""
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two))
+    )
+
+
 def line_start(text: str, offset: int) -> int:
     """Where the line that holds `offset` begins."""
     return text.rfind("\n", 0, offset) + 1
@@ -66,6 +73,11 @@ def line_end(text: str, offset: int) -> int:
     """Where the line that holds `offset` ends, its "\\n" not included."""
     end = text.find("\n", offset)
     return len(text) if end < 0 else end
+
+
+def line_at(text: str, offset: int) -> str:
+    """The line that holds `offset`, without its end."""
+    return text[line_start(text, offset) : line_end(text, offset)]
 
 
 def is_balanced(tokens: Sequence[str]) -> bool:

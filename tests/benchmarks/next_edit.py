@@ -3,7 +3,8 @@
 `python -m tests.benchmarks.next_edit --repositories FOLDER`: each folder in it is a git repository, bare or not (its
 `repo` folder, if it has one). After each edit that was typed or taken, the next one is asked for. An offer is right
 when applying it gives exactly what one of the edits left gives, else it is wrong, and refused. With `--fit` it prints
-the weights of `lsp_server/edits/chances.py`, fitted to these repositories.
+the weights of `lsp_server/edits/chances.py`, fitted to these repositories. With `--told FILE` it writes what was
+shown and what was missed there, a line of JSON each, for whoever wants to read them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from lsp_server.edits.chances import features_of
+from lsp_server.edits.changes import Key
 from lsp_server.edits.history import History
 from lsp_server.edits.meanings import OpenText
-from lsp_server.edits.pattern import Key
 from lsp_server.edits.proposing import EditProposal, propose
+from lsp_server.edits.tokens import line_end, line_start
 from lsp_server.settings import DEFAULTS
 from tests.benchmarks.histories import OldAndNew, edits_of
 
@@ -36,9 +38,24 @@ N_WEIGHED = 12  # proposals after one edit that weights are fitted to
 class Shown:
     """An offer, and whether it was right."""
 
+    commit: str
     chance: float
     n_examples: int
     right: bool
+    kind: str  # of the pattern
+    learned: tuple[str, str]  # lines of the edit that it repeats, before and after
+    old: str  # whole lines that it would change
+    new: str  # and what they would be
+
+
+@dataclass(frozen=True)
+class Missed:
+    """An edit that had to be typed; `chance`: of what was held back and would have made it, None for nothing."""
+
+    commit: str
+    old: str
+    new: str
+    chance: float | None
 
 
 @dataclass
@@ -47,10 +64,18 @@ class Played:
 
     n_wanted: int = 0  # edits, the first of each commit not counted
     shown: list[Shown] = field(default_factory=list)
+    missed: list[Missed] = field(default_factory=list)
 
     def add(self, other: Played) -> None:
         self.n_wanted += other.n_wanted
         self.shown += other.shown
+        self.missed += other.missed
+
+    def told(self) -> Iterator[str]:
+        """A line of JSON for each offer and each miss."""
+        told: list[Shown | Missed] = [*self.shown, *self.missed]
+        for one in told:
+            yield json.dumps({"what": type(one).__name__.lower(), **asdict(one)}) + "\n"
 
 
 class Typist:
@@ -69,6 +94,29 @@ class Typist:
         if left:
             self._take(left[0])
         return bool(left)
+
+    def shown(self, offer: EditProposal) -> Shown:
+        """An offer as it would be told of."""
+        learned, text = offer.occasion.learned, self._edit.text(self._done)
+        first, last = line_start(text, offer.start), line_end(text, offer.end)
+        return Shown(
+            commit=self._edit.commit,
+            chance=offer.chance,
+            n_examples=offer.n_examples,
+            right=self.meant(offer) is not None,
+            kind=learned.pattern.kind,
+            learned=learned.edit.changed,
+            old=text[first:last],
+            new=text[first : offer.start] + offer.text + text[offer.end : last],
+        )
+
+    def missed(self, held: Sequence[EditProposal]) -> Iterator[Missed]:
+        """The edit that has to be typed next, if there is one, where no offer made it."""
+        for index in self._left[:1]:
+            chances = [one.chance for one in held if self.meant(one) == index]
+            step = self._edit.steps[index]
+            old, new = "".join(self._edit.lines[step.first : step.end]), "".join(step.lines)
+            yield Missed(self._edit.commit, old, new, max(chances, default=None))
 
     def proposals(self, refused: set[Key]) -> list[EditProposal]:
         """All that may come next, nearest first."""
@@ -104,13 +152,16 @@ def played(edit: OldAndNew, min_chance: float) -> Played:
     """Type a commit and take what is right."""
     typist, refused, found = Typist(edit), set[Key](), Played(len(edit.steps) - 1)
     while typist.type_next():
-        while offer := next((one for one in typist.proposals(refused) if one.chance >= min_chance), None):
+        proposals = typist.proposals(refused)
+        while offer := next((one for one in proposals if one.chance >= min_chance), None):
+            found.shown.append(typist.shown(offer))
             step = typist.meant(offer)
-            found.shown.append(Shown(offer.chance, offer.n_examples, step is not None))
             if step is None:
                 refused.add(offer.key)
             else:
                 typist.take(step)
+            proposals = typist.proposals(refused)
+        found.missed += typist.missed(proposals)
     return found
 
 
@@ -179,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--commits", type=int, default=200, help="newest commits per repository")
     parser.add_argument("--min-chance", type=float, default=DEFAULTS.edits.min_confidence)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--told", type=Path, help="a file that is written anew")
     options = parser.parse_args(arguments)
     only = set(filter(None, options.only.split(",")))
     folders = [
@@ -202,6 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write("\n".join(table(name, done)) + "\n")
         sys.stdout.flush()
     sys.stdout.write("\n".join(table("all", everything)) + "\n")
+    if options.told:
+        options.told.write_text("".join(everything.told()), encoding="utf-8")
     return 0
 
 

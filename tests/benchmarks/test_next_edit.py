@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -74,5 +75,14 @@ def test_commits_that_change_one_file_are_read_and_reported(
         git("commit", "-m", "x")
 
     assert [len(found.steps) for found in edits_of(repository, 9)] == [2]
-    assert main(["--repositories", str(tmp_path / "repositories"), "--min-chance", "0"]) == 0
+    told = tmp_path / "told.jsonl"
+    asked = ["--repositories", str(tmp_path / "repositories"), "--told", str(told), "--min-chance"]
+    assert main([*asked, "0"]) == 0
     assert "wanted 1, shown 1, right 1 (100.0%)" in capsys.readouterr().out
+    shown = json.loads(told.read_text(encoding="utf-8"))
+    assert (shown["what"], shown["right"]) == ("shown", True)
+    assert (shown["old"], shown["new"]) == ("    log.warn(x, 2)", "    log.warning(x, 2)")
+
+    assert main([*asked, "1"]) == 0
+    missed = json.loads(told.read_text(encoding="utf-8"))
+    assert (missed["what"], missed["chance"]) == ("missed", shown["chance"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from lsp_server.edits.changes import Key
 from lsp_server.edits.history import History
 from lsp_server.edits.meanings import OpenText
-from lsp_server.edits.pattern import Key
 from lsp_server.edits.proposing import EditProposal, propose
 
 URI = "file:///a.py"

@@ -73,6 +73,71 @@ def test_further_lines_are_indented_like_the_place() -> None:
     assert all_applied(before, typed) == typed.replace("    send", "    check(db)\n    send")
 
 
+REINDENTED = "if a:\n        start_it(a)\nif b:\n    if c:\n            start_it(c)\nstart_it(d)\n"
+BLOCK = "if a:\n    go(a)\n    start_it()\nlast(a)\n"
+DEEPER = "if b:\n    if c:\n        go(c)\n        start_it()\n    last(c)\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "after"),
+    [
+        pytest.param(
+            REINDENTED,
+            ("        start_it", "            begin_it"),
+            "if a:\n            begin_it(a)\nif b:\n    if c:\n                begin_it(c)\n    begin_it(d)\n",
+            id="deeper",
+        ),
+        pytest.param(
+            REINDENTED,
+            ("        start_it", "    begin_it"),
+            "if a:\n    begin_it(a)\nif b:\n    if c:\n        begin_it(c)\nstart_it(d)\n",
+            id="less deep, not where nothing stands in front",
+        ),
+        pytest.param(
+            REINDENTED.replace("(d)", "(a)").replace("(c)", "(a)"),
+            ("        start_it(a)", "    start_it(b)"),
+            "if a:\n    start_it(b)\nif b:\n    if c:\n        start_it(b)\nstart_it(a)\n",
+            id="less deep, where only its end changed",
+        ),
+        pytest.param(
+            "go(one)\nstop(one)\nif b:\n    go(one)\n    stop(one)\n",
+            ("go(one)\nstop(one)\n", "if one:\n    go(one)\n    stop(one)\n"),
+            "if one:\n    go(one)\n    stop(one)\nif b:\n    if one:\n        go(one)\n        stop(one)\n",
+            id="all lines of a block that was put below a new one",
+        ),
+        pytest.param(
+            BLOCK + DEEPER,
+            ("    start_it()\n", "    start_it()\n    stop_it()\n"),
+            (BLOCK + DEEPER)
+            .replace("    start_it()\nl", "    start_it()\n    stop_it()\nl")
+            .replace("        start_it()\n", "        start_it()\n        stop_it()\n"),
+            id="a line at the end of a block",
+        ),
+        pytest.param(
+            BLOCK + DEEPER.replace("    last(c)", "        last(c)"),
+            ("    start_it()\n", "    start_it()\n    stop_it()\n"),
+            BLOCK.replace("    start_it()\n", "    start_it()\n    stop_it()\n")
+            + DEEPER.replace("    last(c)", "        last(c)"),
+            id="a line at the end of a block, not in the middle of another",
+        ),
+        pytest.param(
+            BLOCK + DEEPER,
+            ("    start_it()\n", ""),
+            (BLOCK + DEEPER).replace("        start_it()\n", "").replace("    start_it()\n", ""),
+            id="the last line of a block removed",
+        ),
+        pytest.param(
+            "go(a)\nlast(a)\nif b:\n    go(b)\n    last(b)\n",
+            ("go(a)\n", "go(a)\n\nstop_it()\n"),
+            "go(a)\n\nstop_it()\nlast(a)\nif b:\n    go(b)\n\n    stop_it()\n    last(b)\n",
+            id="an empty line stays empty",
+        ),
+    ],
+)
+def test_lines_are_indented_by_what_is_around_them(before: str, typed: tuple[str, str], after: str) -> None:
+    assert all_applied(before, before.replace(*typed, 1)) == after
+
+
 def test_line_ends_are_the_documents() -> None:
     before = "connect(db)\r\nsend(db)\r\nif x:\r\n    connect(db)\r\n    send(db)\r\n"
     typed = before.replace("connect(db)\r\nsend", "connect(db)\r\ncheck(db)\r\nsend")
@@ -108,6 +173,19 @@ def test_the_nearest_place_comes_first() -> None:
 
     assert len(lines) == 8
     assert [abs(line - 4) for line in lines] == sorted(abs(line - 4) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("import typing", "from typing import TYPE_CHECKING"),
+        ("    ... note::", "    .. note::"),
+    ],
+)
+def test_what_was_just_written_is_not_written_over(typed: tuple[str, str]) -> None:
+    before = f"import sys\n{typed[0]}\n\nx = 1\n"
+
+    assert all_applied(before, before.replace(*typed)) == before.replace(*typed)
 
 
 def test_what_was_refused_is_not_offered_again() -> None:
@@ -155,16 +233,17 @@ def test_other_documents_come_after_this_one() -> None:
     assert (found[2].start, found[2].text) == (len("q = fetch(r"), ", timeout=3")
 
 
-def test_a_variable_is_renamed_where_it_means_the_same() -> None:
+@pytest.mark.parametrize("name", ["amount", "n"])
+def test_a_variable_is_renamed_where_it_means_the_same(name: str) -> None:
     before = (
         "def f(value):\n    total = value\n    return [value for value in total], total, g(value=value)\n"
         "def h(value):\n    return value\n"
     )
-    typed = before.replace("def f(value)", "def f(amount)")
+    typed = before.replace("def f(value)", f"def f({name})")
     renamed = [proposal for proposal in proposals(before, typed) if proposal.renames]
 
     assert sorted(typed[: proposal.start].count("\n") for proposal in renamed) == [1, 2]
-    assert {proposal.text for proposal in renamed} == {"amount"}
+    assert {proposal.text for proposal in renamed} == {name}
 
 
 def seconds(n_lines: int, line: str) -> float:
