@@ -72,6 +72,8 @@ def changed_tokens(edit: Edit) -> ChangedTokens | None:
     """The tokens of an edit, None where only white space changed or too much did."""
     before, after = tokens_of(edit.old), tokens_of(edit.new)
     a, b = texts(before), texts(after)
+    if a == b:
+        return None
     most = min(len(a), len(b))
     n_same = next((n for n in range(most) if a[n] != b[n]), most)
     n_end = next((n for n in range(most - n_same) if a[-1 - n] != b[-1 - n]), most - n_same)

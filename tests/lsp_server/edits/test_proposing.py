@@ -218,6 +218,11 @@ def test_an_edit_that_was_left_and_undone_is_forgotten() -> None:
         pytest.param("return a\nreturn b\n", "return (a\nreturn b\n", id="a keyword says nothing"),
         pytest.param("call(a)\ncall(b)\n", "call(a) \ncall(b)\n", id="white space"),
         pytest.param("call(a)\n", "call(a)\n" + "word " * 2_000, id="too much"),
+        pytest.param(
+            "if a:\n    start_it(a)\nif b:\n    start_it(a)\nif b:\n    pass\n",
+            "if a:\n        start_it(a)\nif b:\n    start_it(a)\nif b:\n    pass\n",
+            id="a line that only moved",
+        ),
     ],
 )
 def test_an_edit_that_says_nothing_is_not_offered(before: str, after: str) -> None:
