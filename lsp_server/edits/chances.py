@@ -1,7 +1,8 @@
 """How likely an edit is wanted at a place: a logistic function of what is known of both.
 
-Fitted and measured by `python -m tests.benchmarks.next_edit`; `WEIGHTS` are what its `--fit` printed;
-a second example never makes an edit less likely.
+Fitted and measured by `python -m tests.benchmarks.next_edit`: `WEIGHTS` are what its `--fit` printed before the last
+changes of the patterns; what it prints now serves other histories no better (tests/benchmarks/README.md). A second
+example never makes an edit less likely.
 """
 
 from __future__ import annotations
