@@ -166,7 +166,7 @@ def _load_next(
     wanted = _naming(settings, name)
     checkpoint = open_named(wanted.model, embedded or EMBEDDED_FOLDER, told)
     told(News("loading"))
-    pace = KeptPace(checkpoint.fingerprint(), wanted.model).get(settings.model.deadline_ms)
+    pace = _kept_pace(checkpoint.fingerprint(), wanted)
     _check(settings, name, pace)
     coder = load_coder(wanted, embedded=embedded, checkpoint=checkpoint, encoder=encoder, told=told)
     told(News("loading"))

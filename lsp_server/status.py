@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lsp_server.coming import Coming
@@ -111,24 +111,22 @@ def status_of(
         return _without_model(model_error)
     if model is None:
         return Status("loading", "Loading the model.")
-    about = {"model": model, "notes": notes, "folders": folders, "snoozed": snoozed, "coming": coming}
-    return _with_model(about, paused=paused, background=background)
+    found = _at_work(folders, background, paused=paused)
+    return replace(found, model=model, notes=notes, folders=folders, snoozed=snoozed, coming=coming)
 
 
-def _with_model(about: dict[str, Any], *, paused: bool, background: tuple[str, ...]) -> Status:
-    folders: tuple[FolderStatus, ...] = about["folders"]
+def _at_work(folders: tuple[FolderStatus, ...], background: tuple[str, ...], *, paused: bool) -> Status:
+    """With a model that answers: what the index is at."""
     failed = next((folder for folder in folders if folder.error), None)
     busy = next((folder for folder in folders if folder.done is not None), None)
     if failed is not None:
         step = "See `hef-lsp --doctor`; suggestions go on without what is missing."
-        return Status("error", f"Indexing {failed.name} failed.", failed.error, step, **about)
+        return Status("error", f"Indexing {failed.name} failed.", failed.error, step)
     if paused:
-        return Status(
-            "paused", "Indexing is paused.", "You paused it.", "Run the command hef-lsp.resume.", **about
-        )
+        return Status("paused", "Indexing is paused.", "You paused it.", "Run the command hef-lsp.resume.")
     if busy is not None:
-        return Status("indexing", progress_line(busy), **about)
-    return Status("ready", _ready_line(folders, background), **about)
+        return Status("indexing", progress_line(busy))
+    return Status("ready", _ready_line(folders, background))
 
 
 def progress_line(folder: FolderStatus) -> str:

@@ -71,13 +71,11 @@ USES = {
     "lsp_server/presentation.py:PATH_COMMENT": Use("match"),
     "model/assignments.py:_camel": NO_TEXT,
     "lsp_server/snapshot.py:WORD": Use("match"),
+    "model/recall/cursor.py:NAME": Use(),
+    "model/recall/cursor.py:TOKEN": Use(),
     "model/recall/renaming.py:_PART": Use(),
-    "model/recall/renaming.py:_TOKEN": Use(),
     "model/recall/renaming.py:apply": Use(),
-    "model/recall/candidates.py:_TOKEN": Use(),
     "model/names.py:_WORD": Use(),
-    "model/recall/behind.py:_TOKEN": Use(),
-    "model/recall/behind.py:_NAME": Use(),
     "model/blocks/parts.py:_BEGINS": Use(),
     "model/blocks/parts.py:_BEGINS_AT_4": Use(),
     "model/blocks/parts.py:_BEGINS_AT_8": Use(),
@@ -87,7 +85,6 @@ USES = {
     "model/checkpoint/hub_client.py:_BLOB": NO_TEXT,
     "model/checkpoint/hub_client.py:_COMMIT": NO_TEXT,
     "model/checkpoint/opening.py:verify_checksums": NO_TEXT,
-    "model/recall/ranking.py:_NAME": Use(),
     "model/vocabulary.py:_strange_characters": NO_TEXT,  # one class of characters: tests/model/test_vocabulary.py
 }
 

@@ -7,7 +7,6 @@ when the lines next to it are equal or share words. Everything here is a pure fu
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from functools import lru_cache
 
 from model.recall.agreement import NONE, Agreement, Shared, agreements
 from model.recall.behind import rest_behind
-from model.recall.cursor import LONGEST_LINE, Cursor
+from model.recall.cursor import LONGEST_LINE, TOKEN, Cursor
 from model.recall.renaming import renaming
 from model.repository import LinePlace, Lines
 from model.request import NOT_LATELY, Lately
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 _COMPARED = 64  # neighboring lines that are compared for equality
 _LINES_BEFORE, _LINES_AFTER, _FADE = (
     4,
@@ -232,7 +230,7 @@ def alike(a: str, b: str) -> float:
 
 @lru_cache(maxsize=4_096)  # a kilobyte each
 def _words(line: str) -> frozenset[str]:
-    return frozenset(_TOKEN.findall(line, 0, LONGEST_LINE))
+    return frozenset(TOKEN.findall(line, 0, LONGEST_LINE))
 
 
 @lru_cache(maxsize=8_192)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+TOKEN = re.compile(r"\w+|[^\w\s]")  # a word or a sign
+NAME = re.compile(r"[^\W\d]\w*")
 LONGEST_LINE = 1_000  # characters of a line that are looked at; a longer one is nothing to repeat
 _NEAR_CHARS, _NEAR_LINES = 400_000, 2_000  # on each side of the cursor, whose lines are
 

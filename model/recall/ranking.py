@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -13,9 +12,8 @@ import numpy as np
 
 from model.checkpoint.fields import Fields
 from model.recall.candidates import Candidate
-from model.recall.cursor import Cursor
+from model.recall.cursor import NAME, Cursor
 
-_NAME = re.compile(r"[^\W\d]\w*")
 _NEAR_CHARS = 3_000  # before the cursor, and half of it behind: where a line's names are looked for
 _NEAR_LINES = 30
 
@@ -151,16 +149,16 @@ class _Surroundings:
         self.cursor = cursor
         self.lines_before = cursor.before.texts[-_NEAR_LINES:]
         self.names_before = set(
-            _NAME.findall("\n".join(cursor.before.texts[-80:])[-_NEAR_CHARS:] + cursor.start)
+            NAME.findall("\n".join(cursor.before.texts[-80:])[-_NEAR_CHARS:] + cursor.start)
         )
-        self.names_after = set(_NAME.findall("\n".join(cursor.after.texts[:40])[: _NEAR_CHARS // 2]))
+        self.names_after = set(NAME.findall("\n".join(cursor.after.texts[:40])[: _NEAR_CHARS // 2]))
         self.start = cursor.start.lstrip()
 
     def describe(self, candidate: Candidate) -> list[float]:
         """The features that need no other candidate; two places are left for those that do."""
         cursor, seen, like = self.cursor, candidate.seen, candidate.likeness
         line = (self.start + candidate.text).strip()
-        names = set(_NAME.findall(candidate.text))
+        names = set(NAME.findall(candidate.text))
         below = cursor.after.columns[0] if cursor.after.columns else 0
         return [
             like.same_before,

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+from model.recall.cursor import TOKEN
+
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|_+|[^\W\dA-Za-z_]+")
 _ALIKE = 0.4  # share of two lines that must agree for their differences to mean something
 _MATCHED = 2_500  # most pairs of words of two lines that the matcher looks at
@@ -39,7 +40,7 @@ def renaming(pairs: Iterable[tuple[str, str]]) -> Renaming:
     words: defaultdict[str, Counter[str]] = defaultdict(Counter)
     parts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for there, here in pairs:
-        for old, new in _aligned(_TOKEN.findall(there), _TOKEN.findall(here)):
+        for old, new in _aligned(TOKEN.findall(there), TOKEN.findall(here)):
             words[old][new] += 1
             if old != new:
                 for part, other in _aligned_parts(old, new):

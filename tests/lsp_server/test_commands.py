@@ -17,6 +17,7 @@ from model.completer import Completer
 from model.request import Completion, Request
 from model.settings import EMBEDDED_LARGE
 from tests import tiny_coder
+from tests.lsp_server.small_repository import write_small_repository
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 MODES = ("none", "snippets", "pseudo", "hybrid")
@@ -30,10 +31,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
-    root = tmp_path / "repository"
-    (root / ".git").mkdir(parents=True)
-    (root / "shapes.py").write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
-    (root / "main.py").write_text("import shapes\n\nprint(shapes.area(2, 3))\n", encoding="utf-8")
+    root = write_small_repository(tmp_path / "repository")
     (root / ".env").write_text("TOKEN=secret\n", encoding="utf-8")
     (root / "broken.py").write_bytes(b"\xff\xfe\x00")
     return root

@@ -23,6 +23,7 @@ from model.pace import Pace
 from model.request import Completion
 from model.settings import EMBEDDED_LARGE, EMBEDDED_TINY
 from tests import tiny_coder
+from tests.lsp_server.small_repository import write_small_repository
 from tests.played_completer import PlayedCompleter
 
 DONE = Completion(
@@ -33,10 +34,7 @@ DONE = Completion(
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
-    root = tmp_path / "repository"
-    (root / ".git").mkdir(parents=True)
-    (root / "shapes.py").write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
-    (root / "main.py").write_text("import shapes\n\nprint(shapes.area(2, 3))\n", encoding="utf-8")
+    root = write_small_repository(tmp_path / "repository")
     monkeypatch.chdir(root)
     return root
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from model.checkpoint.hub_cache import HubFolder
 from model.completer import Completer
 from model.pace import Pace
 from tests.lsp_server.test_takeover import StatusKeeper, Typed
+from tests.lsp_server.test_takeover import serving as ready_session
 from tests.lsp_server.waiting import until
 from tests.servers.fake_hub import FakeHub, files_of, nobody_listens, serving
 from tests.tiny_checkpoint import write_tiny_checkpoint
@@ -72,18 +73,10 @@ def served(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield served
 
 
-@asynccontextmanager
-async def session_of(
+def session_of(
     root: Path, embedded: Path, settings: Settings = SETTINGS
-) -> AsyncIterator[tuple[Session, StatusKeeper]]:
-    client = StatusKeeper()
-    session = Session(client, partial(load_first, embedded=embedded))
-    await session.start(settings, {root: settings})
-    try:
-        await until(lambda: session.status().state == "ready")
-        yield session, client
-    finally:
-        await session.stop()
+) -> AbstractAsyncContextManager[tuple[Session, StatusKeeper]]:
+    return ready_session(root, partial(load_first, embedded=embedded), settings)
 
 
 def answering(session: Session) -> str:

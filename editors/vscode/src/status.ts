@@ -105,9 +105,8 @@ export class StatusItem implements Disposable {
     const document = isWorse ? undefined : ofThisDocument(status.document);
     if (document?.suggests === false) {
       const brief = document.reason.length <= BRIEF ? [] : ["No suggestions in this file."];
-      const step = status.snoozed ? SNOOZE : undefined;
-      const icon = status.snoozed ? QUIET : ICONS.disabled;
-      this.set([...brief, document.reason, document.nextStep], step, LanguageStatusSeverity.Warning, icon);
+      const sentences = [...brief, document.reason, document.nextStep];
+      this.set(sentences, undefined, LanguageStatusSeverity.Warning, ICONS.disabled);
     } else {
       const about = model && `Model: ${model}.`;
       const severity = SEVERITY[state] ?? LanguageStatusSeverity.Information;
