@@ -11,10 +11,9 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, BinaryIO, NoReturn
 
-from pygls.io_ import StdoutWriter
-
 from lsp_server.framing import ByteSource, FramingError, SocketSource, StreamSource, read_body
 from lsp_server.server import Server
+from lsp_server.stdout import UnhurriedStdout
 
 LOOPBACK = "127.0.0.1"
 
@@ -41,7 +40,11 @@ def log_to_stderr() -> None:
 def serve_stdio(server: Server) -> int:
     """Serve until `exit` or the end of input. Returns the exit code that LSP asks for."""
     reader = StreamSource(sys.stdin.buffer, server.thread_pool)
-    return _run(server, _serve(server, reader, StdoutWriter(_protected_stdout())))
+    writer = UnhurriedStdout(_protected_stdout())
+    try:
+        return _run(server, _serve(server, reader, writer))
+    finally:
+        writer.close()
 
 
 def serve_tcp(server: Server, host: str, port: int) -> int:
