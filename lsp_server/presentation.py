@@ -116,11 +116,10 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
         return None
     text = reindented(text, snapshot)
     text = _without_following_lines(text, snapshot)
-    text = passed(text, snapshot)
     joined = without_rest_of_line(text, snapshot.line_after)
     if joined == text and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
         return None  # it leads to a line of its own, not to the code after the cursor
-    text = joined
+    text = passed(joined, snapshot)
     if not snapshot.line_after.strip():
         text = text.rstrip()
     if not is_worth_showing(text):

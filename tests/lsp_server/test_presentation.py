@@ -42,6 +42,8 @@ CLOSERS = [
     ("foo(a, $0bar, baz)", "b, bar, baz)", "foo(a, b, bar, baz)"),
     ("foo(a, $0bar, baz)", "b, ", "foo(a, b, bar, baz)"),
     ("x = $0 + 1", "value + 1", "x = value + 1"),
+    ("x = area(w$0) * 2", "idth, height) * 2", "x = area(width, height) * 2"),
+    ("x = area(w$0) * 2", "idth, 0)) * 2", "x = area(width, 0) * 2"),
 ]
 
 
