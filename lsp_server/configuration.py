@@ -60,7 +60,13 @@ def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request. Of the context: whether blocks have room."""
     model, each = settings.model, DEFAULTS.model
     context = "blocks" if model.context == "blocks" else each.context
-    same = replace(model, context=context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    same = replace(
+        model,
+        context=context,
+        max_tokens=each.max_tokens,
+        deadline_ms=each.deadline_ms,
+        idle_minutes=each.idle_minutes,
+    )
     return same, settings.drafts, settings.recall, settings.blocks
 
 

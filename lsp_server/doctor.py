@@ -19,7 +19,7 @@ from pathlib import Path
 from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.coder import LoadedCoder
 from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded, repository_of, write_line
-from lsp_server.loading import load_named, who_answers
+from lsp_server.loading import load_named, rests, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
 from lsp_server.paces import expectation
@@ -161,6 +161,9 @@ def _model(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
     yield Finding("model", coder.description)
     for note in coder.notes:
         yield Finding("model", note)
+    if rests(settings, coder):
+        minutes = settings.model.idle_minutes
+        yield Finding("model", f"in an editor it is given back after {minutes:g} minutes without a key (model.idleMinutes)")
     patience = f"`hef-lsp --complete` waits {COLD_DEADLINE_MS / 1e3:.0f} s"
     if coder.passed_over and coder.passed_over.needs_ms <= COLD_DEADLINE_MS:
         yield Finding("model", f"{patience}, and {EMBEDDED_LARGE} answers it")

@@ -105,6 +105,7 @@ class Session:
 
     def edited(self, buffer: Buffer, path: Path | None) -> None:
         """A document was opened or changed. `path`: its file, None for what is none (a notebook's cell)."""
+        self._model.wanted()
         self._completions.edited(buffer)
         if self.settings_at(buffer.path).edits.enabled:
             self.edits.changed(buffer)

@@ -79,15 +79,15 @@ LATE_FOR_MENU = Silence(
 )
 _TYPE_ON = "Type on: behind another word it may."
 NOTHING = Silence("nothing", "The model has nothing to add here.", _TYPE_ON)
+_FLAWS: Mapping[Flaw, str] = {
+    "closers": "The model would only close brackets or quotes, or set a sign: that is quicker typed than read.",
+    "short": "What the model wrote is too short to be worth showing.",
+    "repeated": "What the model wrote is in the document already, right here or just around.",
+    "no code": "What the model wrote is no code that may stand here: prose, or what the syntax does not allow.",
+    "elsewhere": "What the model wrote does not lead to what follows the cursor.",
+}
 UNFIT: Mapping[Flaw, Silence] = {
-    flaw: Silence("nothing", reason, _TYPE_ON)
-    for flaw, reason in {
-        "closers": "The model would only close brackets or quotes, or set a sign: that is quicker typed than read.",
-        "short": "What the model wrote is too short to be worth showing.",
-        "repeated": "What the model wrote is in the document already, right here or just around.",
-        "no code": "What the model wrote is no code that may stand here: prose, or what the syntax does not allow.",
-        "elsewhere": "What the model wrote does not lead to what follows the cursor.",
-    }.items()
+    flaw: Silence("nothing", reason, _TYPE_ON) for flaw, reason in _FLAWS.items()
 }
 LINE_ENDS = Silence("nothing", "The line is complete: the next one comes behind its end.", "Press Enter.")
 
