@@ -120,7 +120,7 @@ def load_coder(
 
 
 def let_go() -> None:
-    """Have what an earlier coder has left go back to the system. Takes up to some 100 ms, in which no one is answered."""
+    """Have what an earlier coder has left go back to the system: up to some 100 ms, in which no one is answered."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -130,7 +130,9 @@ def let_go() -> None:
 
 def rests(settings: Settings, coder: LoadedCoder) -> bool:
     """Whether the memory of a coder that a command has loaded is given back in an editor while nobody types."""
-    return bool(settings.model.idle_minutes and _successor(settings, None) and not who_answers(settings, coder))
+    return bool(
+        settings.model.idle_minutes and _successor(settings, None) and not who_answers(settings, coder)
+    )
 
 
 def describe(model: LoadedModel) -> str:

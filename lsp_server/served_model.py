@@ -63,6 +63,8 @@ class ServedModel:
         self._idleness.tell_after(settings.model.idle_minutes * MINUTE)
         if self._thread is not None:
             self._reconsider(settings)
+            if not settings.model.idle_minutes:
+                self.wanted()
             return
         loop = asyncio.get_running_loop()
         thread = ModelThread(lambda: self._load(settings))

@@ -1,20 +1,22 @@
-"""A coder's memory is given back while nobody types, and the next key brings it again; meanwhile the tiny one answers."""
+"""A coder's memory is given back while nobody types, and the next key brings it again; the tiny one answers then."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lsp_server import served_model
 from lsp_server.coder import LoadedCoder, Successor
 from lsp_server.idleness import Idleness
-from lsp_server.loading import load_first
+from lsp_server.loading import let_go, load_first
 from lsp_server.session import Session
 from lsp_server.settings import Settings, override
 from model.checkpoint.files import NoRoomError
@@ -39,7 +41,9 @@ def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
 class Turns:
     """A tiny coder and a large one that take turns; how often each was loaded, and what is left of the large ones."""
 
-    may_come: threading.Event = field(default_factory=threading.Event)  # the large one, from the second time on
+    may_come: threading.Event = field(
+        default_factory=threading.Event
+    )  # the large one, from the second time on
     loaded: list[str] = field(default_factory=list)
     large: list[weakref.ref[object]] = field(default_factory=list)
     trouble: Callable[[str], None] = lambda name: None
@@ -116,6 +120,10 @@ async def test_it_stays_where_it_is_to_stay_or_somebody_is_there(root: Path, ass
         await session.configure(IDLE, {root: IDLE})  # loads nothing anew
         await rests(session)
         assert turns.loaded == ["tiny", "large", "tiny"]
+        turns.may_come.set()
+        always = override(SETTINGS, ("model.idleMinutes=0",))
+        await session.configure(always, {root: always})
+        await until(lambda: model_of(session) == "large")
 
 
 @pytest.mark.asyncio
@@ -181,7 +189,9 @@ async def test_one_that_finds_no_room_is_tried_again_after_the_next_rest(root: P
         assert turns.loaded == ["tiny", "large", "tiny", "no room", "large"]
 
 
-def test_the_real_ones_take_turns_and_share_one_fuser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_ones_take_turns_and_share_one_fuser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HEF_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(Completer, "pace", lambda self, asked: Pace(448, 300.0, 20.0))
     tiny = load_first(Settings(), write_two_checkpoints(tmp_path / "pretrained"))
@@ -196,6 +206,20 @@ def test_the_real_ones_take_turns_and_share_one_fuser(tmp_path: Path, monkeypatc
         assert large.encoder is encoder
         assert tiny.encoder is encoder
     assert names == ["embedded-large", "embedded-tiny"] * 2
+
+
+@pytest.mark.parametrize("initialized", [False, True])
+def test_memory_of_a_gpu_goes_back_where_torch_has_one(
+    monkeypatch: pytest.MonkeyPatch, initialized: bool
+) -> None:
+    emptied: list[bool] = []
+    cuda = SimpleNamespace(is_initialized=lambda: initialized, empty_cache=lambda: emptied.append(True))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    let_go()
+    assert emptied == [True] * initialized
+    monkeypatch.delitem(sys.modules, "torch")
+    let_go()
+    assert "torch" not in sys.modules
 
 
 @pytest.mark.asyncio
