@@ -23,10 +23,10 @@ _OWN = ("Battery", "UPS")
 class Power:
     """Any thread asks `saves`, but the loop, which must not wait for a controller and reads `is_saving`."""
 
-    def __init__(self, supplies: Path = SUPPLIES, clock: Callable[[], float] = time.monotonic) -> None:
-        """`supplies`: a folder as Linux has it, one folder in it for each."""
+    def __init__(self, supplies: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`supplies`: a folder as Linux has it, one folder in it for each; None: the machine's."""
         self.wanted = True  # by the setting
-        self._supplies = supplies
+        self._supplies = supplies or SUPPLIES
         self._clock = clock
         self._looking = threading.Lock()
         self._looked_at: float | None = None
