@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from model.settings import EMBEDDED_TINY
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.serving import cpu_seconds
 from tests.benchmarks.subjects import Subject, copy_of
@@ -87,21 +88,20 @@ async def _session(
         places = list(_places(texts, n_places))
         await _ask(typist, *places[0])
         take("first answer")
-        await until(lambda: _answers(typist), LOOK_SECONDS / 10)
+        is_alone = f"model.name={EMBEDDED_TINY}" in assigned
+        await until(lambda: _answers(typist, is_alone=is_alone), LOOK_SECONDS / 10)
         take("taken over")
         for place in places:
             await _ask(typist, *place)
             await _quiet(typist)
         take(f"{len(places)} places in {len(files)} files")
-        if rests:
+        if rests and not is_alone:
             await until(lambda: _is_away(typist), LOOK_SECONDS)
             await _quiet(typist)
             take("given back")
             ms = await _ask(typist, *places[0])
             take("first key behind it", answer_ms=ms)
-            await until(
-                lambda: not typist.statuses[-1]["model"].startswith("embedded-tiny"), LOOK_SECONDS / 10
-            )
+            await until(lambda: not typist.statuses[-1]["model"].startswith(EMBEDDED_TINY), LOOK_SECONDS / 10)
             take("taken over again")
         await typist.bye()
     finally:
@@ -134,13 +134,13 @@ def _is_away(typist: Typist) -> bool:
     return bool(typist.statuses) and any(" rests, " in note for note in typist.statuses[-1]["notes"])
 
 
-def _answers(typist: Typist) -> bool:
-    """Whether the coder answers that stays."""
+def _answers(typist: Typist, *, is_alone: bool) -> bool:
+    """Whether the coder answers that stays; `is_alone`: no other one comes."""
     status = typist.statuses[-1] if typist.statuses else {}
     return (
         status.get("state") == "ready"
         and "loading" not in status["message"]
-        and bool(status["notes"] or not status["model"].startswith("embedded-tiny"))
+        and bool(is_alone or status["notes"] or not status["model"].startswith(EMBEDDED_TINY))
     )
 
 
