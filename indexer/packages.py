@@ -6,8 +6,6 @@ per package, per workspace and on disk.
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from indexer.installed import Package, installed, site_packages, standard_library
 from indexer.package_cache import cache_of, forget_gone, load_or_build
+from indexer.priority import LOWEST, give_way
 from indexer.suffix_index import Segment, SuffixIndex
 from indexer.token_cache import Tokenizer
 
@@ -70,7 +69,7 @@ class PackageTokens:
             thread.join(timeout)
 
     def _run(self) -> None:
-        _lower_priority()
+        give_way(LOWEST)
         try:
             self._tell(True)
             while (imports := self._next_wish()) is not None:
@@ -112,10 +111,3 @@ class PackageTokens:
             segment = load_or_build(package, cache, self._tokenizer, self._stopped.is_set)
             if segment is not None:
                 self._loaded = {**self._loaded, package: segment}
-
-
-def _lower_priority() -> None:
-    """Of this thread, where a thread has one of its own (Linux)."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

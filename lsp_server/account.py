@@ -90,10 +90,12 @@ def account_of(
     model: str,
 ) -> Account:
     """What an editor with these settings would show of what the model wrote, by the server's own rules."""
-    offer = offer_of(completion, snapshot, rule)
-    shown = shown_of(offer or nothing_of(completion), snapshot, settings.completion.min_confidence)
+    found = offer_of(completion, snapshot, rule)
+    judged = nothing_of(completion, found) if isinstance(found, str) else found
+    shown = shown_of(judged, snapshot, settings.completion.min_confidence)
     silence = shown if isinstance(shown, Silence) else everywhere(settings)
     by_itself = shown if isinstance(shown, Offer) and silence is None else None
+    offer = judged if isinstance(judged, Offer) else None
     return Account(snapshot, completion, offer, by_itself, silence, model)
 
 

@@ -1,4 +1,4 @@
-"""What the model thread owns once a model has loaded, and who takes over from it."""
+"""What the model thread owns once a model has loaded, who takes over from it, and who stands in for it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class LoadedCoder:
     fingerprint: str = ""  # of the checkpoint
     pace: Pace | None = None  # None: it was not asked for
     successor: Successor | None = None  # who answers once it can; None: this one stays
+    stand_in: Successor | None = None  # who answers while this one's memory is given back; None: it is kept
     passed_over: StaysError | None = None  # why the one that the settings name does not answer in its place
 
     @property

@@ -275,8 +275,8 @@ class Completions:
 
     def _answered(self, state: DocumentState, job: Job, completion: Completion) -> None:
         self._cut_short.append(completion.stopped == "deadline")
-        offer = offer_of(completion, job.snapshot, job.rule, next(self._numbers), job.folder)
-        job.why = None if offer else nothing_of(completion)
+        found = offer_of(completion, job.snapshot, job.rule, next(self._numbers), job.folder)
+        offer, job.why = (None, nothing_of(completion, found)) if isinstance(found, str) else (found, None)
         has_ended = offer is None and completion.stopped in ("end", "finished")
         state.answered(offer, job if has_ended else None)
         if job.ahead and state.silence_at(job.snapshot) and not job.snapshot.line_after.strip():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lsp_server.settings import DEFAULTS, Settings
-from lsp_server.workspace import outermost
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,13 @@ def _loading(settings: Settings) -> tuple[object, ...]:
     """What the model is loaded with; the rest goes with each request. Of the context: whether blocks have room."""
     model, each = settings.model, DEFAULTS.model
     context = "blocks" if model.context == "blocks" else each.context
-    same = replace(model, context=context, max_tokens=each.max_tokens, deadline_ms=each.deadline_ms)
+    same = replace(
+        model,
+        context=context,
+        max_tokens=each.max_tokens,
+        deadline_ms=each.deadline_ms,
+        idle_minutes=each.idle_minutes,
+    )
     return same, settings.drafts, settings.recall, settings.blocks
 
 
@@ -70,3 +75,9 @@ def _indexing(settings: Settings | None) -> tuple[object, ...]:
         return ()
     # The context says whether blocks are kept.
     return settings.index, settings.retrieval, settings.server.watch, settings.model.context
+
+
+def outermost(folders: Iterable[Path]) -> set[Path]:
+    """The folders that lie in none of the others: a nested root is indexed once, by the outer one."""
+    found = set(folders)
+    return {folder for folder in found if not any(parent in found for parent in folder.parents)}

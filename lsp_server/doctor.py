@@ -19,10 +19,11 @@ from pathlib import Path
 from indexer import CacheError, IndexStats, default_cache_dir
 from lsp_server.coder import LoadedCoder
 from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded, repository_of, write_line
-from lsp_server.loading import load_named, who_answers
+from lsp_server.loading import load_named, rests, who_answers
 from lsp_server.model_thread import ModelThread
 from lsp_server.opening import blocks_folder
 from lsp_server.paces import expectation
+from lsp_server.power import ON_BATTERY, Power
 from lsp_server.problems import UserMustActError, explain
 from lsp_server.settings import Settings
 from lsp_server.switches import everywhere
@@ -76,7 +77,8 @@ def doctor(settings: Settings, folder: Path | None, *, as_json: bool, name_all: 
         raise UserMustActError(visible(f"{folder} is not a folder."))
     root = folder.resolve() if folder else repository_of(Path.cwd() / "any file")
     opened = _model_and_index(settings, root, NAMED_FILES if not (name_all or as_json) else None)
-    findings = [*_machine(), *_cache(root), *opened, *_suggestions(settings), *_watching(), *_editors()]
+    findings = [*_machine(), *_cache(root), *opened]
+    findings += [*_suggestions(settings), *_power(settings), *_watching(), *_editors()]
     blocked = any(finding.blocking for finding in findings)
     if as_json:
         found = [asdict(finding) for finding in findings]
@@ -161,6 +163,9 @@ def _model(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
     yield Finding("model", coder.description)
     for note in coder.notes:
         yield Finding("model", note)
+    if rests(settings, coder):
+        after = f"after {settings.model.idle_minutes:g} minutes without a key (model.idleMinutes)"
+        yield Finding("model", f"in an editor its memory is given back {after}")
     patience = f"`hef-lsp --complete` waits {COLD_DEADLINE_MS / 1e3:.0f} s"
     if coder.passed_over and coder.passed_over.needs_ms <= COLD_DEADLINE_MS:
         yield Finding("model", f"{patience}, and {EMBEDDED_LARGE} answers it")
@@ -207,6 +212,11 @@ def _blocks(folder: Path | None, settings: Settings) -> Iterator[Finding]:
         n_bytes = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
         most = settings.blocks.disk_bytes
         yield Finding("blocks", f"{n_bytes / 1e6:.1f} MB of at most {most / 1e6:,.0f} MB are kept")
+
+
+def _power(settings: Settings) -> Iterator[Finding]:
+    if settings.server.save_battery and Power().saves():
+        yield Finding("power", ON_BATTERY)
 
 
 def _watching() -> Iterator[Finding]:

@@ -13,11 +13,12 @@ from typing import Protocol, TypeVar
 
 from indexer import Index, IndexStats, Progress
 from lsp_server.aside import aside
+from lsp_server.configuration import outermost
 from lsp_server.holdings import Holding, Reader
 from lsp_server.problems import explain
 from lsp_server.status import READING_PACKAGES, FolderStatus, Status, seconds_left
 from lsp_server.visible import visible
-from lsp_server.workspace import Events, Watch, Workspace, outermost
+from lsp_server.workspace import Events, Watch, Workspace
 
 News = TypeVar("News")
 
@@ -48,8 +49,10 @@ class Folders:
     Keeps the texts of the open documents: a folder that is opened later begins with them.
     """
 
-    def __init__(self, client: Client, tell: Callable[[], None]) -> None:
+    def __init__(self, client: Client, tell: Callable[[], None], saves_energy: Callable[[], bool]) -> None:
+        """`saves_energy`: asked on the index threads."""
         self.paused = False
+        self._saves_energy = saves_energy
         self._client = client
         self._tell = tell
         self._folders: dict[Path, _Folder] = {}
@@ -104,7 +107,8 @@ class Folders:
     ) -> None:
         """Start the wanted folders that are not open yet, for one coder."""
         for root in sorted(outermost(wanted) - self._folders.keys()):
-            workspace = Workspace(root, open_index, watch, self._events(root), reader_of(root))
+            events, reader = self._events(root), reader_of(root)
+            workspace = Workspace(root, open_index, watch, events, reader, self._saves_energy)
             name = visible(root.name or str(root))
             self._folders[root] = _Folder(workspace, FolderStatus(name, done=0, total=0))
             for path, text in self._texts.items():

@@ -13,8 +13,10 @@ from typing import Protocol
 
 from lsprotocol import types
 
+from lsp_server.aside import aside
 from lsp_server.asking import Inquiry
 from lsp_server.later import ForLater
+from lsp_server.power import LOOK_SECONDS
 from lsp_server.settings import Settings
 from lsp_server.snapshot import Buffer, Snapshot, take
 
@@ -37,8 +39,11 @@ class Foresight:
         session: Foreseen,
         until_quiet: Callable[[], Awaitable[None]],
         later: Callable[[], ForLater | None],
+        saves_energy: Callable[[], bool],
     ) -> None:
+        """`saves_energy`: asked on a thread of its own; nothing is looked at while it says so."""
         self._session = session
+        self._saves_energy = saves_energy
         self._until_quiet = until_quiet
         self._later = later
         self._open: dict[str, Buffer] = {}  # by URI, as each is now
@@ -76,6 +81,8 @@ class Foresight:
     async def _look(self) -> None:
         while self._waiting:
             await self._until_quiet()
+            while await aside(self._saves_energy):
+                await asyncio.sleep(LOOK_SECONDS)
             later, uri = self._later(), next(iter(self._waiting), None)
             if later is None or uri is None:
                 return  # no model is there: `changed_model` will tell

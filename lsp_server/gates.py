@@ -34,6 +34,12 @@ def passed(text: str, snapshot: Snapshot) -> str:
     return sound_part(snapshot.prefix, text, snapshot.line_after[replaced:])
 
 
+def is_defined_already(text: str, snapshot: Snapshot) -> bool:
+    """Whether the first line of Python defines what the body around it has defined."""
+    first = snapshot.line_before + text.split("\n")[0]
+    return snapshot.language == "python" and not _second_definition([first], snapshot)
+
+
 def _without_next_line(text: str, snapshot: Snapshot) -> str:
     """Up to the line that stands right below the cursor's already, just as far in."""
     lines = text.split("\n")

@@ -47,7 +47,7 @@ class Holdings:
         self._index = index
         self._holdings: Mapping[str, Holding] = {}  # by the coder's fingerprint
         self._tokenizers: dict[str, Tokenizer] = {}
-        self._kept: list[KeptBlocks] = []  # of all who have read here: their blocks go with their texts
+        self._kept: dict[str, KeptBlocks] = {}  # of all who have read here: their blocks go with their texts
 
     def of(self, coder: str) -> Holding:
         """What a coder has here."""
@@ -82,30 +82,32 @@ class Holdings:
 
     def follow(self, *, whole: bool) -> None:
         """The index has been updated; `whole`: it has looked at all there is."""
-        for kept in self._kept:
+        for kept in self._kept.values():
             kept.follow(self._index.files(), whole=whole)
 
     def hold_back(self, paths: Collection[str]) -> None:
         """See `KeptBlocks.hold_back`."""
-        for kept in self._kept:
+        for kept in self._kept.values():
             kept.hold_back(paths)
 
     def drop(self, paths: Collection[str]) -> None:
         """See `KeptBlocks.drop`."""
-        for kept in self._kept:
+        for kept in self._kept.values():
             kept.drop(paths)
 
     def close(self) -> None:
         self._holdings = {}
-        for kept in self._kept:
+        for kept in self._kept.values():
             kept.close()
 
     def _open_blocks(self, reader: Reader) -> KeptBlocks | None:
+        if reader.coder in self._kept:
+            return self._kept[reader.coder]  # it was here before, and comes again
         try:
             blocks = reader.open_blocks(self._index)
         except Exception as error:  # suggestions go on without what is kept
             log.warning("The blocks of %s cannot be kept: %s", self._index.root.name, described(error))
             return None
         if blocks:
-            self._kept.append(blocks)
+            self._kept[reader.coder] = blocks
         return blocks

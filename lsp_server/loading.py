@@ -18,6 +18,8 @@ from lsp_server.paces import KeptPace
 from lsp_server.problems import explain
 from lsp_server.settings import Settings
 from model.checkpoint.files import NoRoomError, WeightsError
+from model.engines.machine import give_back
+from model.engines.torch.presence import give_back_gpu
 from model.news import News, Told, to_nobody
 from model.pace import Pace
 from model.settings import EMBEDDED, EMBEDDED_LARGE, EMBEDDED_TINY
@@ -41,11 +43,7 @@ def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:
         tiny = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
     except WeightsError:
         return load_coder(settings, embedded=embedded)
-    encoder = tiny.encoder
-    return replace(
-        tiny,
-        successor=Successor(name, lambda wanted, told: _load_next(wanted, name, encoder, embedded, told)),
-    )
+    return replace(tiny, successor=_successor_of(name, tiny.encoder, embedded))
 
 
 def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool = False) -> LoadedCoder:
@@ -121,6 +119,22 @@ def load_coder(
     return coder
 
 
+def let_go() -> None:
+    """Have what an earlier coder has left go back to the system: up to some 100 ms, in which no one is answered."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    give_back()
+    give_back_gpu()
+
+
+def rests(settings: Settings, coder: LoadedCoder) -> bool:
+    """Whether the memory of a coder that a command has loaded is given back in an editor while nobody types."""
+    return bool(
+        settings.model.idle_minutes and _successor(settings, None) and not who_answers(settings, coder)
+    )
+
+
 def describe(model: LoadedModel) -> str:
     """A loaded model in one line."""
     from model.fitted import described
@@ -153,6 +167,23 @@ def _successor(settings: Settings, embedded: Path | None) -> str | None:
     if name == EMBEDDED:
         return EMBEDDED_LARGE if has_large(folder) else None
     return name if name != EMBEDDED_TINY and (folder / "config.json").is_file() else None
+
+
+def _successor_of(name: str, encoder: object, embedded: Path | None) -> Successor:
+    """The named coder, with the tiny one as its stand-in; `encoder`: the tiny one's, shared where it is the same."""
+
+    def load(settings: Settings, told: Told) -> LoadedCoder:
+        coder = _load_next(settings, name, encoder, embedded, told)
+        shared = coder.encoder
+
+        def load_tiny(settings: Settings, told: Told) -> LoadedCoder:
+            wanted = _naming(settings, EMBEDDED_TINY)
+            tiny = load_coder(wanted, embedded=embedded, encoder=shared, told=told)
+            return replace(tiny, successor=_successor_of(name, tiny.encoder, embedded))
+
+        return replace(coder, stand_in=Successor(EMBEDDED_TINY, load_tiny))
+
+    return Successor(name, load)
 
 
 def _load_next(

@@ -113,7 +113,7 @@ class ModelThread(Generic[Loaded]):
         A load cannot be interrupted and nothing is lost by leaving it behind, so it is hardly waited for.
         """
         self._stopping.set()
-        self._jobs.put(_Task(Priority.STOP, next(self._numbers), lambda _: None, Future()))
+        self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout if self.loaded.done() else min(timeout, LOADING_SECONDS))
         self._cancel_queued()
@@ -141,10 +141,15 @@ class ModelThread(Generic[Loaded]):
                 job.future.set_exception(error)
         self._cancel_queued()
 
+    def _wake(self) -> None:
+        """Have the thread see that it is to stop."""
+        self._jobs.put(_Task(Priority.STOP, next(self._numbers), lambda _: None, Future()))
+
     def _cancel_queued(self) -> None:
         with suppress(Empty):
             while True:
                 self._jobs.get_nowait().future.cancel()
+        self._wake()  # it may not have seen the one that was just taken
 
 
 def _settle(job: _Task, loaded: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lsp_server.closers import is_only_closers, overwritten
-from lsp_server.presentation import StopRule, Suggestion, is_worth_showing, present
+from lsp_server.presentation import Flaw, StopRule, Suggestion, is_worth_showing, present
 from lsp_server.snapshot import Snapshot
 from model.repository import ContextItem
 from model.request import Completion
@@ -119,11 +119,11 @@ class Offer:
 
 def offer_of(
     completion: Completion, snapshot: Snapshot, rule: StopRule, number: int = 0, folder: Path | None = None
-) -> Offer | None:
-    """What of the model's text is worth offering, None for nothing."""
+) -> Offer | Flaw:
+    """What of the model's text is worth offering, or why nothing is."""
     suggestion = present(completion.text, snapshot, rule, whole=completion.stopped == "end")
-    if suggestion is None:
-        return None
+    if not isinstance(suggestion, Suggestion):
+        return suggestion
     return Offer(
         number=number,
         uri=snapshot.uri,

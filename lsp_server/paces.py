@@ -30,7 +30,13 @@ class KeptPace:
         """`fingerprint`: of the checkpoint."""
         same = DEFAULT_MODEL  # of what does not decide
         decides = replace(
-            settings, name="", revision="", offline=same.offline, adapter="", deadline_ms=same.deadline_ms
+            settings,
+            name="",
+            revision="",
+            offline=same.offline,
+            adapter="",
+            deadline_ms=same.deadline_ms,
+            idle_minutes=same.idle_minutes,
         )
         about = f"{fingerprint} {decides} {processor()} {processors()} {own_version()}"
         self._folder = cache_home() / "paces" / blake2b(about.encode(), digest_size=8).hexdigest()

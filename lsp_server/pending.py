@@ -136,6 +136,11 @@ class Pending:
                 self._condition.wait(min(waits, default=None))
         return None
 
+    def doze(self, seconds: float) -> None:
+        """Let so much time pass, unless it is stopped, paused or something else is to be done."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopped or self._paused or bool(self._errands), seconds)
+
     def wait_until(self, until: float) -> None:
         """Let changes gather until it is `until`, or it is stopped."""
         with self._condition:

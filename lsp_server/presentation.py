@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from indexer import TAB_COLUMNS, columns, extent_at
 from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
-from lsp_server.gates import passed
+from lsp_server.gates import is_defined_already, passed
 from lsp_server.settings import CompletionSettings
 from lsp_server.snapshot import Snapshot, word_before
 
@@ -36,6 +37,15 @@ NOT_CODE = re.compile(
 PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
 CLOSING_LINE = re.compile(r"[\s)\]}\"'`;:,]*")
 OPENS_DEEPER = tuple(":([{,\\=")
+
+
+Flaw = Literal[
+    "closers",  # an editor closes by itself, or is quicker typed
+    "short",
+    "repeated",  # it is there already
+    "no code",  # or none that may stand here
+    "elsewhere",  # not at what follows the cursor
+]
 
 
 @dataclass(frozen=True)
@@ -99,33 +109,45 @@ def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
     return StopRule(block.multiline, block.indent, max_lines)
 
 
-def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True) -> Suggestion | None:
-    """The suggestion for what the model wrote, None when nothing of it is worth showing.
+def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True) -> Suggestion | Flaw:
+    """The suggestion for what the model wrote, or why nothing of it is worth showing.
 
     `whole` is False when a limit cut the model short: what may be half a word or half a line is then left
     out.
     """
-    text = NOT_CODE.split(text, maxsplit=1)[0].replace("\r\n", "\n").replace("\r", "\n")
-    end = rule.end(text)
+    code = NOT_CODE.split(text, maxsplit=1)[0].replace("\r\n", "\n").replace("\r", "\n")
+    end = rule.end(code)
+    written = reindented(_cut(code, end, snapshot, whole=whole), snapshot)
+    if PATH_COMMENT.match(written) or (not code.strip() and text.strip()):
+        return "no code"
+    if not is_worth_showing(written):
+        return _of_code("short", written)
+    new = _without_following_lines(written, snapshot)
+    if not is_worth_showing(new):
+        return "repeated"
+    joined = without_rest_of_line(new, snapshot.line_after)
+    if joined == new and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
+        return "elsewhere"  # it leads to a line of its own, not to the code after the cursor
+    if not is_worth_showing(joined):
+        return "repeated"
+    text = passed(joined, snapshot)
+    if not is_worth_showing(text):
+        return "repeated" if is_defined_already(joined, snapshot) else _of_code("no code", joined)
+    text = text if snapshot.line_after.strip() else text.rstrip()
+    return Suggestion(text, overwritten(text, snapshot.line_before, snapshot.line_after))
+
+
+def _of_code(flaw: Flaw, text: str) -> Flaw:
+    return "closers" if text.strip() and is_only_closers(text) else flaw
+
+
+def _cut(text: str, end: int | None, snapshot: Snapshot, *, whole: bool) -> str:
+    """Up to its end, if it has one, and to where it only repeats itself."""
     text = text[:end]
     if end is None and not whole:
         text = _without_fragment(text)
     begun = snapshot.line_before[-LOOP_CHARS:]
-    text = without_loop(begun + text)[len(begun) :]
-    if PATH_COMMENT.match(text):
-        return None
-    text = reindented(text, snapshot)
-    text = _without_following_lines(text, snapshot)
-    joined = without_rest_of_line(text, snapshot.line_after)
-    if joined == text and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
-        return None  # it leads to a line of its own, not to the code after the cursor
-    text = passed(joined, snapshot)
-    if not snapshot.line_after.strip():
-        text = text.rstrip()
-    if not is_worth_showing(text):
-        return None
-    replace = overwritten(text, snapshot.line_before, snapshot.line_after)
-    return Suggestion(text, replace)
+    return without_loop(begun + text)[len(begun) :]
 
 
 def is_worth_showing(text: str) -> bool:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from indexer import Embedder
 from lsp_server.aside import aside
-from lsp_server.coder import LoadCoder, LoadedCoder, Successor, embedder_of
+from lsp_server.coder import LoadCoder, LoadedCoder, embedder_of
 from lsp_server.coming import Coming
+from lsp_server.idleness import Idleness
 from lsp_server.later import ForLater
+from lsp_server.loading import let_go
 from lsp_server.model_thread import ModelThread, Priority
-from lsp_server.settings import Settings
+from lsp_server.settings import DEFAULTS, Settings
 from lsp_server.silence import BUSY, LOADING, NO_MODEL, Silence
-from lsp_server.status import MAKING_BLOCKS
+from lsp_server.status import MAKING_BLOCKS, away
 from lsp_server.takeover import Household, Takeover
 
 Result = TypeVar("Result")
 
+MINUTE = 60.0  # seconds
 REST_SECONDS = 2.0  # after a request: a little more than what a completer takes for idle
 
 
@@ -48,11 +52,19 @@ class ServedModel:
         self._takeover: Takeover | None = None  # once there is somebody to take over
         self._taking: asyncio.Task[None] | None = None  # while somebody does
         self._resting: asyncio.TimerHandle | None = None
+        self._idleness = Idleness(self._rest)
+        self._settings = DEFAULTS  # the newest
+        self._away = ""  # the coder whose memory was given back: the next key brings it
+        self._has_rested = False  # it was given back before
 
     def start(self, settings: Settings) -> None:
         """Begin loading, unless that has begun; then a coder that did not take over may do so with these settings."""
+        self._settings = settings
+        self._idleness.tell_after(settings.model.idle_minutes * MINUTE)
         if self._thread is not None:
             self._reconsider(settings)
+            if not settings.model.idle_minutes:
+                self.wanted()
             return
         loop = asyncio.get_running_loop()
         thread = ModelThread(lambda: self._load(settings))
@@ -70,19 +82,38 @@ class ServedModel:
         """Somebody types: what a coder does once nobody does any more waits for that."""
         if self._resting is not None:
             self._resting.cancel()
-        self._resting = asyncio.get_running_loop().call_later(REST_SECONDS, self._rest)
+        self._resting = asyncio.get_running_loop().call_later(REST_SECONDS, self._go_on)
+        self.wanted()
 
-    def _rest(self) -> None:
+    def wanted(self) -> None:
+        """Somebody is there: a coder whose memory was given back comes again."""
+        self._idleness.used()
+        if self._away and not self._taking and self._takeover and self.coder and self.coder.successor:
+            self._take(self._takeover, partial(self._takeover.run, self.coder.successor, self._settings))
+
+    def _go_on(self) -> None:
         if (later := self.later) is not None:
             self.submit(Priority.LATER, lambda _: later.begin(None))
+
+    def _rest(self) -> None:
+        """Nobody is there any more: give back the memory of a coder that has a stand-in."""
+        if self._taking:
+            self._idleness.used()  # it is asked again
+        elif self._takeover and self.coder and self.coder.stand_in:
+            self._take(self._takeover, partial(self._takeover.rest, self.coder.stand_in, self._settings))
+        elif self._has_rested and self.coder and self.coder.successor:
+            self._away = self.coder.successor.name  # which did not come again: the next key may try
+            self._on_news()
 
     async def stop(self) -> None:
         """Let go of the model. What waits for it is canceled; work in hand is waited for a few seconds."""
         for waiting in (self._taking, self._resting):
             if waiting is not None:
                 waiting.cancel()
+        self._idleness.stop()
         thread, self._thread, self.coder, self.later = self._thread, None, None, None
         self._takeover = self._taking = None
+        self._away, self._has_rested = "", False
         if thread is not None:
             await aside(thread.stop)
 
@@ -111,6 +142,8 @@ class ServedModel:
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user."""
         notes = self.coder.notes if self.coder else ()
+        if self._away:
+            return (*notes, away(self._away, self._settings.model.idle_minutes))
         return (*notes, self._takeover.note) if self._takeover and self._takeover.note else notes
 
     @property
@@ -151,8 +184,8 @@ class ServedModel:
             self.coder = thread.loaded.result()
         self._on_loaded()
         if self.coder and self.coder.successor:
-            self._takeover = Takeover(thread, self._household, self._on_news)
-            self._take_over(self._takeover, self.coder.successor, settings)
+            takeover = self._takeover = Takeover(thread, self._household, self._on_news)
+            self._take(takeover, partial(takeover.run, self.coder.successor, settings))
 
     def _reconsider(self, settings: Settings) -> None:
         """Let a coder try again that was too slow for another deadline."""
@@ -160,18 +193,29 @@ class ServedModel:
         if not (takeover and coder and coder.successor) or self._taking:
             return
         if 0 < takeover.needs_ms <= settings.model.deadline_ms:
-            self._take_over(takeover, coder.successor, settings)
+            self._take(takeover, partial(takeover.run, coder.successor, settings))
 
-    def _take_over(self, takeover: Takeover, successor: Successor, settings: Settings) -> None:
+    def _take(self, takeover: Takeover, bring: Callable[[], Awaitable[LoadedCoder | None]]) -> None:
         async def take() -> None:
-            after = await takeover.run(successor, settings)
+            after = await bring()
             if takeover is not self._takeover:
                 return  # it was stopped meanwhile
             self._taking = None
-            before = self.coder
-            if after and before:
-                self.coder = after
-                self._on_taken_over(before, after)
+            if after:
+                self._exchange(after)
             self._on_news()
 
+        self._away = ""
         self._taking = asyncio.get_running_loop().create_task(take(), name="takeover")
+
+    def _exchange(self, after: LoadedCoder) -> None:
+        """Another coder answers; one that has a successor stands in for it."""
+        before, self.coder = self.coder, after
+        if before:
+            self._on_taken_over(before, after)
+        if after.successor:
+            del before
+            self._away, self._has_rested = after.successor.name, True
+            self.submit(Priority.LATER, lambda _: let_go())
+            if self._idleness.is_used:  # meanwhile
+                self.wanted()

@@ -24,6 +24,7 @@ from lsp_server.model_thread import Priority
 from lsp_server.next_edits import EditOffer, NextEdits
 from lsp_server.offers import Offer
 from lsp_server.opening import open_index, reader_of, watch
+from lsp_server.power import ON_BATTERY, Power
 from lsp_server.preparing import Preparing
 from lsp_server.served_model import ServedModel
 from lsp_server.settings import Settings
@@ -41,13 +42,14 @@ STOP_SECONDS = 5.0
 class Session:
     """From `start` to `stop`. Threads report back through the loop, so that nothing here needs a lock."""
 
-    def __init__(self, client: Client, load: LoadCoder = load_first) -> None:
+    def __init__(self, client: Client, load: LoadCoder = load_first, power: Power | None = None) -> None:
         self.edits = NextEdits()  # what is offered of them: `next_edit`
         self.snooze = Snooze(self.tell)
         self._client = client
         self._configuration = Configuration()
         self._telling = Telling(lambda: client.status(self.status(self._completions.newest)))
-        self._folders = Folders(client, self.tell)
+        self._power = power or Power()
+        self._folders = Folders(client, self.tell, self._power.saves)
         self._preparing = Preparing(self._folders, self._readers, self.inquiry)
         self._model = ServedModel(load, self._preparing, self._on_loaded, self.tell, self._on_taken_over)
         self._completions = Completions(
@@ -56,7 +58,8 @@ class Session:
             self._model.waits_for,
             self._telling.soon,
         )
-        self._foresight = Foresight(self, self._preparing.until_quiet, lambda: self._model.later)
+        quiet, saves = self._preparing.until_quiet, self._power.saves
+        self._foresight = Foresight(self, quiet, lambda: self._model.later, saves)
         self._switches = Switches()
         self._started = False
         self._reopening: asyncio.Task[None] | None = None
@@ -68,15 +71,11 @@ class Session:
         await self.configure(settings, folders)
 
     async def stop(self) -> None:
-        """End every thread. What was indexed is kept.
-
-        A thread that hangs, in native code or on a disk that has gone, is left behind after STOP_SECONDS.
-        """
+        """End every thread; what was indexed is kept. One that hangs, in native code or on a disk that has gone, is
+        left behind after STOP_SECONDS."""
         self._started = False
-        self.snooze.stop()
-        self._completions.stop()
-        self._telling.stop()
-        self._foresight.stop()
+        for part in (self.snooze, self._completions, self._telling, self._foresight):
+            part.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS), self._changing:
                 await self._stop_threads()
@@ -87,6 +86,7 @@ class Session:
             before, now = self._configuration, Configuration(settings, folders)
             self._configuration = now
             self._switches.keep(folders.keys())
+            self._power.wanted = settings.server.save_battery
             if not self._started:
                 return
             if not now.enabled or not now.loads_as(before):
@@ -105,6 +105,7 @@ class Session:
 
     def edited(self, buffer: Buffer, path: Path | None) -> None:
         """A document was opened or changed. `path`: its file, None for what is none (a notebook's cell)."""
+        self._model.wanted()
         self._completions.edited(buffer)
         if self.settings_at(buffer.path).edits.enabled:
             self.edits.changed(buffer)
@@ -155,9 +156,8 @@ class Session:
     def preload(self, snapshot: Snapshot) -> None:
         """Work out what is likely to be asked for next."""
         wanted = self.settings_at(snapshot.path).completion
-        if not self._model.is_usable or not wanted.automatic or self.snooze.is_on:
-            return
-        if self._switches.known_refusal(*self._asked(snapshot)) is None:
+        may_come = self._model.is_usable and wanted.automatic and not self.snooze.is_on
+        if may_come and self._switches.known_refusal(*self._asked(snapshot)) is None:
             self._completions.preload(snapshot, wanted.min_confidence)
 
     async def refusal(self, document: OpenDocument, *, newest: bool = False) -> Silence | None:
@@ -212,11 +212,12 @@ class Session:
 
     def status(self, document: DocumentStatus | None = None) -> Status:
         """What the server is doing, and what the user can do about it. `document`: what is said of one."""
-        coder = self._model.coder
+        coder, saves = self._model.coder, self._folders.are_busy and self._power.is_saving
+        slow = [SLOW] if self._completions.is_slow else []
         found = status_of(
             model=coder.description if coder else None,
             model_error=self._model.error,
-            notes=(*self._model.notes, *([SLOW] if self._completions.is_slow else [])),
+            notes=(*self._model.notes, *slow, *([ON_BATTERY] if saves else [])),
             background=self._model.background,
             coming=self._model.coming,
             folders=self._folders.statuses,

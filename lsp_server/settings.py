@@ -127,6 +127,13 @@ class ServerSettings:
     watch: bool = field(
         default=True, metadata={"help": "Follow changes on disk. Off: index at start and by command."}
     )
+    save_battery: bool = field(
+        default=True,
+        metadata={
+            "help": "While the machine runs on its battery, the index is embedded at a quarter of the pace and nothing "
+            "is computed ahead; suggestions are as ever. On Linux."
+        },
+    )
     allow_remote: bool = field(
         default=False,
         metadata={

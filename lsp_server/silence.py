@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lsp_server.offers import Offer
+from lsp_server.presentation import Flaw
 from lsp_server.snapshot import Snapshot
 from lsp_server.visible import visible
 from model.request import Completion
@@ -76,12 +77,18 @@ LATE = Silence(
 LATE_FOR_MENU = Silence(
     "late", "The menu did not wait for the answer (completion.menuWaitMs).", "The next key brings it."
 )
-NOTHING = Silence("nothing", "The model has nothing to add here.", "Type on: behind another word it may.")
-UNFIT = Silence(
-    "nothing",
-    "What the model wrote is not worth showing: too short, there already, or not leading to what follows.",
-    "Type on: behind another word it may.",
-)
+_TYPE_ON = "Type on: behind another word it may."
+NOTHING = Silence("nothing", "The model has nothing to add here.", _TYPE_ON)
+_FLAWS: Mapping[Flaw, str] = {
+    "closers": "The model would only close brackets or quotes, or set a sign: that is quicker typed than read.",
+    "short": "What the model wrote is too short to be worth showing.",
+    "repeated": "What the model wrote is in the document already, right here or just around.",
+    "no code": "What the model wrote is no code that may stand here: prose, or what the syntax does not allow.",
+    "elsewhere": "What the model wrote does not lead to what follows the cursor.",
+}
+UNFIT: Mapping[Flaw, Silence] = {
+    flaw: Silence("nothing", reason, _TYPE_ON) for flaw, reason in _FLAWS.items()
+}
 LINE_ENDS = Silence("nothing", "The line is complete: the next one comes behind its end.", "Press Enter.")
 
 
@@ -145,13 +152,13 @@ def unsure(chance: float, least: float) -> Silence:
     return Silence("unsure", reason, "Ask for it by a key, or lower completion.minConfidence.")
 
 
-def nothing_of(completion: Completion) -> Silence:
+def nothing_of(completion: Completion, flaw: Flaw) -> Silence:
     """Why nothing of what the model wrote is an offer."""
     if completion.stopped == "cancelled":
         return SUPERSEDED
     if completion.stopped == "deadline":
         return LATE
-    return UNFIT if completion.text.strip() else NOTHING
+    return UNFIT[flaw] if completion.text.strip() else NOTHING
 
 
 def shown_of(found: Offer | Silence, snapshot: Snapshot, min_confidence: float) -> Offer | Silence:

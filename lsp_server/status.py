@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lsp_server.coming import Coming
 from lsp_server.problems import explain
 from lsp_server.silence import Silence
+from model.settings import EMBEDDED_TINY
 
 State = Literal["loading", "indexing", "ready", "paused", "disabled", "error"]
 
@@ -18,6 +19,14 @@ SLOW = (
     "The model is slow here: model.deadlineMs cuts most suggestions short. Raise it, or choose a smaller model or a "
     "faster device."
 )
+
+
+def away(name: str, minutes: float) -> str:
+    """Of a model whose memory was given back."""
+    return (
+        f"{name} rests, because nobody has typed for {minutes:g} minutes (model.idleMinutes): the next key loads it "
+        f"again, and {EMBEDDED_TINY} answers until it is there."
+    )
 
 
 @dataclass(frozen=True)

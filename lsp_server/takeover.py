@@ -1,4 +1,4 @@
-"""From the first answers of a tiny coder to those of the one that the settings name.
+"""From the first answers of a tiny coder to those of the one that the settings name, and back while nobody types.
 
 The other one is loaded, timed and warmed up on a second thread, which has nothing else to do and ends with it: seconds
 in which the model thread answers as before. What it has made is then handed over to the model thread whole. That is
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -65,15 +66,11 @@ class Takeover:
     async def run(self, successor: Successor, settings: Settings) -> LoadedCoder | None:
         """The coder that the model thread has from now on; None where that stays the one it had."""
         self.coming, self.note, self.needs_ms = Coming(successor.name, "comes once nobody types"), "", 0.0
-        spare: ModelThread[LoadedCoder] | None = None
         try:
             await self._household.until_quiet()
             self.coming = coming(successor.name, News("loading"), 0.0)
             self._told()
-            told = self._teller(successor.name, lambda: spare is None or spare.stopping)
-            spare = ModelThread(lambda: successor.load(settings, told), "hef-model-next")
-            spare.start()
-            return await self._hand_over(spare)
+            return await self._load(successor, settings)
         except Exception as error:  # whatever it is, suggestions go on
             if isinstance(error, StaysError):
                 self.needs_ms = error.needs_ms
@@ -83,9 +80,29 @@ class Takeover:
             traceback.clear_frames(error.__traceback__)  # which have what was loaded
         finally:
             self.coming = None
-            if spare:
-                spare.stop(0)
         return None
+
+    async def rest(self, stand_in: Successor, settings: Settings) -> LoadedCoder | None:
+        """The coder that the model thread has while the memory of its own is given back; None where all stays as it
+        was. Nobody is there who wants to hear of it."""
+        try:
+            return await self._load(stand_in, settings)
+        except Exception as error:
+            log.error("%s does not stand in: %s", stand_in.name, described(error))
+            traceback.clear_frames(error.__traceback__)
+        return None
+
+    async def _load(self, successor: Successor, settings: Settings) -> LoadedCoder:
+        """Raises what loading or warming it up does."""
+        is_over = threading.Event()  # no closure has the thread, which would keep what it has loaded
+        told = self._teller(successor.name, is_over.is_set)
+        spare = ModelThread(lambda: successor.load(settings, told), "hef-model-next")
+        try:
+            spare.start()
+            return await self._hand_over(spare)
+        finally:
+            is_over.set()
+            spare.stop(0)
 
     def _teller(self, name: str, is_over: Callable[[], bool]) -> Told:
         """What the loading thread says its news by, often. There it raises GivenUpError once nobody waits."""

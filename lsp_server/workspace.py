@@ -11,16 +11,9 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer import (
-    CacheError,
-    Hit,
-    Index,
-    IndexStage,
-    IndexStats,
-    LineIndex,
-    Progress,
-    Query,
-)
+from indexer import CacheError, Hit, Index, IndexStage, IndexStats, LineIndex, Progress, Query
+from indexer.priority import give_way
+from indexer.progress import nobody
 from lsp_server.holdings import NOBODY, NOTHING, Holding, Holdings, Reader
 from lsp_server.pending import Errand, Pending, Work
 from lsp_server.requests import name_in
@@ -28,7 +21,12 @@ from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
 
+# What the index thread gives way by. No more: while it holds the interpreter's lock, who types waits for it, and that
+# takes the longer the less of a busy processor it gets.
+NICE = 5
 WIPE_SECONDS = 30.0  # after text was deleted, what is left of it in the index's files goes; see `Index.wipe`
+# Where energy is to be saved, so many times slower is what a whole scan embeds; open documents do not wait longer.
+SLOWER, LONGEST_DOZE_SECONDS = 4, 0.5
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 30.0, 1_800.0  # after an update failed; twice as long each time
 
 
@@ -49,7 +47,7 @@ class Workspace:
     """Keeps one folder's index up to date from `start` to `stop`.
 
     `open_index` runs on the index thread, so that a slow disk holds nobody up. `watch` follows the disk. `reader`: for
-    whom it is opened.
+    whom it is opened. `saves_energy`: asked on the index thread.
     """
 
     def __init__(
@@ -59,6 +57,7 @@ class Workspace:
         watch: Watch | None,
         events: Events,
         reader: Reader = NOBODY,
+        saves_energy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.root = root
         self.pending = Pending()
@@ -70,6 +69,8 @@ class Workspace:
         self._events = events
         self._index: Index | None = None
         self._embedding = False  # all files are read: the update that runs may be broken off for changed ones
+        self._saves_energy = saves_energy
+        self._batch_began = 0.0  # that is embedded, seconds
         self._unfinished = False  # the last update was broken off
         self._is_verified = False
         self._wipe_at = math.inf
@@ -123,6 +124,7 @@ class Workspace:
         return self._n_changes - (self._n_own_changes.get(path, 0) if path else 0)
 
     def _run(self) -> None:
+        give_way(NICE)
         self._index = self._open()
         if self._index is None:
             return
@@ -214,7 +216,7 @@ class Workspace:
     def _update(self, paths: Collection[Path] | None) -> None:
         shown = paths is None or self._unfinished  # a change of a few files shows no progress
         self._embedding = False
-        progress = self._progress if shown else _ignore
+        progress = self._progress if shown else nobody
         report = self._opened.update(paths, progress=progress, cancelled=self._interrupted)
         self._unfinished = report.cancelled
         self._retry_at, self._retry_seconds = math.inf, FIRST_RETRY_SECONDS
@@ -277,6 +279,10 @@ class Workspace:
         self._overlay(self.pending.take_overlays())  # a long scan must not make open documents wait
         self._embedding = progress.stage == IndexStage.EMBEDDING
         self._events.progress(self.root, progress)
+        if self._embedding and self._saves_energy():
+            took = time.monotonic() - self._batch_began
+            self.pending.doze(min((SLOWER - 1) * took, LONGEST_DOZE_SECONDS))
+        self._batch_began = time.monotonic()
 
     def _fail(self, error: Exception) -> None:
         log.error("Indexing %s failed: %s", self.root, described(error))
@@ -284,13 +290,3 @@ class Workspace:
         self._retry_at = time.monotonic() + self._retry_seconds
         self._retry_seconds = min(2 * self._retry_seconds, LAST_RETRY_SECONDS)
         self._events.failed(self.root, error)
-
-
-def _ignore(progress: Progress) -> None:
-    """Nobody is told."""
-
-
-def outermost(folders: Iterable[Path]) -> set[Path]:
-    """The folders that lie in none of the others: a nested root is indexed once, by the outer one."""
-    found = set(folders)
-    return {folder for folder in found if not any(parent in found for parent in folder.parents)}

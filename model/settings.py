@@ -115,6 +115,16 @@ class ModelSettings:
             "max": 60000.0,
         },
     )
+    idle_minutes: float = field(
+        # Longer than reading code or talking takes, shorter than a meeting; who comes back waits for nothing.
+        default=30.0,
+        metadata={
+            "help": "Minutes without a key, an edit or a request after which the model's memory is given back. The "
+            "next key loads it again, and until then the tiny embedded model answers, which stays; 0 keeps it.",
+            "min": 0.0,
+            "max": 10080.0,
+        },
+    )
     pseudo_tokens: int = field(
         default=64,
         metadata={"help": "Most pseudo-tokens in a prompt (modes pseudo and hybrid).", "min": 0, "max": 256},

@@ -3,7 +3,8 @@
 One server is started with an empty cache and one with what that has left. Each is asked at once, then, once the coder
 of the settings has taken over, in some files in turn, where a line is begun at each place. Told are resident megabytes
 (of these anonymous, and of mapped files), the most there were so far, and the seconds and processor seconds since the
-start. The processor's seconds bear a busy machine, the others do not.
+start. The processor's seconds bear a busy machine, the others do not. `--rest SECONDS`: then nobody types until the
+coder's memory is given back, and one key is typed, behind which the coder comes again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from model.settings import EMBEDDED_TINY
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.serving import cpu_seconds
 from tests.benchmarks.subjects import Subject, copy_of
@@ -37,27 +39,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, repeatable"
     )
+    parser.add_argument("--rest", type=float, default=0.0, metavar="SECONDS", help="without a key, then one")
     parser.add_argument("--places", type=int, default=30, metavar="N", help="places that are asked at")
     parser.add_argument("--json", action="store_true", help="one JSON line per row")
     options = parser.parse_args(argv)
     machine = this_machine()
     if not options.json:
         print(heading(machine))
-    assigned = [f"model.name={options.model}", *options.set]
+    assigned = [f"model.name={options.model}", f"model.idleMinutes={options.rest / 60}", *options.set]
     with tempfile.TemporaryDirectory(prefix="hef-benchmark-") as scratch:
-        rows = measured(copy_of(options.folder.resolve(), Path(scratch), None), assigned, options.places)
+        subject = copy_of(options.folder.resolve(), Path(scratch), None)
+        rows = measured(subject, assigned, options.places, rests=options.rest > 0)
         for line in (json_line(row, machine) for row in rows) if options.json else table(rows):
             print(line, flush=True)
     return 0
 
 
-def measured(subject: Subject, assigned: Sequence[str], n_places: int) -> Iterator[Measurement]:
+def measured(
+    subject: Subject, assigned: Sequence[str], n_places: int, *, rests: bool = False
+) -> Iterator[Measurement]:
     """`assigned`: settings, NAME=VALUE each."""
     for case in ("empty cache", "again"):
-        yield from asyncio.run(_session(subject, assigned, n_places, case))
+        yield from asyncio.run(_session(subject, assigned, n_places, case, rests=rests))
 
 
-async def _session(subject: Subject, assigned: Sequence[str], n_places: int, case: str) -> list[Measurement]:
+async def _session(
+    subject: Subject, assigned: Sequence[str], n_places: int, case: str, *, rests: bool
+) -> list[Measurement]:
     files = sorted(subject.files, key=lambda file: file.stat().st_size)[-N_FILES:]
     typist, rows = Typist(), []
     start = time.perf_counter()
@@ -80,12 +88,21 @@ async def _session(subject: Subject, assigned: Sequence[str], n_places: int, cas
         places = list(_places(texts, n_places))
         await _ask(typist, *places[0])
         take("first answer")
-        await until(lambda: _answers(typist), LOOK_SECONDS / 10)
+        is_alone = f"model.name={EMBEDDED_TINY}" in assigned
+        await until(lambda: _answers(typist, is_alone=is_alone), LOOK_SECONDS / 10)
         take("taken over")
         for place in places:
             await _ask(typist, *place)
             await _quiet(typist)
         take(f"{len(places)} places in {len(files)} files")
+        if rests and not is_alone:
+            await until(lambda: _is_away(typist), LOOK_SECONDS)
+            await _quiet(typist)
+            take("given back")
+            ms = await _ask(typist, *places[0])
+            take("first key behind it", answer_ms=ms)
+            await until(lambda: not typist.statuses[-1]["model"].startswith(EMBEDDED_TINY), LOOK_SECONDS / 10)
+            take("taken over again")
         await typist.bye()
     finally:
         await typist.leave()
@@ -102,20 +119,28 @@ def _places(texts: Mapping[str, str], n_places: int) -> Iterator[tuple[str, int]
         yield uri, len("".join(lines[:row])) + len(lines[row]) - len(lines[row].lstrip(" "))
 
 
-async def _ask(typist: Typist, uri: str, offset: int) -> None:
-    """A line is begun, and each of its characters asked at."""
+async def _ask(typist: Typist, uri: str, offset: int) -> float:
+    """A line is begun, and each of its characters asked at; the most milliseconds that one of the answers took."""
+    most = 0.0
     for character in "se":
         offset = typist.type_at(uri, offset, character)
-        await typist.suggestion_at(uri, offset)
+        _, ms = await typist.suggestion_at(uri, offset)
+        most = max(most, ms)
+    return most
 
 
-def _answers(typist: Typist) -> bool:
-    """Whether the coder answers that stays."""
+def _is_away(typist: Typist) -> bool:
+    """Whether the coder's memory is given back."""
+    return bool(typist.statuses) and any(" rests, " in note for note in typist.statuses[-1]["notes"])
+
+
+def _answers(typist: Typist, *, is_alone: bool) -> bool:
+    """Whether the coder answers that stays; `is_alone`: no other one comes."""
     status = typist.statuses[-1] if typist.statuses else {}
     return (
         status.get("state") == "ready"
         and "loading" not in status["message"]
-        and bool(status["notes"] or not status["model"].startswith("embedded-tiny"))
+        and bool(is_alone or status["notes"] or not status["model"].startswith(EMBEDDED_TINY))
     )
 
 

@@ -21,6 +21,7 @@ import pytest
 from lsp_server.coder import LoadedCoder
 from lsp_server.kept_blocks import KeptBlocks
 from lsp_server.loading import load_coder
+from lsp_server.power import Power
 from lsp_server.session import Session
 from lsp_server.settings import Settings, override
 from lsp_server.snapshot import Buffer, take
@@ -94,7 +95,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def served(root: Path, settings: Settings = BLOCKS) -> AsyncIterator[tuple[Session, Stepping]]:
+async def served(
+    root: Path, settings: Settings = BLOCKS, power: Power | None = None
+) -> AsyncIterator[tuple[Session, Stepping]]:
     recorders: list[Stepping] = []
 
     def load(settings: Settings) -> LoadedCoder:
@@ -102,7 +105,7 @@ async def served(root: Path, settings: Settings = BLOCKS) -> AsyncIterator[tuple
         recorders.append(Stepping(engine))
         return replace(engine, completer=recorders[0])
 
-    session = Session(Client(), load)
+    session = Session(Client(), load, power)
     await session.start(settings, {root: settings})
     try:
         await until(lambda: session.status().state == "ready")

@@ -129,7 +129,13 @@ def test_where_nothing_is_suggested_the_setting_is_named(
             Completion(**{**vars(DONE), "text": ")"}),
             Settings(),
             ONE_LINE,
-            f"Nothing is suggested here. {UNFIT.reason}",
+            f"Nothing is suggested here. {UNFIT['closers'].reason}",
+        ),
+        (
+            Completion(**{**vars(DONE), "text": "if it is not there"}),
+            Settings(),
+            ONE_LINE,
+            f"Nothing is suggested here. {UNFIT['no code'].reason}",
         ),
         (
             Completion(**{**vars(DONE), "text": "value", "confidence": (0.2,)}),

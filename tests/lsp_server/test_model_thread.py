@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
@@ -154,3 +155,25 @@ def test_the_embedder_batches_keeps_the_order_and_takes_nothing_for_nothing(thre
     assert embedder.fuse(groups).keys[:, 0].tolist() == [3, 1]
     assert embedder.embed([]).keys.shape == (0, 1)
     assert embedder.fingerprint == "counting"
+
+
+def alive(name: str) -> int:
+    """How many threads of a name there are; it is waited until there are none."""
+    deadline = time.monotonic() + SECONDS
+    while (n := sum(thread.name == name for thread in threading.enumerate())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return n
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_stop_that_waits_for_nothing_ends_the_thread_all_the_same(late: bool) -> None:
+    """Before: what wakes the thread was canceled with what was queued, and the thread kept its model for ever."""
+    name = f"test-stop-{late}"
+    for _ in range(50):
+        thread = ModelThread[str](lambda: "engine", name)
+        thread.start()
+        thread.loaded.result(SECONDS)
+        thread.stop(0)
+        if late:
+            assert thread.submit(Priority.COMPLETION, len).cancelled()
+    assert alive(name) == 0

@@ -43,7 +43,12 @@ def test_another_coder_machine_version_or_way_to_compute_has_its_own(
     assert KeptPace("other", DEFAULT_MODEL).get(1000.0) is None
     for changes in ({"threads": 4}, {"window_tokens": 256}, {"dtype": "float32"}):
         assert KeptPace("coder", replace(DEFAULT_MODEL, **changes)).get(1000.0) is None
-    for changes in ({"deadline_ms": 5.0}, {"name": "embedded-large"}, {"offline": False}):
+    for changes in (
+        {"deadline_ms": 5.0},
+        {"name": "embedded-large"},
+        {"offline": False},
+        {"idle_minutes": 5.0},
+    ):
         assert KeptPace("coder", replace(DEFAULT_MODEL, **changes)).get(1000.0) == PACE
     for name in ("processor", "processors", "own_version"):
         with monkeypatch.context() as patched:

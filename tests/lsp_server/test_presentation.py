@@ -5,23 +5,27 @@ from __future__ import annotations
 import pytest
 from lsprotocol.types import Position
 
-from lsp_server.presentation import StopRule, inserted, present
-from lsp_server.snapshot import Buffer, take
+from lsp_server.presentation import Flaw, StopRule, Suggestion, inserted, present
+from lsp_server.snapshot import Buffer, Snapshot, take
 
 LINE = StopRule(block=False)
 BLOCK = StopRule(block=True, indent=4)
 
 
-def accept(document: str, written: str, rule: StopRule = LINE, *, whole: bool = True) -> str | None:
+def at(document: str) -> Snapshot:
     before, after = document.split("$0")
     lines = before.replace("\r\n", "\n").split("\n")
-    snapshot = take(
+    return take(
         Buffer("file:///a.py", 1, None, "python", before + after), Position(len(lines) - 1, len(lines[-1]))
     )
-    suggestion = present(written, snapshot, rule, whole=whole)
-    return (
-        None if suggestion is None else before + inserted(suggestion, snapshot) + after[suggestion.replace :]
-    )
+
+
+def accept(document: str, written: str, rule: StopRule = LINE, *, whole: bool = True) -> str | None:
+    (before, after), snapshot = document.split("$0"), at(document)
+    shown = present(written, snapshot, rule, whole=whole)
+    if not isinstance(shown, Suggestion):
+        return None
+    return before + inserted(shown, snapshot) + after[shown.replace :]
 
 
 CLOSERS = [
@@ -203,6 +207,28 @@ def test_what_cannot_be_seen_is_not_suggested(char: str) -> None:
     snapshot = take(Buffer("file:///a.py", 1, None, "python", "x = "), Position(0, 4))
     shown = present(f"value{char} + other", snapshot, StopRule(block=False))
 
-    assert shown is not None
-    assert shown.text == "value"
-    assert present(f"{char}value", snapshot, StopRule(block=False)) is None
+    assert shown == Suggestion("value")
+    assert present(f"{char}value", snapshot, StopRule(block=False)) == "no code"
+
+
+FLAWS: list[tuple[str, str, StopRule, Flaw]] = [
+    ("print($0)", ")", LINE, "closers"),
+    ("x = f(a$0", "):", LINE, "closers"),
+    ("x = $0", "1", LINE, "short"),
+    ("def f():\n    $0\n    return a\n", "return a", LINE, "repeated"),  # the next line
+    ("def f():\n    a = 1\n    $0\n", "a = 1", LINE, "repeated"),  # the line above
+    ("foo($0value)", "value", LINE, "repeated"),  # the rest of the line
+    ("def f(a):\n    pass\n\n\n$0", "def f(b):\n    return b", StopRule(block=True), "repeated"),
+    ("x = 1\n$0", "Here is the code", LINE, "no code"),
+    ("x = 1\n$0", "else:", LINE, "no code"),
+    ("$0", "# src/shop/sail.py\n", LINE, "no code"),
+    ("x = $0", "<|endoftext|>value", LINE, "no code"),
+    ("print($0 + 1)", "value\nother", LINE, "elsewhere"),
+]
+
+
+@pytest.mark.parametrize(("document", "written", "rule", "flaw"), FLAWS)
+def test_what_is_not_shown_says_what_is_the_matter_with_it(
+    document: str, written: str, rule: StopRule, flaw: Flaw
+) -> None:
+    assert present(written, at(document), rule) == flaw

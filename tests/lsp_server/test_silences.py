@@ -54,7 +54,9 @@ class Heard:
         ("value", "end", (0.9,), None),
         ("value", "end", (0.12,), unsure(0.12, 0.5)),
         ("", "end", (), NOTHING),
-        (")", "finished", (), UNFIT),
+        ("0", "end", (), UNFIT["short"]),
+        ("<|endoftext|>", "end", (), UNFIT["no code"]),
+        (")", "finished", (), UNFIT["closers"]),
         ("fragme", "deadline", (), LATE),
         ("", "deadline", (), LATE),
         ("", "cancelled", (), SUPERSEDED),
@@ -159,7 +161,7 @@ async def test_a_place_that_was_silent_is_silent_for_the_same_reason_again() -> 
     await settled(asked)
 
     assert await settled(await heard.ask()) is None
-    assert heard.why is UNFIT
+    assert heard.why is UNFIT["closers"]
     assert len(heard.model.jobs) == len(heard.told) == 1
 
 

@@ -131,11 +131,15 @@ class Typed:
 
     async def type(self, text: str) -> str:
         """What is suggested then."""
-        self._text += text
-        buffer = Buffer(self._path.as_uri(), None, self._path, "python", self._text)
+        buffer = self.buffer(text)
         self._session.edited(buffer, self._path)
         offer = await self._session.suggest(take(buffer, position(self._text, len(self._text)), "utf-16"))
         return offer.suggestion.text if offer else ""
+
+    def buffer(self, text: str) -> Buffer:
+        """The document, with this at its end."""
+        self._text += text
+        return Buffer(self._path.as_uri(), None, self._path, "python", self._text)
 
 
 @pytest.fixture(autouse=True)

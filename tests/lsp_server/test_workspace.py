@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -13,8 +15,9 @@ from typing import cast
 import pytest
 
 from indexer import CacheError, Hit, Index, IndexStats, Progress, Query, UpdateReport
+from lsp_server.configuration import outermost
 from lsp_server.pending import LIMIT_SECONDS, QUIET_SECONDS, REST, REST_SECONDS, Pending, Work
-from lsp_server.workspace import Events, Workspace, outermost
+from lsp_server.workspace import NICE, Events, Workspace
 
 A, B = Path("a.py"), Path("b.py")
 
@@ -378,3 +381,21 @@ def test_an_errand_that_fails_stops_nothing(troubled: tuple[Workspace, Troubled]
     with pytest.raises(IndexError):
         failed.result(10)
     wait_until(lambda: index.asked == [None])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+def test_the_index_thread_gives_way_and_no_other_does() -> None:
+    def own() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before, seen = own(), list[int]()
+
+    def opened(_: Path) -> Index:
+        seen.append(own())
+        return cast(Index, Troubled())
+
+    workspace = Workspace(Path("/folder"), opened, None, Events(*(lambda *_: None,) * 4))
+    workspace.start()
+    wait_until(lambda: bool(seen))
+    workspace.stop()
+    assert (seen, own()) == ([min(before + NICE, 19)], before)

@@ -18,7 +18,7 @@ from indexer.chunking import chunk, language_of
 from indexer.extents import extent_at
 from indexer.rules import Rules, relative_path
 from indexer.splitting import DEFAULT_LIMITS
-from lsp_server.presentation import inserted, present, stop_rule
+from lsp_server.presentation import Suggestion, inserted, present, stop_rule
 from lsp_server.snapshot import Buffer, Snapshot, offset_at, take, unix
 from tests.torture.material import decoded, model_text, mutated, names_in, piece
 from tests.torture.runner import Form, Kind, Outcome
@@ -139,7 +139,7 @@ def _shown(rng: random.Random, written: str, snapshot: Snapshot) -> list[str]:
     rule = stop_rule(snapshot, rng.choice((1, 4, 12)))
     rule.finished(written)
     found = present(written, snapshot, rule, whole=rng.random() < 0.5)
-    if found is None:
+    if not isinstance(found, Suggestion):
         return []
     failures, place = [], snapshot.range(found.replace)
     if place.start.line != place.end.line or place.start.character > place.end.character:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from importlib.util import find_spec
 
 _CUDA_DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
@@ -25,3 +26,10 @@ def has_cuda() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def give_back_gpu() -> None:
+    """What was freed of a GPU's memory goes to the system, where torch would keep it; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -42,6 +42,7 @@
 ---@field suffixTokens? integer Most tokens of the text behind the cursor. 0 to 16,384. Default: `192`.
 ---@field maxTokens? integer Longest completion, in tokens. 1 to 512. Default: `48`.
 ---@field deadlineMs? number Milliseconds after which a completion ends with what it has. 10.0 to 60,000.0. Default: `1000.0`.
+---@field idleMinutes? number Minutes without a key, an edit or a request after which the model's memory is given back. The next key loads it again, and until then the tiny embedded model answers, which stays; 0 keeps it. 0.0 to 10,080.0. Default: `30.0`.
 ---@field pseudoTokens? integer Most pseudo-tokens in a prompt (modes pseudo and hybrid). 0 to 256. Default: `64`.
 ---@field blockTokens? integer Most tokens of blocks, of the repository and of the document's far parts (mode blocks). 0 to 16,384. Default: `1024`.
 ---@field windowTokens? integer Most tokens of the document around the cursor where the rest of it is blocks (mode blocks). 64 to 32,768. Default: `448`.
@@ -93,4 +94,5 @@
 
 ---@class hef_lsp.ServerSettings
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.
+---@field saveBattery? boolean While the machine runs on its battery, the index is embedded at a quarter of the pace and nothing is computed ahead; suggestions are as ever. On Linux. Default: `true`.
 ---@field allowRemote? boolean Let --tcp listen on an address that other machines reach. The connection has no password and no encryption: whoever reaches it can read what is indexed. Default: `false`.
