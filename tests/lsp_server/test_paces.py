@@ -45,7 +45,7 @@ def test_another_coder_machine_version_or_way_to_compute_has_its_own(
         assert KeptPace("coder", replace(DEFAULT_MODEL, **changes)).get(1000.0) is None
     for changes in ({"deadline_ms": 5.0}, {"name": "embedded-large"}, {"offline": False}):
         assert KeptPace("coder", replace(DEFAULT_MODEL, **changes)).get(1000.0) == PACE
-    for name in ("processor", "processors", "own_version"):
+    for name in ("processor", "processors", "own_version", "has_cuda"):
         with monkeypatch.context() as patched:
             patched.setattr(paces, name, lambda: "another")
             assert KeptPace("coder", DEFAULT_MODEL).get(1000.0) is None
