@@ -53,18 +53,20 @@ def evaluation_work(coder: Shapes) -> Iterator[Work]:
 
 @dataclass(frozen=True)
 class AdapterRun:
-    """`rows` of `row_tokens`, of which `answer_tokens` are learned; each brings `chunks` of `chunk_tokens` to an
-    encoder, of which `trained_layers` learn (0: it is frozen, and is another network). `rollout_tokens` are written for
-    each row and learned from in a pass of their own, `together` rows at a time."""
+    """`rows` of `row_tokens`, of which `answer_tokens` are learned, `together` at a time. Each brings `chunks` of
+    `chunk_tokens` to an encoder: `encoder`, which is frozen, or as many of the coder's layers as `trained_layers`,
+    which learn; neither: one that is too small to count. `rollout_tokens` are written for each row and learned from in
+    a pass of their own."""
 
     rows: int
     row_tokens: int
     answer_tokens: int
+    together: int
     chunks: int
     chunk_tokens: int
+    encoder: Qwen2Config | None = None
     trained_layers: int = 0
     rollout_tokens: int = 0
-    together: int = 8
 
     def seconds(self, coder: Shapes, card: Card) -> float:
         """Operations at the share of training, then the rollouts' bytes: they wait for each other."""
@@ -79,8 +81,10 @@ class AdapterRun:
         return self.rows * (operations.seconds(card, TRAINED) + written.seconds(card))
 
     def _encoded(self, coder: Shapes) -> Work:
+        if self.encoder:
+            return Shapes(self.encoder).forward(self.chunk_tokens, n_logits=0) * self.chunks
         if not self.trained_layers:
-            return Shapes(QWEN3_EMBEDDING).forward(self.chunk_tokens, n_logits=0) * self.chunks
+            return Work()
         fuser = Shapes(replace(coder.config, num_hidden_layers=self.trained_layers))
         return fuser.forward(self.chunk_tokens, n_logits=0) * (self.chunks * _TRAINED_PASSES)
 
@@ -88,7 +92,9 @@ class AdapterRun:
 # Forward, once more for what checkpointing did not keep, and back; of what learns, back is twice as dear.
 _PASSES = (2 * FORWARD + FROZEN_BACK) / FORWARD
 _TRAINED_PASSES = 3
-# LlavaCode's own: 3 epochs of 150,000 samples, 2,010 tokens of prompt and 50 of answer, ten chunks of 512 tokens.
-LLAVACODE = AdapterRun(450_000, 2060, 50, chunks=10, chunk_tokens=512, rollout_tokens=50)
-# No rollouts; the fuser's three layers learn. The rows are a round number: as many as the time allows.
-FROZEN = AdapterRun(10_000, ON_CUDA.context_tokens, 96, chunks=8, chunk_tokens=192, trained_layers=3)
+# `llavacode.toml`: 3 epochs of 150,000 samples, 6 rows at a time, an answer to every row; its encoder is the package's
+# fuser. And with the paper's encoder.
+LLAVACODE = AdapterRun(450_000, 2010, 100, 6, chunks=10, chunk_tokens=512, rollout_tokens=50)
+AS_PUBLISHED = replace(LLAVACODE, encoder=QWEN3_EMBEDDING)
+# `frozen.toml`, rollouts left out, which are few; the rows are a round number: as many as the time allows.
+FROZEN = AdapterRun(10_000, 1024, 96, 4, chunks=8, chunk_tokens=192, trained_layers=3)

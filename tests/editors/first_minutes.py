@@ -7,6 +7,7 @@ each: the suggestion that came meanwhile, and what `:HefStatus` says at a second
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -28,13 +29,14 @@ SIZE = (100, 11)
 N_COLORS = 16
 WEIGHTS = 120_000_000  # bytes that the hub says it has; no case gets to the end of them
 SILENT_SECONDS = 4  # that the hub may send nothing; ten by default
+LOOK_SECONDS = 0.25
 INIT = """
 vim.o.number, vim.o.signcolumn, vim.o.showmode, vim.o.ruler, vim.o.fillchars = true, 'no', false, false, 'eob: '
 vim.o.laststatus, vim.o.showcmd = 0, false
 vim.api.nvim_set_hl(0, 'ComplHint', {{ fg = '#8a919e' }})
 vim.lsp.config('hef_lsp', {{
   cmd = {{ '{python}', '-m', 'lsp_server', '--set', 'model.name={name}', '--set', 'model.offline=false' }},
-  settings = {{ ['hef-lsp'] = {{ model = {{ deadlineMs = 5000 }}, completion = {{ minConfidence = 0 }} }} }},
+  settings = {{ ['hef-lsp'] = {{ model = {{ deadlineMs = 10000 }}, completion = {{ minConfidence = 0 }} }} }},
 }})
 require('hef_lsp').setup({{ keymaps = true }})
 """
@@ -42,17 +44,17 @@ require('hef_lsp').setup({{ keymaps = true }})
 
 @dataclass(frozen=True)
 class BadHub:
-    """`title` of its picture; `words` that the status has at the second that tells; `wrong`: what is wrong from the
-    start, None: nobody listens there; `later`: what goes wrong once bytes have come."""
+    """`title` of its picture; `words` that the status has at the second that tells, an expression; `wrong`: what is
+    wrong from the start, None: nobody listens there; `later`: what goes wrong once bytes have come."""
 
     title: str
-    words: str
+    words: re.Pattern[str]
     wrong: Callable[[FakeHub], None] | None
     later: Callable[[FakeHub], None] = lambda hub: None
 
 
 def _slow(hub: FakeHub) -> None:
-    hub.bytes_per_second = 1_500_000
+    hub.bytes_per_second = 3_000_000
 
 
 def _silent(hub: FakeHub) -> None:
@@ -74,11 +76,13 @@ def _gated(hub: FakeHub) -> None:
 
 
 HUBS = {
-    "slow": BadHub("The hub is slow", " MB/s, about ", _slow),
-    "silent": BadHub("The hub is silent", f"nothing came for {SILENT_SECONDS} s", _silent),
-    "cut off": BadHub("The connection is cut off in the middle", "MB are kept", _cut_off, _stays_cut_off),
-    "refusing": BadHub("The hub refuses the connection", "Connection refused", None),
-    "gated": BadHub("The model is gated", "accept its terms at ", _gated),
+    "slow": BadHub("The hub is slow", re.compile(r"fetching \d\d of 120 MB, [1-9]"), _slow),
+    "silent": BadHub("The hub is silent", re.compile("nothing came for"), _silent),
+    "cut off": BadHub(
+        "The connection is cut off in the middle", re.compile("MB are kept"), _cut_off, _stays_cut_off
+    ),
+    "refusing": BadHub("The hub refuses the connection", re.compile("Connection refused"), None),
+    "gated": BadHub("The model is gated", re.compile("is gated"), _gated),
 }
 
 
@@ -120,9 +124,9 @@ def look_at(program: str, bad: BadHub, home: Path) -> Look:
         try:
             neovim.edit(REAL_FILE, neovim.read(REAL_FILE))
             neovim.keys(f"Gzto0<C-d>{REAL_LINE}<CR>")
-            ghost = wait_for(neovim.ghost, "a suggestion meanwhile", lambda: str(neovim.state()))
+            ghost = wait_for(lambda: _suggested(neovim), "a suggestion", lambda: str(neovim.state()))
             later()
-            wait_for(lambda: bad.words in _said(neovim), bad.words, lambda: _said(neovim))
+            wait_for(lambda: bad.words.search(_said(neovim)), bad.words.pattern, lambda: _said(neovim))
             seconds = time.monotonic() - began
             neovim.keys("<Cmd>HefStatus<CR>")
             time.sleep(1)  # the answer, and the redraw
@@ -146,8 +150,19 @@ def _hub(bad: BadHub, home: Path) -> Iterator[tuple[str, Callable[[], None]]]:
         yield hub.endpoint, lambda: bad.later(hub)
 
 
+def _suggested(neovim: Neovim) -> str | None:
+    """The ghost text; asked for by its key where none comes by itself, as on a busy machine."""
+    for _ in range(20):
+        if ghost := neovim.ghost():
+            return ghost
+        time.sleep(LOOK_SECONDS)
+    neovim.keys(r"<M-\>")
+    return None
+
+
 def _said(neovim: Neovim) -> str:
-    """The status in one line."""
+    """The status in one line. Not asked more often than somebody would see."""
+    time.sleep(LOOK_SECONDS)
     status = neovim.lua("return require('hef_lsp').details()") or {}
     return " ".join([status.get("message", ""), *status.get("notes", [])])
 

@@ -13,7 +13,7 @@ from tests.editors.first_minutes import HUBS, NAME, SILENT_SECONDS, look_at, und
 PULL = f"`hef-lsp --models pull {NAME}`"
 # What stands on the screen besides the words that are waited for.
 SAID = {
-    "slow": (f"{NAME}: fetching ", " of 120 MB, 1.", "embedded-tiny (6M parameters)"),
+    "slow": (f"{NAME}: fetching ", " of 120 MB, ", " MB/s, about ", "embedded-tiny (5M parameters)"),
     "silent": (
         f"embedded-tiny answers, because {NAME} cannot be fetched from 127.0.0.1:",
         f"(nothing came for {SILENT_SECONDS} s): see the network, then {PULL}",
