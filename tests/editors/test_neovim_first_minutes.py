@@ -18,7 +18,10 @@ SAID = {
         f"embedded-tiny answers, because {NAME} cannot be fetched from 127.0.0.1:",
         f"(nothing came for {SILENT_SECONDS} s): see the network, then {PULL}",
     ),
-    "cut off": ("(it ended too early), ", f" MB are kept: see the network, then {PULL}"),
+    "cut off": (
+        f"embedded-tiny answers, because {NAME} cannot be fetched from 127.0.0.1:",
+        f" MB are kept: see the network, then {PULL}",
+    ),
     "refusing": (f"{NAME} cannot be fetched from 127.0.0.1:", f"see the network, then {PULL}"),
     "gated": (f"{NAME} is gated: accept its terms at ", f"log in with `hf auth login`, then {PULL}"),
 }
