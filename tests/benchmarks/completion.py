@@ -139,4 +139,6 @@ def _by_stage(timed: Sequence[_Timed]) -> dict[str, float]:
 
 
 def _modes(model: LoadedModel) -> list[str]:
-    return [m for m in CONTEXT_MODES if m != "auto" and (model.pseudo or m in ("none", "snippets"))]
+    """Those that the model reads by themselves; where one stands in for another, only that one."""
+    completer = Completer(model)
+    return [mode for mode in CONTEXT_MODES if completer.mode(mode) == mode]
