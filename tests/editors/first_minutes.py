@@ -62,7 +62,7 @@ def _silent(hub: FakeHub) -> None:
 
 
 def _cut_off(hub: FakeHub) -> None:
-    hub.bytes_per_second, hub.cut_after = 12_000_000, 20_000_000
+    hub.bytes_per_second, hub.cut_after = 12_000_000, 4_000_000
 
 
 def _stays_cut_off(hub: FakeHub) -> None:
