@@ -16,6 +16,7 @@ from indexer.cache_folder import cache_home, make_private, write_whole
 from indexer.reading import read_regular
 from lsp_server.version import own_version
 from model.engines.machine import processor, processors
+from model.engines.torch.presence import has_cuda
 from model.pace import Pace
 from model.settings import DEFAULT_MODEL, EMBEDDED_LARGE, EMBEDDED_TINY, ModelSettings
 
@@ -38,7 +39,7 @@ class KeptPace:
             deadline_ms=same.deadline_ms,
             idle_minutes=same.idle_minutes,
         )
-        about = f"{fingerprint} {decides} {processor()} {processors()} {own_version()}"
+        about = f"{fingerprint} {decides} {processor()} {processors()} {has_cuda()} {own_version()}"
         self._folder = cache_home() / "paces" / blake2b(about.encode(), digest_size=8).hexdigest()
 
     def get(self, deadline_ms: float) -> Pace | None:

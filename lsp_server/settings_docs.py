@@ -119,7 +119,9 @@ def _schema(item: Setting, order: int) -> dict[str, Any]:
         schema["items"] = {"type": "string"}
     if item.choices:
         schema["enum"] = list(item.choices)
-    bounds = {"minimum": item.minimum, "maximum": item.maximum}
+    # A form knows one range: what lies between the two is refused by the server, in a sentence.
+    minimum = item.minimum if item.automatic is None else item.automatic
+    bounds = {"minimum": minimum, "maximum": item.maximum}
     return schema | {name: _javascript(bound) for name, bound in bounds.items() if bound is not None}
 
 

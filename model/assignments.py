@@ -44,6 +44,7 @@ class Setting:
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
+    automatic: float | None  # a value besides: something else decides then
 
 
 def settings_of(groups: Any) -> Iterator[Setting]:
@@ -98,6 +99,7 @@ def _setting(group: str, item: Field[Any]) -> Setting:
         minimum=item.metadata.get("min"),
         maximum=item.metadata.get("max"),
         choices=tuple(item.metadata.get("choices", ())),
+        automatic=item.metadata.get("automatic"),
     )
 
 
@@ -119,8 +121,11 @@ def _checked(setting: Setting, value: Any) -> Any:
         raise ValueError(f"must be {_KINDS[setting.type]}, not {value!r}")
     if setting.choices and value not in setting.choices:
         raise ValueError(f"must be one of {', '.join(setting.choices)}, not {value!r}")
+    if setting.automatic is not None and value == setting.automatic:
+        return value
     if setting.minimum is not None and value < setting.minimum:
-        raise ValueError(f"must be at least {setting.minimum}, not {value!r}")
+        by_itself = "" if setting.automatic is None else f" (or {setting.automatic})"
+        raise ValueError(f"must be at least {setting.minimum}{by_itself}, not {value!r}")
     if setting.maximum is not None and not value <= setting.maximum:  # NaN compares with nothing
         raise ValueError(f"must be at most {setting.maximum}, not {value!r}")
     return value

@@ -73,7 +73,7 @@ class Completer:
     ) -> None:
         """`drafter`: one that has learned already; without one a new one drafts as `drafts` say."""
         self.model = model
-        self._settings = settings
+        self._settings = settings = model.budgets.fill(settings)
         self._clock = clock
         self._mixing = mixing
         self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)

@@ -9,6 +9,7 @@ from model.encoder import Encoder
 from model.engines.decoder import Decoder
 from model.engines.engine import PseudoTokens
 from model.families import FimOrder
+from model.reading import Budgets
 from model.recall.weights import RecallWeights
 from model.vocabulary import Vocabulary
 
@@ -35,6 +36,7 @@ class LoadedModel:
     threads: int  # of the CPU; 0 where it does not compute
     n_parameters: int
     positions: int  # most tokens of a prompt and its completion, without blocks
+    budgets: Budgets  # what is read of each kind of text where the settings leave it open
     places: (
         int  # whose keys and values are held, a slot of the decoder each; of one slot more, blocks are made
     )

@@ -24,7 +24,7 @@ from model.fitted import Fitted, find_fitted
 from model.fusers import Fusers
 from model.loaded import LoadedModel
 from model.news import Told, to_nobody
-from model.reading import READINGS
+from model.reading import READINGS, Budgets, budgets_for
 from model.room import Room, few_places, room_for
 from model.settings import EMBEDDED, ModelSettings
 from model.vocabulary import Vocabulary, VocabularyError
@@ -81,11 +81,10 @@ def load_opened(
     shapes = coder_shapes(config)
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes), told)
-    positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
+    budgets, positions = _budgets(settings, config, engine)
     fingerprint = checkpoint.fingerprint()
     order, fusers = fim_order(checkpoint, vocabulary), Fusers(engine, loaded)
-    context = READINGS[order].context
-    adapted = _adapt(settings, checkpoint, fingerprint, fusers, embedded, context)
+    adapted = _adapt(settings, checkpoint, fingerprint, fusers, embedded, READINGS[order].context)
     encoder, pseudo, default_context, notes = adapted
     fitted = _fitted(settings, checkpoint, pseudo, embedded)
     one_way = () if vocabulary.fim.fills else (f"{settings.name} {_ONE_WAY}",)
@@ -109,6 +108,7 @@ def load_opened(
         threads=engine.threads,
         n_parameters=n_values(shapes),
         positions=positions,
+        budgets=budgets,
         places=room.places,
         notes=notes + one_way + few_places(settings, room),
     )
@@ -126,11 +126,19 @@ def open_named(
 def needed_bytes(settings: ModelSettings, checkpoint: Checkpoint, engine: Engine) -> int:
     """Memory that a checkpoint takes where it reads blocks, at most. Raises WeightsError."""
     config = _network_config(checkpoint)
-    positions = min(config.max_position_embeddings, settings.context_tokens + settings.max_tokens)
+    _, positions = _budgets(settings, config, engine)
     room = _room(settings, config, engine, positions, places_blocks=True)
     return engine.needed_bytes(
         n_values(coder_shapes(config)), room.rows * room.n_slots * _cached_values(config)
     )
+
+
+def _budgets(settings: ModelSettings, config: Qwen2Config, engine: Engine) -> tuple[Budgets, int]:
+    """What is read where the settings leave it open, and the positions of the longest prompt and its completion,
+    without blocks."""
+    budgets = budgets_for(engine.device, config.max_position_embeddings)
+    wanted = budgets.fill(settings).context_tokens + settings.max_tokens
+    return budgets, min(config.max_position_embeddings, wanted)
 
 
 def n_weights(checkpoint: Checkpoint) -> int:

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 CONTEXT_MODES = ("none", "snippets", "pseudo", "hybrid", "blocks", "auto")
 EMBEDDED = "embedded"  # the large one where the package has it and the machine carries it, else the tiny one
 EMBEDDED_TINY, EMBEDDED_LARGE = "embedded-tiny", "embedded-large"
+# Of a setting whose metadata has `automatic`: the device and the coder decide (`model.reading`).
+AUTOMATIC = -1
 RENAMED = {"memory.enabled": "recall.enabled"}  # by 0.2; the old names are still accepted
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What the user chooses about the model. Field metadata: `help`, and `min`/`max` or `choices`."""
+    """What the user chooses about the model. Field metadata: `help`, and `min`/`max` or `choices`; `automatic` is
+    allowed besides."""
 
     name: str = field(
         default=EMBEDDED,
@@ -93,16 +96,24 @@ class ModelSettings:
         },
     )
     context_tokens: int = field(
-        default=960,  # with the completion inside the 1,024 positions that the embedded model was trained on
+        default=AUTOMATIC,
         metadata={
-            "help": "Longest prompt, in tokens; the checkpoint's own limit applies too.",
+            "help": "Longest prompt, in tokens; the checkpoint's own limit applies too. -1: 960, and 2,048 on CUDA for "
+            "a coder that was trained on 16,384 positions or more.",
             "min": 128,
             "max": 32768,
+            "automatic": AUTOMATIC,
         },
     )
     suffix_tokens: int = field(
-        default=192,  # the longest that the embedded model was trained on
-        metadata={"help": "Most tokens of the text behind the cursor.", "min": 0, "max": 16384},
+        default=AUTOMATIC,
+        metadata={
+            "help": "Most tokens of the text behind the cursor. -1: 192, and 512 where model.contextTokens is 2,048 by "
+            "itself.",
+            "min": 0,
+            "max": 16384,
+            "automatic": AUTOMATIC,
+        },
     )
     max_tokens: int = field(
         default=48, metadata={"help": "Longest completion, in tokens.", "min": 1, "max": 512}
@@ -146,8 +157,14 @@ class ModelSettings:
         },
     )
     snippet_tokens: int = field(
-        default=512,
-        metadata={"help": "Most tokens of retrieved text (mode snippets).", "min": 0, "max": 16384},
+        default=AUTOMATIC,
+        metadata={
+            "help": "Most tokens of retrieved text (mode snippets). -1: 512, and 768 where model.contextTokens is "
+            "2,048 by itself.",
+            "min": 0,
+            "max": 16384,
+            "automatic": AUTOMATIC,
+        },
     )
     hybrid_text_tokens: int = field(
         default=256,  # with 384 the likelihood of held-out middles was the same (model/LOG.md)

@@ -110,6 +110,7 @@ def measure(
 ) -> Iterator[Coverage]:
     """One line per finder and task that wants a name. Raises WeightsError without a usable model."""
     model = load_from_settings(options.model)
+    budget = model.budgets.fill(options.model).snippet_tokens
     field = contestants({name: finder.mode for name, finder in finders.items()}, model, options, ())
     wanting = [task for task in tasks if wanted_names(task)]
     for task, repository, _ in punched(wanting, [task.repo for task in wanting], folders, field):
@@ -122,9 +123,7 @@ def measure(
             start = time.perf_counter()
             items = finder.find(one, request_for(task), view)
             ms = (time.perf_counter() - start) * 1e3
-            yield Coverage(
-                task, name, covered(model.vocabulary, items, names, options.model.snippet_tokens), ms
-            )
+            yield Coverage(task, name, covered(model.vocabulary, items, names, budget), ms)
 
 
 def table(found: Sequence[Coverage]) -> str:

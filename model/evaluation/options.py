@@ -12,6 +12,7 @@ from indexer.settings import IndexSettings, RetrievalSettings
 from model.assignments import override as overridden
 from model.evaluation.tasks import EvaluationError
 from model.loaded import LoadedModel
+from model.reading import ON_CPU
 from model.settings import BlockSettings, DraftSettings, ModelSettings, RecallSettings
 
 LEAST_WINDOW = 64  # tokens
@@ -34,7 +35,7 @@ def on_top(options: Options, window: int) -> Options:
     in which nothing could be seen."""
     if window < LEAST_WINDOW:
         raise EvaluationError(f"--window is at least {LEAST_WINDOW}, not {window}")
-    model = options.model
+    model = ON_CPU.fill(options.model)  # the same wherever it runs: what is compared sees the same limits
     longest = max(
         model.snippet_tokens, model.pseudo_tokens + model.hybrid_text_tokens + model.signature_tokens
     )

@@ -17,8 +17,8 @@ import numpy as np
 
 from model.evaluation.metrics import METRICS, answer
 from model.evaluation.tasks import KINDS, EvaluationError, Task
+from model.reading import ON_CPU
 from model.request import Completion
-from model.settings import DEFAULT_MODEL
 
 STAGES = ("retrieve", "prefill", "decode", "total")
 WITH_RECALL = " with recall"
@@ -32,7 +32,7 @@ class System:
     mode: str
     model: str  # name, fingerprint and engine
     settings: tuple[str, ...] = ()  # NAME=VALUE of `--set`, sorted
-    budget: str = f"total {DEFAULT_MODEL.context_tokens}"  # what of the prompt was for the document
+    budget: str = f"total {ON_CPU.context_tokens}"  # what of the prompt was for the document
 
     @property
     def coder(self) -> str:

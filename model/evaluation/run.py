@@ -20,6 +20,7 @@ from model.evaluation.tasks import EvaluationError, Task
 from model.loaded import LoadedModel
 from model.recall.mixer import recalling
 from model.request import Request
+from model.settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def contestants(
                 mode_name,
                 _name(model, override(options, mode.settings)),
                 tuple(sorted(settings)),
-                _budget(mode, override(options, mode.settings), window),
+                _budget(mode, model.budgets.fill(override(options, mode.settings).model), window),
             ),
             window,
             weighed,
@@ -85,10 +86,10 @@ def contestants(
     ]
 
 
-def _budget(mode: Mode, options: Options, window: int | None) -> str:
+def _budget(mode: Mode, settings: ModelSettings, window: int | None) -> str:
     if mode.own_window and window is None:
-        window = options.model.window_tokens
-    return budget_name(options.model.context_tokens, window)
+        window = settings.window_tokens
+    return budget_name(settings.context_tokens, window)
 
 
 def _name(model: LoadedModel, options: Options) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -91,18 +91,19 @@ class Peer:
         return ids
 
 
-def peer_rows(subject: Subject, peer: Peer) -> Iterator[Measurement]:
-    """Their first token, token and compression."""
+def peer_rows(subject: Subject, peer: Peer, only: Collection[str]) -> Iterator[Measurement]:
+    """Their first token, token and compression, as far as these topics are wanted."""
     prompts, sizes = Prompts(subject.config), subject.sizes
     rounds = min(_ROUNDS, sizes.rounds)
-    for n in sizes.prompts:
+    for n in sizes.prompts if "first token" in only else ():
         [ms] = in_turns({"": peer.first_ms(n, prompts)}, rounds).values()
         yield subject.measured("first token", f"{n} tokens, transformers", {"ms": ms})
-    for before, after in sizes.compressions:
+    for before, after in sizes.compressions if "compression" in only else ():
         runs = {"text_ms": peer.first_ms(before, prompts), "pseudo_ms": peer.pseudo_first_ms(after)}
         found = in_turns(runs, rounds)
         found["saved_percent"] = 100 * (1 - found["pseudo_ms"] / found["text_ms"])
         yield subject.measured("compression", f"{before} -> {after}, transformers", found)
-    for case, compiled in (("transformers", False), ("transformers, compiled", True)):
+    ways = (("transformers", False), ("transformers, compiled", True))
+    for case, compiled in ways if "token" in only else ():
         [ms] = in_turns({"": peer.token_ms(sizes.line_prompt, prompts, compiled=compiled)}, rounds).values()
         yield subject.token(case, ms)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
-from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.coder import Qwen2Config, coder_shapes, n_values
 from model.engines.torch.qwen2 import Qwen2, Rotary
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import Vocabulary
@@ -72,11 +72,14 @@ def _qwen(
     )
 
 
+DEFAULT_MODELS = ("0.5B", "1.5B", "7B")
+_SLACK = 1.15  # of memory: caches, activations, captured passes
 # Qwen2.5-Coder's config.json files.
 SHAPES = {
     "0.5B": _qwen(896, 24, 14, 2, 4864, 151_936, True),
     "1.5B": _qwen(1536, 28, 12, 2, 8960, 151_936, True),
     "7B": _qwen(3584, 28, 28, 4, 18_944, 152_064, False),
+    "14B": _qwen(5120, 48, 40, 8, 13_824, 152_064, False),
     "tiny": _qwen(64, 2, 4, 2, 96, 600, True),
 }
 
@@ -118,6 +121,11 @@ class Subject:
         return self.measured("token", case, values)
 
     @property
+    def n_bytes(self) -> int:
+        """Of its weights, with what else a run of it takes."""
+        return needed_bytes(self.name, self.dtype)
+
+    @property
     def token_floor_ms(self) -> float:
         return self.bytes_per_token / self.rates.bytes_per_s * 1e3
 
@@ -125,6 +133,10 @@ class Subject:
         """For n positions: two operations per weight that is read, attention left out."""
         n_operations = 2 * n * self.bytes_per_token / self.dtype.itemsize
         return max(self.token_floor_ms, n_operations / self.rates.operations_per_s * 1e3)
+
+
+def needed_bytes(name: str, dtype: torch.dtype) -> int:
+    return int(n_values(coder_shapes(SHAPES[name])) * dtype.itemsize * _SLACK)
 
 
 def build(name: str, device: torch.device, dtype: torch.dtype, sizes: Sizes, rates: Rates) -> Subject:

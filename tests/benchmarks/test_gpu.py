@@ -13,7 +13,7 @@ import torch
 
 from tests.benchmarks import gpu
 from tests.benchmarks.gpu_generating import Rehearsed
-from tests.benchmarks.gpu_subjects import SHAPES, TINY, Rates, build, share_equal, vocabulary
+from tests.benchmarks.gpu_subjects import SHAPES, TINY, Rates, build, needed_bytes, share_equal, vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPICS = {"first token", "compression", "token", "start", "agreement", "pass", "attention", "slots", "line"}
@@ -74,3 +74,31 @@ def test_a_rehearsed_drafter_is_wrong_about_every_fourth_token() -> None:
 )
 def test_outputs_agree_as_far_as_they_are_equal(ours: list[int], theirs: list[int], share: float) -> None:
     assert share_equal(ours, theirs) == share
+
+
+def test_topics_are_chosen_and_unknown_ones_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu._parser().parse_args(["--only", "first token,line"]).only == ("first token", "line")
+    with pytest.raises(SystemExit):
+        gpu._parser().parse_args(["--only", "lines"])
+    assert "no topic 'lines': of pass,attention," in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_llavacode_s_tables_can_be_measured_alone(tmp_path: Path) -> None:
+    assert gpu.main(["--tiny", "--only", "compression", "--json", str(tmp_path / "rows")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
+    assert {row["benchmark"] for row in rows} == {"compression", "start", "agreement"}
+    theirs, ours = (row["values"] for row in rows if row["benchmark"] == "compression")
+    assert ours.keys() - theirs.keys() == {"text_token_ms", "pseudo_token_ms"}
+
+
+@pytest.mark.parametrize(("room", "said"), [(1.1, "tiny of transformers left out"), (0.1, "tiny left out")])
+def test_what_has_no_room_is_left_out_and_told(
+    room: float, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first look is before the weights are there, the second after."""
+    needed = needed_bytes("tiny", torch.float32)
+    free = iter([room * needed, room * needed - needed])
+    monkeypatch.setattr(gpu, "_free_bytes", lambda device: next(free))
+    assert gpu.main(["--tiny", "--only", "slots"]) == 0
+    assert said in capsys.readouterr().out

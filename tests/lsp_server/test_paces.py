@@ -50,7 +50,7 @@ def test_another_coder_machine_version_or_way_to_compute_has_its_own(
         {"idle_minutes": 5.0},
     ):
         assert KeptPace("coder", replace(DEFAULT_MODEL, **changes)).get(1000.0) == PACE
-    for name in ("processor", "processors", "own_version"):
+    for name in ("processor", "processors", "own_version", "has_cuda"):
         with monkeypatch.context() as patched:
             patched.setattr(paces, name, lambda: "another")
             assert KeptPace("coder", DEFAULT_MODEL).get(1000.0) is None

@@ -128,6 +128,7 @@ def test_vs_code_reads_the_help_as_markdown_with_links_and_code() -> None:
     assert "`#hef-lsp.model.deadlineMs#`" in found["hef-lsp.model.name"]["markdownDescription"]
     assert "`embedded-tiny` is" in found["hef-lsp.model.name"]["markdownDescription"]
     assert "checkpoint's own limit" in found["hef-lsp.model.contextTokens"]["markdownDescription"]
+    assert found["hef-lsp.model.contextTokens"]["minimum"] == -1  # which is allowed beside 128 and more
     assert r"e.g. \*.md." in found["hef-lsp.completion.disabledFiles"]["markdownDescription"]
     assert found["hef-lsp.retrieval.rrfK"]["tags"] == ["advanced"]
     assert found["hef-lsp.model.offline"]["tags"] == ["usesOnlineServices"]

@@ -14,6 +14,7 @@ from model.evaluation.tasks import EvaluationError
     ("assignment", "group", "attribute", "value"),
     [
         ("model.contextTokens=512", "model", "context_tokens", 512),
+        ("model.contextTokens=-1", "model", "context_tokens", -1),
         ("model.name=a=b", "model", "name", "a=b"),
         ("model.offline=false", "model", "offline", False),
         ("index.ignore=a, b", "index", "ignore", ("a", "b")),
@@ -32,6 +33,8 @@ def test_a_setting_is_overridden(assignment: str, group: str, attribute: str, va
         ("completion.enabled=true", "Unknown setting"),
         ("model.contextTokens=many", "must be a whole number"),
         ("model.contextTokens=1", "must be at least 128"),
+        ("model.contextTokens=-2", r"must be at least 128 \(or -1\), not -2"),
+        ("model.maxTokens=-1", "must be at least 1, not -1"),
         ("model.offline=perhaps", "must be true or false"),
         ("model.device=toaster", "must be one of auto, cpu, cuda"),
     ],

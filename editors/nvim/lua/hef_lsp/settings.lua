@@ -38,15 +38,15 @@
 ---@field recentPlaces? integer Most places in documents whose keys and values are kept, so that coming back to one costs no prefill. 1 to 16. Default: `4`.
 ---@field recentPlacesBytes? integer On the CPU, most bytes of memory for these places; two are held in any case. 0 to 1,000,000,000,000. Default: `150000000`.
 ---@field context? 'none'|'snippets'|'pseudo'|'hybrid'|'blocks'|'auto' What of the repository the model reads: nothing, retrieved text, pseudo-tokens, pseudo-tokens with some exact text, or blocks, which are keys and values of text that were computed before. auto: what measured best for the checkpoint. One of `none`, `snippets`, `pseudo`, `hybrid`, `blocks`, `auto`. Default: `"auto"`.
----@field contextTokens? integer Longest prompt, in tokens; the checkpoint's own limit applies too. 128 to 32,768. Default: `960`.
----@field suffixTokens? integer Most tokens of the text behind the cursor. 0 to 16,384. Default: `192`.
+---@field contextTokens? integer Longest prompt, in tokens; the checkpoint's own limit applies too. -1: 960, and 2,048 on CUDA for a coder that was trained on 16,384 positions or more. 128 to 32,768. Default: `-1`.
+---@field suffixTokens? integer Most tokens of the text behind the cursor. -1: 192, and 512 where model.contextTokens is 2,048 by itself. 0 to 16,384. Default: `-1`.
 ---@field maxTokens? integer Longest completion, in tokens. 1 to 512. Default: `48`.
 ---@field deadlineMs? number Milliseconds after which a completion ends with what it has. 10.0 to 60,000.0. Default: `1000.0`.
 ---@field idleMinutes? number Minutes without a key, an edit or a request after which the model's memory is given back. The next key loads it again, and until then the tiny embedded model answers, which stays; 0 keeps it. 0.0 to 10,080.0. Default: `30.0`.
 ---@field pseudoTokens? integer Most pseudo-tokens in a prompt (modes pseudo and hybrid). 0 to 256. Default: `64`.
 ---@field blockTokens? integer Most tokens of blocks, of the repository and of the document's far parts (mode blocks). 0 to 16,384. Default: `1024`.
 ---@field windowTokens? integer Most tokens of the document around the cursor where the rest of it is blocks (mode blocks). 64 to 32,768. Default: `448`.
----@field snippetTokens? integer Most tokens of retrieved text (mode snippets). 0 to 16,384. Default: `512`.
+---@field snippetTokens? integer Most tokens of retrieved text (mode snippets). -1: 512, and 768 where model.contextTokens is 2,048 by itself. 0 to 16,384. Default: `-1`.
 ---@field hybridTextTokens? integer Most tokens of retrieved text beside the pseudo-tokens (mode hybrid). 0 to 4,096. Default: `256`.
 ---@field signatureTokens? integer Most tokens of exact signatures of what else was found (mode hybrid). 0 to 4,096. Default: `48`.
 
