@@ -86,7 +86,9 @@ def alignment_loss(encoded: Tensor, projected: Tensor) -> Tensor:
 def paper_alignment_loss(encoded: Tensor, projected: Tensor) -> Tensor:
     """LlavaCode's term as its paper has it: the Frobenius norm of the difference of the two cosine matrices over the
     square root of 2, which grows with n; of [n, d] and [n, h]."""
-    return torch.linalg.matrix_norm(cosine_matrix(encoded.detach()) - cosine_matrix(projected)) / 2**0.5
+    difference = cosine_matrix(encoded.detach()) - cosine_matrix(projected)
+    norm: Tensor = torch.linalg.matrix_norm(difference)
+    return norm / 2**0.5
 
 
 def mean_pairwise_cosine(vectors: Tensor) -> float:

@@ -114,7 +114,9 @@ def _of_corpus(config: SamplesConfig, folder: Path) -> list[tuple[str, Texts]]:
 
 
 def _of_own(folder: Path) -> list[tuple[str, Texts]]:
-    found = [(r.name, partial(_texts, r)) for r in read_own(folder) if len(r.files) >= _FEWEST_FILES]
+    found: list[tuple[str, Texts]] = [
+        (r.name, partial(_texts, r)) for r in read_own(folder) if len(r.files) >= _FEWEST_FILES
+    ]
     if not found:
         raise ConfigError(
             f"{folder} has no repository with {_FEWEST_FILES} Python files that can be learned from"

@@ -1,0 +1,125 @@
+"""The memory of a training step: what is computed against the bytes that torch's CPU allocator hands out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import open_checkpoint
+from model.training.adapter import prepare
+from model.training.adapter_config import AdapterStage
+from model.training.adapter_training import AdapterTraining
+from model.training.footprint import footprint, largest_batch
+from model.training.planning import plan, shape_of
+from model.training.samples import RepositorySamples
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+# Wide and long enough that tensors, not what surrounds them, are what is counted.
+CODER: dict[str, Any] = {
+    "hidden_size": 256,
+    "intermediate_size": 768,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 1024,
+    "vocab_size": 2000,
+}
+MODES = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, "max_nodes": 4}
+SHAPE = {"length": 320, "suffix": 64, "middle": 48}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, samples: list[RepositorySamples]) -> Path:
+    folder = tmp_path_factory.mktemp("footprint")
+    write_tiny_checkpoint(folder / "coder", adapter=False, **CODER)
+    (folder / "samples").mkdir()
+    for repository in samples:
+        file = folder / "samples" / f"{repository.name.replace('/', '+')}.json"
+        file.write_text(json.dumps(asdict(repository)))
+    return folder
+
+
+@pytest.fixture
+def config(folder: Path, tmp_path: Path) -> AdapterStage:
+    return AdapterStage(
+        coder=str(folder / "coder"),
+        samples=folder / "samples",
+        out=tmp_path,
+        batch=6,
+        steps=10,
+        train_coder=False,
+        train_embedding=False,
+        coder_dtype="bfloat16",
+        fuser_layers=2,
+        m=2,
+        d_key=32,
+        chunk_tokens=96,
+        loss_chunk=256,
+        compile=False,
+        utility=0.0,
+        threads=1,
+        shape=SHAPE,
+        modes=MODES,
+    )
+
+
+def computed(config: AdapterStage) -> int:
+    coder = Qwen2Config.from_json(open_checkpoint(config.coder).config)
+    return footprint(config, shape_of(config, coder)).peak
+
+
+def measured(config: AdapterStage) -> int:
+    """Bytes of the network and the optimizers before the third step, and the most that this step has on top of them."""
+    given = prepare(config)
+    run = AdapterTraining(config, given.checkpoint, given.vocabulary)
+    batches = [given.batcher.batch(i, 0.5, None) for i in range(config.accumulate)]
+    for _ in range(2):
+        run.step(batches)
+    at_rest = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in run.network.parameters()}
+    for optimizer in run._optimizers._all:
+        for state in optimizer.state.values():
+            at_rest |= {
+                t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+                for t in state.values()
+                if isinstance(t, torch.Tensor)
+            }
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        run.step(batches)
+    events = [e for e in watched.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return sum(at_rest.values()) + peak
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "frozen": {},
+    "twice as many rows": {"batch": 12},
+    "several batches a step": {"accumulate": 3},
+    "activations again": {"checkpointing": True},
+    "activations again, three batches": {"checkpointing": True, "accumulate": 3, "batch": 12},
+    "frozen fuser, joined": {"train_fuser": False, "joined": True},
+    "AdamW alone": {"muon": False},
+    "every row answered": {
+        "reinforce": 0.1,
+        "reinforce_last": 1.0,
+        "policy": "greedy",
+        "rollout_tokens": 12,
+        "rollout_rows": 0,
+    },
+    "coder trained along": {"train_coder": True, "coder_dtype": "float32", "train_embedding": True},
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_the_memory_of_a_step_is_what_was_computed(config: AdapterStage, changes: dict[str, Any]) -> None:
+    config = replace(config, **changes)
+    print(f"{measured(config) / 1e6:.1f} MB measured, {computed(config) / 1e6:.1f} computed")
+    assert measured(config) * 0.9 <= computed(config) <= measured(config) * 1.5
