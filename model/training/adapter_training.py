@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from model.checkpoint.adapter import AdapterConfig, read_config
-from model.checkpoint.opening import Checkpoint, find_folder, open_checkpoint, write_checksums
+from model.checkpoint.opening import Checkpoint, find_folder, open_checkpoint, weight_files, write_checksums
 from model.engines.torch.adapter import load_fuser, load_projector, save_adapter
 from model.engines.torch.fuser import Fuser
 from model.engines.torch.projector import Projector
@@ -203,8 +203,8 @@ class AdapterTraining:
             base = open_checkpoint(str(out)).fingerprint()
         out.mkdir(parents=True, exist_ok=True)
         if not self._config.train_coder or encoder_folder(self._config):
-            taken = encoder_folder(self._config) or home
-            shutil.copyfile(taken / "tokenizer.json", out / "tokenizer.json")
+            read = encoder_folder(self._config) or home
+            shutil.copyfile(read / "tokenizer.json", out / "tokenizer.json")
         served = AdapterConfig(
             base,
             coder.config.hidden_size,
@@ -214,8 +214,19 @@ class AdapterTraining:
             projector.joined,
         )
         save_adapter(out, served, fuser, projector, torch.bfloat16)
+        self._keep_fuser(out)
         write_checksums(out)
         return out
+
+    def _keep_fuser(self, out: Path) -> None:
+        """A fuser that was taken over and not trained stays the same to the bit: an index that it made stays good."""
+        taken = encoder_folder(self._config)
+        if taken is None or self._config.train_fuser:
+            return
+        for file in out.glob("fuser*"):
+            file.unlink()
+        for file in (*weight_files(taken, "fuser"), *taken.glob("fuser.safetensors.index.json")):
+            shutil.copyfile(file, out / file.name)
 
 
 def _means(found: Sequence[Measured]) -> Measured:

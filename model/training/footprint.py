@@ -22,7 +22,7 @@ from model.training.adapter_config import AdapterStage
 from model.training.contexts import ModeMix, RowShape
 
 _MUON, _ADAM = 4, 8  # bytes of moments per weight
-_SIBLINGS = 3  # chunks that a row's file node adds, on average and a little more
+_SIBLINGS = 4  # chunks that a row's file node adds, on average and a little more
 # Bytes per value of logits while a chunk is scored: half precision, float32, logarithms, and gradients of these.
 _SCORING = 18
 
@@ -135,7 +135,8 @@ def _rows(config: AdapterStage, shape: Shape) -> tuple[int, int]:
     ends = tokens * wide * (3 * size + 8)  # rows, final states, norm
     backward = config.batch * length * (6 * inner + 8 * wide)
     if config.checkpointing:
-        return tokens * layers * size * wide + ends, config.batch * length * each + backward
+        # In the backward pass of a layer gradients come as what it has kept goes.
+        return tokens * layers * size * wide + ends, config.batch * length * each
     return tokens * layers * (each + (0 if config.train_coder else 2 * size * wide)) + ends, backward
 
 
@@ -153,7 +154,7 @@ def _fuser(config: AdapterStage, shape: Shape) -> tuple[int, int]:
         fuser.vocab_size * wide * 4 if config.train_embedding else 0
     )  # the gradient of a lookup is a whole table
     if config.checkpointing:
-        return tokens * (fuser.num_layers * 4 + 8) * wide, tokens * each + passing + table
+        return tokens * (fuser.num_layers * 4 + 8) * wide, tokens * each + table
     return tokens * (fuser.num_layers * each + 8 * wide), passing + table
 
 

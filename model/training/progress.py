@@ -20,9 +20,9 @@ class Told(Protocol):
 class ProgressLine:
     """Loss and exact match, averaged over the last twenty steps or so, on a stream for people."""
 
-    def __init__(self, out: TextIO = sys.stderr, every: float = 30.0) -> None:
-        """`every`: seconds between two lines where the stream is no terminal."""
-        self._out, self._every = out, every
+    def __init__(self, out: TextIO | None = None, every: float = 30.0) -> None:
+        """`out`: the error stream unless told. `every`: seconds between two lines where it is no terminal."""
+        self._out, self._every = out or sys.stderr, every
         self._means: dict[str, float] = {}
         self._last: float | None = None
 
