@@ -1,5 +1,5 @@
-"""`python -m model.training STAGE --config FILE`, or `hef-lsp-train STAGE ...`: runs one stage; every stage can be
-stopped and started again. A configuration that the package has can be named: `--config frozen`.
+"""`hef-lsp-train STAGE --config FILE`, or in a checkout `python -m model.training STAGE --config FILE`: runs one stage,
+which can be stopped and started again. A configuration that the package has can be named: `--config frozen`.
 
 An adapter for a coder of your own choice, in one command (`--plan` says before what it takes):
 
@@ -18,7 +18,6 @@ from typing import Any
 
 from model.checkpoint.files import WeightsError
 from model.privacy import keep_library_files
-from model.training import importing
 from model.training.config import ConfigError, find_config, read_config, shipped_configs
 from model.training.gguf_file import GgufError
 
@@ -45,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_library_files()
     try:
         if options.stage == "import":
+            importing = importlib.import_module("model.training.importing")
             importing.run(
                 importing.ImportOptions(options.gguf, options.out, options.embedding_bits, options.exact_in)
             )
@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             _run(options)
     except (ConfigError, GgufError, WeightsError, OSError) as problem:
         parser.exit(1, f"{problem}\n")
+    except ModuleNotFoundError as problem:
+        parser.exit(1, f"training needs {problem.name}: pipx install 'hef-lsp[train]'\n")
     return 0
 
 
@@ -100,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--config", required=True, help=f"TOML file of the stage, or one of: {known}")
         if name == "adapter":
             _add_adapter_arguments(stage)
-    importing.add_arguments(stages.add_parser("import", help="a GGUF file as a checkpoint"))
+    _add_import_arguments(stages.add_parser("import", help="a GGUF file as a checkpoint"))
     return parser
 
 
@@ -114,6 +116,13 @@ def _add_adapter_arguments(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--out", help="folder of the run; the same command again goes on with it")
     stage.add_argument("--start", help="folder of an adapter to go on from")
     stage.add_argument("--seconds", type=float, help="how long, if nothing else ends it before")
+
+
+def _add_import_arguments(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument("--gguf", type=Path, required=True, help="a Llama in Q4_1")
+    stage.add_argument("--out", type=Path, default=Path("model/pretrained/large"), help="folder to write")
+    stage.add_argument("--embedding-bits", type=int, choices=range(4, 9), default=8)
+    stage.add_argument("--exact-in", type=Path, metavar="FOLDER", help="code whose tokens are not rounded")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ context, the process, what an allocator wastes) comes on top: leave a tenth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ from model.training.adapter_config import AdapterStage
 from model.training.contexts import ModeMix, RowShape
 
 _MUON, _ADAM = 4, 8  # bytes of moments per weight
-_SIBLINGS = 4  # chunks that a row's file node adds, on average and a little more
+_SIBLINGS = 12  # chunks that a file node reads, and more: of a few rows some more than their share have one
 # Bytes per value of logits while a chunk is scored: half precision, float32, logarithms, and gradients of these.
 _SCORING = 18
 
@@ -141,10 +142,12 @@ def _rows(config: AdapterStage, shape: Shape) -> tuple[int, int]:
 
 
 def _fuser(config: AdapterStage, shape: Shape) -> tuple[int, int]:
-    """As `_rows`, of the chunks of a batch."""
+    """As `_rows`, of the chunks and queries of a batch."""
     fuser: FuserConfig = shape.adapter.fuser
-    chunks = config.batch * (shape.modes.max_nodes + _SIBLINGS)
+    chunks = math.ceil(config.batch * (shape.modes.max_nodes + _SIBLINGS * shape.modes.parents))
     tokens = chunks * (min(config.chunk_tokens, fuser.max_tokens) + fuser.m)
+    if config.retrieval:
+        tokens += config.batch * (fuser.query_before + 1 + fuser.query_after + fuser.m)
     wide, inner = fuser.hidden_size, fuser.intermediate_size
     each = _layer(fuser.encoder, 4, True)
     passing = tokens * (6 * inner + 16 * wide)

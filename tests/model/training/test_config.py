@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,3 +78,13 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "example.toml").write_text("out = = 1")
     with pytest.raises(ConfigError, match=r"example\.toml is no TOML file"):
         read_config(Example, tmp_path / "example.toml")
+
+
+def test_a_light_installation_is_told_what_training_needs() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; "
+        "from model.training.__main__ import main; main(['adapter', '--config', 'frozen'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "training needs torch: pipx install 'hef-lsp[train]'\n"

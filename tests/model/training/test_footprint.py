@@ -29,7 +29,9 @@ CODER: dict[str, Any] = {
     "num_hidden_layers": 5,
     "vocab_size": 1000,
 }
-MODES = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, "max_nodes": 4}
+# As many nodes in every row, and no file that adds its chunks to some.
+NODES = {"fewest_nodes": 4, "max_nodes": 4, "parents": 0.0}
+MODES = {"none": 0.0, "snippets": 0.0, "pseudo": 1.0, "hybrid": 0.0, "recite": 0.0, **NODES}
 SHAPE = {"length": 224, "suffix": 64, "middle": 48}
 
 
@@ -58,7 +60,7 @@ def config(folder: Path, tmp_path: Path) -> AdapterStage:
         fuser_layers=2,
         m=2,
         d_key=32,
-        chunk_tokens=64,
+        chunk_tokens=24,  # what every chunk here has and more, so that none is padded
         loss_chunk=128,
         compile=False,
         utility=0.0,
@@ -100,9 +102,9 @@ def measured(config: AdapterStage) -> int:
 VARIANTS: dict[str, dict[str, Any]] = {
     "frozen": {},
     "twice as many rows": {"batch": 8},
-    "several batches a step": {"accumulate": 3},
+    "several batches a step": {"accumulate": 2},
     "activations again": {"checkpointing": True},
-    "activations again, three batches": {"checkpointing": True, "accumulate": 3, "batch": 8},
+    "activations again, two batches": {"checkpointing": True, "accumulate": 2, "batch": 8},
     "frozen fuser, joined": {"train_fuser": False, "joined": True},
     "AdamW alone": {"muon": False},
     "every row answered": {
@@ -120,7 +122,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def test_the_memory_of_a_step_is_what_was_computed(config: AdapterStage, changes: dict[str, Any]) -> None:
     config = replace(config, **changes)
     found = measured(config)
-    assert 0.95 * found <= computed(config) <= 1.5 * found
+    assert 0.95 * found <= computed(config) <= 1.4 * found
 
 
 def test_a_larger_card_takes_more_rows_and_never_more_than_fit(config: AdapterStage) -> None:
@@ -143,6 +145,7 @@ def test_the_shipped_recipes_fit_a_card_of_24_gb() -> None:
         num_key_value_heads=2,
         head_dim=128,
         tie_word_embeddings=True,
+        rope_theta=1e6,
     )
     for name in ("frozen", "llavacode"):
         config = read_config(AdapterStage, find_config(name))
