@@ -149,6 +149,7 @@ class AdapterConfig:
         return not self.joined and self.fuser.d_memory == self.hidden_size
 
     def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it; what is not joined says nothing of it, as adapters before it did."""
         return {
             "base": self.base,
             "hidden_size": self.hidden_size,

@@ -29,7 +29,7 @@ _SCORING = 18
 
 
 @dataclass(frozen=True)
-class Shape:
+class StepShape:
     """What of the networks and rows decides the memory."""
 
     coder: Qwen2Config
@@ -56,7 +56,7 @@ class Footprint:
         return self.weights + self.gradients + self.moments + self.kept + self.passing
 
 
-def footprint(config: AdapterStage, shape: Shape) -> Footprint:
+def footprint(config: AdapterStage, shape: StepShape) -> Footprint:
     """Of a step after the first, when the optimizers have their moments and gradients are being added to."""
     parts = _parts(config, shape)
     trained = {name: n for name, (n, _, is_trained) in parts.items() if is_trained and n}
@@ -79,7 +79,7 @@ def footprint(config: AdapterStage, shape: Shape) -> Footprint:
     )
 
 
-def largest_batch(config: AdapterStage, shape: Shape, room: int) -> int:
+def largest_batch(config: AdapterStage, shape: StepShape, room: int) -> int:
     """Rows at once whose step takes at most `room` bytes; 0 where not even one has room."""
     low, high = 0, 1
     while footprint(replace(config, batch=high), shape).peak <= room and high < 4096:
@@ -91,7 +91,7 @@ def largest_batch(config: AdapterStage, shape: Shape, room: int) -> int:
     return low
 
 
-def _parts(config: AdapterStage, shape: Shape) -> dict[str, tuple[int, int, bool]]:
+def _parts(config: AdapterStage, shape: StepShape) -> dict[str, tuple[int, int, bool]]:
     """Part -> number of weights, bytes of each, whether it is trained."""
     fuser, adapter = shape.adapter.fuser, shape.adapter
     table = fuser.vocab_size * fuser.hidden_size
@@ -122,7 +122,7 @@ def _layer(shape: Qwen2Config, size: int, is_trained: bool) -> int:
     return norms + attention + gates
 
 
-def _rows(config: AdapterStage, shape: Shape) -> tuple[int, int]:
+def _rows(config: AdapterStage, shape: StepShape) -> tuple[int, int]:
     """Bytes that the coder keeps of a batch's rows, and that one of its layers takes for a moment."""
     length = shape.rows.length + (shape.rows.blocks if shape.modes.blocks else 0)
     size, layers = _coder_bytes(config), shape.coder.num_hidden_layers
@@ -141,7 +141,7 @@ def _rows(config: AdapterStage, shape: Shape) -> tuple[int, int]:
     return tokens * layers * (each + (0 if config.train_coder else 2 * size * wide)) + ends, backward
 
 
-def _fuser(config: AdapterStage, shape: Shape) -> tuple[int, int]:
+def _fuser(config: AdapterStage, shape: StepShape) -> tuple[int, int]:
     """As `_rows`, of the chunks and queries of a batch."""
     fuser: FuserConfig = shape.adapter.fuser
     chunks = math.ceil(config.batch * (shape.modes.max_nodes + _SIBLINGS * shape.modes.parents))
@@ -161,14 +161,14 @@ def _fuser(config: AdapterStage, shape: Shape) -> tuple[int, int]:
     return tokens * (fuser.num_layers * each + 8 * wide), passing + table
 
 
-def _projector(config: AdapterStage, shape: Shape) -> int:
+def _projector(config: AdapterStage, shape: StepShape) -> int:
     adapter = shape.adapter
     vectors = config.batch * shape.modes.max_nodes * adapter.per_node
     widths = projector_widths(adapter.projector_width, adapter.hidden_size, adapter.projector_layers)
     return vectors * sum(widths) * 14
 
 
-def _rollout(config: AdapterStage, shape: Shape) -> int:
+def _rollout(config: AdapterStage, shape: StepShape) -> int:
     """The keys and values of the rows that are answered."""
     if not config.reinforce:
         return 0

@@ -9,7 +9,7 @@ from model.training.adapter_config import AdapterStage, check_modes
 from model.training.adapter_training import encoder_folder
 from model.training.config import from_table
 from model.training.contexts import ModeMix, RowShape
-from model.training.footprint import Footprint, Shape, footprint, largest_batch
+from model.training.footprint import Footprint, StepShape, footprint, largest_batch
 from model.training.samples import read_samples
 
 _CARD = 24 * 10**9  # bytes of the card that people have
@@ -24,7 +24,7 @@ def plan(config: AdapterStage) -> str:
     return "\n".join([*_memory(config, shape, footprint(config, shape)), *_run(config)])
 
 
-def shape_of(config: AdapterStage, coder: Qwen2Config) -> Shape:
+def shape_of(config: AdapterStage, coder: Qwen2Config) -> StepShape:
     """Of the networks that the settings mean for a coder. Raises WeightsError."""
     taken = encoder_folder(config)
     fuser = read_config(taken).fuser if taken else _new_fuser(config, coder)
@@ -32,7 +32,7 @@ def shape_of(config: AdapterStage, coder: Qwen2Config) -> Shape:
         "", coder.hidden_size, fuser, config.projector_layers, config.default_context, config.joined
     )
     modes, rows = from_table(ModeMix, dict(config.modes)), from_table(RowShape, dict(config.shape))
-    return Shape(coder, adapter, rows, modes, shares_table=taken is None and not config.train_embedding)
+    return StepShape(coder, adapter, rows, modes, shares_table=taken is None and not config.train_embedding)
 
 
 def _new_fuser(config: AdapterStage, coder: Qwen2Config) -> FuserConfig:
@@ -50,7 +50,7 @@ def _new_fuser(config: AdapterStage, coder: Qwen2Config) -> FuserConfig:
     )
 
 
-def _memory(config: AdapterStage, shape: Shape, taken: Footprint) -> list[str]:
+def _memory(config: AdapterStage, shape: StepShape, taken: Footprint) -> list[str]:
     trained = " and ".join(f"{name} {n:,}" for name, n in taken.trained.items())
     again = "computed again" if config.checkpointing else "kept"
     parts = {
