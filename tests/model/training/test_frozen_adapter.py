@@ -15,9 +15,11 @@ import torch
 
 from lsp_server.settings import Settings
 from model.assignments import override
+from model.checkpoint.adapter import AdapterConfig, FuserConfig
 from model.checkpoint.adapter import read_config as read_adapter
 from model.completer import Completer
 from model.engines.torch.engine import open_torch_engine
+from model.engines.torch.projector import Projector
 from model.loading import load_from_settings, load_model
 from model.request import Request
 from model.training import __main__ as command
@@ -341,3 +343,14 @@ def test_a_coder_that_is_not_here_is_told_with_the_next_step(
         command.main(["adapter", "--config", str(recipe), "--coder", "example/none", "--out", str(tmp_path)])
     assert stopped.value.code == 1
     assert "hef-lsp --models pull example/none" in capsys.readouterr().err
+
+
+def test_joined_memories_are_not_added_where_widths_happen_to_agree() -> None:
+    torch.manual_seed(0)
+    memory = torch.randn(3, 8)
+    joined, own = Projector(8, 8, 2, joined=True), Projector(8, 8, 2)
+    own.load_state_dict(joined.state_dict())
+    torch.testing.assert_close(own(memory), joined(memory) + memory)
+    fuser = FuserConfig(300, 4, 8, 1, 1, 1, 4, 1e4, m=2)
+    assert not AdapterConfig("", 8, fuser, joined=True).adds
+    assert AdapterConfig("", 4, fuser).adds
