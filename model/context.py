@@ -216,7 +216,7 @@ class Contexts:
             item for item in found if item.memory.size
         ]  # an index in the making knows some by their words only
         budget = self._head_budget(place, self._settings.pseudo_tokens)
-        items = tuple(embedded[: budget // len(embedded[0].memory)]) if embedded else ()
+        items = tuple(embedded[: budget // self._model.pseudo.per_node])
         head = empty_head(self._model.decoder.hidden_size)
         if items:
             # The worst first: the best stands nearest to the cursor.

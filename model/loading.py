@@ -260,8 +260,7 @@ def _adapt(
                 (),
             )
     note = (
-        f"no HEF adapter fits {settings.name}: retrieval feeds {context}; "
-        "make one with python -m model.training adapter"
+        f"no HEF adapter fits {settings.name}: retrieval feeds {context}; make one with hef-lsp-train adapter"
     )
     return fusers.of_embedded(embedded), None, context, (note,)
 

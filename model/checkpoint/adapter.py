@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model.checkpoint.coder import (
     MAX_LAYERS,
     MAX_THETA,
@@ -102,6 +104,9 @@ class AdapterConfig:
     fuser: FuserConfig
     projector_layers: int = 3
     default_context: str = "pseudo"  # the mode that measured best for this checkpoint
+    joined: bool = (
+        False  # a node is one pseudo-token, of all its memory, instead of one for each of its m vectors
+    )
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> AdapterConfig:
@@ -116,15 +121,42 @@ class AdapterConfig:
             fuser=FuserConfig.from_json(raw.get("fuser")),
             projector_layers=fields.whole("projector_layers", 2, 3, 3),
             default_context=default_context,
+            joined=fields.flag("joined", False),
         )
 
+    @property
+    def projector_width(self) -> int:
+        """Of what goes into the projector."""
+        return self.fuser.d_memory * (self.fuser.m if self.joined else 1)
+
+    def projected_rows(self, memories: np.ndarray) -> np.ndarray:
+        """float16 [n, m, d_memory] -> what goes into the projector, float32 [n * per_node, projector_width]. Raises
+        ValueError on another width."""
+        if memories.shape[-1] != self.fuser.d_memory:
+            raise ValueError(
+                f"memories are {memories.shape[-1]} wide, the projector wants {self.fuser.d_memory}"
+            )
+        return memories.astype(np.float32).reshape(-1, self.projector_width)
+
+    @property
+    def per_node(self) -> int:
+        """Pseudo-tokens of a node."""
+        return 1 if self.joined else self.fuser.m
+
+    @property
+    def adds(self) -> bool:
+        """Whether the projector's layers add to the memory: between spaces of one width, and not of several vectors."""
+        return not self.joined and self.fuser.d_memory == self.hidden_size
+
     def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it; what is not joined says nothing of it, as adapters before it did."""
         return {
             "base": self.base,
             "hidden_size": self.hidden_size,
             "fuser": self.fuser.to_json(),
             "projector_layers": self.projector_layers,
             "default_context": self.default_context,
+            **({"joined": True} if self.joined else {}),
         }
 
 
@@ -144,7 +176,7 @@ def fuser_tensors(folder: Path, config: FuserConfig) -> Mapping[str, TensorInfo]
 
 def projector_tensors(folder: Path, config: AdapterConfig) -> Mapping[str, TensorInfo]:
     """The tensors of a projector. Raises WeightsError on any that does not fit `config`."""
-    widths = projector_widths(config.fuser.d_memory, config.hidden_size, config.projector_layers)
+    widths = projector_widths(config.projector_width, config.hidden_size, config.projector_layers)
     return _fitting(weight_files(folder, "projector"), projector_shapes(widths))
 
 

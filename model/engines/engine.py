@@ -37,8 +37,12 @@ class Fusing(Protocol):
 class PseudoTokens(Protocol):
     """A projector as an engine computes it."""
 
+    @property
+    def per_node(self) -> int:
+        """Pseudo-tokens of a node."""
+
     def project(self, memories: np.ndarray) -> np.ndarray:
-        """float16 [n, m, d_memory] -> float32 [n * m, hidden]. Raises ValueError on another width."""
+        """float16 [n, m, d_memory] -> float32 [n * per_node, hidden]. Raises ValueError on another width."""
 
 
 class Engine(Protocol):

@@ -62,8 +62,8 @@ def product(
 
     def retrieving(completer: Completer, view: View) -> Retrieve:
         n_hits = N_HITS
-        if pseudo_tokens is not None and completer.model.encoder:
-            n_hits = pseudo_tokens // completer.model.encoder.config.m
+        if pseudo_tokens is not None and completer.model.pseudo:
+            n_hits = pseudo_tokens // completer.model.pseudo.per_node
         return lambda query: view.retrieve(query, n_hits, rankings)
 
     def make_ahead(completer: Completer, request: Request, view: View) -> None:

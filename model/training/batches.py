@@ -89,7 +89,7 @@ class Batcher:
         vocabulary: Vocabulary,
     ) -> None:
         self._repositories, self._rows, self._modes, self._sizes = repositories, rows, modes, sizes
-        self._length, self._end, self._mark = length, vocabulary.fim.end, vocabulary.fim.prefix
+        self._length, self._end, self._mark = length, vocabulary.fim.end, rows.mark
         self._all = [
             (r, s) for r, repository in enumerate(repositories) for s in range(len(repository.samples))
         ]
@@ -183,12 +183,12 @@ class Batcher:
         source = rng.choice(self._repositories) if foreign else repository
         hits = list(sample.hits) if source is repository else rng.choice(source.samples).hits
         first = len(nodes.leaves)
-        count = rng.randint(2, mix.max_nodes)
+        count = rng.randint(mix.fewest_nodes, mix.max_nodes)
         used = [self._leaf(source.passages[i], nodes) for i in hits[:count]]
         if not foreign and 0 <= sample.positive < len(used):
             nodes.queries.append(self._rows.query_ids(sample, 192, 64))
             nodes.positives.append(first + sample.positive)
-        if not foreign and rng.random() < 0.3 and len(sample.siblings) > 1:
+        if not foreign and rng.random() < mix.parents and len(sample.siblings) > 1:
             used.insert(rng.randint(0, len(used)), self._parent(repository, sample, nodes, rng))
         self._show(used, nodes, noise)
         return len(used)

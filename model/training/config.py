@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+SHIPPED = Path(__file__).parent / "configs"
 T = TypeVar("T")
 
 
@@ -14,9 +16,29 @@ class ConfigError(ValueError):
     """The stage's configuration file cannot be used; the message names the key."""
 
 
-def read_config(kind: type[T], file: Path) -> T:
-    """Read `file` into the dataclass `kind`; lists become tuples and, where the default is a Path, strings paths."""
-    return from_table(kind, tomllib.loads(file.read_text(encoding="utf-8")))
+def shipped_configs() -> list[str]:
+    """Names of the configurations that the package has."""
+    return sorted(file.stem for file in SHIPPED.glob("*.toml"))
+
+
+def find_config(name: str) -> Path:
+    """A file, or the package's own of this name. Raises ConfigError."""
+    file = Path(name).expanduser()
+    if file.is_file():
+        return file
+    if name in shipped_configs():
+        return SHIPPED / f"{name}.toml"
+    raise ConfigError(f"no configuration {name}: a TOML file, or one of {', '.join(shipped_configs())}")
+
+
+def read_config(kind: type[T], file: Path, over: Mapping[str, Any] | None = None) -> T:
+    """Read `file` into the dataclass `kind`; lists become tuples and, where the default is a Path, strings paths. What
+    `over` has goes before what the file has."""
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(f"{file} is no TOML file: {problem}") from problem
+    return from_table(kind, table | dict(over or {}))
 
 
 def from_table(kind: type[T], table: dict[str, Any]) -> T:

@@ -61,8 +61,22 @@ class ContextRow:
 class RowBuilder:
     """Lays out samples for one vocabulary and prompt order."""
 
-    def __init__(self, vocabulary: Vocabulary, order: FimOrder, shape: RowShape, m: int) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        order: FimOrder,
+        shape: RowShape,
+        m: int,
+        reader: Vocabulary | None = None,
+    ) -> None:
+        """`m`: pseudo-tokens of a node. `reader`: the fuser's vocabulary, where it is not the coder's."""
         self._vocabulary, self._order, self.shape, self._m = vocabulary, order, shape, m
+        self._reader = reader or vocabulary
+
+    @property
+    def mark(self) -> int:
+        """The fuser's token between the two halves of a query."""
+        return self._reader.fim.prefix
 
     def none(self, sample: Sample, share: float = 1.0) -> ContextRow:
         """`share` of the length is the row's, here and below."""
@@ -120,10 +134,10 @@ class RowBuilder:
 
     def chunk_ids(self, passage: Passage, limit: int) -> list[int]:
         """What the fuser reads of a passage."""
-        return self._vocabulary.encode(passage.leaf)[:limit]
+        return self._reader.encode(passage.leaf)[:limit]
 
     def query_ids(self, sample: Sample, before: int, after: int) -> tuple[list[int], list[int]]:
-        encode = self._vocabulary.encode
+        encode = self._reader.encode
         return encode(sample.prefix[-8 * before :])[-before:], encode(sample.suffix[: 8 * after])[:after]
 
     def _documents(self, documents: Sequence[tuple[str, str]], budget: int) -> list[int]:
@@ -164,6 +178,8 @@ class ModeMix:
     foreign: float = 0.04  # of the rows with pseudo-tokens: nodes of another repository
     noise: float = 0.04  # of them: random vectors
     deep: float = 0.3  # of the parents: directories instead of files
+    parents: float = 0.3  # of those rows: a file or a directory among the nodes
+    fewest_nodes: int = 2
     max_nodes: int = 8
 
     def draw(self, rng: random.Random, progress: float) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from tokenizers import Tokenizer
 
 from model.training.bpe import save_tokenizer, train_tokenizer
+from model.training.config import ConfigError
 from model.training.filters import (
     NearDuplicates,
     Overlap,
@@ -29,6 +30,7 @@ from model.training.filters import (
     why_not,
     without_license_header,
 )
+from model.training.own import read_own
 from model.training.sources import SourceFile, SourceRepository, read_checkouts, read_library, read_wheels
 from model.training.tokens import TokenWriter
 
@@ -40,6 +42,9 @@ class CorpusConfig:
     out: Path
     checkouts: tuple[Path, ...] = ()
     wheels: tuple[Path, ...] = ()
+    repositories: tuple[
+        Path, ...
+    ] = ()  # yours: a repository each, or a folder of them; no license is asked for
     library: Path | None = None  # the standard library; None: the running interpreter's
     with_library: bool = True
     tokenizer: Path | None = (
@@ -77,6 +82,7 @@ class Selection:
 
 def run(config: CorpusConfig) -> list[ManifestEntry]:
     """Build everything under `config.out`; returns the manifest, which is also written there."""
+    check_sources(config)
     overlap = Overlap(task_texts(config.tasks), config.window)
     listed = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
     excluded = listed | fresh_names()
@@ -100,7 +106,9 @@ def run(config: CorpusConfig) -> list[ManifestEntry]:
 def _tokenizer(texts: list[str], config: CorpusConfig) -> Tokenizer:
     """The finished tokenizer that was asked for, else one trained on these texts; it lies beside the tokens."""
     if config.tokenizer:
-        shutil.copytree(config.tokenizer, config.out / "tokenizer", dirs_exist_ok=True)
+        (config.out / "tokenizer").mkdir(parents=True, exist_ok=True)
+        for file in config.tokenizer.glob("tokenizer*.json"):
+            shutil.copyfile(file, config.out / "tokenizer" / file.name)
         return Tokenizer.from_file(str(config.out / "tokenizer" / "tokenizer.json"))
     tokenizer = train_tokenizer(
         _sample(texts, config.tokenizer_bytes, random.Random(config.seed)), config.vocab_size
@@ -181,7 +189,26 @@ def _within_budget(
     return tuple(sorted(kept, key=lambda f: f.path))
 
 
+def check_sources(config: CorpusConfig) -> None:
+    """Raises ConfigError that names everything that the settings mean and that is not there."""
+    wanted = (
+        ("checkouts", config.checkouts, "a folder of checkouts `owner+name`, each with a file .commit"),
+        ("wheels", config.wheels, "a folder of `pip download --no-deps --only-binary=:all: NAME ...`"),
+        ("repositories", config.repositories, "a repository of yours, or a folder of them"),
+        ("exclude", config.exclude, "a list of repositories and packages to leave out, one name a line"),
+        ("tasks", config.tasks, "evaluation tasks (JSONL, .xz), with which no file may share text"),
+        ("tokenizer", (config.tokenizer,) if config.tokenizer else (), "a folder with a tokenizer.json"),
+    )
+    missing = [
+        f"  {name}: {path}, {what}" for name, paths, what in wanted for path in paths if not path.exists()
+    ]
+    if missing:
+        raise ConfigError("\n".join(["the corpus is made of what is not here:", *missing]))
+
+
 def _repositories(config: CorpusConfig) -> Iterator[tuple[SourceRepository, int]]:
+    for folder in config.repositories:
+        yield from ((r, config.checkout_bytes) for r in read_own(folder))
     for folder in config.checkouts:
         yield from ((r, config.checkout_bytes) for r in read_checkouts(folder))
     if config.with_library:

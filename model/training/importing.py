@@ -8,7 +8,6 @@ fewer bits are bytes all the same, which an archive packs, and rows of tokens th
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 from collections.abc import Callable, Iterator
@@ -48,13 +47,6 @@ class ImportOptions:
     @property
     def packs_nibbles(self) -> bool:
         return self.embedding_bits == 4 and self.exact_in is None
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--gguf", type=Path, required=True, help="a Llama in Q4_1")
-    parser.add_argument("--out", type=Path, default=Path("model/pretrained/large"), help="folder to write")
-    parser.add_argument("--embedding-bits", type=int, choices=range(4, 9), default=8)
-    parser.add_argument("--exact-in", type=Path, metavar="FOLDER", help="code whose tokens are not rounded")
 
 
 def run(options: ImportOptions) -> None:

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
-def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of each token in nats, float32 [B, T], of logits [B, T, vocab] and targets [B, T]."""
-    flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
-    return flat.view_as(targets)
+class TokenScores(NamedTuple):
+    """Of tokens that were to be predicted, all of one shape: `losses` in nats, float32, and whether each was the
+    likeliest, bool."""
+
+    losses: Tensor
+    right: Tensor
+
+
+def scored(hidden: Tensor, head: Tensor, targets: Tensor, chunk: int) -> TokenScores:
+    """Final states [n, hidden], a head [vocab, hidden] and targets [n] -> the scores [n].
+
+    Logits are computed for `chunk` places at a time and once more in the backward pass: [n, vocab] never exists.
+    """
+    parts = []
+    for states, wanted in zip(hidden.split(chunk), targets.split(chunk), strict=True):
+        if torch.is_grad_enabled():
+            parts.append(
+                checkpoint(_scored, states, head, wanted, use_reentrant=False, preserve_rng_state=False)
+            )
+        else:
+            parts.append(_scored(states, head, wanted))
+    if not parts:
+        return TokenScores(hidden.new_zeros(0, dtype=torch.float32), targets.new_zeros(0, dtype=torch.bool))
+    return TokenScores(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))
+
+
+def _scored(hidden: Tensor, head: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    logits = F.linear(hidden, head).float()
+    return F.cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
+
+
+def middle_losses(scores: TokenScores, middles: Tensor) -> Tensor:
+    """Mean loss of each row's middle, [B], of scores and middles (bool) [B, T]."""
+    return (scores.losses * middles).sum(1) / middles.sum(1).clamp(min=1)
+
+
+def middles_right(scores: TokenScores, middles: Tensor) -> Tensor:
+    """Of each row, bool [B], whether greedy decoding would write its middle to the letter: every token is the likeliest
+    behind those before it."""
+    return (scores.right | ~middles).all(1)
 
 
 def utility_weights(utility: Tensor, tau: float = 0.25) -> Tensor:
@@ -42,6 +81,14 @@ def alignment_loss(encoded: Tensor, projected: Tensor) -> Tensor:
     """
     differences = encoded.detach() - encoded.detach().mean(dim=0)
     return F.mse_loss(cosine_matrix(projected), cosine_matrix(differences))
+
+
+def paper_alignment_loss(encoded: Tensor, projected: Tensor) -> Tensor:
+    """LlavaCode's term as its paper has it: the Frobenius norm of the difference of the two cosine matrices over the
+    square root of 2, which grows with n; of [n, d] and [n, h]."""
+    difference = cosine_matrix(encoded.detach()) - cosine_matrix(projected)
+    norm: Tensor = torch.linalg.matrix_norm(difference)
+    return norm / 2**0.5
 
 
 def mean_pairwise_cosine(vectors: Tensor) -> float:

@@ -30,6 +30,24 @@ class Course:
         return self.floor + (1 - self.floor) * (1 - math.sqrt(1 - left))
 
 
+@dataclass(frozen=True)
+class Cosine:
+    """Warm-up, then half a cosine down to nothing."""
+
+    warmup: float = 0.03
+
+    def factor(self, progress: float) -> float:
+        """Of the peak learning rate, at `progress` in 0..1."""
+        if progress < self.warmup:
+            return max(progress / self.warmup, 0.01)
+        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+def course_of(name: str, warmup: float, decay: float) -> Course | Cosine:
+    """The course "wsd" or "cosine"; `decay` is the share of the former's fall."""
+    return Cosine(warmup) if name == "cosine" else Course(warmup, decay)
+
+
 class Optimizers:
     """Muon for hidden matrices, AdamW for everything else, stepped together.
 

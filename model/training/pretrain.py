@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from model.checkpoint.coder import Qwen2Config
+from model.checkpoint.opening import open_checkpoint
 from model.engines.torch.qwen2 import Qwen2
 from model.training.block_rows import visible
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
@@ -127,7 +128,7 @@ def first_coder(config: PretrainConfig, vocabulary: Vocabulary) -> Qwen2:
     theirs = Vocabulary.load(config.start / "tokenizer.json").tokenizer.get_vocab()
     if theirs != vocabulary.tokenizer.get_vocab():
         raise ValueError(f"{config.start}: its tokenizer is not that of the corpus {config.corpus}")
-    return load_coder(config.start, trained=True)
+    return load_coder(open_checkpoint(str(config.start)), trained=True)
 
 
 def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:

@@ -11,8 +11,9 @@ import os
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,27 @@ from indexer import Hit, Index, Query
 from indexer.chunking import Chunk, chunk, language_of
 from indexer.hierarchy import leaf_text
 from indexer.query import SHOWN_AFTER, SHOWN_BEFORE
+from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at
+from model.training.own import read_own
+from model.training.sources import SourceRepository
 from model.training.tokens import TokenFile, TokenRepository
 from model.vocabulary import Vocabulary
 
 _MAX_SIBLINGS = 8
+_FEWEST_FILES = 5  # of a repository: fewer leave little to retrieve
+Texts = Callable[[], dict[str, str]]  # path -> text of a repository's files, read when it is its turn
 
 
 @dataclass(frozen=True)
 class SamplesConfig:
     """Settings of the stage."""
 
-    corpus: Path
     out: Path  # a folder: one JSON file per repository
+    corpus: Path | None = None  # of the stage `corpus`
+    own: Path | None = (
+        None  # instead of a corpus: a repository of yours, or a folder of them; nobody else's filters
+    )
     repositories: int = 200
     per_repository: int = 40
     hits: int = 10
@@ -74,21 +83,49 @@ class RepositorySamples:
 
 
 def run(config: SamplesConfig) -> None:
-    """Write the samples of repositories in random order; those that are already there are not made again."""
-    corpus = TokenFile.load(config.corpus)
-    vocabulary = Vocabulary.load(config.corpus / "tokenizer" / "tokenizer.json")
-    chosen = [
-        r for r in corpus.repositories if len(r.files) > 4 and r.n_tokens <= config.max_repository_tokens
-    ]
+    """Write the samples of repositories in random order; those that are already there are not made again. Raises
+    ConfigError where there is nothing to make them of."""
+    if (config.corpus is None) == (config.own is None):
+        raise ConfigError(
+            "samples are made of one of `corpus` (stage `corpus` makes it) and `own` (your code)"
+        )
+    chosen = _of_corpus(config, config.corpus) if config.corpus else _of_own(config.own or Path())
     random.Random(config.seed).shuffle(chosen)
     config.out.mkdir(parents=True, exist_ok=True)
-    for repository in chosen[: config.repositories]:
-        file = config.out / f"{repository.name.replace('/', '+')}.json"
+    for name, texts in chosen[: config.repositories]:
+        file = config.out / f"{name.replace('/', '+')}.json"
         if not file.exists():
-            found = sample_repository(repository.name, texts_of(corpus, repository, vocabulary), config)
+            found = sample_repository(name, texts(), config)
             beside = file.with_suffix(".tmp")
             beside.write_text(json.dumps(asdict(found)), encoding="utf-8")
             os.replace(beside, file)
+
+
+def _of_corpus(config: SamplesConfig, folder: Path) -> list[tuple[str, Texts]]:
+    if not (folder / "index.json").is_file():
+        raise ConfigError(f"{folder} is no corpus: the stage `corpus` makes one")
+    corpus = TokenFile.load(folder)
+    vocabulary = Vocabulary.load(folder / "tokenizer" / "tokenizer.json")
+    return [
+        (r.name, partial(texts_of, corpus, r, vocabulary))
+        for r in corpus.repositories
+        if len(r.files) >= _FEWEST_FILES and r.n_tokens <= config.max_repository_tokens
+    ]
+
+
+def _of_own(folder: Path) -> list[tuple[str, Texts]]:
+    found: list[tuple[str, Texts]] = [
+        (r.name, partial(_texts, r)) for r in read_own(folder) if len(r.files) >= _FEWEST_FILES
+    ]
+    if not found:
+        raise ConfigError(
+            f"{folder} has no repository with {_FEWEST_FILES} Python files that can be learned from"
+        )
+    return found
+
+
+def _texts(repository: SourceRepository) -> dict[str, str]:
+    return {file.path: file.text for file in repository.files}
 
 
 def read_samples(folder: Path) -> Iterator[RepositorySamples]:

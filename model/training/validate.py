@@ -15,18 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from model.checkpoint.adapter import read_config
+from model.checkpoint.adapter import AdapterConfig, read_config
 from model.checkpoint.opening import open_checkpoint
 from model.engines.torch.adapter import load_fuser, load_projector
+from model.families import FimOrder
 from model.loading import fim_order
-from model.training.adapter import middle_losses
 from model.training.batches import AdapterBatch, Batcher
-from model.training.config import from_table
+from model.training.config import ConfigError, from_table
 from model.training.contexts import ModeMix, RowBuilder, RowShape
-from model.training.losses import mean_pairwise_cosine
+from model.training.losses import mean_pairwise_cosine, middle_losses, middles_right
 from model.training.network import Network, load_coder
-from model.training.samples import read_samples
+from model.training.samples import RepositorySamples, read_samples
+from model.training.writing import Written, similarity, write
 from model.vocabulary import Vocabulary
 
 _RESAMPLES = 1000
@@ -36,13 +38,18 @@ _RESAMPLES = 1000
 class ValidateConfig:
     """Settings of the stage."""
 
-    model: Path  # folder with coder and adapter
+    model: Path  # folder with coder and adapter, or with a frozen coder's adapter alone
     samples: Path  # of repositories outside the training corpus
     out: Path  # a JSON Lines file
+    coder: str = (
+        ""  # whose adapter lies in `model`: folder, hub id or embedded-large; empty: `model` has both
+    )
     modes: tuple[str, ...] = ()  # of MIXES, with those that they are compared with; none: all
     batches: int = 40
     batch: int = 8
     chunk_tokens: int = 192
+    written: int = 0  # cursors at which the coder also writes, in each mode; takes a pass for each token
+    written_tokens: int = 50
     threads: int = 2
     seed: int = 1
     shape: dict[str, Any] = field(default_factory=dict)  # fields of contexts.RowShape
@@ -53,7 +60,9 @@ class ModeLoss:
     """`loss` in nats per token of the middle; `difference` to the mode's base on the same rows, with its 95 % interval.
 
     `cosine`: mean pairwise cosine of the projected vectors, None where the mode shows none. `found`: share of the
-    queries that are nearest to the chunk that helps most, among all of the batch; None where there are none.
+    queries that are nearest to the chunk that helps most, among all of the batch; None where there are none. `right`:
+    share of the middles whose every token is the likeliest. `em`, `es`: of the answers written at the first cursors,
+    None where nothing was written.
     """
 
     mode: str
@@ -63,6 +72,9 @@ class ModeLoss:
     interval: tuple[float, float]
     cosine: float | None
     found: float | None
+    right: float = 0.0
+    em: float | None = None
+    es: float | None = None
 
 
 def _only(mode: str, foreign: float = 0.0, noise: float = 0.0) -> ModeMix:
@@ -91,64 +103,115 @@ MIXES: Mapping[str, tuple[ModeMix, str]] = {
 
 
 def run(config: ValidateConfig) -> list[ModeLoss]:
-    """Measure every mode; one JSON line each goes to `config.out`."""
+    """Measure every mode; one JSON line each goes to `config.out`. Raises ConfigError where there are no samples."""
     torch.set_num_threads(config.threads)
-    measured = list(measure(config))
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text("".join(json.dumps(asdict(m)) + "\n" for m in measured), encoding="utf-8")
+    repositories = tuple(read_samples(config.samples))
+    if not any(repository.samples for repository in repositories):
+        raise ConfigError(f"{config.samples} has no samples: make them with the stage `samples`")
+    measured = list(measure(config, repositories))
+    save(measured, config.out)
     return measured
 
 
+def save(measured: Sequence[ModeLoss], file: Path) -> None:
+    """One JSON line each."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(asdict(m)) + "\n" for m in measured), encoding="utf-8")
+
+
 def read(file: Path) -> list[ModeLoss]:
-    """What `run` wrote to `file`."""
+    """What `save` wrote to `file`."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return [ModeLoss(**(line | {"interval": tuple(line["interval"])})) for line in lines]
 
 
 @torch.no_grad()
-def measure(config: ValidateConfig) -> Iterator[ModeLoss]:
-    """The modes in the order of MIXES. Raises WeightsError when the folder holds no model with an adapter."""
-    network, m = _load(config.model)
-    vocabulary = Vocabulary.load(config.model / "tokenizer.json")
-    order = fim_order(open_checkpoint(str(config.model)), vocabulary)
+def measure(config: ValidateConfig, repositories: Sequence[RepositorySamples]) -> Iterator[ModeLoss]:
+    """The modes in the order of MIXES. Raises WeightsError when there is no coder with an adapter, ConfigError where it
+    is another coder's."""
+    judged = _Judged.load(config)
     shape = from_table(RowShape, dict(config.shape))
-    repositories = tuple(read_samples(config.samples))
     measured: dict[str, np.ndarray] = {}
     for name in config.modes or MIXES:
         mix, base = MIXES[name]
-        rows = RowBuilder(vocabulary, order, shape, m)
-        batcher = Batcher(repositories, rows, mix, config, shape.length, vocabulary)
-        losses, cosine, found = _losses(network, batcher, config.batches)
-        measured[name] = losses
+        rows = RowBuilder(judged.vocabulary, judged.order, shape, judged.served.per_node, judged.reader)
+        batcher = Batcher(repositories, rows, mix, config, shape.length, judged.vocabulary)
+        found = judged.measure(batcher, config)
+        measured[name] = losses = np.array(found.losses)
         difference, interval = _difference(losses - measured[base])
-        yield ModeLoss(name, len(losses), float(losses.mean()), difference, interval, cosine, found)
+        yield ModeLoss(
+            name,
+            len(losses),
+            float(losses.mean()),
+            difference,
+            interval,
+            _mean(found.cosines),
+            _mean(found.found),
+            float(np.mean(found.right)),
+            _mean([w.exact for w in found.written]),
+            _mean([similarity(w) for w in found.written]),
+        )
 
 
-def _load(folder: Path) -> tuple[Network, int]:
-    coder = load_coder(folder, trained=False)
-    config = read_config(folder)
-    return Network(coder, load_fuser(folder, config), load_projector(folder, config)).eval(), config.fuser.m
+@dataclass
+class _Found:
+    """Of each row its loss, and whether it is right; of the batches that have vectors, their cosine and what queries
+    found; what was written."""
+
+    losses: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+    cosines: list[float] = field(default_factory=list)
+    found: list[bool] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
 
 
-def _losses(
-    network: Network, batcher: Batcher, batches: int
-) -> tuple[np.ndarray, float | None, float | None]:
-    """Loss of each row, float64 [n], the mean cosine over the batches that have vectors, and what queries found."""
-    losses: list[float] = []
-    cosines: list[float] = []
-    found: list[bool] = []
-    for number in range(batches):
-        batch = batcher.batch(number, 1.0, None)
-        projected = None
-        if batch.leaves:
-            keys, _, _, projected = network.pseudo_tokens(batch)
-            cosines.append(mean_pairwise_cosine(projected.flatten(0, 1)))
-            found += _found(network, batch, keys)
-        losses += middle_losses(network.token_losses(network.rows(batch, projected), batch), batch).tolist()
-    return np.array(losses), _mean(cosines), _mean(found)
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A coder with its adapter. `reader`: the fuser's vocabulary."""
+
+    network: Network
+    served: AdapterConfig
+    vocabulary: Vocabulary
+    reader: Vocabulary
+    order: FimOrder
+
+    @classmethod
+    def load(cls, config: ValidateConfig) -> _Judged:
+        folder = config.model
+        checkpoint, served = open_checkpoint(config.coder or str(folder)), read_config(folder)
+        if served.base != checkpoint.fingerprint():
+            raise ConfigError(f"the adapter in {folder} is not one for {config.coder or 'the coder there'}")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        parts = load_fuser(folder, served), load_projector(folder, served)
+        network = Network(load_coder(checkpoint, False, dtype), *parts).to(device).eval()
+        vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
+        reader = Vocabulary.load(folder / "tokenizer.json")
+        return cls(network, served, vocabulary, reader, fim_order(checkpoint, vocabulary))
+
+    def measure(self, batcher: Batcher, config: ValidateConfig) -> _Found:
+        """Score the batches, and write at the first cursors."""
+        network, found = self.network, _Found()
+        for number in range(config.batches):
+            batch = batcher.batch(number, 1.0, None).to(network.coder.head.device)
+            projected = None
+            if batch.leaves:
+                keys, _, _, projected = network.pseudo_tokens(batch)
+                found.cosines.append(mean_pairwise_cosine(projected.flatten(0, 1)))
+                found.found += _found(network, batch, keys)
+            vectors = network.rows(batch, projected)
+            scores = network.token_scores(vectors, batch)
+            found.losses += middle_losses(scores, batch.middles).tolist()
+            found.right += middles_right(scores, batch.middles).tolist()
+            left = config.written - number * config.batch
+            if left > 0:
+                found.written += write(
+                    network.coder, vectors, batch, self.vocabulary, left, config.written_tokens
+                )
+        return found
 
 
-def _found(network: Network, batch: AdapterBatch, keys: torch.Tensor) -> list[bool]:
+def _found(network: Network, batch: AdapterBatch, keys: Tensor) -> list[bool]:
     """Whether each query is nearest to the key, of keys [n, d_key], that it should find."""
     if not batch.queries:
         return []

@@ -106,6 +106,8 @@ def test_the_pseudo_token_budget_holds(tiny_model: LoadedModel, budget: int, n_i
 
 def test_the_best_memory_stands_last(tiny_model: LoadedModel) -> None:
     class Recorder:
+        per_node = 2
+
         def project(self, memories: np.ndarray) -> np.ndarray:
             self.memories = memories
             return memories.reshape(-1, 64).astype(np.float32)

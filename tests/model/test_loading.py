@@ -277,7 +277,7 @@ def test_nothing_of_the_cpu_path_needs_torch(name: str, tiny_folder: Path) -> No
 
 # --- adapters -------------------------------------------------------------------------------------------------------
 
-NOTE = "no HEF adapter fits {}: retrieval feeds snippets; make one with python -m model.training adapter"
+NOTE = "no HEF adapter fits {}: retrieval feeds snippets; make one with hef-lsp-train adapter"
 
 
 def test_an_unknown_prompt_order_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnxruntime
 
-from model.checkpoint.adapter import LONGEST_MEMORY, FuserConfig
+from model.checkpoint.adapter import LONGEST_MEMORY, AdapterConfig, FuserConfig
 from model.checkpoint.tensors import Read
 from model.engines.engine import Nodes
 from model.engines.onnx.decoder import rotary_table
@@ -87,13 +87,14 @@ def pool(row: np.ndarray, m: int) -> np.ndarray:
 class OnnxPseudoTokens:
     """Runs the graph of `onnx_adapter_graph.add_projector`."""
 
-    def __init__(self, projector: onnxruntime.InferenceSession, d_memory: int) -> None:
-        self._projector = projector
-        self._d_memory = d_memory
+    def __init__(self, projector: onnxruntime.InferenceSession, config: AdapterConfig) -> None:
+        self._projector, self._config = projector, config
+
+    @property
+    def per_node(self) -> int:
+        return self._config.per_node
 
     def project(self, memories: np.ndarray) -> np.ndarray:
-        if memories.shape[-1] != self._d_memory:
-            raise ValueError(f"memories are {memories.shape[-1]} wide, the projector wants {self._d_memory}")
-        flat = memories.reshape(-1, self._d_memory).astype(np.float32)
+        flat = self._config.projected_rows(memories)
         vectors: np.ndarray = self._projector.run(["vectors"], {"memory": flat})[0]
         return vectors

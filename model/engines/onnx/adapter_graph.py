@@ -55,8 +55,8 @@ def add_children(graph: Graph, config: FuserConfig, read: Read) -> None:
     graph.output("vectors", FLOAT, y, "n", config.hidden_size)
 
 
-def add_projector(graph: Graph, widths: list[int], read: Read) -> None:
-    """Memory vectors [n, d_memory] -> pseudo-token embeddings [n, hidden]."""
+def add_projector(graph: Graph, widths: list[int], read: Read, adds: bool) -> None:
+    """Memory vectors [n, width] -> pseudo-token embeddings [n, hidden]; `adds`: the layers, to the memory."""
     memory = x = graph.input("memory", FLOAT, "n", widths[0])
     n_layers = len(widths) - 1
     for i in range(n_layers):
@@ -64,7 +64,7 @@ def add_projector(graph: Graph, widths: list[int], read: Read) -> None:
         if i < n_layers - 1:
             scale, shift = (graph.constant(read(f"{3 * i + 2}.{part}")) for part in ("weight", "bias"))
             x = graph.op("LayerNormalization", graph.op("Gelu", x), scale, shift, axis=-1, epsilon=1e-5)
-    if widths[0] == widths[-1]:
+    if adds:
         x = graph.op("Add", x, memory)
     graph.output("vectors", FLOAT, x, "n", widths[-1])
 

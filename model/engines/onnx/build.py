@@ -53,8 +53,10 @@ def build_fuser(folder: Path, config: AdapterConfig, read: Read, quantization: Q
 
 def build_projector(folder: Path, config: AdapterConfig, read: Read) -> None:
     """projector.onnx, in float32: it runs rarely, on few rows, and all of the context goes through it."""
-    widths = projector_widths(config.fuser.d_memory, config.hidden_size, config.projector_layers)
-    _write(folder / "projector.onnx", "none", True, lambda graph: add_projector(graph, widths, read))
+    widths = projector_widths(config.projector_width, config.hidden_size, config.projector_layers)
+    _write(
+        folder / "projector.onnx", "none", True, lambda graph: add_projector(graph, widths, read, config.adds)
+    )
 
 
 def multiplies_exactly() -> bool:

@@ -120,7 +120,7 @@ class OnnxEngine:
 
         with graph_folder(_key("projector", tensors, str(config), "none", to_nobody), build) as target:
             projector = open_session(target / "projector.onnx", 1)
-        return OnnxPseudoTokens(projector, config.fuser.d_memory)
+        return OnnxPseudoTokens(projector, config)
 
     def _quantization(self, hidden_size: int) -> Quantization:
         if self.dtype != "int8":

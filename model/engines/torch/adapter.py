@@ -41,16 +41,17 @@ class TorchFuser:
 class TorchPseudoTokens:
     """Serves a projector module."""
 
-    def __init__(self, projector: Projector) -> None:
-        self._projector = projector.eval()
+    def __init__(self, projector: Projector, config: AdapterConfig) -> None:
+        self._projector, self._config = projector.eval(), config
+
+    @property
+    def per_node(self) -> int:
+        return self._config.per_node
 
     @torch.inference_mode()
     def project(self, memories: np.ndarray) -> np.ndarray:
-        width = self._projector.d_memory
-        if memories.shape[-1] != width:
-            raise ValueError(f"memories are {memories.shape[-1]} wide, the projector wants {width}")
         weight = next(self._projector.parameters())
-        flat = torch.from_numpy(memories.astype(np.float32).reshape(-1, width))
+        flat = torch.from_numpy(self._config.projected_rows(memories))
         return _numpy(self._projector(flat.to(weight.device, weight.dtype)))
 
 
@@ -63,16 +64,25 @@ def load_fuser(folder: Path, config: AdapterConfig) -> Fuser:
 
 def load_projector(folder: Path, config: AdapterConfig) -> Projector:
     """The projector of an adapter, float32 on the CPU. Raises WeightsError."""
-    projector = Projector(config.fuser.d_memory, config.hidden_size, config.projector_layers)
+    projector = Projector(
+        config.projector_width, config.hidden_size, config.projector_layers, joined=config.joined
+    )
     _fill(projector, projector_tensors(folder, config))
     return projector.requires_grad_(False)
 
 
-def save_adapter(folder: Path, config: AdapterConfig, fuser: Fuser, projector: Projector) -> None:
+def save_adapter(
+    folder: Path,
+    config: AdapterConfig,
+    fuser: Fuser,
+    projector: Projector,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write adapter.json and the two safetensors; the tokenizer is the caller's to copy."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, module in (("fuser", fuser), ("projector", projector)):
-        tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+        state = module.state_dict()
+        tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
         save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
     (folder / "adapter.json").write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")
 

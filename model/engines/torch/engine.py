@@ -73,7 +73,7 @@ class TorchEngine:
         return TorchFuser(load_fuser(folder, config).to(self.place, self.number))
 
     def projector(self, folder: Path, config: AdapterConfig) -> TorchPseudoTokens:
-        return TorchPseudoTokens(load_projector(folder, config).to(self.place, self.number))
+        return TorchPseudoTokens(load_projector(folder, config).to(self.place, self.number), config)
 
 
 def open_torch_engine(device: str = "auto", dtype: str = "auto", threads: int = 0) -> TorchEngine:

@@ -71,7 +71,7 @@ class Fuser(nn.Module):
     def encode_chunks(self, chunks: Sequence[Sequence[int]]) -> Encoded:
         """Token ids of B chunks -> their nodes."""
         ids, lengths = self._pad([chunk[: self.config.max_tokens] for chunk in chunks])
-        return self._read(self.encoder.embed_tokens(ids), lengths, self.leaf_readout)
+        return self._read(self._embed(ids), lengths, self.leaf_readout)
 
     def encode_query(
         self, before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], mark: int
@@ -85,7 +85,7 @@ class Fuser(nn.Module):
             for ahead, behind in zip(before, after, strict=True)
         ]
         ids, lengths = self._pad(rows)
-        return self._read(self.encoder.embed_tokens(ids), lengths, self.query_readout)
+        return self._read(self._embed(ids), lengths, self.query_readout)
 
     def fuse(self, groups: Sequence[Tensor]) -> Encoded:
         """B groups of children's memories, each [n_children, m, d_memory], in order -> their parents."""
@@ -96,6 +96,11 @@ class Fuser(nn.Module):
         table = self.encoder.embed_tokens.weight.detach()
         longest = LONGEST_MEMORY * torch.linalg.vector_norm(table, dtype=torch.float32) / table.numel() ** 0.5
         return Encoded(parents.key, shortened(parents.memory, longest))
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """In the layers' number format: in training the table may be the frozen coder's own, in half precision."""
+        vectors: Tensor = self.encoder.embed_tokens(ids)
+        return vectors.to(self.child_in.weight.dtype)
 
     @property
     def _device(self) -> torch.device:

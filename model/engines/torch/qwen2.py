@@ -177,7 +177,11 @@ class Qwen2(nn.Module):
         out: Tensor = self.model(vectors, positions, mask, cache)
         return out
 
+    @property
+    def head(self) -> Tensor:
+        """[vocab, hidden]: final states to logits."""
+        return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
+
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., hidden] -> [..., vocab]."""
-        head = self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
-        return F.linear(hidden, head)
+        return F.linear(hidden, self.head)

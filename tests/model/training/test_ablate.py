@@ -55,9 +55,7 @@ def test_what_is_measured_is_not_trained_again(config: AblateConfig) -> None:
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else() -> None:
-    base = AdapterStage(
-        Path("coder"), Path("samples"), Path("out"), align=2.0, modes={"none": 0.2, "recite": 0.4}
-    )
+    base = AdapterStage("coder", Path("samples"), Path("out"), align=2.0, modes={"none": 0.2, "recite": 0.4})
     changed = ablate.variant(base, {"retrieval": 0.0, "modes": {"recite": 0.0}}, Path("there"), 7)
     assert (changed.align, changed.retrieval, changed.steps, changed.out) == (2.0, 0.0, 7, Path("there"))
     assert changed.modes == {"none": 0.2, "recite": 0.0}

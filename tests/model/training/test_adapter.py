@@ -17,11 +17,12 @@ from model.families import FimOrder
 from model.loading import fim_order, load_model
 from model.prompt import PSEUDO
 from model.request import Request
-from model.training.adapter import AdapterStage, AdapterTraining, first_adapter, middle_losses
+from model.training.adapter_config import AdapterStage
+from model.training.adapter_training import AdapterTraining, build_network, first_adapter
 from model.training.batches import AdapterBatch, Batcher
 from model.training.checkpoint import read_journal
 from model.training.contexts import ContextRow, ModeMix, RowBuilder, RowShape
-from model.training.losses import mean_pairwise_cosine
+from model.training.losses import mean_pairwise_cosine, middle_losses
 from model.training.network import load_coder
 from model.training.samples import RepositorySamples
 from model.vocabulary import Vocabulary
@@ -33,7 +34,7 @@ SHAPE = RowShape(length=192, suffix=40, middle=24, snippets=64, hybrid_text=32, 
 @pytest.fixture
 def config(tiny_folder: Path, tmp_path: Path) -> AdapterStage:
     return AdapterStage(
-        coder=tiny_folder,
+        coder=str(tiny_folder),
         samples=tmp_path,
         out=tmp_path / "out",
         steps=4,
@@ -53,14 +54,14 @@ def config(tiny_folder: Path, tmp_path: Path) -> AdapterStage:
 def batcher(
     config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary, **modes: float
 ) -> Batcher:
-    rows = RowBuilder(vocabulary, fim_order(open_checkpoint(str(config.coder)), vocabulary), SHAPE, config.m)
+    rows = RowBuilder(vocabulary, fim_order(open_checkpoint(config.coder), vocabulary), SHAPE, config.m)
     return Batcher(samples, rows, ModeMix(**modes), config, SHAPE.length, vocabulary)  # type: ignore[arg-type]
 
 
-def training(config: AdapterStage) -> AdapterStage:
+def training(config: AdapterStage) -> AdapterTraining:
     torch.manual_seed(config.seed)
-    vocabulary = Vocabulary.load(config.coder / "tokenizer.json")
-    return AdapterTraining(config, load_coder(config.coder, config.train_coder), vocabulary)
+    checkpoint = open_checkpoint(config.coder)
+    return AdapterTraining(config, checkpoint, Vocabulary.load(checkpoint.folder / "tokenizer.json"))
 
 
 ONLY_PSEUDO = {
@@ -148,7 +149,7 @@ def test_loss_falls_on_one_batch(
 ) -> None:
     run = training(dataclasses.replace(config, steps=1000, warmup=0.0, coder_lr=1e-2, lr=1e-2))
     batch = batcher(config, samples, vocabulary).batch(0, 0.5, None)
-    found = [run.step(batch)[0]["loss"] for _ in range(30)]
+    found = [run.step([batch])[0]["loss"] for _ in range(30)]
     assert found[-1] < 0.7 * found[0]
 
 
@@ -157,7 +158,7 @@ def test_a_frozen_coder_does_not_move_and_the_adapter_does(
 ) -> None:
     run = training(dataclasses.replace(config, train_coder=False))
     before = {name: value.clone() for name, value in run.network.state_dict().items()}
-    run.step(batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.5, None))
+    run.step([batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.5, None)])
     moved = {name for name, value in run.network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert not {name for name in moved if name.startswith("coder.")}
@@ -170,7 +171,7 @@ def test_a_frozen_coder_learns_nothing_from_rows_without_context(
     run = training(dataclasses.replace(config, train_coder=False))
     before = {name: value.clone() for name, value in run.network.state_dict().items()}
     bare = {"none": 1.0, "snippets": 0.0, "pseudo": 0.0, "hybrid": 0.0, "recite": 0.0}
-    measured, _ = run.step(batcher(config, samples, vocabulary, **bare).batch(0, 0.5, None))
+    measured, _ = run.step([batcher(config, samples, vocabulary, **bare).batch(0, 0.5, None)])
     assert measured["loss_none"] > 0
     assert all(torch.equal(value, before[name]) for name, value in run.network.state_dict().items())
 
@@ -184,7 +185,7 @@ def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
     halves = dataclasses.replace(config, out=config.out / "halves")
     first = training(halves)
     for number in range(2):
-        first.step(batches.batch(number, first.progress, first.utilities))
+        first.step([batches.batch(number, first.progress, first.utilities)])
     first.save()
     second = training(halves)
     assert second.resume()
@@ -294,7 +295,9 @@ def test_rows_with_blocks_and_without_share_a_batch(
         batch, without = mixed.batch(number, 0.9, None), bare.batch(number, 0.9, None)
         assert batch.blocks is not None
         assert without.blocks is None
-        losses = [middle_losses(network.token_losses(network.rows(b, None), b), b) for b in (batch, without)]
+        losses = [
+            middle_losses(network.token_scores(network.rows(b, None), b), b.middles) for b in (batch, without)
+        ]
         for mode, mine, alone in zip(batch.modes, *(each.tolist() for each in losses), strict=True):
             assert (mine == pytest.approx(alone, abs=1e-4)) == (mode == "none")
             seen.add(mode)
@@ -333,14 +336,15 @@ def test_an_adapter_goes_on_from_a_finished_one(
     run = training(config)
     run.go(batcher(config, samples, vocabulary), Event())
     finished = dataclasses.replace(config, start=run.export())
-    coder = load_coder(config.coder, True)
+    coder = load_coder(open_checkpoint(config.coder), True)
     for mine, theirs in zip(
         first_adapter(finished, coder), (run.network.fuser, run.network.projector), strict=True
     ):
         for name, value in theirs.state_dict().items():
             assert torch.equal(mine.state_dict()[name], value.bfloat16().float()), name
-        assert all(p.requires_grad for p in mine.parameters())
-    with pytest.raises(ValueError, match="does not fit a coder 64 wide and m = 3"):
+    learned = build_network(finished, open_checkpoint(config.coder)).trained()
+    assert learned.keys() == run.network.trained().keys()
+    with pytest.raises(ValueError, match="its fuser has m = 2, not 3"):
         first_adapter(dataclasses.replace(finished, m=3), coder)
 
 
@@ -410,9 +414,9 @@ def test_an_adapter_for_a_foreign_checkpoint_fits_it(
 ) -> None:
     foreign = write_tiny_checkpoint(tmp_path / "foreign", adapter=False, seed=3, **changes)
     vocabulary = Vocabulary.load(foreign / "tokenizer.json")
-    config = dataclasses.replace(config, coder=foreign, train_coder=False)
+    config = dataclasses.replace(config, coder=str(foreign), train_coder=False)
     run = training(config)
-    measured, _ = run.step(batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.5, None))
+    measured, _ = run.step([batcher(config, samples, vocabulary, **ONLY_PSEUDO).batch(0, 0.5, None)])
     assert measured["norm"] > 0
     loaded = load_model(str(foreign), adapter=str(run.export()), device="cpu")
     assert loaded.pseudo is not None

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model.training import corpus
+from model.training import corpus, samples
+from model.training.config import ConfigError, find_config, read_config
 from model.training.corpus import CorpusConfig, task_texts
+from model.training.own import read_own
+from model.training.samples import SamplesConfig
 from model.training.tokens import TokenFile, TokenWriter
 from model.vocabulary import Vocabulary
 from tests.model.training.conftest import GPL, MIT, module_text, write_checkout, write_wheel
@@ -156,3 +160,52 @@ def test_the_standard_library_can_be_left_out(tmp_path: Path) -> None:
     write_checkout(tmp_path / "checkouts", "ann+zoo", {"a.py": module_text("zebra")})
     assert "python-standard-library" in build(tmp_path)[0]
     assert list(build(tmp_path, with_library=False)[0]) == ["ann/zoo"]
+
+
+def test_what_is_not_there_is_named_all_at_once(tmp_path: Path) -> None:
+    """The configuration of the package, which means folders that a fresh checkout has not."""
+    shipped = read_config(CorpusConfig, find_config("corpus"))
+    config = replace(
+        shipped,
+        out=tmp_path / "out",
+        checkouts=(tmp_path / "no checkouts",),
+        wheels=(tmp_path / "no wheels",),
+        exclude=(tmp_path / "no list",),
+        tasks=(tmp_path / "no tasks",),
+    )
+    with pytest.raises(ConfigError) as refused:
+        corpus.run(config)
+    for name in ("checkouts", "wheels", "list", "tasks"):
+        assert f"no {name}" in str(refused.value)
+    assert "pip download --no-deps" in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_own_repositories_need_no_license_and_keep_their_secrets(tmp_path: Path) -> None:
+    files = {f"{name}.py": module_text(name) for name in ("alpha", "beta", "gamma")}
+    root = write_checkout(tmp_path / "own", "mine", files, "All rights reserved.")
+    (root / ".gitignore").write_text("gamma.py\n")
+    (root / "key.py").write_text(module_text("key") + f"\nKEY = 'AKIA{'ABCDEFGH' * 2}'\n")
+    taken, left_out = build(tmp_path, checkouts=(), repositories=(tmp_path / "own",), with_library=False)
+    assert taken == {"mine": ["alpha.py", "beta.py"]}
+    assert "license" not in left_out
+
+
+def test_a_repository_by_itself_is_one(tmp_path: Path) -> None:
+    root = write_checkout(tmp_path, "mine", {"a/x.py": module_text("alpha"), "b/y.py": module_text("beta")})
+    (root / "pyproject.toml").write_text("")
+    (found,) = read_own(root)
+    assert (found.name, [f.path for f in found.files]) == ("mine", ["a/x.py", "b/y.py"])
+    with pytest.raises(ConfigError, match="no folder of repositories"):
+        list(read_own(tmp_path / "nowhere"))
+
+
+def test_samples_need_one_source_that_is_there(tmp_path: Path) -> None:
+    for given, said in (
+        ({}, "one of `corpus`"),
+        ({"corpus": tmp_path, "own": tmp_path}, "one of `corpus`"),
+        ({"corpus": tmp_path}, "is no corpus"),
+        ({"own": tmp_path}, "has no repository with 5 Python files"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            samples.run(SamplesConfig(out=tmp_path / "out", **given))

@@ -56,3 +56,32 @@ def test_self_critical_loss_raises_what_beats_the_greedy_answer() -> None:
     losses.self_critical_loss(likelihood, torch.tensor([1.0, 0.2]), torch.tensor([0.5, 0.5])).backward()
     assert likelihood.grad is not None
     assert likelihood.grad.tolist() == pytest.approx([-0.25, 0.15])
+
+
+def test_the_papers_alignment_against_a_hand_computation() -> None:
+    encoded = torch.tensor([[1.0, 0.0], [1.0, 1.0]])  # cosine 1/sqrt(2)
+    projected = torch.eye(2)  # cosine 0
+    # Two entries of the difference are 1/sqrt(2), so its norm is 1.
+    assert float(losses.paper_alignment_loss(encoded, projected)) == pytest.approx(1 / math.sqrt(2))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_scores_in_chunks_are_those_of_all_logits(chunk: int) -> None:
+    torch.manual_seed(0)
+    hidden, head = torch.randn(7, 4, requires_grad=True), torch.randn(9, 4, requires_grad=True)
+    targets = torch.tensor([0, 8, 3, 3, 1, 2, 5])
+    whole = torch.nn.functional.cross_entropy(hidden @ head.T, targets, reduction="none")
+    expected = torch.autograd.grad(whole.sum(), (hidden, head))
+    scores = losses.scored(hidden, head, targets, chunk)
+    torch.testing.assert_close(scores.losses, whole)
+    assert torch.equal(scores.right, (hidden @ head.T).argmax(-1) == targets)
+    for found, wanted in zip(torch.autograd.grad(scores.losses.sum(), (hidden, head)), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_a_middle_is_right_when_each_of_its_tokens_is() -> None:
+    middles = torch.tensor([[False, True, True], [False, True, False], [True, True, False]])
+    right = torch.tensor([[False, True, True], [False, True, False], [True, False, True]])
+    scores = losses.TokenScores(torch.tensor([[9.0, 1, 3], [9, 2, 9], [1, 1, 9]]), right)
+    assert losses.middles_right(scores, middles).tolist() == [True, True, False]
+    assert losses.middle_losses(scores, middles).tolist() == [2.0, 2.0, 1.0]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.training.optimization import Course, Optimizers
+from model.training.optimization import Cosine, Course, Optimizers, course_of
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,10 @@ def test_saved_moments_are_taken_up_and_the_new_rate_holds() -> None:
     before = [p.clone() for p in nets[1].parameters()]
     step(third, nets[1])
     assert all(torch.equal(a, b) for a, b in zip(before, nets[1].parameters(), strict=True))
+
+
+def test_half_a_cosine_falls_from_the_warm_up_to_nothing() -> None:
+    course = course_of("cosine", warmup=0.1, decay=0.5)
+    assert course == Cosine(0.1)
+    assert [course.factor(p) for p in (0.05, 0.1, 0.55, 1.0)] == pytest.approx([0.5, 1.0, 0.5, 0.0])
+    assert course_of("wsd", 0.1, 0.3) == Course(0.1, 0.3)
