@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -14,6 +15,7 @@ from model.pace import LINE_TOKENS
 from model.reading import ON_CUDA
 from model.settings import DEFAULT_MODEL
 from model.training import __main__ as training
+from model.training.config import SHIPPED
 from tests.benchmarks import gpu
 from tests.benchmarks.gpu_arithmetic import A100, CARDS, H100, PUBLISHED_MS, RTX_4090, Shapes, Work
 from tests.benchmarks.gpu_runs import (
@@ -21,6 +23,7 @@ from tests.benchmarks.gpu_runs import (
     FROZEN,
     LLAVACODE,
     QWEN3_EMBEDDING,
+    AdapterRun,
     benchmark_work,
     evaluation_work,
 )
@@ -118,6 +121,13 @@ def test_the_recipe_has_the_steps_of_the_paper() -> None:
     operations = 3 * 2 * 1.31e9 * FROZEN.row_tokens  # forward twice and back once; the fuser's layers on top
     fuser = 3 * 2 * (3 / 28 * 1.31e9) * 8 * 192
     assert per_row == pytest.approx((operations + fuser) / (0.4 * H100.operations_per_s), rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "run"), [("frozen", FROZEN), ("llavacode", LLAVACODE)])
+def test_the_runs_are_those_of_the_recipes(name: str, run: AdapterRun) -> None:
+    recipe = tomllib.loads((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"))
+    assert (run.row_tokens, run.together) == (recipe["shape"]["length"], recipe["batch"])
+    assert run.rollout_tokens == recipe.get("rollout_tokens", 0)
 
 
 def test_more_rounds_and_longer_answers_take_longer() -> None:
