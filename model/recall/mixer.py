@@ -27,6 +27,7 @@ from model.recall.evidence import (
     shares,
 )
 from model.recall.proposals import LineRequest, Proposals, RecallStores
+from model.recall.taken import NOTHING_TAKEN, Taken
 from model.recall.weights import LIKELY, RecallWeights
 from model.request import Mixing, Request, unmixed
 from model.settings import RecallSettings
@@ -51,11 +52,13 @@ def recalling(model: LoadedModel, settings: RecallSettings) -> Mixing:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """The best line at a place, its chance to be right, and the least one with which it is written."""
+    """The best line at a place, its chance to be right, the least one with which it is written, and what is known
+    behind it."""
 
     ids: tuple[int, ...]
     chance: float
     sure: float
+    taken: Taken
 
 
 class RecallMixer:
@@ -134,26 +137,42 @@ class RecallMixer:
     def _decide(self, context: Sequence[int], written: tuple[int, ...], *, certain: bool) -> tuple[int, ...]:
         """Ids of the line to write behind `context`, () to leave it to the mixture."""
         if written not in self._ranked:
-            self._ranked[written] = self._best(self.propose(context, written))
+            self._ranked[written] = self._best(self.propose(context, written), self._due(written))
         best = self._ranked[written]
         return best.ids if best.chance >= (max(best.sure, LIKELY) if certain else best.sure) else ()
 
-    def _best(self, proposals: Proposals | None) -> _Ranked:
+    def _best(self, proposals: Proposals | None, due: str) -> _Ranked:
         if proposals is None:
-            return _Ranked((), 0.0, 1.0)
+            return _Ranked((), 0.0, 1.0, NOTHING_TAKEN)
         chances = self._weights.forest.predict(proposals.table)
         best = int(chances.argmax())
         sure = self._weights.sure_inside if proposals.inside else self._weights.sure
-        return _Ranked(proposals.ids[best], float(chances[best]), sure)
+        ids = tuple(self._vocabulary.encode(f"{due}{proposals.texts[best]}\n"))
+        return _Ranked(ids, float(chances[best]), sure, proposals.taken[best])
 
     def propose(self, context: Sequence[int], written: tuple[int, ...]) -> Proposals | None:
         """Lines that may come behind `context`, of which `written` is new."""
-        begin = "\n" if written in self._open else ""
-        prefix = self._prefix + self._text(written) + begin if written else self._request.prefix
+        due = self._due(written)
+        prefix = self._prefix + self._text(written) + due if written else self._request.prefix
         cursor = Cursor.of(self._request.path, prefix, self._request.suffix)
-        return self._stores.propose(
-            LineRequest(cursor, context[-LONGEST:], begin if written else self._begin, self._request.lately)
-        )
+        ids, lately = context[-LONGEST:], self._request.lately
+        return self._stores.propose(LineRequest(cursor, ids, lately, self._taken(written)))
+
+    def _due(self, written: tuple[int, ...]) -> str:
+        """What the ids up to a line's start leave out of the text."""
+        if not written:
+            return self._begin
+        return "\n" if written in self._open else ""
+
+    def _taken(self, written: tuple[int, ...]) -> Taken:
+        """Where the line that ends in `written` was taken from; a blank one is passed over."""
+        if not written:
+            return NOTHING_TAKEN
+        begin = self._line_start(written[:-1])
+        if self._plans.get(begin):
+            return self._ranked[begin].taken
+        before = self._taken(begin)
+        return before.otherwise() if self._text(written[len(begin) :]).strip() else before
 
     def _text(self, ids: Sequence[int]) -> str:
         return b"".join(map(self._vocabulary.token_bytes, ids)).decode("utf-8", "ignore")

@@ -12,6 +12,7 @@ from model.recall.behind import frame, tails
 from model.recall.candidates import candidates
 from model.recall.cursor import Cursor
 from model.recall.ranking import features
+from model.recall.taken import NOTHING_TAKEN, Taken
 from model.repository import LinePlace, LineStore, Tokens
 from model.request import NOT_LATELY, Lately
 from model.vocabulary import Vocabulary
@@ -24,22 +25,22 @@ _CLOSERS = " \t)]}\"'`;:,"
 
 @dataclass(frozen=True)
 class LineRequest:
-    """Where a line is wanted: a cursor, the token ids up to it, and the character (or "") that these leave out."""
+    """Where a line is wanted: a cursor, and the token ids up to it."""
 
     cursor: Cursor
     ids: Sequence[int]
-    begin: str
     lately: Lately = NOT_LATELY
+    taken: Taken = NOTHING_TAKEN
 
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """`texts` go in at the cursor; `ids` write them with the line's end; `table`: float [n, FEATURES]."""
+    """`texts` go in at the cursor; `table`: float [n, FEATURES]; `taken`: what is known behind each of them."""
 
     inside: bool  # something stands before the cursor on its line
     texts: tuple[str, ...]
-    ids: tuple[tuple[int, ...], ...]
     table: np.ndarray
+    taken: tuple[Taken, ...]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class RecallStores:
         cursor = wanted.cursor
         if cursor.rest.strip(_CLOSERS):
             return None  # what would be written is no line's end
-        found = candidates(cursor, self._places(wanted), _CANDIDATES, wanted.lately)
+        found = candidates(cursor, self._places(wanted), _CANDIDATES, wanted.lately, wanted.taken)
         if not found:
             return None
         columns = [cursor.column_above + candidate.seen.step for candidate in found]
         texts = [_indented(cursor, c.text, column) for c, column in zip(found, columns, strict=True)]
-        ids = [tuple(self.vocabulary.encode(f"{wanted.begin}{text}\n")) for text in texts]
-        return Proposals(bool(cursor.start.strip()), tuple(texts), tuple(ids), features(cursor, found))
+        table = features(cursor, found, wanted.taken.n_lines)
+        taken = tuple(wanted.taken.then(cursor, candidate.seen) for candidate in found)
+        return Proposals(bool(cursor.start.strip()), tuple(texts), table, taken)
 
     def _places(self, wanted: LineRequest) -> Iterable[LinePlace]:
         cursor = wanted.cursor
@@ -72,6 +74,8 @@ class RecallStores:
         )
         if cursor.start.strip():
             found = [*found, *self._continued(wanted, self.lines)]
+        if (place := wanted.taken.place) and place.path != cursor.path:
+            found = [place, *found]
         return {(place.path, place.row): place for place in found}.values()
 
     def _continued(self, wanted: LineRequest, lines: LineStore) -> Sequence[LinePlace]:

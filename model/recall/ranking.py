@@ -16,6 +16,7 @@ from model.recall.cursor import NAME, Cursor
 
 _NEAR_CHARS = 3_000  # before the cursor, and half of it behind: where a line's names are looked for
 _NEAR_LINES = 30
+_MOST_WRITTEN, _LARGEST_GAP = 4, 4  # lines that are told apart
 
 FEATURES = (
     "same_before",
@@ -54,6 +55,16 @@ FEATURES = (
     "agreement",
     "n_ways",
     "nearness",
+    "in_a_row",
+    "run",
+    "exchanged",
+    "known",
+    "n_written",
+    "gap",
+    "shared_above",
+    "agreeing_above",
+    "agreement_above",
+    "exchanging",
 )
 
 
@@ -100,8 +111,8 @@ class Forest:
         return np.asarray(1.0 / (1.0 + np.exp(-scores)))
 
 
-def features(cursor: Cursor, found: Sequence[Candidate]) -> np.ndarray:
-    """float [candidates, FEATURES].
+def features(cursor: Cursor, found: Sequence[Candidate], n_written: int = 0) -> np.ndarray:
+    """float [candidates, FEATURES]. `n_written`: lines of the answer that stand before this one.
 
     What the coder thinks of a line is not among them: its log-probabilities, of the first token or of all, made the
     ranking no better (model/LOG.md), and without them a line can be decided on before the coder is asked.
@@ -109,9 +120,21 @@ def features(cursor: Cursor, found: Sequence[Candidate]) -> np.ndarray:
     surroundings = _Surroundings(cursor)
     scores = np.array([candidate.score for candidate in found])
     best = scores.max(initial=0.0)
+    where = [min(n_written, _MOST_WRITTEN), gap(cursor)]
     rows = [
-        [*surroundings.describe(candidate), len(found), best, *agreed(cursor, candidate)]
-        for candidate in found
+        [
+            *surroundings.describe(one),
+            len(found),
+            best,
+            *agreed(cursor, one),
+            *followed(one),
+            *where,
+            one.above.length,
+            np.log1p(one.above.n_places),
+            one.above.share,
+            exchanged(cursor, one),
+        ]
+        for one in found
     ]
     table = np.array(rows, dtype=np.float64).reshape(len(found), len(FEATURES))
     table[:, FEATURES.index("behind_best")] = best - scores
@@ -131,6 +154,29 @@ def agreed(cursor: Cursor, candidate: Candidate) -> list[float]:
         np.log1p(agreement.n_texts),
         nearness(cursor.path, candidate.seen.path),
     ]
+
+
+def followed(candidate: Candidate) -> list[float]:
+    """How far the lines above are those of its place: just taken from there, or the same but for names; how many names
+    were exchanged, and which part of the line's words these lines have."""
+    run, seen = candidate.likeness.run, candidate.seen
+    names = set(NAME.findall(seen.line))
+    known = len(names & run.words.keys()) / max(1, len(names))
+    return [seen.in_a_row, run.length, run.n_exchanged, known]
+
+
+def exchanged(cursor: Cursor, candidate: Candidate) -> float:
+    """The part of the names of a whole line, as it stands at its place, that became others in the lines above."""
+    if cursor.start.strip():
+        return 0.0
+    line = candidate.seen.line
+    return candidate.likeness.run.exchanges(line) / max(1, len(set(NAME.findall(line))))
+
+
+def gap(cursor: Cursor) -> int:
+    """Blank lines between the cursor and what stands below it, which may be wanted further down; many at the end."""
+    below = cursor.after.numbers
+    return min(below[0] - cursor.number - 1, _LARGEST_GAP) if below else _LARGEST_GAP
 
 
 def nearness(here: str, there: str) -> float:

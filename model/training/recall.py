@@ -26,6 +26,7 @@ from model.training.cursors import UnseenRepository, collect
 from model.training.recall_samples import Collector, RecallSample, load_samples, save_samples
 
 _KINDS = {"rest": 0.3, "line": 0.7}  # shares of the rest of a line and of whole ones
+_UNASKED_KINDS = {"rest": 0.3, "line": 0.4, "block": 0.3}
 _FOLDS = 4
 _GATE_STEPS, _GATE_RATE, _GATE_DECAY = 300, 0.5, 1e-3
 _SURE = np.arange(0.0, 1.01, 0.02)
@@ -137,9 +138,9 @@ def _samples(config: RecallConfig) -> list[RecallSample]:
     def work_out(repository: UnseenRepository, model: LoadedModel, rng: random.Random) -> list[RecallSample]:
         collector = Collector(repository, model)
         asked = list(repository.cursors(config.per_repository, _KINDS, rng))
-        unasked = repository.cursors(config.unasked_per_repository, _KINDS, rng)
+        unasked = repository.cursors(config.unasked_per_repository, _UNASKED_KINDS, rng)
         samples = [collector.sample(path, cut) for path, cut in asked]
-        return samples + [collector.unasked(path, cut) for path, cut in unasked]
+        return samples + [sample for path, cut in unasked for sample in collector.unasked(path, cut)]
 
     return collect(config, work_out, save_samples, load_samples)
 

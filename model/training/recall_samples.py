@@ -5,8 +5,8 @@ What is written down does not depend on those numbers: they are fitted in second
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,14 @@ from model.recall.evidence import gate_features, probabilities
 from model.recall.mixer import RecallMixer
 from model.recall.proposals import LineRequest, RecallStores
 from model.recall.ranking import FEATURES, Forest
+from model.recall.taken import NOTHING_TAKEN, Taken
 from model.recall.weights import RecallWeights
 from model.request import Request
 from model.training.cursors import UnseenRepository, asked_completer, nothing_found
 from model.training.fim import Cut
 
 _MOST_TOKENS = 64  # of a line
+_MOST_LINES = 5  # of a block
 _LOOKED_UP_CHARS = 400  # more than LONGEST tokens, but for runs of spaces
 _COMPARED = 16  # of the coder's tokens, with all that recall has
 _UNFITTED = RecallWeights(
@@ -71,7 +73,7 @@ class Collector:
         taught = self._completer.teach(request, nothing_found, f"{line}\n", _MOST_TOKENS)
         before = taught.prompt.before
         mixer = RecallMixer(request, taught.prompt, self._model.vocabulary, _UNFITTED)
-        table, right = self.candidates(request, line)
+        table, right, _ = self.candidates(request, line)
         begins = ~self._model.vocabulary.not_beginning(taught.begin, self._model.decoder.vocab_size)
         steps = tuple(
             _step(
@@ -85,22 +87,34 @@ class Collector:
         )
         return RecallSample(self._repository.name, _inside(cut), table, right, steps)
 
-    def unasked(self, path: str, cut: Cut) -> RecallSample:
-        """As `sample`, without what takes the coder: for the ranker."""
-        request, line = self._repository.request(path, cut), cut.middle.partition("\n")[0]
-        return RecallSample(self._repository.name, _inside(cut), *self.candidates(request, line), ())
+    def unasked(self, path: str, cut: Cut) -> Iterator[RecallSample]:
+        """As `sample`, without what takes the coder: for the ranker. Of a block each of the first lines, as if recall
+        had written the one before from where it stands."""
+        request, taken, n_lines = self._repository.request(path, cut), NOTHING_TAKEN, 0
+        for line in cut.middle.split("\n"):
+            if line.strip():
+                table, right, taken = self.candidates(request, line, taken)
+                yield RecallSample(self._repository.name, _inside(cut), table, right, ())
+                n_lines += 1
+            if n_lines == _MOST_LINES:
+                return
+            request = replace(request, prefix=f"{request.prefix}{line}\n")
 
-    def candidates(self, request: Request, line: str) -> tuple[np.ndarray, np.ndarray]:
-        """`table` and `right` of a sample."""
+    def candidates(
+        self, request: Request, line: str, taken: Taken = NOTHING_TAKEN
+    ) -> tuple[np.ndarray, np.ndarray, Taken]:
+        """`table` and `right` of a sample, and what is taken behind its line."""
         vocabulary = self._model.vocabulary
-        prefix, begin = at_token_boundary(vocabulary, request.prefix)
+        prefix, _ = at_token_boundary(vocabulary, request.prefix)
         cursor = Cursor.of(request.path, request.prefix, request.suffix)
         ids = vocabulary.encode(prefix[-_LOOKED_UP_CHARS:])[-LONGEST:]
         stores = RecallStores(request.lines, request.tokens, vocabulary)
-        proposals = stores.propose(LineRequest(cursor, ids, begin))
+        proposals = stores.propose(LineRequest(cursor, ids, taken=taken))
         if proposals is None:
-            return np.zeros((0, len(FEATURES))), np.zeros(0, bool)
-        return proposals.table, np.array([text.strip() == line.strip() for text in proposals.texts], bool)
+            return np.zeros((0, len(FEATURES))), np.zeros(0, bool), taken.otherwise()
+        right = np.array([text.strip() == line.strip() for text in proposals.texts], bool)
+        behind = proposals.taken[int(right.argmax())] if right.any() else taken.otherwise()
+        return proposals.table, right, behind
 
     def _right_tokens(self, token: int) -> list[int]:
         """Those that write the same; blank lines behind a line's end may differ."""

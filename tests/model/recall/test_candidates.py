@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from model.recall import candidates as candidates_module
+from model.recall import likeness
 from model.recall.candidates import candidates
 from model.recall.cursor import Cursor, TextLines
+from model.recall.taken import NOTHING_TAKEN
 from model.request import Lately
 
 
@@ -113,9 +114,9 @@ def test_of_a_large_document_only_so_many_lines_are_read() -> None:
 
 
 def test_long_lines_are_not_kept_in_memory() -> None:
-    before = candidates_module._words.cache_info().currsize, candidates_module._alike.cache_info().currsize
-    assert candidates_module.alike("a " * 400, "a b " * 200) == 0.5
-    after = candidates_module._words.cache_info().currsize, candidates_module._alike.cache_info().currsize
+    before = likeness._words.cache_info().currsize, likeness._alike.cache_info().currsize
+    assert likeness.alike("a " * 400, "a b " * 200) == 0.5
+    after = likeness._words.cache_info().currsize, likeness._alike.cache_info().currsize
     assert after == before
 
 
@@ -132,3 +133,22 @@ def test_what_was_refused_is_no_candidate_at_the_start_of_a_line_and_inside_it()
     assert [c.text for c in candidates(cursor_at("setup()\n|\n"), places, 8, refused)] == ["setup()"]
     assert not candidates(cursor_at("setup()\nx = make(|\n"), places, 8, refused)
     assert candidates(cursor_at("setup()\nx = make(|\n"), places, 8)
+
+
+def test_the_place_that_the_line_above_was_taken_from_comes_first() -> None:
+    text = "setup(train)\nload(train)\nclose()"
+    taken = NOTHING_TAKEN.then(cursor_at("setup(test)\n|"), place(text, 1))
+    found = candidates(
+        cursor_at("setup(test)\nload(test)\n|\nclose(all)\n"), [place(text, 2)], 8, taken=taken
+    )
+
+    assert (found[0].text, found[0].seen.in_a_row, found[0].likeness.run.length) == ("close()", 1, 2)
+
+
+def test_a_line_whose_names_became_others_above_is_meant_with_these() -> None:
+    found = candidates(
+        cursor_at("setup(test)\nload(test)\n|"), [place("setup(train)\nload(train)\nrun(train)", 2)], 8
+    )
+
+    assert ("run(test)", True) in [(c.text, c.adapted) for c in found]
+    assert "run(train)" not in [c.text for c in found]

@@ -129,6 +129,25 @@ def test_lines_are_written_one_after_the_other(tiny_model: LoadedModel) -> None:
     assert complete(tiny_model, weights(), prefix, lines=2).text == f"        os.add(second)\n{LINE}\n"
 
 
+def test_a_line_with_names_exchanged_leads_to_the_next_one_of_its_place(tiny_model: LoadedModel) -> None:
+    """No other file has the first line that is written, so nothing else leads there."""
+    other = "def train(data):\n    start(data)\n    train_set = load(data)\n    fit(train_set)\n"
+    adapted = Forest(np.array([[FEATURES.index("adapted")]]), np.array([[0.5]]), np.array([[-9.0, 9.0]]), 0.0)
+    model = replace(tiny_model, recall=replace(weights(), forest=adapted))
+    request = Request(
+        "here.py",
+        "def test(data):\n    start(data)\n",
+        "",
+        max_tokens=60,
+        deadline_ms=float("inf"),
+        finished=lambda text: text.count("\n") >= 2,
+        lines=stores(model, other)[0],
+    )
+    answer = Completer(model, mixing=recalling(model, RecallSettings())).complete(request, None)
+
+    assert answer.text == "    test_set = load(data)\n    fit(test_set)\n"
+
+
 @pytest.mark.parametrize("recall", [None, weights(sure=1.1)], ids=["no weights", "never sure"])
 def test_without_memory_or_where_it_is_not_sure_the_coder_writes(
     tiny_model: LoadedModel, recall: RecallWeights | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model.recall.renaming import renaming
+from model.recall.renaming import parallel_of, renaming
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,30 @@ def test_lines_with_little_in_common_say_nothing() -> None:
 def test_words_that_stay_stay_although_a_part_of_them_changes_elsewhere() -> None:
     pairs = [("train_set = data", "test_set = data"), ("train_rate = 1", "train_rate = 1")]
     assert renaming(pairs).apply("fit(train_set, train_rate)") == "fit(test_set, train_rate)"
+
+
+def test_where_several_become_others_one_becomes_another() -> None:
+    assert renaming([("users = load()", "orders = load()")]).apply("for user in User.all(): pass") == (
+        "for order in Order.all(): pass"
+    )
+
+
+def test_a_run_of_lines_is_the_same_but_for_names() -> None:
+    there = ["users.sort(key)", "users = load(path)", "def users_of(path):"]
+    here = ["orders.sort(key)", "orders = load(path)", "def find(path, strict):"]
+    run = parallel_of(there, here)
+
+    assert (run.length, run.words["users"], run.words["path"], run.n_exchanged) == (2, "orders", "path", 1)
+
+
+def test_a_run_ends_where_a_name_becomes_another() -> None:
+    assert (
+        parallel_of(
+            ["save(users, path)", "users = load(path)"], ["save(orders, path)", "rows = load(path)"]
+        ).length
+        == 1
+    )
+
+
+def test_signs_are_no_names() -> None:
+    assert parallel_of(["total = total + 1"], ["total = total - 1"]).length == 0
