@@ -184,7 +184,8 @@ def test_the_product_saves_characters_where_lines_repeat_and_none_unasked_where_
 
     assert done.typed["product"] == again.typed["product"]
     assert done.typed["product"].n_saved > 0
-    assert done.cost.n_passes >= done.cost.n_runs > 0
+    assert done.cost.n_runs > 0
+    assert done.cost.n_passes > 0  # where recall is sure it takes none
     assert certain.typed["product"].n_saved == 0
     assert certain.held_back
 
