@@ -8,10 +8,7 @@ what the adapter is worth on them, and with what to write into the settings.
 
 from __future__ import annotations
 
-import math
-import random
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +23,7 @@ from model.training.config import ConfigError, from_table
 from model.training.contexts import ModeMix, RowBuilder, RowShape
 from model.training.planning import plan
 from model.training.progress import ProgressLine
-from model.training.samples import RepositorySamples, read_samples
+from model.training.samples import RepositorySamples, divide, read_samples
 from model.training.verdict import conclude
 from model.training.workers import Workers, run_workers
 from model.vocabulary import Vocabulary
@@ -89,15 +86,3 @@ def prepare(config: AdapterStage) -> Given:
     rows = RowBuilder(vocabulary, fim_order(checkpoint, vocabulary), shape, per_node, reader)
     batcher = Batcher(learned, rows, modes, config, shape.length, vocabulary)
     return Given(checkpoint, vocabulary, learned, left_out, batcher)
-
-
-def divide(
-    repositories: Sequence[RepositorySamples], share: float, seed: int
-) -> tuple[tuple[RepositorySamples, ...], tuple[RepositorySamples, ...]]:
-    """Those that are learned from, and a share of them, at least one, that is left out; of a single one none is."""
-    with_samples = [repository for repository in repositories if repository.samples]
-    count = min(math.ceil(share * len(with_samples)), len(with_samples) - 1)
-    names = sorted(repository.name for repository in with_samples)
-    out = set(random.Random(f"{seed} left out").sample(names, count))
-    learned = tuple(r for r in with_samples if r.name not in out)
-    return learned, tuple(r for r in with_samples if r.name in out)

@@ -85,7 +85,7 @@ class RowBuilder:
     def snippets(self, sample: Sample, hits: Sequence[Passage]) -> ContextRow:
         """`hits` best first, as everywhere."""
         documents = [(p.path, p.text) for p in hits]
-        return self._row(sample, self._documents(documents, self.shape.snippets), 1.0)
+        return self._row(sample, self._documents(documents, self._room(0, self.shape.snippets)), 1.0)
 
     def blocks(self, sample: Sample, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
         """The row without context behind the blocks of `hits`, which come on top of its length."""
@@ -111,8 +111,14 @@ class RowBuilder:
 
     def hybrid(self, sample: Sample, n_nodes: int, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
         told = [(p.path, p.text, p.signature) for p in hits]
-        ids = exact_text(self._vocabulary, told, self.shape.hybrid_text, self.shape.signatures)
+        text = self._room(n_nodes * self._m, self.shape.hybrid_text)
+        signatures = self._room(n_nodes * self._m + text, self.shape.signatures)
+        ids = exact_text(self._vocabulary, told, text, signatures)
         return self._row(sample, [*[PSEUDO] * (n_nodes * self._m), *ids], share)
+
+    def _room(self, taken: int, wanted: int) -> int:
+        """Tokens of text, `wanted` at most, that a row has room for behind so many of its context."""
+        return max(0, min(wanted, self.shape.length - self.shape.middle - _MIN_TEXT - taken))
 
     def share(self, rng: random.Random) -> float:
         """How much of the length the next row gets."""

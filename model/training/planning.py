@@ -10,7 +10,7 @@ from model.training.adapter_training import encoder_folder
 from model.training.config import from_table
 from model.training.contexts import ModeMix, RowShape
 from model.training.footprint import Footprint, StepShape, footprint, largest_batch
-from model.training.samples import read_samples
+from model.training.samples import divide, read_samples
 
 _CARD = 24 * 10**9  # bytes of the card that people have
 _SHARE = 0.9  # of it that tensors may take
@@ -73,9 +73,11 @@ def _memory(config: AdapterStage, shape: StepShape, taken: Footprint) -> list[st
 def _run(config: AdapterStage) -> list[str]:
     """How long it is, where the samples are made already."""
     repositories = list(read_samples(config.samples)) if config.samples.is_dir() else []
-    count = sum(len(repository.samples) for repository in repositories)
+    learned, left_out = divide(repositories, config.left_out, config.seed)
+    count = sum(len(repository.samples) for repository in learned)
     if not count:
         return [f"no samples in {config.samples} yet"]
     steps = config.steps_for(count)
     ends = f"{steps:,} steps" if steps < 10**9 else f"{config.seconds:,.0f} seconds"
-    return [f"{count:,} samples of {len(repositories)} repositories; ends after {ends}"]
+    judged = f" and {len(left_out)} left out to judge by" if left_out else ""
+    return [f"{count:,} samples of {len(learned)} repositories{judged}; ends after {ends}"]

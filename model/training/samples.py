@@ -7,6 +7,7 @@ never among the contexts, so the answer is not either.
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import tempfile
@@ -134,6 +135,18 @@ def read_samples(folder: Path) -> Iterator[RepositorySamples]:
         passages = tuple(Passage(**p) for p in raw["passages"])
         samples = tuple(map(_sample_of, raw["samples"]))
         yield RepositorySamples(raw["name"], passages, samples)
+
+
+def divide(
+    repositories: Sequence[RepositorySamples], share: float, seed: int
+) -> tuple[tuple[RepositorySamples, ...], tuple[RepositorySamples, ...]]:
+    """Those that are learned from, and a share of them, at least one, that is left out; of a single one none is."""
+    with_samples = [repository for repository in repositories if repository.samples]
+    count = max(0, min(math.ceil(share * len(with_samples)), len(with_samples) - 1))
+    names = sorted(repository.name for repository in with_samples)
+    out = set(random.Random(f"{seed} left out").sample(names, count))
+    learned = tuple(r for r in with_samples if r.name not in out)
+    return learned, tuple(r for r in with_samples if r.name in out)
 
 
 def _sample_of(raw: dict[str, Any]) -> Sample:

@@ -330,6 +330,18 @@ def test_the_shortest_prompt_has_room_for_a_long_context(
     assert 64 + 32 < row.middle < len(row.ids) <= SHAPE.length
 
 
+def test_a_context_is_cut_to_the_room_that_a_short_row_has(
+    samples: list[RepositorySamples], vocabulary: Vocabulary
+) -> None:
+    shape = dataclasses.replace(SHAPE, length=130, snippets=384, hybrid_text=256)
+    rows = RowBuilder(vocabulary, "spm", shape, m=2)
+    sample = samples[0].samples[0]
+    hits = [samples[0].passages[i] for i in sample.hits]
+    for row in (rows.snippets(sample, hits), rows.hybrid(sample, 3, hits)):
+        assert len(row.ids) <= 130
+        assert len(row.ids) - row.middle > 0
+
+
 def test_an_adapter_goes_on_from_a_finished_one(
     config: AdapterStage, samples: list[RepositorySamples], vocabulary: Vocabulary
 ) -> None:

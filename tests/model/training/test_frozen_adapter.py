@@ -23,13 +23,13 @@ from model.engines.torch.projector import Projector
 from model.loading import load_from_settings, load_model
 from model.request import Request
 from model.training import __main__ as command
-from model.training.adapter import divide, prepare
+from model.training.adapter import prepare
 from model.training.adapter_config import AdapterStage, check_modes
 from model.training.adapter_training import AdapterTraining
 from model.training.checkpoint import read_journal
 from model.training.config import ConfigError, read_config
 from model.training.contexts import ModeMix
-from model.training.samples import RepositorySamples
+from model.training.samples import RepositorySamples, divide
 from model.training.validate import read
 from tests.model.found_item import FoundItem
 from tests.model.training.conftest import module_text
@@ -116,7 +116,7 @@ def test_from_a_plan_to_the_line_for_the_settings(
     assert command.main([*asked, "--plan"]) == 0
     planned = capsys.readouterr().out
     assert "GB  at the peak" in planned
-    assert "of 2 repositories; ends after 4 steps" in planned
+    assert "of 1 repositories and 1 left out to judge by; ends after 4 steps" in planned
     assert not (tmp_path / "out" / "journal.jsonl").exists()
     learned = [file.read_text() for file in (tmp_path / "out" / "samples").glob("*.json")]
     assert len(learned) == 2
