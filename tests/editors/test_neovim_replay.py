@@ -105,7 +105,7 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
         )  # the terminal draws on; what it draws from here on may show answers that came later
         known = replay.answers(neovim)
         assert [frame for frame in seen if not any(map(frame.agrees, known))] == []
-        assert pair.n_accepted > 5
+        assert pair.n_accepted > 2  # of what may be shown when the key comes; else nothing was tried
         assert len(seen) > 20
         assert not is_killed or len(known) > n_before + 10  # another server has come and suggested
         assert neovim.lua("return vim.v.errmsg") == ""
