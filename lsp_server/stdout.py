@@ -52,7 +52,8 @@ class UnhurriedStdout:
             try:
                 self._put(data)
             except OSError:
-                self._is_broken = True
+                with self._lock:
+                    self._is_broken = True
                 return
             with self._lock:
                 self._unread -= len(data)

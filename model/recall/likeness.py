@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from model.recall.cursor import LONGEST_LINE, TOKEN, Cursor
-from model.recall.renaming import Parallel, parallel_of
+from model.recall.cursor import Cursor
+from model.recall.renaming import Parallel, parallel_of, tokens
 from model.repository import Lines
 
 _COMPARED = 64  # neighboring lines that are compared for equality
@@ -90,7 +90,7 @@ def alike(a: str, b: str) -> float:
 
 @lru_cache(maxsize=4_096)  # a kilobyte each
 def _words(line: str) -> frozenset[str]:
-    return frozenset(TOKEN.findall(line, 0, LONGEST_LINE))
+    return frozenset(tokens(line))
 
 
 @lru_cache(maxsize=8_192)

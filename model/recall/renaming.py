@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from types import MappingProxyType
 
-from model.recall.cursor import NAME, TOKEN
+from model.recall.cursor import LONGEST_LINE, NAME, TOKEN
 
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|_+|[^\W\dA-Za-z_]+")
 _ALIKE = 0.4  # share of two lines that must agree for their differences to mean something
@@ -74,7 +74,7 @@ def parallel_of(there: Sequence[str], here: Sequence[str]) -> Parallel:
 
 def _exchanged(there: str, here: str) -> list[tuple[str, str]] | None:
     """Corresponding words of two lines that have the same signs and enough words in common; None for others."""
-    old, new = _tokens(there), _tokens(here)
+    old, new = tokens(there), tokens(here)
     if len(old) != len(new):
         return None
     pairs = list(zip(old, new, strict=True))
@@ -85,13 +85,14 @@ def _exchanged(there: str, here: str) -> list[tuple[str, str]] | None:
     return [(a, b) for a, b in pairs if _is_word(a)]
 
 
+def tokens(line: str) -> tuple[str, ...]:
+    """The words and signs of a line, in order."""
+    return _tokens(line) if len(line) <= _KEPT_CHARS else _tokens.__wrapped__(line)
+
+
 @lru_cache(maxsize=4_096)
-def _kept_tokens(line: str) -> tuple[str, ...]:
-    return tuple(TOKEN.findall(line))
-
-
 def _tokens(line: str) -> tuple[str, ...]:
-    return _kept_tokens(line) if len(line) <= _KEPT_CHARS else _kept_tokens.__wrapped__(line)
+    return tuple(TOKEN.findall(line, 0, LONGEST_LINE))
 
 
 def renaming(pairs: Iterable[tuple[str, str]], known: Mapping[str, str] = _NO_WORDS) -> Renaming:
@@ -100,7 +101,7 @@ def renaming(pairs: Iterable[tuple[str, str]], known: Mapping[str, str] = _NO_WO
     words: defaultdict[str, Counter[str]] = defaultdict(Counter)
     parts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for there, here in pairs:
-        for old, new in _aligned(_tokens(there), _tokens(here)):
+        for old, new in _aligned(tokens(there), tokens(here)):
             words[old][new] += 1
             if old != new:
                 for part, other in _aligned_parts(old, new):

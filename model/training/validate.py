@@ -28,7 +28,7 @@ from model.training.contexts import ModeMix, RowBuilder, RowShape
 from model.training.losses import mean_pairwise_cosine, middle_losses, middles_right
 from model.training.network import Network, load_coder
 from model.training.samples import RepositorySamples, read_samples
-from model.training.writing import Written, similarity, write
+from model.training.writing import Written, write
 from model.vocabulary import Vocabulary
 
 _RESAMPLES = 1000
@@ -149,7 +149,7 @@ def measure(config: ValidateConfig, repositories: Sequence[RepositorySamples]) -
             _mean(found.found),
             float(np.mean(found.right)),
             _mean([w.exact for w in found.written]),
-            _mean([similarity(w) for w in found.written]),
+            _mean([w.similarity for w in found.written]),
         )
 
 

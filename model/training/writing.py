@@ -24,9 +24,9 @@ class Written:
     def exact(self) -> bool:
         return exact_match(self.text, self.target)
 
-
-def similarity(written: Written) -> float:
-    return edit_similarity(written.text, written.target)
+    @property
+    def similarity(self) -> float:
+        return edit_similarity(self.text, self.target)
 
 
 def write(

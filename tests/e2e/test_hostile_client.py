@@ -282,25 +282,27 @@ def test_no_uri_loses_a_notification_or_what_comes_after_it(wire: Wire, tmp_path
     ends_well(wire)
 
 
+def ask_and_do_not_read(wire: Wire, numbers: range) -> str:
+    """Ask for the status of a document with a URI of 100 KB, which is returned: each answer has it."""
+    uri = "untitled:" + "a" * 100_000
+    wire.open(uri, "x = \n")
+    for number in numbers:
+        command = {"command": "hef-lsp.status", "arguments": [uri]}
+        wire.send({"jsonrpc": "2.0", "id": number, "method": "workspace/executeCommand", "params": command})
+    return uri
+
+
 def test_a_client_that_writes_before_it_reads_keeps_no_one_waiting(wire: Wire) -> None:
     """Answers of 2 MB lie unread while as much is still to be sent: more than the pipes hold."""
     wire.hello()
-    uri = "untitled:" + "a" * 100_000
-    wire.open(uri, "x = \n")
-    for number in range(100, 120):
-        command = {"command": "hef-lsp.status", "arguments": [uri]}
-        wire.send({"jsonrpc": "2.0", "id": number, "method": "workspace/executeCommand", "params": command})
+    uri = ask_and_do_not_read(wire, range(100, 120))
     assert [wire.answer(number)["result"]["document"]["uri"] for number in range(100, 120)] == [uri] * 20
     ends_well(wire)
 
 
 def test_a_client_that_reads_nothing_more_does_not_keep_the_server(wire: Wire) -> None:
     wire.hello()
-    uri = "untitled:" + "a" * 100_000
-    wire.open(uri, "x = \n")
-    for number in range(100, 105):
-        command = {"command": "hef-lsp.status", "arguments": [uri]}
-        wire.send({"jsonrpc": "2.0", "id": number, "method": "workspace/executeCommand", "params": command})
+    ask_and_do_not_read(wire, range(100, 105))
     wire.send({"jsonrpc": "2.0", "id": "last", "method": "shutdown", "params": None})
     wire.notify("exit", None)
     assert wire.gone() == 0

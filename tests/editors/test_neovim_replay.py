@@ -16,7 +16,7 @@ from tests.editors.neovim import Neovim, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(550)]
 
-N_KEYS = 220
+N_KEYS = 440  # what is typed over stays away for a while: of fewer, too few are taken
 TEXT = "import shapes\n\n\ndef area(first, second):\n    return first * second\n\n\nclass Box:\n    pass\n"
 STATE = """
 local text = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\\n')
@@ -105,7 +105,7 @@ def test_no_key_ever_leaves_a_stale_duplicated_or_misplaced_letter(
         )  # the terminal draws on; what it draws from here on may show answers that came later
         known = replay.answers(neovim)
         assert [frame for frame in seen if not any(map(frame.agrees, known))] == []
-        assert pair.n_accepted > 2  # of what may be shown when the key comes; else nothing was tried
+        assert pair.n_accepted > 5
         assert len(seen) > 20
         assert not is_killed or len(known) > n_before + 10  # another server has come and suggested
         assert neovim.lua("return vim.v.errmsg") == ""
