@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.ann import Ann, GoesOn
+from indexer.ann import Ann
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE
+from indexer.progress import GoesOn
 from indexer.reader import Change, StoreReader
+from indexer.settings import IndexSettings
 
 _LEVELS = (CHUNK, FILE, DIRECTORY)
 _BATCH = 2_000
@@ -21,16 +23,17 @@ _SEARCH_CHANGES = 64  # taken in by a search itself: some 10 ms
 class DenseKeys:
     """`follow` belongs to the thread that updates; a search takes a few of another process's changes in by itself."""
 
-    def __init__(self, folder: Path, reader: StoreReader, exact_below: int) -> None:
+    def __init__(self, folder: Path, reader: StoreReader, settings: IndexSettings) -> None:
         self._reader = reader
-        self._anns = {level: Ann(folder / f"{level}.hnsw", exact_below) for level in _LEVELS}
+        borders = settings.exact_below, settings.mapped_above
+        self._anns = {level: Ann(folder / f"{level}.hnsw", *borders) for level in _LEVELS}
         self._lock = threading.Lock()
         self._generation = -1  # what the keys in memory have reached; -1 before they are loaded
         self._followed = 0.0
 
     @property
     def kind(self) -> str:
-        """ "exact" or "hnsw": how chunks are searched."""
+        """ "exact", "hnsw" or "mapped": how chunks are searched."""
         return self._anns[CHUNK].kind
 
     def search(self, level: str, key: np.ndarray, k: int) -> list[tuple[int, float]]:

@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+class NearestKeys(Protocol):
+    """Unit vectors by the ids of nodes; one thread changes them."""
+
+    def __len__(self) -> int: ...
+
+    def ids(self) -> np.ndarray:
+        """int64, in any order."""
+        ...
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """float32 [n, d_key] of ids that are there."""
+        ...
+
+    def add(self, ids: Sequence[int], keys: np.ndarray) -> None:
+        """Keys float32 [n, d_key] of ids; an id that is there already gets the new key."""
+        ...
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Absent ones are none."""
+        ...
+
+    def search(self, key: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most k ids and their cosine similarities, best first."""
+        ...
 
 
 class ExactKeys:
@@ -20,11 +47,16 @@ class ExactKeys:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def width(self) -> int:
+        """d_key; 0 before the first key."""
+        return int(self._keys.shape[1])
+
     def ids(self) -> np.ndarray:
         return self._ids[: len(self)].copy()
 
-    def keys(self) -> np.ndarray:
-        return self._keys[: len(self)].copy()
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        return self._keys[[self._rows[int(id)] for id in ids]]
 
     def add(self, ids: Sequence[int], keys: np.ndarray) -> None:
         self._reserve(len(self) + len(ids), keys.shape[1])

@@ -64,7 +64,7 @@ class Index:
         self._closed = False
         cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
         recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
-        self._kept = KeptStore(folder, recipe, settings.exact_below)
+        self._kept = KeptStore(folder, recipe, settings)
         remember_project(folder.parent, root)
         self.mirrors = Mirrors(root, folder, tokenizer, settings, on_packages)
 

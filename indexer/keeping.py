@@ -11,6 +11,7 @@ from indexer.damage import CacheError, is_damage, usable
 from indexer.database import Database, set_aside
 from indexer.dense import DenseKeys
 from indexer.reader import StoreReader
+from indexer.settings import IndexSettings
 from indexer.stats import NOTHING, IndexStats, bytes_in
 from indexer.store import Store
 from indexer.tending import check_words, has_traces, seal_words, verify, wipe
@@ -22,11 +23,11 @@ _log = logging.getLogger(__name__)
 class KeptStore:
     """Writer, reader and keys of one folder. `note` may be called from any thread, all else by one at a time."""
 
-    def __init__(self, folder: Path, recipe: str, exact_below: int) -> None:
+    def __init__(self, folder: Path, recipe: str, settings: IndexSettings) -> None:
         """`recipe`: the chunking rules; what was read under others counts as changed. Raises CacheError."""
         self._folder = folder
         self._recipe = recipe
-        self._exact_below = exact_below
+        self._settings = settings
         self._closed = False
         self._words_are_sound: bool | None = None  # not known yet
         self.damage: Exception | None = None
@@ -146,7 +147,7 @@ class KeptStore:
         self.store.follow_recipe(self._recipe)
         self.vectors = VectorStore(self._db)
         self.reader = StoreReader(self._folder)
-        self.dense = DenseKeys(self._folder, self.reader, self._exact_below)
+        self.dense = DenseKeys(self._folder, self.reader, self._settings)
 
 
 def described(error: Exception) -> str:

@@ -65,6 +65,14 @@ def never() -> bool:
     return False
 
 
+GoesOn = Callable[[int, int, str], bool]  # asked now and then by long work that has done so much of so much
+
+
+def always(done: int, total: int, path: str = "") -> bool:
+    """Whether to go on, where nobody stops it."""
+    return True
+
+
 def nobody(progress: Progress) -> None:
     """Who follows, where nobody does."""
 

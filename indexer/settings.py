@@ -72,6 +72,12 @@ class IndexSettings:
         min=100,
         max=10_000_000,
     )
+    mapped_above: int = _setting(
+        1_000_000,
+        "Above this many vectors graphs are mapped from files in half the bytes (usearch, of the extra `large`).",
+        min=1_000,
+        max=100_000_000,
+    )
 
 
 @dataclass(frozen=True)

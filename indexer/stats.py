@@ -25,7 +25,7 @@ class IndexStats:
     bytes: int
     generation: int
     state: str
-    search: str  # "exact" or "hnsw"
+    search: str  # "exact", "hnsw" or "mapped"
     skipped: Mapping[str, tuple[str, ...]]
     last_error: str
     folder: Path
