@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer import hnsw, mapped, segments
+from indexer import hnsw, mapped, mapped_graph
 from indexer.exact import ExactKeys, NearestKeys
 from indexer.hnsw import HnswKeys
 from indexer.mapped import DEFAULT_SIZES, MappedKeys, MappedSizes
@@ -140,7 +140,7 @@ class Ann:
             return kind
         least = self._mapped_above * 3 // 4 if kind == "mapped" else self._mapped_above
         has_hnsw = hnsw.is_usable()
-        if (count > least or not has_hnsw) and segments.is_usable():
+        if (count > least or not has_hnsw) and mapped_graph.is_usable():
             return "mapped"
         return "hnsw" if has_hnsw else kind
 
@@ -169,7 +169,7 @@ class Ann:
     def _keep_memory_flat(self) -> None:
         """In a long update, at whose end alone the right structure is chosen."""
         keys = self._keys
-        if isinstance(keys, ExactKeys) and len(keys) > self._mapped_above and segments.is_usable():
+        if isinstance(keys, ExactKeys) and len(keys) > self._mapped_above and mapped_graph.is_usable():
             self._become("mapped", always)
         elif isinstance(keys, MappedKeys):
             keys.relieve()

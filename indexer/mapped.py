@@ -26,8 +26,8 @@ import numpy as np
 
 from indexer.exact import NOTHING, ExactKeys, best
 from indexer.graph_files import put_in_place
+from indexer.mapped_graph import MappedGraph, add, library, new_graph, write
 from indexer.progress import GoesOn, always
-from indexer.segments import Segment, add, library, new_graph, write
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class MappedKeys:
         self._sizes = sizes
         self._lock = threading.Lock()  # around searches, and changes of what they see
         self._fresh = fresh or ExactKeys()
-        self._segments: tuple[Segment, ...] = ()
+        self._segments: tuple[MappedGraph, ...] = ()
+        self._written: set[Path] = set()  # files since the last list
         self._is_listed = False  # whether the list on disk says what there is
 
     def __len__(self) -> int:
@@ -72,6 +73,7 @@ class MappedKeys:
         return np.concatenate([self._fresh.ids(), *(part.ids[part.alive] for part in self._segments)])
 
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """See `NearestKeys`; from graphs in float16."""
         wanted = np.asarray(ids, np.int64)
         found = np.zeros((len(wanted), self._width), np.float32)
         for segment in self._segments:
@@ -79,7 +81,8 @@ class MappedKeys:
             if len(rows):
                 found[rows] = segment.vectors(labels)
         fresh = np.flatnonzero(np.isin(wanted, self._fresh.ids()))
-        found[fresh] = self._fresh.vectors(wanted[fresh].tolist())
+        if len(fresh):
+            found[fresh] = self._fresh.vectors(wanted[fresh].tolist())
         return found
 
     def add(self, ids: Sequence[int], keys: np.ndarray) -> None:
@@ -122,7 +125,7 @@ class MappedKeys:
         """Say on disk what there is. What is new is left out: the store has it. Raises OSError."""
         if self._is_listed or not all(segment.path.exists() for segment in self._segments):
             return  # another process's list names other graphs than these: as good as ours, for who opens next
-        before = _files_of(self._path)
+        before = _files_of(self._path) | self._written
         told = [part.told() for part in self._segments]
         header = {"store": store, "width": self._width, "written": time.time_ns(), "segments": told}
         ids = [part.left.astype("<i8").tobytes() for part in self._segments]
@@ -133,6 +136,7 @@ class MappedKeys:
         put_in_place(temporary, self._path)
         self._is_listed = True
         _sweep(self._path, before, {part.path for part in self._segments})
+        self._written.clear()
 
     @classmethod
     def load(cls, path: Path, store: str, width: int, sizes: MappedSizes = DEFAULT_SIZES) -> MappedKeys:
@@ -142,13 +146,13 @@ class MappedKeys:
         header, ids = _read_list(path)
         if header.get("store") != store or header.get("width") != width:
             raise ValueError("it belongs to another store")
-        segments: list[Segment] = []
+        segments: list[MappedGraph] = []
         broken, is_settled, when = "", True, header["written"]
         for told in header["segments"]:
             own, ids = ids[: told["n"]], ids[told["n"] :]
             try:
                 file = path.parent / Path(told["file"]).name
-                segments.append(Segment.named(file, told, own, width, when))
+                segments.append(MappedGraph.named(file, told, own, width, when))
                 is_settled &= segments[-1].is_untouched(told, when)
             except _DAMAGE as error:
                 broken = str(error)
@@ -166,7 +170,7 @@ class MappedKeys:
             if segment.bury(wanted):
                 self._is_listed = False
 
-    def _dissolve(self, segment: Segment) -> None:
+    def _dissolve(self, segment: MappedGraph) -> None:
         labels = np.flatnonzero(segment.alive)
         keys = segment.vectors(labels) if len(labels) else np.zeros((0, self._width), np.float32)
         with self._lock:
@@ -189,15 +193,16 @@ class MappedKeys:
             self._put(last, graph, ids[:n_taken])
         return n_taken == len(ids)
 
-    def _has_room(self, segment: Segment) -> bool:
+    def _has_room(self, segment: MappedGraph) -> bool:
         return len(segment.ids) < self._sizes.segment and segment.path.exists()
 
-    def _put(self, last: Segment | None, graph: Any, ids: np.ndarray) -> None:
+    def _put(self, last: MappedGraph | None, graph: Any, ids: np.ndarray) -> None:
         """Write a graph, map it, and let it answer for these new ids and for those of the one it grew out of."""
         path = self._path.with_suffix(f".{uuid4().hex}.usearch")
+        self._written.add(path)
         write(graph, path)
         before = last.left if last else ids[:0]
-        segment = Segment.written(path, np.concatenate([before, ids]), self._width)
+        segment = MappedGraph.written(path, np.concatenate([before, ids]), self._width)
         with self._lock:
             self._fresh.remove(ids.tolist())
             self._segments = (*(other for other in self._segments if other is not last), segment)

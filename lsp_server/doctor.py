@@ -44,7 +44,11 @@ PACKAGES = (
 )
 # What the server does without them, and what to do about it where something should be done.
 OPTIONAL_PACKAGES = {
-    "hnswlib": ("search is exact", "Install hnswlib for repositories of more than about 100,000 chunks."),
+    "hnswlib": (
+        "search is exact, or usearch's",
+        "Install hnswlib for repositories of more than about 100,000 chunks, or 'hef-lsp[large]'.",
+    ),
+    "usearch": ("repositories of millions of chunks take more memory (pip install 'hef-lsp[large]')", ""),
     "torch": ("models run on the CPU (for a GPU: pip install 'hef-lsp[cuda]')", ""),
 }
 FEW_WATCHES = 8_192  # Linux' old default; large repositories have more folders

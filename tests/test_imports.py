@@ -37,7 +37,9 @@ CONFINED = {
     "matplotlib": ("model/training/", "model/evaluation/"),
     "rapidfuzz": ("model/evaluation/",),
     "platformdirs": ("indexer/cache_folder.py", "model/privacy.py"),
-    "hnswlib": ("indexer/ann.py",),
+    "hnswlib": ("indexer/hnsw.py",),
+    "usearch": ("indexer/mapped_graph.py",),
+    "faiss": (),  # beside usearch in one process it dies
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": (
         "indexer/chunking.py",
@@ -87,6 +89,8 @@ def imported(file: Path, *, also_types: bool = False) -> Iterator[str]:
             yield from names
             if not all(is_module(name) for name in names):
                 yield node.module or ""
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            yield from (str(part.value) for part in node.args[:1] if isinstance(part, ast.Constant))
 
 
 def is_module(name: str) -> bool:

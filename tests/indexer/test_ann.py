@@ -124,8 +124,9 @@ def test_a_foreign_file_is_refused(tmp_path, store, width):
     assert len(ann) == 0
 
 
-def test_without_hnswlib_search_stays_exact(tmp_path, monkeypatch):
+def test_without_any_library_search_stays_exact(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "hnswlib", None)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
     ann = Ann(tmp_path / "chunk.hnsw", 100)
     keys = keys_of(500)
     ann.replace(range(500), keys, [])

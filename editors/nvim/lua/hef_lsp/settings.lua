@@ -64,6 +64,7 @@
 ---@field keepCachesDays? integer Days that caches of vanished repositories and of models that are no longer used stay on disk. 1 to 3,650. Default: `30`.
 ---@field mirrorChars? integer Most characters of code that are kept in memory, as tokens and lines at 6 bytes each, to complete from. 0 to 1,000,000,000. Default: `24000000`.
 ---@field exactBelow? integer Up to this many vectors search is exact; above, an HNSW graph is used. 100 to 10,000,000. Default: `20000`.
+---@field mappedAbove? integer Above this many vectors graphs are mapped from files in half the bytes (usearch, of the extra `large`). 1,000 to 100,000,000. Default: `1000000`.
 
 ---@class hef_lsp.RetrievalSettings
 ---@field chunks? integer Share of hits that are chunks of code. 0 to 64. Default: `6`.

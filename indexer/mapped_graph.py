@@ -42,7 +42,7 @@ def library() -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Segment:
+class MappedGraph:
     """One graph. `ids[label]`: node, -1 where it was removed before; `alive[label]`: not removed since. `order` sorts
     `ids`; `stamp`: how the file looked before its `checksum` was taken."""
 
@@ -55,13 +55,15 @@ class Segment:
     checksum: int
 
     @classmethod
-    def written(cls, path: Path, ids: np.ndarray, width: int) -> Segment:
+    def written(cls, path: Path, ids: np.ndarray, width: int) -> MappedGraph:
         """Map a file that this process has written. Raises ValueError, OSError, RuntimeError."""
         stamp = _stamp(path)  # before the sum: what changes meanwhile is noticed
         return cls._mapped(path, ids, width, stamp, checksum_of(path))
 
     @classmethod
-    def named(cls, path: Path, told: Mapping[str, Any], ids: np.ndarray, width: int, when: int) -> Segment:
+    def named(
+        cls, path: Path, told: Mapping[str, Any], ids: np.ndarray, width: int, when: int
+    ) -> MappedGraph:
         """Map a file that a list of a time (in ns) tells of, as `told` did. It is read whole but where it is untouched
         since. Raises ValueError where it is another one, OSError and the like."""
         stamp, checksum = _stamp(path), int(told["checksum"])
@@ -72,7 +74,7 @@ class Segment:
     @classmethod
     def _mapped(
         cls, path: Path, ids: np.ndarray, width: int, stamp: tuple[int, ...], checksum: int
-    ) -> Segment:
+    ) -> MappedGraph:
         graph = new_graph(width)
         graph.view(str(path))
         if len(graph) != len(ids) or graph.ndim != width:
