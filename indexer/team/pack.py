@@ -40,7 +40,7 @@ class PackError(ValueError):
 
 
 @dataclass(frozen=True)
-class PackedRows:
+class StoredRows:
     """Vectors of n nodes as they are stored.
 
     `digests` uint8 [n, 16], keyed; `keys` int8 [n, d_key]; `memories` int8 [n, m, d_memory]; `scales` float32
@@ -109,7 +109,7 @@ def keyed(digest: bytes, secret: bytes) -> bytes:
     return hashlib.blake2b(digest, key=secret, digest_size=DIGEST_BYTES).digest()
 
 
-def packed(digests: Sequence[bytes], vectors: Vectors) -> PackedRows:
+def packed(digests: Sequence[bytes], vectors: Vectors) -> StoredRows:
     """Rows of some nodes. `digests`: keyed; `vectors`: theirs, in the same order. Raises PackError on a number that is
     not finite."""
     keys = np.asarray(vectors.keys, np.float32)
@@ -121,7 +121,7 @@ def packed(digests: Sequence[bytes], vectors: Vectors) -> PackedRows:
     names = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), DIGEST_BYTES)
     whole_keys = np.rint(keys / scales[:, :1]).astype(np.int8)
     whole_memories = np.rint(memories / scales[:, 1:, None]).astype(np.int8)
-    return PackedRows(names, whole_keys, whole_memories, scales)
+    return StoredRows(names, whole_keys, whole_memories, scales)
 
 
 def parts(n_rows: int, vectors_of_row: Vectors) -> Iterator[slice]:
@@ -132,7 +132,7 @@ def parts(n_rows: int, vectors_of_row: Vectors) -> Iterator[slice]:
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
-def sealed(rows: PackedRows) -> SealedPack:
+def sealed(rows: StoredRows) -> SealedPack:
     """A pack and its index as bytes; the same rows give the same bytes, and so the same names."""
     tensors = {name: np.ascontiguousarray(getattr(rows, name)) for name in _TENSORS}
     content = save(tensors)
@@ -149,12 +149,12 @@ def name_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_pack(content: bytes, name: str) -> PackedRows:
+def read_pack(content: bytes, name: str) -> StoredRows:
     """The rows of a pack. Raises PackError where it is not the one of that name, or not one of ours."""
     tensors = _loaded(content, name, MAX_PACK_BYTES)
     if tensors.keys() != set(_TENSORS):
         raise PackError("other tensors than a pack has")
-    rows = PackedRows(**tensors)
+    rows = StoredRows(**tensors)
     n, d_key = _shape(rows.keys, np.int8, 2)
     shape = _shape(rows.memories, np.int8, 3)
     m, d_memory = shape[1:]
@@ -166,7 +166,7 @@ def read_pack(content: bytes, name: str) -> PackedRows:
     return checked(rows)
 
 
-def checked(rows: PackedRows) -> PackedRows:
+def checked(rows: StoredRows) -> StoredRows:
     """The same rows. Raises PackError where their scales are no numbers, or larger than float16 bears."""
     scales = rows.scales
     if (
