@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ _LONGEST = 127.0  # the largest number of an int8, in absolute value
 _MAX_WIDTH = 65_536
 _MIN_SCALE = 1e-12  # of a vector of zeros
 _TENSORS = ("digests", "keys", "memories", "scales")
+_VALUES = ("keys", "memories", "scales")
 _ABOUT = "pack"  # in the metadata of an index
 
 
@@ -54,6 +55,10 @@ class StoredRows:
 
     def __len__(self) -> int:
         return len(self.digests)
+
+    def at(self, rows: np.ndarray) -> StoredRows:
+        """Some of the rows, in this order."""
+        return StoredRows(self.digests[rows], self.keys[rows], self.memories[rows], self.scales[rows])
 
     def vectors(self) -> Vectors:
         """What everybody who pulls these rows has: float16, keys of unit length. The same to the bit everywhere."""
@@ -103,6 +108,20 @@ class PackIndex:
             if (digest := joined[start : start + DIGEST_BYTES]) in asked
         }
 
+    def ranges(self, rows: np.ndarray, close: int) -> list[tuple[int, int]]:
+        """Where in the pack some rows lie: first byte and the byte behind, in order; what is less than `close` bytes
+        apart is one range."""
+        found: list[tuple[int, int]] = []
+        for name in _VALUES:
+            first, step = self.places[name]
+            for row in sorted(rows.tolist()):
+                start = first + row * step
+                if found and found[-1][0] <= start <= found[-1][1] + close:
+                    found[-1] = (found[-1][0], start + step)
+                else:
+                    found.append((start, start + step))
+        return found
+
 
 def keyed(digest: bytes, secret: bytes) -> bytes:
     """A digest as the bucket knows it: a keyed hash, useless to who has not the team's secret (16 to 64 bytes)."""
@@ -122,6 +141,11 @@ def packed(digests: Sequence[bytes], vectors: Vectors) -> StoredRows:
     whole_keys = np.rint(keys / scales[:, :1]).astype(np.int8)
     whole_memories = np.rint(memories / scales[:, 1:, None]).astype(np.int8)
     return StoredRows(names, whole_keys, whole_memories, scales)
+
+
+def as_shared(vectors: Vectors) -> Vectors:
+    """Vectors as whoever pulls them from a pack has them."""
+    return packed([bytes(DIGEST_BYTES)] * len(vectors.keys), vectors).vectors()
 
 
 def parts(n_rows: int, vectors_of_row: Vectors) -> Iterator[slice]:
@@ -164,6 +188,30 @@ def read_pack(content: bytes, name: str) -> StoredRows:
     if not 0 < d_key <= _MAX_WIDTH or not 0 < m * d_memory <= _MAX_WIDTH:
         raise PackError("widths that no model has")
     return checked(rows)
+
+
+def read_rows(index: PackIndex, rows: np.ndarray, parts: Mapping[tuple[int, int], bytes]) -> StoredRows:
+    """Some rows of a pack that is not read whole. `parts`: what lies at `index.ranges`. Raises PackError where a row is
+    not the one that the index has the sum of."""
+    shapes = {"keys": (index.d_key,), "memories": (index.m, index.d_memory), "scales": (1 + index.m,)}
+    values = {}
+    for name in _VALUES:
+        first, step = index.places[name]
+        starts = [first + row * step for row in rows.tolist()]
+        joined = b"".join(_within(parts, start, step) for start in starts)
+        kind = np.float32 if name == "scales" else np.int8
+        values[name] = np.frombuffer(joined, kind).reshape(len(rows), *shapes[name])
+    found = StoredRows(index.digests[rows], **values)
+    if not np.array_equal(found.sums(), index.sums[rows]):
+        raise PackError("other rows than its index says")
+    return checked(found)
+
+
+def _within(parts: Mapping[tuple[int, int], bytes], start: int, length: int) -> bytes:
+    for (first, end), part in parts.items():
+        if first <= start and start + length <= end:
+            return part[start - first : start - first + length]
+    raise PackError("rows that were not read")
 
 
 def checked(rows: StoredRows) -> StoredRows:

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+
+from indexer.database import Database
 from indexer.hierarchy import Vectors
 from indexer.team.bucket import AbsentObjectError, Bucket, LostRaceError
-from indexer.team.pack import MAX_INDEX_BYTES, keyed, packed, parts, read_index, sealed
+from indexer.team.pack import MAX_INDEX_BYTES, as_shared, keyed, packed, parts, read_index, sealed
 from indexer.team.refs import MAX_REF_BYTES, PackEntry, index_path, listed, pack_path, ref_path, written
+from indexer.vectors import VectorStore
 
+_READ_AT_ONCE = 27_000  # nodes: with the widths of the fuser that is shipped, one pack
+_CHANGED_AT_ONCE = 400  # nodes of one transaction
+_MOST_PACKS = 16  # of a branch: a reader asks for each
+_SPARE_ROWS = 10_000
 _ATTEMPTS = 20
 _LONGEST_PAUSE = 0.5  # seconds between two attempts
 
@@ -43,6 +53,10 @@ class PackWriter:
     def known(self, repository: str, branch: str) -> tuple[PackEntry, ...]:
         """The packs that a ref lists, none where there is no ref. Raises PackError and BucketError."""
         return self._ref(ref_path(self._fingerprint, repository, branch))[0]
+
+    def keyed(self, digest: bytes) -> bytes:
+        """A digest as the store knows it."""
+        return keyed(digest, self._key)
 
     def digests(self, entries: Iterable[PackEntry]) -> set[bytes]:
         """Keyed digests in some packs."""
@@ -101,3 +115,43 @@ class PackWriter:
         except AbsentObjectError:
             return (), None
         return listed(path, content, self._key), e_tag
+
+
+def publish(folder: Path, writer: PackWriter, repository: str, branch: str) -> Published:
+    """Have a branch list all that an index has vectors of. `folder`: of its store, which is up to date.
+
+    What is new becomes packs; once there are too many of them, or most of what they hold is gone, all is written anew.
+    The store then has what the packs hold, so that publisher and readers have the same vectors to the bit. Raises
+    BucketError, PackError, CacheError and sqlite3.DatabaseError.
+    """
+    db = Database(folder)
+    with closing(db):
+        vectors = VectorStore(db)
+        ids = vectors.living()
+        before = writer.known(repository, branch)
+        known = writer.digests(before)
+        new = [digest for digest in ids if writer.keyed(digest) not in known]
+        n_known = len(ids) - len(new)
+        is_worn = (
+            len(before) >= _MOST_PACKS or sum(entry.rows for entry in before) > 2 * len(ids) + _SPARE_ROWS
+        )
+        if new and is_worn:
+            new = list(ids)
+        portions = [new[start : start + _READ_AT_ONCE] for start in range(0, len(new), _READ_AT_ONCE)]
+        entries = [entry for portion in portions for entry in _written(vectors, ids, portion, writer)]
+        writer.list_in(repository, branch, entries, instead=before if new and is_worn else ())
+    return Published(len(new), n_known, len(entries), writer.bytes)
+
+
+def _written(
+    vectors: VectorStore, ids: Mapping[bytes, int], digests: Sequence[bytes], writer: PackWriter
+) -> list[PackEntry]:
+    """Packs of some nodes; the index has their vectors as the packs have them from now on."""
+    own = vectors.vectors(digests)
+    entries, shared = writer.write(digests, own), as_shared(own)
+    for start in range(0, len(digests), _CHANGED_AT_ONCE):
+        here = slice(start, start + _CHANGED_AT_ONCE)
+        if not np.array_equal(own.memories[here], shared.memories[here]):
+            kept = [ids[digest] for digest in digests[here]]
+            vectors.set_vectors(kept, Vectors(shared.keys[here], shared.memories[here]))
+    return entries
