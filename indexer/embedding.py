@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.hierarchy import Embedder, Vectors
 from indexer.progress import IndexStage, Listener, Progress
+from indexer.sharing import TakingIn
 from indexer.vectors import MissingNode, VectorStore
 
 _SHARED_NODES = 1_000
@@ -24,7 +25,10 @@ class Embedding:
         batch_texts: int,
         known: Mapping[bytes, tuple[np.ndarray, np.ndarray]],
         listener: Listener,
+        taking: TakingIn,
     ) -> None:
+        """`taking`: what others have computed, which goes before all that is computed here."""
+        self._taking = taking
         self._vectors = vectors
         self._embedder = embedder
         self._batch_texts = batch_texts
@@ -32,11 +36,28 @@ class Embedding:
         self._listener = listener
         self.embedded = 0
         self.fused = 0
+        self.team = ""  # what is to be said of what others computed
+
+    @property
+    def pulled(self) -> int:
+        """Nodes whose vectors others computed."""
+        return self._taking.taken
 
     def run(self) -> None:
         """Children before parents, each call's result committed at once. Raises StoppedError, and what the embedder
         raises."""
-        total, done = self._vectors.count_pending(), 0
+        total = self._vectors.count_pending()
+        try:
+            self._taking.begin(total)
+            self._taking.go_on()
+            self._compute(total)
+        finally:
+            self.team = self._taking.end()
+        if self.team:
+            self._vectors.note_team(self.team)
+
+    def _compute(self, total: int) -> None:
+        done = 0
         for height in self._vectors.pending_heights():
             for batch in self._pending(height):
                 self._listener.check()
@@ -54,9 +75,11 @@ class Embedding:
         first, last = self._vectors.pending_range(height)
         far = first + (last - first) * (os.getpid() % 7) // 7 if last - first > _SHARED_NODES else 0
         for after in {far: None, 0: None}:
+            self._taking.go_on()
             while batch := self._vectors.pending(height, after, self._batch_texts):
                 after = batch[-1].id
                 yield batch
+                self._taking.go_on()
 
     def _embed(self, batch: list[MissingNode]) -> None:
         known = [node for node in batch if node.digest in self._known]

@@ -27,7 +27,7 @@ def work_tree(folder: Path) -> Path | None:
 
 def excludes(top: Path, files: RuleFiles) -> list[Excludes]:
     """The files beside .gitignore that say what git ignores, most important first; they need not exist."""
-    shared = _shared_directory(top, files)
+    shared = own_directory(top, files, shared=True)
     named = _named_in(shared / "config", top, files)
     return [
         Excludes(shared / "info" / "exclude", False),
@@ -35,14 +35,17 @@ def excludes(top: Path, files: RuleFiles) -> list[Excludes]:
     ]
 
 
-def _shared_directory(top: Path, files: RuleFiles) -> Path:
-    """The repository's own folder: .git, or what a .git file of a submodule or a linked work tree points to."""
+def own_directory(top: Path, files: RuleFiles, *, shared: bool) -> Path:
+    """The repository's own folder: .git, or what a .git file of a submodule or a linked work tree points to. `shared`:
+    the one that all its work trees have in common."""
     named = _text(files.content(top / ".git"))
     if not named.startswith("gitdir:"):
         return top / ".git"
     own = _path(named.removeprefix("gitdir:").strip(), top)
     if own is None:
         return top / ".git"
+    if not shared:
+        return own
     return _path(_text(files.content(own / "commondir")).strip() or ".", own) or own
 
 

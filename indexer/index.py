@@ -14,7 +14,7 @@ from pathlib import Path
 
 from indexer.cache_folder import default_cache_dir, store_folder
 from indexer.caches import delete_unused, remember_project
-from indexer.chunking import CHUNKER_VERSION, Chunk
+from indexer.chunking import Chunk
 from indexer.damage import damaged_again, is_damage, usable
 from indexer.database import forget_damaged
 from indexer.dense import DenseKeys
@@ -22,7 +22,7 @@ from indexer.documents import OpenDocuments
 from indexer.embedding import Embedding
 from indexer.entries import NO_STAMP, entry_of
 from indexer.hierarchy import Embedder, leaf_text
-from indexer.keeping import KeptStore, described
+from indexer.keeping import KeptStore, described, recipe_of
 from indexer.line_index import LineIndex
 from indexer.mirrors import Mirrors
 from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
@@ -31,8 +31,8 @@ from indexer.query import Hit, Query
 from indexer.reader import StoreReader
 from indexer.retrieval import Search
 from indexer.rules import Rules
-from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import DEFAULT_INDEX, DEFAULT_RETRIEVAL, IndexSettings, RetrievalSettings
+from indexer.sharing import TakingIn, TeamVectors
 from indexer.stats import IndexStats, report_of
 from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
@@ -53,18 +53,17 @@ class Index:
         retrieval: RetrievalSettings,
         tokenizer: Tokenizer | None,
         on_packages: Callable[[bool], None] | None,
+        team: TeamVectors | None,
     ) -> None:
         self.root, self.folder = root, folder  # of the repository, of its store
-        self._embedder = embedder
+        self._embedder, self._team = embedder, team
         self._fingerprint = embedder.fingerprint if embedder else ""
         self._settings, self._retrieval = settings, retrieval
         self._updating, self._overlaying = threading.Lock(), threading.Lock()
         self._overlay = NO_OVERLAY
         self._documents = OpenDocuments(root, settings)
         self._closed = False
-        cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
-        recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
-        self._kept = KeptStore(folder, recipe, settings)
+        self._kept = KeptStore(folder, recipe_of(settings), settings)
         remember_project(folder.parent, root)
         self.mirrors = Mirrors(root, folder, tokenizer, settings, on_packages)
 
@@ -78,16 +77,17 @@ class Index:
         retrieval: RetrievalSettings = DEFAULT_RETRIEVAL,
         tokenizer: Tokenizer | None = None,
         on_packages: Callable[[bool], None] | None = None,
+        team: TeamVectors | None = None,
     ) -> Index:
         """Open or create the index of a repository; cheap, reads no source file and no vector.
 
         Without an embedder there are words and names to search, and no vectors; without a tokenizer no `tokens`;
-        without `on_packages` no `packages`: it hears from another thread whether they are being read. Raises
-        CacheError when the cache cannot be written or another process keeps it locked.
+        without `on_packages` no `packages`: it hears from another thread whether they are being read; without a `team`
+        no vectors but its own. Raises CacheError when the cache cannot be written or another process keeps it locked.
         """
         fingerprint = embedder.fingerprint if embedder else ""
         folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
-        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, on_packages)
+        return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, on_packages, team)
 
     @property
     def tokens(self) -> SuffixIndex:
@@ -101,7 +101,7 @@ class Index:
 
     @property
     def packages(self) -> SuffixIndex | None:
-        """What is installed and imported, as tokens, when it was opened with `on_packages`."""
+        """What is installed and imported, as tokens, if opened with `on_packages`."""
         return self.mirrors.packages
 
     def close(self) -> None:
@@ -181,11 +181,12 @@ class Index:
         return report_of(update, embedding, self._reader.totals(), stopped, time.perf_counter() - started)
 
     def _embedding(self, listener: Listener) -> Embedding | None:
-        if self._embedder is None:
+        vectors, embedder = self._kept.vectors, self._embedder
+        if embedder is None:
             return None
-        return Embedding(
-            self._kept.vectors, self._embedder, self._settings.batch_texts, self._overlay.vectors(), listener
-        )
+        taking = TakingIn(self._team, vectors, embedder, self.folder, listener)
+        texts, known = self._settings.batch_texts, self._overlay.vectors()
+        return Embedding(vectors, embedder, texts, known, listener, taking)
 
     # -- open documents -----------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from indexer.chunking import CHUNKER_VERSION
 from indexer.damage import CacheError, is_damage, usable
 from indexer.database import Database, set_aside
 from indexer.dense import DenseKeys
 from indexer.reader import StoreReader
+from indexer.secret_contents import SECRETS_VERSION
 from indexer.settings import IndexSettings
 from indexer.stats import NOTHING, IndexStats, bytes_in
 from indexer.store import Store
@@ -99,6 +101,7 @@ class KeptStore:
             skipped=reader.skipped(),
             last_error=self.last_error,
             folder=self._folder,
+            team=str(reader.meta("team") or ""),
         )
 
     @property
@@ -148,6 +151,12 @@ class KeptStore:
         self.vectors = VectorStore(self._db)
         self.reader = StoreReader(self._folder)
         self.dense = DenseKeys(self._folder, self.reader, self._settings)
+
+
+def recipe_of(settings: IndexSettings) -> str:
+    """What decides how files are cut and which are secret."""
+    cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
+    return f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
 
 
 def described(error: Exception) -> str:

@@ -54,6 +54,8 @@ class UpdateReport:
     fused: int = 0
     cancelled: bool = False
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pulled: int = 0  # nodes of all levels whose vectors others computed
+    team: str = ""  # a sentence about them
 
 
 class StoppedError(Exception):

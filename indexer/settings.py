@@ -93,5 +93,32 @@ class RetrievalSettings:
     rrf_k: int = _setting(60, "The constant of reciprocal rank fusion.", min=1, max=1_000)
 
 
+@dataclass(frozen=True)
+class TeamSettings:
+    """Vectors that a team computes once, in an object store; the user alone says which."""
+
+    store: str = _setting(
+        "",
+        "Where vectors that others have computed are: a folder, or s3://, gs:// or az:// and a bucket. Nothing is "
+        "connected to while it is empty. Its secret is the environment's HEF_TEAM_SECRET, or in team.secretFile.",
+    )
+    secret_file: str = _setting(
+        "", "A file with the team's secret, readable for you alone; for where HEF_TEAM_SECRET is not set."
+    )
+    repository: str = _setting(
+        "",
+        "What the repository is called in the store; empty: as the address of git's origin ends, OWNER/NAME.",
+    )
+    branch: str = _setting(
+        "main", "The branch that is published, and read beside the one that is checked out."
+    )
+    wait_ms: int = _setting(
+        300,
+        "Milliseconds that indexing waits for the store's first answer; what comes later is still used.",
+        min=0,
+        max=10_000,
+    )
+
+
 DEFAULT_INDEX = IndexSettings()
 DEFAULT_RETRIEVAL = RetrievalSettings()

@@ -29,6 +29,7 @@ class IndexStats:
     skipped: Mapping[str, tuple[str, ...]]
     last_error: str
     folder: Path
+    team: str = ""  # a sentence about the vectors that others computed
 
 
 NOTHING: Mapping[str, Any] = {
@@ -66,4 +67,6 @@ def report_of(
         fused=embedding.fused if embedding else 0,
         cancelled=cancelled,
         skipped={reason: tuple(paths) for reason, paths in skipped.items()},
+        pulled=embedding.pulled if embedding else 0,
+        team=embedding.team if embedding else "",
     )

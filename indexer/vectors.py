@@ -43,6 +43,32 @@ class VectorStore:
         )
         return [_pending(row[0], row[1:6], row[6:]) for row in rows]
 
+    def pending_ids(self) -> dict[bytes, int]:
+        """digest -> id of every living node without vectors."""
+        rows = self._db.execute("SELECT digest, id FROM nodes WHERE alive = 1 AND embedded = 0")
+        return dict(rows.fetchall())
+
+    def missing(self, ids: Iterable[int]) -> list[MissingNode]:
+        """Those of some nodes that still have no vectors, as `pending` gives them, in no promised order."""
+        query = (
+            "SELECT n.id, n.digest, n.level, n.height, n.children, n.crc, t.id, t.scope, t.text, t.signature, t.crc "
+            "FROM nodes n LEFT JOIN texts t ON t.id = n.id WHERE n.alive = 1 AND n.embedded = 0 AND n.id IN"
+        )
+        return [_pending(row[0], row[1:6], row[6:]) for row in self._db.among(query, ids)]
+
+    def living(self) -> dict[bytes, int]:
+        """digest -> id of every living node that has its vectors, in the order of the digests."""
+        rows = self._db.execute(
+            "SELECT digest, id FROM nodes WHERE alive = 1 AND embedded = 1 ORDER BY digest"
+        )
+        return dict(rows.fetchall())
+
+    def note_team(self, sentence: str) -> None:
+        """Remember what is to be said of the vectors that others computed."""
+        if self._db.meta("team") != sentence:
+            with self._db.transaction():
+                self._db.set_meta({"team": sentence})
+
     def pending_range(self, height: int) -> tuple[int, int]:
         """Smallest and largest id that `pending` would give; (0, 0) for none."""
         query = "SELECT min(id), max(id) FROM nodes WHERE alive = 1 AND embedded = 0 AND height = ?"
@@ -62,6 +88,19 @@ class VectorStore:
             rows = list(self._db.among(query, digests))
             shape = (self._db.number("m"), self._db.number("d_memory")) if rows else (0, 0)
             return {digest: unsealed(memory, digest, shape) for digest, memory in rows}
+
+    def vectors(self, digests: Sequence[bytes]) -> Vectors:
+        """Of nodes that have them, in this order. Raises DamagedError, also where one is not there."""
+        query = (
+            "SELECT n.digest, k.key, m.memory FROM nodes n JOIN keys k ON k.id = n.id JOIN memories m ON m.id = n.id "
+            "WHERE n.digest IN"
+        )
+        with reading():
+            d_key, m, d_memory = (self._db.number(name) for name in ("d_key", "m", "d_memory"))
+            found = {digest: row for digest, *row in self._db.among(query, digests)}
+            keys = [unsealed(found[digest][0], digest, (d_key,)) for digest in digests]
+            memories = [unsealed(found[digest][1], digest, (m, d_memory)) for digest in digests]
+            return Vectors(np.stack(keys), np.stack(memories))
 
     def set_vectors(self, ids: Sequence[int], vectors: Vectors) -> None:
         """Vectors of nodes. Raises ValueError when their widths differ from those stored."""
