@@ -40,6 +40,7 @@ CONFINED = {
     "platformdirs": ("indexer/cache_folder.py", "model/privacy.py"),
     "hnswlib": ("indexer/hnsw.py",),
     "usearch": ("indexer/mapped_graph.py",),
+    "ray": ("lsp_server/ray_actors.py",),
     "faiss": (),  # beside usearch in one process it dies
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": (

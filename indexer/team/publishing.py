@@ -70,11 +70,14 @@ class PackWriter:
     def write(self, digests: Sequence[bytes], vectors: Vectors) -> list[PackEntry]:
         """Packs of these nodes, of 64 MB at most; `digests` are the index's own, not keyed. What is there already, of
         the same rows in the same order, is not written again."""
+        return self.write_keyed([self.keyed(digest) for digest in digests], vectors)
+
+    def write_keyed(self, digests: Sequence[bytes], vectors: Vectors) -> list[PackEntry]:
+        """The same of digests as the store knows them."""
         return [
-            self._write([keyed(digest, self._key) for digest in digests[part]],
-                        Vectors(vectors.keys[part], vectors.memories[part]))
+            self._write(digests[part], Vectors(vectors.keys[part], vectors.memories[part]))
             for part in parts(len(digests), vectors)
-        ]  # fmt: skip
+        ]
 
     def list_in(
         self, repository: str, branch: str, new: Sequence[PackEntry], instead: Collection[PackEntry] = ()

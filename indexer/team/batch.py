@@ -1,0 +1,185 @@
+"""A monorepo's chunks, embedded by many and written as packs by one. Pure but for files and the bucket.
+
+Paths go out in portions (`portions`); whoever gets one reads, chunks and embeds its files (`LeafWorker`) and leaves out
+what the bucket has; what comes back is written as packs and listed (`collected`), again and again, so that a killed run
+is gone on with: what is listed is not embedded again. Only leaves are embedded so; the nodes above them are made of
+what was pulled, by who publishes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.entries import NO_STAMP, entry_of
+from indexer.files import Found, Skipped, look, read, walk
+from indexer.hierarchy import DIGEST_BYTES, Embedder, Vectors, leaf_text
+from indexer.rules import Rules
+from indexer.settings import IndexSettings
+from indexer.team.pack import keyed
+from indexer.team.publishing import PackWriter
+
+PORTION_BYTES, PORTION_FILES = 500_000, 200  # of source: some 500 chunks, seconds of one processor
+LIST_SECONDS = 300.0  # of work are lost at most when a run is killed
+PACK_ROWS = 48_000  # about 64 MB
+_MANY_PARTS = 16
+
+
+@dataclass(frozen=True)
+class EmbeddedLeaves:
+    """Leaves in any order. `digests`: uint8 [n, 16], keyed; `keys` float16 [n, d_key]; `memories` float16 [n, m,
+    d_memory]."""
+
+    digests: np.ndarray
+    keys: np.ndarray
+    memories: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+
+class DigestSet:
+    """Digests by the million, 16 bytes each: sorted arrays instead of a set."""
+
+    def __init__(self, digests: Iterable[bytes] = ()) -> None:
+        self._parts = [_sorted(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES))]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def array(self) -> np.ndarray:
+        """All of them: uint8 [n, 16]."""
+        return np.concatenate(self._parts).view(np.uint8).reshape(-1, DIGEST_BYTES)
+
+    def take_in(self, digests: np.ndarray) -> np.ndarray:
+        """Rows of the first of each of these, uint8 [n, 16], that were not in it; they are from now on."""
+        rows = np.unique(_as_items(digests), return_index=True)[1]
+        rows = np.sort(rows[~self.has(digests[rows])])
+        if len(rows):
+            self._parts.append(_sorted(digests[rows]))
+        if len(self._parts) > _MANY_PARTS:
+            self._parts = [np.sort(np.concatenate(self._parts))]
+        return rows
+
+    def has(self, digests: np.ndarray) -> np.ndarray:
+        """bool [n] of uint8 [n, 16]."""
+        wanted = _as_items(digests)
+        found = np.zeros(len(wanted), bool)
+        for part in self._parts:
+            if len(part):
+                at = np.minimum(np.searchsorted(part, wanted), len(part) - 1)
+                found |= part[at] == wanted
+        return found
+
+
+def portions(root: Path, settings: IndexSettings) -> Iterator[list[str]]:
+    """Paths of the files that count, a few at a time, in the order in which they are found."""
+    rules, portion, n_bytes = Rules(root, settings), list[str](), 0
+    for found in walk(root, rules, settings):
+        if isinstance(found, Skipped) or found is None:
+            continue
+        portion.append(found.path)
+        n_bytes += found.size
+        if n_bytes >= PORTION_BYTES or len(portion) >= PORTION_FILES:
+            yield portion
+            portion, n_bytes = [], 0
+    if portion:
+        yield portion
+
+
+class LeafWorker:
+    """Reads, chunks and embeds portions. Every file passes the same rules as in an index, secrets' among them."""
+
+    def __init__(
+        self, root: Path, settings: IndexSettings, embedder: Embedder, key: bytes, known: np.ndarray
+    ) -> None:
+        """`key`: of digests, see `refs.secret_key`; `known`: uint8 [n, 16], keyed, of what need not be embedded."""
+        self._root, self._settings = root, settings
+        self._embedder = embedder
+        self._key = key
+        self._seen = DigestSet()
+        self._seen.take_in(known)
+        self._rules = Rules(root, settings)
+
+    def run(self, paths: Sequence[str]) -> EmbeddedLeaves | None:
+        """What is new in a portion; None for nothing."""
+        texts = {keyed(digest, self._key): text for path in paths for digest, text in self._leaves(path)}
+        digests = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, DIGEST_BYTES)
+        rows = self._seen.take_in(digests)
+        if not len(rows):
+            return None
+        said = list(texts.values())
+        wanted, step = [said[row] for row in rows], self._settings.batch_texts
+        made = [self._embedder.embed(wanted[at : at + step]) for at in range(0, len(wanted), step)]
+        keys, memories = zip(*((part.keys, part.memories) for part in made), strict=True)
+        return EmbeddedLeaves(digests[rows], np.concatenate(keys), np.concatenate(memories))
+
+    def _leaves(self, path: str) -> Iterator[tuple[bytes, str]]:
+        found = look(self._root, path, self._rules, self._settings)
+        content = read(self._root, found, self._settings) if isinstance(found, Found) else None
+        if isinstance(content, bytes):
+            entry = entry_of(
+                path, content.decode("utf-8"), NO_STAMP, self._embedder.fingerprint, self._settings
+            )
+            yield from ((place.node.digest, leaf_text(place.chunk)) for place in entry.places if place.chunk)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a run wrote."""
+
+    leaves: int
+    packs: int
+
+
+def collected(
+    parts: Iterable[EmbeddedLeaves],
+    writer: PackWriter,
+    repository: str,
+    branch: str,
+    seen: DigestSet,
+    pack_rows: int = PACK_ROWS,
+    list_seconds: float = LIST_SECONDS,
+) -> Collected:
+    """Write what comes as packs, each listed at once: full ones, and what there is after so many seconds. No more than
+    one pack is in memory. `seen`: what the bucket has. Raises BucketError and PackError."""
+    waiting: list[EmbeddedLeaves] = []
+    leaves = packs = 0
+    began = time.monotonic()
+
+    def write() -> tuple[int, int]:
+        whole = EmbeddedLeaves(*(np.concatenate(some) for some in zip(*map(_tensors, waiting), strict=True)))
+        waiting.clear()
+        digests = [row.tobytes() for row in whole.digests]
+        entries = writer.write_keyed(digests, Vectors(whole.keys, whole.memories))
+        writer.list_in(repository, branch, entries)
+        return len(whole), len(entries)
+
+    for part in parts:
+        rows = seen.take_in(part.digests)  # two workers may have met the same text
+        if len(rows):
+            waiting.append(EmbeddedLeaves(part.digests[rows], part.keys[rows], part.memories[rows]))
+        is_late = time.monotonic() - began > list_seconds
+        if waiting and (is_late or sum(map(len, waiting)) >= pack_rows):
+            n_leaves, n_packs = write()
+            leaves, packs, began = leaves + n_leaves, packs + n_packs, time.monotonic()
+    if waiting:
+        n_leaves, n_packs = write()
+        leaves, packs = leaves + n_leaves, packs + n_packs
+    return Collected(leaves, packs)
+
+
+def _tensors(leaves: EmbeddedLeaves) -> tuple[np.ndarray, ...]:
+    return leaves.digests, leaves.keys, leaves.memories
+
+
+def _as_items(digests: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(digests).view(f"S{DIGEST_BYTES}").reshape(-1)
+
+
+def _sorted(digests: np.ndarray) -> np.ndarray:
+    return np.sort(_as_items(digests))
