@@ -22,6 +22,7 @@ from indexer.team.publishing import PackWriter
 from indexer.team.refs import pack_path, secret_key
 from tests.indexer.conftest import HashEmbedder
 from tests.indexer.test_index import module
+from tests.indexer.test_secret_contents import pem
 
 pytest.importorskip("obstore")
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,7 +39,7 @@ def code(tmp_path: Path) -> Path:
     (root / "lib" / "copy.py").write_text(module("first_1", "second_1"))
     (root / "empty.py").write_text("")
     (root / ".env").write_text("SECRET=1")
-    (root / "key.py").write_text("-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA75" * 8)
+    (root / "key.py").write_text(pem() + "\n")
     (root / ".gitignore").write_text("ignored.py\n")
     (root / "ignored.py").write_text(module("ignored"))
     (root / "binary.py").write_bytes(b"a\0b")
