@@ -20,12 +20,15 @@ from indexer.files import Found, Skipped, look, read, walk
 from indexer.hierarchy import DIGEST_BYTES, Embedder, Vectors, leaf_text
 from indexer.rules import Rules
 from indexer.settings import IndexSettings
-from indexer.team.pack import keyed
+from indexer.team.pack import MAX_ROWS, keyed
+from indexer.team.pack import parts as parts_of
 from indexer.team.publishing import PackWriter
 
 PORTION_BYTES, PORTION_FILES = 500_000, 200  # of source: some 500 chunks, seconds of one processor
-LIST_SECONDS = 300.0  # of work are lost at most when a run is killed
-PACK_ROWS = 48_000  # about 64 MB
+FIRST_LIST_SECONDS, LIST_SECONDS = (
+    10.0,
+    300.0,
+)  # of work are lost at most when a run is killed: soon, and later on
 _MANY_PARTS = 16
 
 
@@ -136,41 +139,59 @@ class Collected:
     packs: int
 
 
+class _Packing:
+    """What has come and is in no pack yet, and what was written so far."""
+
+    def __init__(self, writer: PackWriter, repository: str, branch: str) -> None:
+        self._writer = writer
+        self._where = repository, branch
+        self._waiting: list[EmbeddedLeaves] = []
+        self.written = Collected(0, 0)
+
+    @property
+    def n_waiting(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def add(self, leaves: EmbeddedLeaves, rows: np.ndarray) -> None:
+        if len(rows):
+            self._waiting.append(EmbeddedLeaves(*(part[rows] for part in _tensors(leaves))))
+
+    def write(self) -> None:
+        """All of it, listed at once."""
+        if not self._waiting:
+            return
+        whole = EmbeddedLeaves(*map(np.concatenate, zip(*map(_tensors, self._waiting), strict=True)))
+        self._waiting.clear()
+        digests = [row.tobytes() for row in whole.digests]
+        entries = self._writer.write_keyed(digests, Vectors(whole.keys, whole.memories))
+        self._writer.list_in(*self._where, entries)
+        before = self.written
+        self.written = Collected(before.leaves + len(whole), before.packs + len(entries))
+
+
 def collected(
     parts: Iterable[EmbeddedLeaves],
     writer: PackWriter,
     repository: str,
     branch: str,
     seen: DigestSet,
-    pack_rows: int = PACK_ROWS,
-    list_seconds: float = LIST_SECONDS,
+    pack_rows: int | None = None,
+    list_seconds: float = FIRST_LIST_SECONDS,
 ) -> Collected:
-    """Write what comes as packs, each listed at once: full ones, and what there is after so many seconds. No more than
-    one pack is in memory. `seen`: what the bucket has. Raises BucketError and PackError."""
-    waiting: list[EmbeddedLeaves] = []
-    leaves = packs = 0
-    began = time.monotonic()
-
-    def write() -> tuple[int, int]:
-        whole = EmbeddedLeaves(*(np.concatenate(some) for some in zip(*map(_tensors, waiting), strict=True)))
-        waiting.clear()
-        digests = [row.tobytes() for row in whole.digests]
-        entries = writer.write_keyed(digests, Vectors(whole.keys, whole.memories))
-        writer.list_in(repository, branch, entries)
-        return len(whole), len(entries)
-
+    """Write what comes as packs: full ones, and what there is after so many seconds, of which there are more each time.
+    No more than one pack is in memory. `seen`: what the bucket has. Raises BucketError and PackError."""
+    packing, began = _Packing(writer, repository, branch), time.monotonic()
     for part in parts:
-        rows = seen.take_in(part.digests)  # two workers may have met the same text
-        if len(rows):
-            waiting.append(EmbeddedLeaves(part.digests[rows], part.keys[rows], part.memories[rows]))
+        packing.add(part, seen.take_in(part.digests))  # two workers may have met the same text
+        full = pack_rows or next(parts_of(MAX_ROWS, Vectors(part.keys, part.memories))).stop
         is_late = time.monotonic() - began > list_seconds
-        if waiting and (is_late or sum(map(len, waiting)) >= pack_rows):
-            n_leaves, n_packs = write()
-            leaves, packs, began = leaves + n_leaves, packs + n_packs, time.monotonic()
-    if waiting:
-        n_leaves, n_packs = write()
-        leaves, packs = leaves + n_leaves, packs + n_packs
-    return Collected(leaves, packs)
+        if is_late or packing.n_waiting >= full:
+            packing.write()
+            began = time.monotonic()
+        if is_late:
+            list_seconds = min(2 * list_seconds, LIST_SECONDS)
+    packing.write()
+    return packing.written
 
 
 def _tensors(leaves: EmbeddedLeaves) -> tuple[np.ndarray, ...]:
