@@ -8,6 +8,6 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 if [ ! -e "$folder/.installed" ] || [ "$here/pyproject.toml" -nt "$folder/.installed" ]; then
     echo "installing Ray and moto into $folder (a few minutes)"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --editable "$here[batch]" \
-        "moto[server]>=5" "pytest>=8" "pytest-timeout>=2.3" "pytest-asyncio>=1"
+        "moto[s3,server]>=5" "pytest>=8" "pytest-timeout>=2.3" "pytest-asyncio>=1"
     touch "$folder/.installed"
 fi

@@ -1,0 +1,135 @@
+"""`--publish --batch` with real Ray on two processors: fills a folder and moto's S3, is gone on with after a kill.
+
+The environment is `tests/scale/install_batch.sh`'s (HEF_BATCH_ENV, else .scale/batch).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_coder import ARGUMENTS
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = Path(os.environ.get("HEF_BATCH_ENV", ROOT / ".scale" / "batch")).absolute()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not (PLACE / "bin" / "hef-lsp").exists(), reason="make test-scale installs it"),
+]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where packs go, and the environment in which it can be reached."""
+
+    url: str
+    environment: dict[str, str]
+
+    def command(self, folder: Path, *words: str) -> list[str]:
+        where = ["--set", f"team.store={self.url}", "--set", "team.repository=o/r"]
+        return [str(PLACE / "bin" / "python"), "-m", "lsp_server", *words, str(folder), *ARGUMENTS, *where]
+
+    def run(self, cache: Path, folder: Path, *words: str) -> dict[str, int]:
+        """One command to its end; the JSON that it prints, which is shown as well."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [*self.command(folder, *words), "--json"],
+            env=self.env(cache),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        figures: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+        print(f"{' '.join(words)}: {time.monotonic() - began:.1f} s, {figures}")
+        return figures
+
+    def env(self, cache: Path) -> dict[str, str]:
+        secret = {"HEF_TEAM_SECRET": "correct horse battery staple", "HEF_CACHE_DIR": str(cache)}
+        return {**os.environ, **secret, "PYTHONPATH": str(ROOT), **self.environment}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """moto's S3 server with an empty bucket."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [PLACE / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    made = "import sys, boto3; boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', "
+    made += "aws_access_key_id='x', aws_secret_access_key='x').create_bucket(Bucket='packs')"
+    for _ in range(240):
+        time.sleep(0.5)
+        if (
+            subprocess.run([PLACE / "bin" / "python", "-c", made, address], capture_output=True).returncode
+            == 0
+        ):
+            break
+    yield address
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return Store(str(tmp_path / "bucket"), {})
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
+    address = {"AWS_ENDPOINT": request.getfixturevalue("s3"), "AWS_ALLOW_HTTP": "true"}
+    return Store(f"s3://packs/{tmp_path.name}", {**keys, **address})
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ROOT / "indexer", tmp_path / "code"))
+
+
+def test_it_fills_the_store_and_a_fresh_clone_embeds_nothing(store, code, tmp_path):
+    first = store.run(tmp_path / "one", code, "--batch", "2", "--publish")
+    assert first["batch_leaves"] > 300
+    assert first["embedded"] == 0
+    again = store.run(tmp_path / "two", code, "--batch", "2", "--publish")
+    assert again["batch_leaves"] == again["batch_packs"] == again["packs"] == again["embedded"] == 0
+    clone = Path(shutil.copytree(code, tmp_path / "clone"))
+    fresh = store.run(tmp_path / "three", clone, "--reindex")
+    assert fresh["embedded"] == 0
+    assert fresh["pulled"] > first["batch_leaves"]  # the nodes above leaves, too
+    file = clone / "exact.py"
+    file.write_text(file.read_text() + "\n\ndef added(count: int) -> int:\n    return count + 1\n")
+    assert store.run(tmp_path / "three", clone, "--reindex")["embedded"] == 1
+
+
+def test_a_killed_run_is_gone_on_with(code, tmp_path):
+    for name in ("lsp_server", "model"):
+        shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("pretrained"))
+    store = Store(str(tmp_path / "bucket"), {})
+    command = store.command(code, "--batch", "2", "--publish")
+    killed = subprocess.Popen(command, env=store.env(tmp_path / "one"), cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 600
+    while not list((tmp_path / "bucket").rglob("*.json")) and time.monotonic() < deadline:
+        assert killed.poll() is None, "it ended before anything was listed"
+        time.sleep(0.1)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    second = store.run(tmp_path / "two", code, "--batch", "2", "--publish")
+    whole = Store(str(tmp_path / "other"), {}).run(tmp_path / "three", code, "--batch", "2", "--publish")
+    assert 0 < second["batch_leaves"] < whole["batch_leaves"]
+    assert second["embedded"] == whole["embedded"] == 0
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path / "one") not in left  # Ray's processes ended with the run
