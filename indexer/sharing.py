@@ -21,7 +21,7 @@ from indexer.vectors import MissingNode, VectorStore
 
 LEAST_NODES = 32  # that are missing before anybody is asked: an edit is nobody's business
 CHECK_ONE_IN = 1_000
-# Between one arithmetic and another, and through int8: above 0.9998 on real code (`tests/indexer/team/test_pack.py`).
+# Between arithmetics and through int8 it is above 0.9997 on real code (`tests/indexer/team/test_real_vectors.py`).
 LEAST_LIKENESS = 0.995
 _WRITTEN_AT_ONCE = 400  # nodes of one transaction
 _GLANCE_SECONDS = 0.05

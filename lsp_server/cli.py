@@ -68,6 +68,10 @@ def _run(options: argparse.Namespace) -> int:
         from lsp_server.reindexing import reindex
 
         return reindex(settings, Path(options.reindex), as_json=options.json)
+    if options.publish is not None:
+        from lsp_server.publishing import publish
+
+        return publish(settings, Path(options.publish), as_json=options.json)
     if options.complete is not None:
         from lsp_server.commands import complete
 
@@ -133,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--tcp", metavar="HOST:PORT", help="serve one client on TCP, on loopback by default")
     command.add_argument(
         "--reindex", metavar="DIR", nargs="?", const=".", help="bring the index of DIR up to date"
+    )
+    command.add_argument(
+        "--publish",
+        metavar="DIR",
+        nargs="?",
+        const=".",
+        help="bring the index of DIR up to date and put its vectors into the team's store (for CI)",
     )
     command.add_argument(
         "--complete", metavar="FILE:LINE:COL", help="print the completion there (counted from 1)"

@@ -40,10 +40,12 @@ class Configuration:
 
     @property
     def opened_with(self) -> Mapping[Path, Settings]:
-        """What each indexed folder is opened with: what drafts and blocks are made from is the process's to say."""
+        """What each indexed folder is opened with: what drafts and blocks are made from is the process's to say, and
+        where a team's store is the user's: a folder may bring settings along, and must not name one."""
         base = self.base
         return {
-            root: replace(own, drafts=base.drafts, blocks=base.blocks) for root, own in self.indexed.items()
+            root: replace(own, drafts=base.drafts, blocks=base.blocks, team=base.team)
+            for root, own in self.indexed.items()
         }
 
     def loads_as(self, other: Configuration) -> bool:
@@ -52,7 +54,7 @@ class Configuration:
 
     def indexes_as(self, other: Configuration, root: Path) -> bool:
         """Whether a folder's index need not be opened again for `other`."""
-        return _indexing(self.indexed.get(root)) == _indexing(other.indexed.get(root))
+        return _indexing(self.opened_with.get(root)) == _indexing(other.opened_with.get(root))
 
 
 def _loading(settings: Settings) -> tuple[object, ...]:
@@ -74,7 +76,7 @@ def _indexing(settings: Settings | None) -> tuple[object, ...]:
     if settings is None:
         return ()
     # The context says whether blocks are kept.
-    return settings.index, settings.retrieval, settings.server.watch, settings.model.context
+    return settings.index, settings.retrieval, settings.team, settings.server.watch, settings.model.context
 
 
 def outermost(folders: Iterable[Path]) -> set[Path]:

@@ -154,6 +154,7 @@ def _opened_index(
         with closing(index_of(root, settings, coder, thread)) as index:
             index.verify()
             yield from _index(root, index.stats(), n_named)
+            yield from _team(settings, index.stats())
             yield from _blocks(blocks_folder(index, settings, coder), settings)
     except CacheError as error:
         yield Finding("index", error.problem, error.step, blocking=True)
@@ -209,6 +210,11 @@ def _index(root: Path, stats: IndexStats, n_named: int | None) -> Iterator[Findi
         left = len(paths) - len(named)
         more = f" and {left:,} more, which `hef-lsp --doctor --all` names" if left else ""
         yield Finding("skipped", f"{len(paths):,} {reason}: {', '.join(named)}{more}")
+
+
+def _team(settings: Settings, stats: IndexStats) -> Iterator[Finding]:
+    if settings.team.store:
+        yield Finding("team", stats.team or "the team's store was not asked yet")
 
 
 def _blocks(folder: Path | None, settings: Settings) -> Iterator[Finding]:

@@ -204,7 +204,9 @@ class Folders:
         folder.began = None
         skipped = sum(len(paths) for paths in stats.skipped.values())
         was = folder.status
-        folder.status = FolderStatus(was.name, stats.files, stats.chunks, skipped, background=was.background)
+        folder.status = FolderStatus(
+            was.name, stats.files, stats.chunks, skipped, background=was.background, team=stats.team
+        )
         self._client.progress_ended(root, f"{stats.files:,} files, {stats.chunks:,} chunks")
         self._tell()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from indexer import Embedder, Index, Tokenizer, Watcher
 from indexer.cache_folder import make_private
+from indexer.sharing import TeamVectors
 from lsp_server.coder import LoadedCoder
 from lsp_server.holdings import Reader
 from lsp_server.kept_blocks import KeptBlocks
@@ -34,7 +35,17 @@ def open_index(
         retrieval=settings.retrieval,
         tokenizer=tokenizer,
         on_packages=on_packages if _with_packages(settings) else None,
+        team=_team(settings, root, embedder),
     )
+
+
+def _team(settings: Settings, root: Path, embedder: Embedder | None) -> TeamVectors | None:
+    """Who else has vectors. The code for it is not even imported unless the user has named a store."""
+    if not settings.team.store or embedder is None:
+        return None
+    from indexer.team.joining import joined
+
+    return joined(settings.team, root, embedder.fingerprint)
 
 
 def _with_packages(settings: Settings) -> bool:

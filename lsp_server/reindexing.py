@@ -40,6 +40,7 @@ def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
         "reused": report.reused,
         "seconds": round(report.seconds, 3),
         "skipped": skipped,
+        "pulled": report.pulled,
         "indexed_around": str(outer) if outer else None,
     }
     write_line(json.dumps(figures) if as_json else _sentence(report, skipped))
@@ -108,5 +109,7 @@ def _sentence(report: UpdateReport, skipped: dict[str, int]) -> str:
         f"{report.files:,} files, {report.chunks:,} chunks: {report.embedded:,} embedded, {report.reused:,} reused "
         f"in {report.seconds:.1f} s."
     )
+    if report.team:
+        line += f"\n{report.team}"
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()) if count)
     return f"{line}\nSkipped: {left_out} (`hef-lsp --doctor --all` names them)." if left_out else line

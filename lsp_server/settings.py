@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexer.settings import IndexSettings, RetrievalSettings
+from indexer.settings import IndexSettings, RetrievalSettings, TeamSettings
 from model.assignments import Setting, assigned, named, override, settings_of
 from model.settings import BlockSettings, DraftSettings, ModelSettings, RecallSettings
 
@@ -156,6 +156,7 @@ class Settings:
     blocks: BlockSettings = field(default_factory=BlockSettings)
     edits: EditSettings = field(default_factory=EditSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    team: TeamSettings = field(default_factory=TeamSettings)
 
 
 DEFAULTS = Settings()

@@ -45,6 +45,7 @@ class FolderStatus:
     seconds_left: float | None = None
     error: str = ""
     background: str = ""  # what goes on beside, and keeps nothing waiting
+    team: str = ""  # a sentence about the vectors that others computed
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def status_of(
     if model is None:
         return Status("loading", "Loading the model.")
     found = _at_work(folders, background, paused=paused)
+    notes += tuple(dict.fromkeys(folder.team for folder in folders if folder.team))
     return replace(found, model=model, notes=notes, folders=folders, snoozed=snoozed, coming=coming)
 
 
@@ -178,4 +180,5 @@ def _folder_json(folder: FolderStatus) -> Mapping[str, Any]:
         "total": folder.total,
         "error": folder.error,
         "background": folder.background,
+        "team": folder.team,
     }

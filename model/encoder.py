@@ -66,17 +66,18 @@ class Encoder:
         return nodes
 
 
-def adapter_fingerprint(folder: Path, config: FuserConfig, arithmetic: str) -> str:
-    """Names what decides a node's vectors: the fuser's weights, shape and tokenizer, and the engine's arithmetic.
+def adapter_fingerprint(folder: Path, config: FuserConfig) -> str:
+    """Names what decides a node's vectors: the fuser's weights, shape and tokenizer.
 
-    `arithmetic` is empty for floating point, whose engines differ by less than the float16 of what is stored.
+    Not the engine's arithmetic: int8 on a laptop and floats on a GPU agree to a cosine of 0.9999, so that a team's
+    vectors fit everybody's index. `tests/indexer/team/test_real_vectors.py` holds that searches find the same.
     """
     digest = hashlib.sha256(json.dumps(config.to_json(), sort_keys=True).encode())
     for file in weight_files(folder, "fuser"):
         with opened(file) as stream:
             digest.update(stream.read())
     digest.update(read_bytes(folder / "tokenizer.json", MAX_TOKENIZER_BYTES))
-    digest.update(f"{arithmetic}, parents up to {LONGEST_MEMORY}".encode())
+    digest.update(f", parents up to {LONGEST_MEMORY}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -21,9 +21,7 @@ class Fusers:
     loaded: Encoder | None
 
     def load(self, folder: Path, config: AdapterConfig) -> Encoder:
-        if self.loaded and self.loaded.fingerprint == adapter_fingerprint(
-            folder, config.fuser, self.engine.arithmetic
-        ):
+        if self.loaded and self.loaded.fingerprint == adapter_fingerprint(folder, config.fuser):
             return self.loaded
         return load_encoder(folder, config, self.engine)
 
@@ -44,6 +42,4 @@ def load_encoder(folder: Path, config: AdapterConfig, engine: Engine) -> Encoder
     except VocabularyError as problem:
         raise WeightsError(f"the adapter in {folder} cannot be used: {problem}") from problem
     fuser = engine.fuser(folder, config)
-    return Encoder(
-        fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser, engine.arithmetic)
-    )
+    return Encoder(fuser, config.fuser, vocabulary, adapter_fingerprint(folder, config.fuser))

@@ -4,7 +4,7 @@
     v1/<fingerprint>/indexes/<sha256>.safetensors    digests and sums of one pack's rows
 
 Both are named by the SHA-256 of their bytes. Vectors are int8 with a float32 scale each: half of float16, memories to a
-cosine of 0.9999 (`tests/indexer/team/test_pack.py` holds it on real vectors). Digests are keyed with the team's secret,
+cosine of 0.9999 (`tests/indexer/team/test_real_vectors.py` holds it). Digests are keyed with the team's secret,
 so that nobody without it can ask the bucket whether somebody has a text. There is no text in a pack, and no path.
 """
 

@@ -63,10 +63,6 @@ class Engine(Protocol):
     def threads(self) -> int:
         """CPU threads; 0 where the CPU does not compute."""
 
-    @property
-    def arithmetic(self) -> str:
-        """What of this engine decides a node's vectors, empty for floating point (`adapter_fingerprint`)."""
-
     def free_bytes(self) -> int | None:
         """Free bytes where the weights go, or None where the system does not say."""
 

@@ -165,7 +165,7 @@ def test_the_fingerprint_names_the_fuser_and_not_the_projector(folder: Path) -> 
     before = fingerprint()
     flip_last_bit(folder / "projector.safetensors")
     assert fingerprint() == before == fingerprint("onnx float32")
-    assert fingerprint("onnx int8") != before
+    assert fingerprint("onnx int8") == before, "one team's vectors for laptops and GPUs"
     flip_last_bit(folder / "fuser.safetensors")
     assert fingerprint() != before
 

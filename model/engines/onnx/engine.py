@@ -28,7 +28,6 @@ from model.engines.onnx.session import open_session
 from model.news import News, Told, to_nobody
 
 GRAPH_VERSION = 6  # changes with what `onnx_build` writes
-ARITHMETIC_VERSION = 1  # changes with what a fuser's graph computes, to the bit
 
 # A network as small as ours has no large outliers in its activations and bears one scale for a whole row; larger ones
 # have them (LLM.int8, arXiv 2208.07339), and lose less with a scale for each block.
@@ -55,10 +54,6 @@ class OnnxEngine:
     @property
     def name(self) -> str:
         return f"ONNX Runtime {onnxruntime.__version__}"
-
-    @property
-    def arithmetic(self) -> str:
-        return f"int8 rows {ARITHMETIC_VERSION}" if self.dtype == "int8" else ""
 
     def free_bytes(self) -> int | None:
         return free_bytes()

@@ -49,10 +49,6 @@ class TorchEngine:
     def threads(self) -> int:
         return torch.get_num_threads() if self.place.type == "cpu" else 0
 
-    @property
-    def arithmetic(self) -> str:
-        return ""
-
     def free_bytes(self) -> int | None:
         if self.place.type == "cuda":
             return int(torch.cuda.mem_get_info(self.place)[0])

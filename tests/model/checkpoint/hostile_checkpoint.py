@@ -29,7 +29,6 @@ class ReadingEngine:
     device: str = "cpu"
     dtype: str = "float32"
     threads: int = 1
-    arithmetic: str = ""
 
     def free_bytes(self) -> int | None:
         return None

@@ -11,6 +11,7 @@
 ---@field blocks? hef_lsp.BlocksSettings
 ---@field edits? hef_lsp.EditsSettings
 ---@field server? hef_lsp.ServerSettings
+---@field team? hef_lsp.TeamSettings
 
 ---@class hef_lsp.CompletionSettings
 ---@field enabled? boolean Off: no suggestions, no indexing and no model in memory. Default: `true`.
@@ -97,3 +98,10 @@
 ---@field watch? boolean Follow changes on disk. Off: index at start and by command. Default: `true`.
 ---@field saveBattery? boolean While the machine runs on its battery, the index is embedded at a quarter of the pace and nothing is computed ahead; suggestions are as ever. On Linux. Default: `true`.
 ---@field allowRemote? boolean Let --tcp listen on an address that other machines reach. The connection has no password and no encryption: whoever reaches it can read what is indexed. Default: `false`.
+
+---@class hef_lsp.TeamSettings
+---@field store? string Where vectors that others have computed are: a folder, or s3://, gs:// or az:// and a bucket. Nothing is connected to while it is empty. Its secret is the environment's HEF_TEAM_SECRET, or in team.secretFile. Default: `""`.
+---@field secretFile? string A file with the team's secret, readable for you alone; for where HEF_TEAM_SECRET is not set. Default: `""`.
+---@field repository? string What the repository is called in the store; empty: as the address of git's origin ends, OWNER/NAME. Default: `""`.
+---@field branch? string The branch that is published, and read beside the one that is checked out. Default: `"main"`.
+---@field waitMs? integer Milliseconds that indexing waits for the store's first answer; what comes later is still used. 0 to 10,000. Default: `300`.
