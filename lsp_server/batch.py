@@ -6,12 +6,13 @@ Which processes is `Spread`'s: Ray's (`ray_actors.py`), or this one's where a te
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from indexer import Vectors
+from indexer.hierarchy import DIGEST_BYTES
 from indexer.settings import IndexSettings
 from indexer.team.batch import Collected, DigestSet, EmbeddedLeaves, LeafWorker, collected, portions
 from indexer.team.publishing import PackWriter
@@ -30,7 +31,7 @@ class BatchRecipe:
     model: ModelSettings
     fingerprint: str
     key: bytes
-    known: np.ndarray
+    known: np.ndarray = field(default_factory=lambda: np.zeros((0, DIGEST_BYTES), np.uint8))
 
     def __call__(self) -> LeafWorker:
         """Loads the fuser. Raises UserMustActError where it is not the publisher's."""

@@ -43,6 +43,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.stale or (options.all and options.doctor is None)) and options.purge != "":
         parser.error("--stale and --all stand behind --purge, in place of its DIR")
+    if options.batch is not None and (options.publish is None or options.batch < 0):
+        parser.error("--batch stands beside --publish, with a number of processes or without")
     return options
 
 
@@ -71,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.publish is not None:
         from lsp_server.publishing import publish
 
-        return publish(settings, Path(options.publish), as_json=options.json)
+        return publish(settings, Path(options.publish), as_json=options.json, batch=options.batch)
     if options.complete is not None:
         from lsp_server.commands import complete
 
@@ -192,6 +194,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--all", action="store_true", help="--purge everything; --doctor: name every skipped file"
     )
+    many = "--publish: embed with Ray (hef-lsp[batch]) in N processes, or on the cluster of RAY_ADDRESS"
+    parser.add_argument("--batch", metavar="N", nargs="?", const=0, type=int, help=many)
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
     again = "override one setting; may be repeated"
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=again)

@@ -24,7 +24,7 @@ from indexer.vectors import VectorStore
 
 _READ_AT_ONCE = 27_000  # nodes: with the widths of the fuser that is shipped, one pack
 _CHANGED_AT_ONCE = 400  # nodes of one transaction
-_MOST_PACKS = 16  # of a branch: a reader asks for each
+_MOST_PACKS = 16  # of a branch beside twice the full ones: a reader asks for each
 _SPARE_ROWS = 10_000
 _ATTEMPTS = 20
 _LONGEST_PAUSE = 0.5  # seconds between two attempts
@@ -47,22 +47,22 @@ class PackWriter:
         """`bucket`: opened with `writes`; `key`: see `refs.secret_key`."""
         self.bucket = bucket
         self.bytes = 0
-        self._fingerprint = fingerprint
-        self._key = key
+        self.fingerprint = fingerprint
+        self.key = key
 
     def known(self, repository: str, branch: str) -> tuple[PackEntry, ...]:
         """The packs that a ref lists, none where there is no ref. Raises PackError and BucketError."""
-        return self._ref(ref_path(self._fingerprint, repository, branch))[0]
+        return self._ref(ref_path(self.fingerprint, repository, branch))[0]
 
     def keyed(self, digest: bytes) -> bytes:
         """A digest as the store knows it."""
-        return keyed(digest, self._key)
+        return keyed(digest, self.key)
 
     def digests(self, entries: Iterable[PackEntry]) -> set[bytes]:
         """Keyed digests in some packs."""
         found: set[bytes] = set()
         for entry in entries:
-            path = index_path(self._fingerprint, entry.index)
+            path = index_path(self.fingerprint, entry.index)
             index = read_index(self.bucket.get(path, MAX_INDEX_BYTES)[0], entry.index)
             found.update(row.tobytes() for row in index.digests)
         return found
@@ -84,7 +84,7 @@ class PackWriter:
     ) -> None:
         """Have a ref list some packs more, and no longer those that they stand `instead` of. Raises LostRaceError after
         many attempts."""
-        path = ref_path(self._fingerprint, repository, branch)
+        path = ref_path(self.fingerprint, repository, branch)
         gone = {entry.pack for entry in instead}
         for attempt in range(_ATTEMPTS):
             entries, e_tag = self._ref(path)
@@ -93,7 +93,7 @@ class PackWriter:
             if together == {entry.pack: entry for entry in entries} and e_tag is not None:
                 return
             try:
-                self.bucket.swap(path, written(path, together.values(), self._key), e_tag)
+                self.bucket.swap(path, written(path, together.values(), self.key), e_tag)
                 return
             except LostRaceError:
                 time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.02 * 2**attempt)))
@@ -105,8 +105,8 @@ class PackWriter:
         pack = sealed(packed(digests, vectors))
         # The index last: who finds one finds its pack.
         for path, content in (
-            (pack_path(self._fingerprint, pack.name), pack.content),
-            (index_path(self._fingerprint, pack.index_name), pack.index),
+            (pack_path(self.fingerprint, pack.name), pack.content),
+            (index_path(self.fingerprint, pack.index_name), pack.index),
         ):
             if self.bucket.create(path, content):
                 self.bytes += len(content)
@@ -117,7 +117,7 @@ class PackWriter:
             content, e_tag = self.bucket.get(path, MAX_REF_BYTES)
         except AbsentObjectError:
             return (), None
-        return listed(path, content, self._key), e_tag
+        return listed(path, content, self.key), e_tag
 
 
 def publish(folder: Path, writer: PackWriter, repository: str, branch: str) -> Published:
@@ -136,7 +136,8 @@ def publish(folder: Path, writer: PackWriter, repository: str, branch: str) -> P
         new = [digest for digest in ids if writer.keyed(digest) not in known]
         n_known = len(ids) - len(new)
         is_worn = (
-            len(before) >= _MOST_PACKS or sum(entry.rows for entry in before) > 2 * len(ids) + _SPARE_ROWS
+            len(before) >= _MOST_PACKS + 2 * len(ids) // _READ_AT_ONCE
+            or sum(entry.rows for entry in before) > 2 * len(ids) + _SPARE_ROWS
         )
         if new and is_worn:
             new = list(ids)
