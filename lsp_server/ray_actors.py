@@ -20,7 +20,8 @@ from indexer.team.batch import EmbeddedLeaves
 from lsp_server.batch import BatchRecipe, Spread
 from lsp_server.problems import UserMustActError
 
-OBJECT_STORE_BYTES = 300_000_000  # of this machine's memory, for what is on its way
+OBJECT_STORE_BYTES = 500_000_000  # of this machine's memory, for what is on its way
+BLOCK_BYTES = 8_000_000  # of one result: Ray starts an actor only where a few of them would fit
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -64,7 +65,7 @@ def _spread(
             fn_constructor_args=(recipe,),
             batch_size=1,
             num_cpus=1,
-            concurrency=(1, n_actors),
+            compute=ray.data.ActorPoolStrategy(size=n_actors),
             batch_format="numpy",
         )
         for batch in mapped.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
@@ -89,6 +90,7 @@ def _running(ray: Any, n_processes: int) -> Iterator[int]:
             )
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        context.target_max_block_size = BLOCK_BYTES
         try:
             yield n_processes or max(1, int(ray.cluster_resources()["CPU"]))
         finally:
