@@ -66,7 +66,11 @@ def serving(folder: Path) -> Iterator[FaultyServer]:
         def log_message(self, *arguments: object) -> None:
             """Nobody reads it."""
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Listening(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Clients that have heard enough hang up."""
+
+    listening = Listening(("127.0.0.1", 0), Handler)
     server.port = listening.server_address[1]
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer import Index, UpdateReport
+from indexer import Index, IndexSettings, UpdateReport
 from indexer.database import Database
 from indexer.hierarchy import Vectors
 from indexer.team.bucket import Bucket
@@ -57,12 +57,18 @@ class Team:
         )
 
     def clone(
-        self, name: str, store: TeamStore | None, embedder: HashEmbedder | None = None, root: str = "clone"
+        self,
+        name: str,
+        store: TeamStore | None,
+        embedder: HashEmbedder | None = None,
+        batch_texts: int = 16,
     ) -> Index:
-        root_of = self.folder / f"{root}-{name}"
-        if not root_of.exists():
-            write_project(root_of)
-        return Index.open(root_of, embedder or HashEmbedder(), self.folder / f"cache-{name}", team=store)
+        root = self.folder / f"clone-{name}"
+        if not root.exists():
+            write_project(root)
+        settings = IndexSettings(batch_texts=batch_texts)
+        cache = self.folder / f"cache-{name}"
+        return Index.open(root, embedder or HashEmbedder(), cache, settings, team=store)
 
     def publish(self, name: str = "ci", key: bytes = KEY, embedder: HashEmbedder | None = None) -> Path:
         with closing(self.clone(name, None, embedder)) as index:

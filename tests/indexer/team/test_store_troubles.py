@@ -5,18 +5,21 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from indexer import Vectors
 from indexer.team.bucket import AbsentObjectError, Bucket, BucketError, LostRaceError
 from indexer.team.pack import MAX_PACK_BYTES
 from indexer.team.publishing import PackWriter
 from indexer.team.pulling import TeamStore
 from indexer.team.refs import ref_path
+from tests.indexer.conftest import HashEmbedder
 from tests.indexer.team.faulty_server import FaultyServer, serving
+from tests.indexer.team.test_pack import some_vectors
 from tests.indexer.team.test_pulling import KEY, Team, reference, stored, updated
 
 SENTENCES = {
@@ -94,48 +97,60 @@ def test_whatever_the_server_does_the_index_is_right_and_one_sentence_says_why(
     assert stored(index.folder) == reference(team)
 
 
-def test_a_dead_server_holds_nothing_up(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens; and somebody listens who never takes a connection up."""
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """Of somebody who listens and never takes a connection up."""
     with closing(socket.socket()) as deaf, closing(socket.socket()) as filler:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
         filler.connect(deaf.getsockname())
-        for port in (1, deaf.getsockname()[1]):
-            use_server(monkeypatch, port)
-            began = time.monotonic()
-            pull = store("s3://bucket").pull([bytes(16)], team.folder / "kept")
-            assert time.monotonic() - began < 0.2
-            pull.stop()
-            index = team.clone(f"laptop-{port}", store("s3://bucket", patience=0.3), root="clone")
-            waits: list[float] = []
-            monkeypatch.setattr(
-                "indexer.sharing.time.sleep", lambda seconds: waits.append(seconds) or _pause(seconds)
-            )
-            report = updated(index)
-            assert sum(waits) <= 0.32
-            assert "team's store" in report.team
-            assert report.embedded > 0
+        yield deaf.getsockname()[1]
 
 
-def _pause(seconds: float) -> None:
-    threading.Event().wait(seconds)
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_dead_server_holds_nothing_up(
+    team: Team, monkeypatch: pytest.MonkeyPatch, deaf_port: int, listens: bool
+) -> None:
+    use_server(monkeypatch, deaf_port if listens else 1)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        threading.Event().wait(seconds)
+
+    began = time.monotonic()
+    store("s3://bucket").pull([bytes(16)], team.folder / "kept").stop()
+    assert time.monotonic() - began < 0.2, "to ask is to wait for nothing"
+
+    monkeypatch.setattr("indexer.sharing.time.sleep", sleep)
+    report = updated(team.clone("laptop", store("s3://bucket", patience=0.3)))
+
+    assert sum(waits) <= 0.3
+    assert report.embedded == report.chunks > 0
+    said = "did not answer in time" if listens else "cannot be reached"
+    assert said in report.team
+
+
+class SlowEmbedder(HashEmbedder):
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        threading.Event().wait(0.1)
+        return super().embed(texts)
 
 
 def test_a_store_that_answers_late_is_still_used(team: Team, server: FaultyServer, cloud: str) -> None:
-    """Nothing waits longer than it may, and what comes later need not be computed."""
+    """What has not come in time is begun, and what comes later need not be computed."""
     team.publish()
     server.fault = "silent"
-    late = threading.Timer(0.5, lambda: (setattr(server, "fault", ""), server.released.set()))
-    index = team.clone("laptop", store(cloud, patience=0.0))
-    embed = index._embedder.embed  # type: ignore[union-attr]
 
-    def slowly(texts):
-        _pause(0.05)
-        return embed(texts)
+    def answer() -> None:
+        server.fault = ""
+        server.released.set()
 
-    index._embedder.embed = slowly  # type: ignore[union-attr, method-assign]
+    index = team.clone("laptop", store(cloud, patience=0.0), SlowEmbedder(), batch_texts=1)
+    late = threading.Timer(0.5, answer)
     late.start()
     report = updated(index)
+    late.join()
 
     assert report.embedded > 0
     assert report.pulled > 0
@@ -171,8 +186,6 @@ def test_an_object_larger_than_it_may_be_is_not_read(tmp_path: Path) -> None:
 
 def test_of_two_who_publish_at_once_none_is_lost(tmp_path: Path) -> None:
     """Eight threads list a pack each, on a folder, where compare-and-swap is a lock."""
-    from tests.indexer.team.test_pack import some_vectors
-
     errors: list[Exception] = []
 
     def run(number: int) -> None:
