@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -87,9 +87,9 @@ class TakingIn:
         embedder: Embedder,
         folder: Path,
         listener: Listener,
-        draw: Callable[[int], random.Random] = lambda n: random.SystemRandom(),
+        draw: random.Random | None = None,
     ) -> None:
-        """`folder`: of the store. `draw`: who chooses what is checked; nobody may foresee it."""
+        """`folder`: of the store. `draw`: chooses what is checked; unless a test hands one in, nobody can foresee it."""
         self.taken = 0
         self.checked = 0
         self._team = team
@@ -97,7 +97,7 @@ class TakingIn:
         self._embedder = embedder
         self._folder = folder
         self._listener = listener
-        self._draw = draw
+        self._draw = draw or random.SystemRandom()
         self._pull: Pull | None = None
         self._ids: Mapping[bytes, int] = {}
         self._lies = 0
@@ -166,11 +166,11 @@ class TakingIn:
         leaves = [node for node in nodes if not node.children]
         if leaves:
             count = max(1, len(leaves) // CHECK_ONE_IN)
-            return self._draw(count).sample(leaves, count)
+            return self._draw.sample(leaves, count)
         return next(iter(self._ready(nodes)), [])
 
     def _ready(self, parents: list[MissingNode]) -> Iterator[list[MissingNode]]:
-        self._draw(1).shuffle(parents)
+        self._draw.shuffle(parents)
         for node in parents[:8]:
             if self._vectors.memories(node.children).keys() == set(node.children):
                 yield [node]

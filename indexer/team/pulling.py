@@ -77,7 +77,6 @@ class StorePull:
         distrusted: set[str],
     ) -> None:
         self.problem = ""
-        self.requests = 0
         self._fingerprint, self._paths, self._enter = fingerprint, paths, enter
         self._wanted: dict[bytes, bytes] | tuple[bytes, ...] = tuple(digests)
         self._kept = kept
@@ -109,14 +108,11 @@ class StorePull:
         self._stopped.set()
 
     def _run(self) -> None:
-        bucket = None
         try:
-            bucket, key = self._enter()
-            self._read(bucket, key)
+            self._read(*self._enter())
         except (BucketError, PackError, OSError) as error:
             self.problem = self.problem or _said(error)
         finally:
-            self.requests = bucket.requests if bucket else 0
             self._begun.set()
             self._done.set()
 
