@@ -61,8 +61,8 @@ class Pull(Protocol):
         """Never take anything of this pack again."""
         ...
 
-    def stop(self) -> None:
-        """Nobody wants the rest; returns at once."""
+    def stop(self, *, torn: bool = False) -> None:
+        """Nobody wants the rest; returns at once. `torn`: nor was all taken in of the last part."""
         ...
 
 
@@ -72,8 +72,9 @@ class TeamVectors(Protocol):
     @property
     def patience(self) -> float: ...
 
-    def pull(self, digests: Collection[bytes], kept: Path) -> Pull:
-        """Begin to look for these nodes; returns at once. `kept`: a folder for what is worth keeping."""
+    def pull(self, digests: Collection[bytes], kept: Path) -> Pull | None:
+        """Begin to look for these nodes; returns at once. None where it is too early to ask again. `kept`: a folder for
+        what is worth keeping."""
         ...
 
 
@@ -89,7 +90,7 @@ class TakingIn:
         listener: Listener,
         draw: random.Random | None = None,
     ) -> None:
-        """`folder`: of the store. `draw`: chooses what is checked; unless a test hands one in, nobody can foresee it."""
+        """`folder`: of the store. `draw`: chooses what is checked; nobody can foresee it, but where it is handed in."""
         self.taken = 0
         self.checked = 0
         self._team = team
@@ -101,6 +102,7 @@ class TakingIn:
         self._pull: Pull | None = None
         self._ids: Mapping[bytes, int] = {}
         self._lies = 0
+        self._is_torn = False
 
     def begin(self, n_missing: int) -> None:
         """Ask for what is missing, if that is worth it, and wait for an answer no longer than the team's patience."""
@@ -109,7 +111,7 @@ class TakingIn:
         self._ids = self._vectors.pending_ids()
         self._pull = self._team.pull(self._ids.keys(), self._folder / "team")
         deadline = time.monotonic() + self._team.patience
-        while not self._pull.has_begun and time.monotonic() < deadline:
+        while self._pull and not self._pull.has_begun and time.monotonic() < deadline:
             self._listener.check()
             time.sleep(0.005)
 
@@ -129,7 +131,7 @@ class TakingIn:
         pull, self._pull = self._pull, None
         if pull is None:
             return ""
-        pull.stop()
+        pull.stop(torn=self._is_torn)
         said = f"{self.taken:,} of {len(self._ids):,} vectors came from the team's store"
         if self._lies:
             lies = f"{self._lies} pack{'s' if self._lies > 1 else ''} held other vectors than the texts give"
@@ -150,6 +152,7 @@ class TakingIn:
             self._write({node.digest: node.id for node in nodes}, part)
 
     def _write(self, ids: Mapping[bytes, int], part: SharedPart) -> None:
+        self._is_torn = True
         rows = [(ids[digest], row) for row, digest in enumerate(part.digests) if digest in ids]
         for start in range(0, len(rows), _WRITTEN_AT_ONCE):
             self._listener.check()
@@ -160,6 +163,7 @@ class TakingIn:
             )
             self.taken += len(here)
             self._listener.committed()
+        self._is_torn = False
 
     def _chosen(self, nodes: list[MissingNode]) -> list[MissingNode]:
         """What is computed again: leaves, else one parent whose children are there."""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer import Index, IndexSettings, UpdateReport
 from indexer.database import Database
 from indexer.hierarchy import Vectors
-from indexer.team.bucket import Bucket
+from indexer.team.bucket import Bucket, BucketError
 from indexer.team.publishing import PackWriter, publish
 from indexer.team.pulling import NOTHING_YET, TeamStore
 from indexer.team.refs import ref_path, secret_key
@@ -325,3 +326,64 @@ def _noting(
         return get(path, max_bytes)
 
     return noted
+
+
+class NoFuser(HashEmbedder):
+    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
+        raise RuntimeError("out of memory")
+
+
+@pytest.mark.parametrize("is_honest", [True, False])
+def test_parents_alone_are_checked_by_fusing_one(
+    team: Team, monkeypatch: pytest.MonkeyPatch, is_honest: bool
+) -> None:
+    class Liar(HashEmbedder):
+        def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
+            honest = super().fuse(groups)
+            return honest if is_honest else Vectors(honest.keys[:, ::-1].copy(), honest.memories)
+
+    monkeypatch.setattr("indexer.sharing.LEAST_NODES", 1)
+    team.publish("ci", embedder=Liar())
+    with closing(team.clone("laptop", None, NoFuser())) as index, pytest.raises(RuntimeError):
+        index.update()
+    embedder = HashEmbedder()
+    report = updated(team.clone("laptop", team.store(), embedder))
+
+    assert embedder.embedded == []
+    assert (report.pulled > 0) == is_honest
+    assert embedder.fused == (1 if is_honest else 1 + report.fused)
+
+
+def test_a_store_is_left_alone_for_a_while(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def enter() -> tuple[Bucket, bytes]:
+        asked.append(1)
+        raise BucketError("The team's store cannot be reached, or answers what no store answers.")
+
+    class Failing(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            raise RuntimeError("out of memory")
+
+    with closing(team.clone("laptop", team.store(enter), Failing())) as index:
+        for _ in range(3):
+            with pytest.raises(RuntimeError):
+                index.update()
+        assert len(asked) == 1
+        monkeypatch.setattr("indexer.team.pulling.AFTER_TROUBLE_SECONDS", 0.0)
+        with pytest.raises(RuntimeError):
+            index.update()
+    assert len(asked) == 2
+
+
+def test_a_pull_that_was_broken_off_goes_on_at_once(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.sharing._WRITTEN_AT_ONCE", 10)
+    team.publish()
+    store = team.store()
+    with closing(team.clone("laptop", store)) as index:
+        broken = index.update(cancelled=lambda: index.stats().nodes > index.stats().pending)
+        assert broken.pulled == 10
+        whole = index.update()
+
+    assert broken.cancelled
+    assert (whole.embedded, whole.pulled > 0) == (0, True)
