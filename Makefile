@@ -37,6 +37,7 @@ test-editors: install
 # Real servers on loopback, installed into .scale the first time; one install script for each part.
 test-scale: install
 	@PYTHON=$(PYTHON) tests/scale/install_batch.sh .scale/batch
+	@PYTHON=$(PYTHON) tests/scale/install_team.sh .scale/team
 	$(BIN)/python -m pytest -m slow tests/scale -s
 
 lint: install

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -61,8 +61,8 @@ class Pull(Protocol):
         """Never take anything of this pack again."""
         ...
 
-    def stop(self) -> None:
-        """Nobody wants the rest; returns at once."""
+    def stop(self, *, torn: bool = False) -> None:
+        """Nobody wants the rest; returns at once. `torn`: nor was all taken in of the last part."""
         ...
 
 
@@ -72,8 +72,9 @@ class TeamVectors(Protocol):
     @property
     def patience(self) -> float: ...
 
-    def pull(self, digests: Collection[bytes], kept: Path) -> Pull:
-        """Begin to look for these nodes; returns at once. `kept`: a folder for what is worth keeping."""
+    def pull(self, digests: Collection[bytes], kept: Path) -> Pull | None:
+        """Begin to look for these nodes; returns at once. None where it is too early to ask again. `kept`: a folder for
+        what is worth keeping."""
         ...
 
 
@@ -87,9 +88,9 @@ class TakingIn:
         embedder: Embedder,
         folder: Path,
         listener: Listener,
-        draw: Callable[[int], random.Random] = lambda n: random.SystemRandom(),
+        draw: random.Random | None = None,
     ) -> None:
-        """`folder`: of the store. `draw`: who chooses what is checked; nobody may foresee it."""
+        """`folder`: of the store. `draw`: chooses what is checked; nobody can foresee it, but where it is handed in."""
         self.taken = 0
         self.checked = 0
         self._team = team
@@ -97,10 +98,11 @@ class TakingIn:
         self._embedder = embedder
         self._folder = folder
         self._listener = listener
-        self._draw = draw
+        self._draw = draw or random.SystemRandom()
         self._pull: Pull | None = None
         self._ids: Mapping[bytes, int] = {}
         self._lies = 0
+        self._is_torn = False
 
     def begin(self, n_missing: int) -> None:
         """Ask for what is missing, if that is worth it, and wait for an answer no longer than the team's patience."""
@@ -109,7 +111,7 @@ class TakingIn:
         self._ids = self._vectors.pending_ids()
         self._pull = self._team.pull(self._ids.keys(), self._folder / "team")
         deadline = time.monotonic() + self._team.patience
-        while not self._pull.has_begun and time.monotonic() < deadline:
+        while self._pull and not self._pull.has_begun and time.monotonic() < deadline:
             self._listener.check()
             time.sleep(0.005)
 
@@ -129,7 +131,7 @@ class TakingIn:
         pull, self._pull = self._pull, None
         if pull is None:
             return ""
-        pull.stop()
+        pull.stop(torn=self._is_torn)
         said = f"{self.taken:,} of {len(self._ids):,} vectors came from the team's store"
         if self._lies:
             lies = f"{self._lies} pack{'s' if self._lies > 1 else ''} held other vectors than the texts give"
@@ -150,6 +152,7 @@ class TakingIn:
             self._write({node.digest: node.id for node in nodes}, part)
 
     def _write(self, ids: Mapping[bytes, int], part: SharedPart) -> None:
+        self._is_torn = True
         rows = [(ids[digest], row) for row, digest in enumerate(part.digests) if digest in ids]
         for start in range(0, len(rows), _WRITTEN_AT_ONCE):
             self._listener.check()
@@ -160,17 +163,18 @@ class TakingIn:
             )
             self.taken += len(here)
             self._listener.committed()
+        self._is_torn = False
 
     def _chosen(self, nodes: list[MissingNode]) -> list[MissingNode]:
         """What is computed again: leaves, else one parent whose children are there."""
         leaves = [node for node in nodes if not node.children]
         if leaves:
             count = max(1, len(leaves) // CHECK_ONE_IN)
-            return self._draw(count).sample(leaves, count)
+            return self._draw.sample(leaves, count)
         return next(iter(self._ready(nodes)), [])
 
     def _ready(self, parents: list[MissingNode]) -> Iterator[list[MissingNode]]:
-        self._draw(1).shuffle(parents)
+        self._draw.shuffle(parents)
         for node in parents[:8]:
             if self._vectors.memories(node.children).keys() == set(node.children):
                 yield [node]

@@ -41,6 +41,7 @@ def reindex(settings: Settings, directory: Path, *, as_json: bool) -> int:
         "seconds": round(report.seconds, 3),
         "skipped": skipped,
         "pulled": report.pulled,
+        "team": report.team,
         "indexed_around": str(outer) if outer else None,
     }
     write_line(json.dumps(figures) if as_json else _sentence(report, skipped))

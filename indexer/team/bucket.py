@@ -3,6 +3,7 @@ without one, and what goes wrong is told in our words: the library's quote addre
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ CONNECT_SECONDS, READ_SECONDS, REQUEST_SECONDS = 2.0, 5.0, 120.0
 _RETRIES = 3  # of who writes; a reader has its own machine to fall back to
 _LOCK_SECONDS = 30.0  # of a folder: what is older was left by a killed process
 _PIECE = 1_000_000  # bytes that a read takes at a time
+_ALLOW_HTTP = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
 _URL = re.compile(r"(s3|gs|az)://([A-Za-z0-9][A-Za-z0-9._-]{0,99})((?:/[A-Za-z0-9._+-]{1,100}){0,8})/?")
 
 
@@ -141,6 +143,8 @@ class Bucket:
                 "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                 "read_timeout": timedelta(seconds=READ_SECONDS),
                 "timeout": timedelta(seconds=REQUEST_SECONDS),
+                # What the environment says of the client is not asked for once anything is said here.
+                "allow_http": any(os.environ.get(name, "").lower() == "true" for name in _ALLOW_HTTP),
             }
             retry: Any = {
                 "max_retries": _RETRIES if writes else 0,
@@ -174,7 +178,7 @@ def _in_our_words() -> Iterator[None]:
 
 def _sentence(error: Exception) -> str:
     """What went wrong, without a word of the library's."""
-    said = str(error)
+    said, _, _ = str(error).partition("Debug source")  # which names every setting of the client
     denied = type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
     if "ExpiredToken" in said or "TokenRefreshRequired" in said or "expired" in said.lower():
         return "The credentials for the team's store have expired."
@@ -182,6 +186,6 @@ def _sentence(error: Exception) -> str:
         return "The team's store does not accept these credentials."
     if "credential" in said.lower() or "169.254." in said:
         return "There are no credentials for the team's store."
-    if "timed out" in said or "timeout" in said.lower():
+    if "timed out" in said or "TimedOut" in str(error):
         return "The team's store does not answer in time."
     return "The team's store cannot be reached, or answers what no store answers."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ from indexer.team.pack import (
 from indexer.team.refs import MAX_REF_BYTES, PackEntry, index_path, listed, pack_path
 
 NOTHING_YET = "The team's store has nothing of this repository yet."
+# Between two pulls of one index: while much is computed here, every saved file breaks an update off and begins another.
+AGAIN_SECONDS, AFTER_TROUBLE_SECONDS = 60.0, 300.0
 _WAITING_PARTS = 2  # packs in memory that are not yet taken in
 # Of a large pack few rows may be wanted. A request more costs as much as so many bytes, and a node as many as it takes
 # as long to compute.
@@ -57,10 +60,16 @@ class TeamStore:
         self._paths = tuple(dict.fromkeys(paths))
         self._enter = enter
         self._distrusted: set[str] = set()
+        self._last: StorePull | None = None
+        self._asked_at = 0.0
 
-    def pull(self, digests: Collection[bytes], kept: Path) -> Pull:
+    def pull(self, digests: Collection[bytes], kept: Path) -> Pull | None:
+        if self._last and time.monotonic() - self._asked_at < self._last.rest_seconds:
+            return None
+        self._asked_at = time.monotonic()
         run = StorePull(self._fingerprint, self._paths, self._enter, digests, kept, self._distrusted)
         run.start()
+        self._last = run
         return run
 
 
@@ -77,7 +86,7 @@ class StorePull:
         distrusted: set[str],
     ) -> None:
         self.problem = ""
-        self.requests = 0
+        self._was_cut = False
         self._fingerprint, self._paths, self._enter = fingerprint, paths, enter
         self._wanted: dict[bytes, bytes] | tuple[bytes, ...] = tuple(digests)
         self._kept = kept
@@ -97,6 +106,13 @@ class StorePull:
     def is_over(self) -> bool:
         return self._done.is_set() and self._parts.empty()
 
+    @property
+    def rest_seconds(self) -> float:
+        """How long the store is left alone after this; not at all where somebody broke it off that was going well."""
+        if self.problem or not self.has_begun:
+            return AFTER_TROUBLE_SECONDS
+        return 0.0 if self._was_cut else AGAIN_SECONDS
+
     def part(self, seconds: float) -> SharedPart | None:
         with suppress(queue.Empty):
             return self._parts.get(timeout=0 if self._done.is_set() else seconds)
@@ -105,18 +121,16 @@ class StorePull:
     def distrust(self, pack: str) -> None:
         self._distrusted.add(pack)
 
-    def stop(self) -> None:
+    def stop(self, *, torn: bool = False) -> None:
+        self._was_cut = torn or not self.is_over
         self._stopped.set()
 
     def _run(self) -> None:
-        bucket = None
         try:
-            bucket, key = self._enter()
-            self._read(bucket, key)
+            self._read(*self._enter())
         except (BucketError, PackError, OSError) as error:
             self.problem = self.problem or _said(error)
         finally:
-            self.requests = bucket.requests if bucket else 0
             self._begun.set()
             self._done.set()
 
