@@ -1,13 +1,14 @@
 """Ray, which is imported here only: portions mapped over actors that each hold a fuser (`hef-lsp[batch]`).
 
 Where RAY_ADDRESS names a cluster it works there, and every machine must have the checkout at the same path; else Ray is
-started here, on loopback, and ends with the run. Its usage statistics are off before it is imported.
+started here, behind a token of its own, and ends with the run. Its usage statistics are off before it is imported.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -80,11 +81,13 @@ def _running(ray: Any, n_processes: int) -> Iterator[int]:
         if os.environ.get("RAY_ADDRESS"):
             ray.init(**quiet)
         else:
+            os.environ.setdefault(
+                "RAY_AUTH_TOKEN", secrets.token_hex(32)
+            )  # else one is left in the home folder
             ray.init(
                 num_cpus=n_processes or os.cpu_count(),
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
                 _temp_dir=folder,
                 **quiet,
             )

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scale.s3_server import S3Server, s3_server
 from tests.tiny_coder import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +38,7 @@ class Store:
 
     def command(self, folder: Path, *words: str) -> list[str]:
         where = ["--set", f"team.store={self.url}", "--set", "team.repository=o/r"]
+        where += ["--set", "team.waitMs=10000"]  # beside other work the first answer takes its time
         return [str(PLACE / "bin" / "python"), "-m", "lsp_server", *words, str(folder), *ARGUMENTS, *where]
 
     def run(self, cache: Path, folder: Path, *words: str) -> dict[str, int]:
@@ -61,38 +62,17 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """moto's S3 server with an empty bucket."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [PLACE / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    made = "import sys, boto3; boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', "
-    made += "aws_access_key_id='x', aws_secret_access_key='x').create_bucket(Bucket='packs')"
-    for _ in range(240):
-        time.sleep(0.5)
-        if (
-            subprocess.run([PLACE / "bin" / "python", "-c", made, address], capture_output=True).returncode
-            == 0
-        ):
-            break
-    yield address
-    server.kill()
-    server.wait()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(PLACE, tmp_path_factory.mktemp("s3") / "server.log") as server:
+        yield server
 
 
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return Store(str(tmp_path / "bucket"), {})
-    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
-    address = {"AWS_ENDPOINT": request.getfixturevalue("s3"), "AWS_ALLOW_HTTP": "true"}
-    return Store(f"s3://packs/{tmp_path.name}", {**keys, **address})
+    server = request.getfixturevalue("server")
+    return Store(server.url, dict(server.environment))
 
 
 @pytest.fixture
