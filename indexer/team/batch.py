@@ -24,7 +24,7 @@ from indexer.team.pack import MAX_ROWS, keyed
 from indexer.team.pack import parts as parts_of
 from indexer.team.publishing import PackWriter
 
-PORTION_BYTES, PORTION_FILES = 500_000, 200  # of source: some 500 chunks, seconds of one processor
+PORTION_BYTES, PORTION_FILES = 200_000, 100  # of source: some 200 chunks, a second or two of one processor
 FIRST_LIST_SECONDS, LIST_SECONDS = (
     10.0,
     300.0,
