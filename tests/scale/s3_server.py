@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 BUCKET = "team"
-_ASKED = re.compile(r'"(GET|PUT|HEAD|POST|DELETE) /\S*')
+_ASKED = re.compile(r'"(?:\x1b\[[\d;]*m)*((?:GET|PUT|HEAD|POST|DELETE) /\S*)')  # refused ones are in color
 
 
 class S3Server:
@@ -34,7 +34,7 @@ class S3Server:
 
     def asked(self) -> list[str]:
         """Every request so far, as METHOD /PATH."""
-        return [match[0].lstrip('"') for match in _ASKED.finditer(self._log.read_text(encoding="utf-8"))]
+        return _ASKED.findall(self._log.read_text(encoding="utf-8"))
 
     def objects(self) -> dict[str, bytes]:
         """Everything in the bucket."""

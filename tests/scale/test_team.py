@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +19,11 @@ from pathlib import Path
 import pytest
 
 from indexer.database import Database
+from indexer.team.bucket import Bucket
+from indexer.team.publishing import PackWriter
+from indexer.team.refs import PackEntry, secret_key
 from indexer.vectors import VectorStore
+from tests.indexer.team.test_pack import some_vectors
 from tests.legible import legible, names_in
 from tests.scale.s3_server import S3Server, s3_server
 from tests.tiny_coder import ARGUMENTS
@@ -115,3 +120,43 @@ def test_no_text_is_in_the_bucket(server: S3Server) -> None:
     assert sum(map(len, objects.values())) > 5_000_000
     assert legible(objects, names) == set()
     assert legible({"x": b"\0\x01SessionTransaction\xff"}, names) == {"sessiontransaction"}
+
+
+def test_who_publishes_at_the_same_time_loses_nothing(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six at once, each with a pack of its own, by S3's conditional writes."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    key = secret_key(SECRET)
+    errors: list[Exception] = []
+    barrier = threading.Barrier(6)
+
+    class AtOnce(PackWriter):
+        """Nobody writes before all have read."""
+
+        def _ref(self, path: str) -> tuple[tuple[PackEntry, ...], str | None]:
+            found = super()._ref(path)
+            if found[1] is None:
+                barrier.wait(30)
+            return found
+
+    def publish(number: int) -> None:
+        try:
+            packs = AtOnce(Bucket(server.url, writes=True), "f" * 16, key)
+            digests, vectors = some_vectors(5, seed=number)
+            packs.list_in("team/race", "main", packs.write(digests, vectors))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=publish, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert len(PackWriter(Bucket(server.url), "f" * 16, key).known("team/race", "main")) == 6
+    written = [asked for asked in server.asked() if asked.startswith("PUT") and asked.endswith("main.json")]
+    print(f"{len(written)} writes of one ref by 6 publishers")
+    assert len(written) > 6, "some were refused, and tried again"
