@@ -97,7 +97,8 @@ class MappedKeys:
 
     def search(self, key: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:  # two searches of one graph share what they note their way in
-            found = [part.search(key, k) for part in (self._fresh, *self._segments) if len(part)]
+            parts: tuple[ExactKeys | MappedGraph, ...] = (self._fresh, *self._segments)
+            found = [part.search(key, k) for part in parts if len(part)]
         if not found:
             return NOTHING
         ids, scores = (np.concatenate(part) for part in zip(*found, strict=True))
