@@ -92,9 +92,10 @@ def load_opened(
     return LoadedModel(
         name=settings.name,
         decoder=_decoder(checkpoint, config, engine, room),
+        hidden_size=config.hidden_size,
         vocabulary=vocabulary,
         fim_order=order,
-        stop_ids=vocabulary.ends(order) | _eos_ids(checkpoint, config.vocab_size),
+        stop_ids=vocabulary.ends(order) | eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
         recall=fitted.recall,
@@ -278,7 +279,7 @@ def _home(settings: ModelSettings, checkpoint: Checkpoint) -> Path:
     return Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
 
 
-def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
+def eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
     """`eos_token_id` of config.json: one id, a list, or absent. Raises WeightsError on what are no ids."""
     eos = checkpoint.config.get("eos_token_id")
     one = [] if eos is None else [eos]

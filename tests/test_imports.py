@@ -33,6 +33,7 @@ CONFINED = {
     "tokenizers": ("model/vocabulary.py", "model/training/"),
     "safetensors": ("model/checkpoint/", "model/engines/torch/", "model/training/"),
     "huggingface_hub": ("model/checkpoint/",),
+    "httpx2": ("model/engines/remote/",),
     "gguf": ("model/training/",),
     "matplotlib": ("model/training/", "model/evaluation/"),
     "rapidfuzz": ("model/evaluation/",),
