@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 KEY_VARIABLE = "HEF_SERVER_KEY"
 MAX_KEY_CHARS = 4096
+_WANTED = "model.server must be an address such as https://coder.example.org"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -30,20 +31,16 @@ def server_address(
     url: str, key_file: str = "", environment: Mapping[str, str] = os.environ
 ) -> ServerAddress:
     """The address that the settings name with the key of the environment, else of a file. Raises AddressError."""
+    if not (url.isascii() and url.isprintable()):
+        raise AddressError(f"{_WANTED}, in printable characters")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as problem:
         raise AddressError(f"model.server is no address ({problem})") from problem
     host = parts.hostname or ""
-    if (
-        parts.scheme not in ("https", "http")
-        or not host
-        or parts.query
-        or parts.fragment
-        or not url.isascii()
-    ):
-        raise AddressError("model.server must be an address such as https://coder.example.org")
+    if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment:
+        raise AddressError(_WANTED)
     if parts.username is not None or parts.password is not None:
         raise AddressError(f"model.server must hold no password: put the key into {KEY_VARIABLE}")
     if parts.scheme == "http" and host not in _LOOPBACK:

@@ -106,12 +106,15 @@ class Server:
 
     async def _check_tokens(self, model: str) -> None:
         """Raises ServerError where it reads other ids in a text than we do: it is another model."""
-        question = {**of_ids((), Wanted(model, 1, frozenset())), "prompt": PROBE, "stream": False}
+        vocabulary = self._needs.vocabulary
+        fim = vocabulary.fim
+        ids = [*vocabulary.encode(PROBE), fim.prefix, fim.suffix, fim.middle, fim.end]
+        question = {**of_ids((), Wanted(model, 1, frozenset())), "prompt": vocabulary.spelled(ids), "stream": False}
         choice = _choice(await self._client.post(COMPLETIONS, question))
         read = choice.get("prompt_token_ids")
         if read is None:
             raise ServerError("tells no token ids: vLLM 0.30 or later is wanted")
-        if read != self._needs.vocabulary.encode(PROBE):
+        if read != ids:
             raise ServerError(f"serves another model than {self._needs.name}: its tokens differ")
 
     async def _no_vectors(self, model: str) -> str:

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -208,10 +208,10 @@ def test_without_vectors_the_server_reads_text(
 
 
 @pytest.fixture
-def key_file(tmp_path: Path) -> Iterator[Path]:
+def key_file(tmp_path: Path) -> Path:
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n", encoding="ascii")
-    yield file
+    return file
 
 
 def test_the_key_opens_the_door_and_is_told_to_nobody_else(
@@ -281,8 +281,8 @@ def test_only_the_tokenizer_of_the_servers_model_is_needed(
     elsewhere = load(served.address, name=str(tmp_path))
     assert not answered(elsewhere)
     assert elsewhere.model.pseudo is None
-    with pytest.raises(AbsentError, match="hf download org/none config.json tokenizer.json"):
+    with pytest.raises(AbsentError, match=r"hf download org/none config\.json tokenizer\.json"):
         load(served.address, name="org/none")
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(WeightsError, match="tokenizer.json"):
+    with pytest.raises(WeightsError, match=r"tokenizer\.json"):
         load(served.address, name=str(tmp_path))
