@@ -94,8 +94,6 @@ def test_a_command_waits_for_the_news_and_says_who_answers(embedded: Path, folde
 def test_only_the_user_names_a_server() -> None:
     package = json.loads(Path("editors/vscode/package.json").read_text("utf-8"))
     groups = package["contributes"]["configuration"]
-    scopes = {
-        name: schema.get("scope") for group in groups for name, schema in group["properties"].items()
-    }
+    scopes = {name: schema.get("scope") for group in groups for name, schema in group["properties"].items()}
     assert scopes["hef-lsp.model.server"] == "application"
     assert scopes["hef-lsp.model.serverKeyFile"] == "application"

@@ -50,6 +50,7 @@ class FakeVllm:
     cut_after: int | None = None  # tokens, then the connection is closed
     redirect: str = ""
     n_likeliest: int = N_LIKELIEST
+    is_llama: bool = False  # llama.cpp's server instead
     wrong_ids: bool = False  # without a token
     address: str = ""
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -69,6 +70,10 @@ class FakeVllm:
 
     def read(self, path: str, question: Mapping[str, Any]) -> tuple[list[int], np.ndarray] | None:
         """Ids with PSEUDO and vectors; None where vectors are refused."""
+        if path == "/infill":
+            fim, ids = self._model.vocabulary.fim, self.plain_ids
+            middle = [fim.suffix, *ids(question["input_suffix"]), fim.prefix, *ids(question["input_prefix"])]
+            return middle, np.zeros((0, self._model.hidden_size), np.float32)
         if path.endswith("/chat/completions"):
             return self._parts(question["messages"][0]["content"])
         prompt = question["prompt"]
@@ -80,7 +85,8 @@ class FakeVllm:
         with self._lock:
             generator = _generator(self._model, question)
             prompt = Prompt(tuple(ids), vectors)
-            done = generator.generate(prompt, StopLimits(question["max_tokens"]))
+            most = question["n_predict"] if self.is_llama else question["max_tokens"]
+            done = generator.generate(prompt, StopLimits(most))
         ends = [self._model.vocabulary.fim.end] if done.stopped == "end" else []
         return [*done.token_ids, *ends]
 
@@ -104,6 +110,10 @@ class FakeVllm:
             vectors.append(found)
             ids += [PSEUDO] * len(found)
         return ids, np.concatenate(vectors)
+
+    def plain_ids(self, text: str) -> list[int]:
+        """Of a text in which no control tokens are seen."""
+        return self._model.vocabulary.encode(text)
 
     def _ids(self, text: str) -> list[int]:
         found: list[int] = self._credulous.encode(text, add_special_tokens=False).ids
@@ -146,16 +156,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._note({})
         if not self._refused():
             model = {"id": self.served.name, "object": "model", "max_model_len": self.served.max_model_len}
+            if self.served.is_llama:
+                model = {"id": self.served.name, "object": "model", "owned_by": "llamacpp"}
             self._json({"object": "list", "data": [model]})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         question = json.loads(body)
         self._note(question)
-        if self._refused():
-            return
-        read = self.served.read(self.path, question)
-        if read is None:
+        if not self._refused():
+            self._answer(question)
+
+    def _answer(self, question: dict[str, Any]) -> None:
+        is_known = self.path == "/tokenize" or (self.path == "/infill") == self.served.is_llama
+        read = self.served.read(self.path, question) if is_known and self.path != "/tokenize" else None
+        if not is_known:
+            self._json({"error": {"message": "no such path"}}, 404)
+        elif self.path == "/tokenize":
+            self._json({"tokens": self.served.plain_ids(question["content"])})
+        elif read is None:
             self._json({"error": {"message": "no prompt embeddings"}}, 400)
         elif question["stream"]:
             self._stream(question, *read)
@@ -202,7 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fake.endless or fake.garbage:
                 self._misbehave()
             elif self._events(question, written, ids, vectors):
-                self._chunk(b"data: [DONE]\n\n")
+                if not fake.is_llama:
+                    self._chunk(b"data: [DONE]\n\n")
                 self._chunk(b"")
         except OSError:
             pass
@@ -226,6 +246,11 @@ class _Handler(BaseHTTPRequestHandler):
             ends = n == len(written) - 1
             reason = ("stop" if token in fake._model.stop_ids else "length") if ends else None
             shown = [fake._model.vocabulary.fim.end + 10**6] if fake.wrong_ids else [token]
+            if fake.is_llama:
+                last = {"stop_type": "eos" if reason == "stop" else "limit"} if ends else {}
+                told = {"content": "x", "tokens": shown, "stop": ends, **last}
+                self._chunk(b"data: " + json.dumps(told).encode() + b"\n\n")
+                continue
             choice: dict[str, Any] = {"text": "", "token_ids": shown, "finish_reason": reason}
             if wants_chances and n == 0:
                 choice["logprobs"] = _chances(self.path, fake.likeliest(ids, vectors))

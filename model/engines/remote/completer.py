@@ -51,8 +51,8 @@ class StandInCompleter:
         if not standing.is_well:
             again = "" if not standing.failures else "; it is asked again while you type"
             return f"{EMBEDDED_TINY} answers, because {host} {standing.why}{again}."
-        modes = "none and snippets"
-        if self._remote.model.pseudo and not offer.no_vectors:
+        modes = "none" if offer.infills else "none and snippets"
+        if self._remote.model.pseudo and not (offer.no_vectors or offer.infills):
             modes = "none, snippets, pseudo and hybrid"
         why = f", since it {offer.no_vectors}" if offer.no_vectors else ""
         told = f"{name} answers on {host}, with context {modes}{why}"
@@ -85,6 +85,8 @@ class StandInCompleter:
     def mode(self, asked: str) -> str:
         """The context mode that the server's model is given."""
         mode = self._remote.mode(asked)
+        if self._server.offer.infills:
+            return "none"
         return WITHOUT_VECTORS.get(mode, mode) if self._server.offer.no_vectors else mode
 
     def accepted(self, prefix: str, text: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from model.engines.remote.client import Answer
 from model.engines.remote.failure import CUT_OFF, TOO_MUCH, ServerError
+from model.engines.remote.infill import INFILL, of_texts, piece_of_infill
 from model.engines.remote.parts import parts_of, without_vectors
 from model.engines.remote.questions import CHAT, COMPLETIONS, Piece, Wanted, of_ids, of_parts, piece_of
 from model.engines.remote.server import Server
@@ -109,6 +110,8 @@ class RemoteGenerator:
         return self._server.ask(path, question)
 
     def _question(self, prompt: Prompt, run: Run, wanted: Wanted) -> tuple[str, Mapping[str, Any]]:
+        if self._server.offer.infills:
+            return INFILL, of_texts(self._vocabulary, prompt, run.ids, wanted)
         parts = parts_of(self._vocabulary, prompt, run.ids) if len(prompt.pseudo) else None
         if parts is not None:
             return CHAT, of_parts(parts, wanted)
@@ -148,7 +151,7 @@ class RemoteGenerator:
                 continue
             if event is None:
                 raise ServerError(CUT_OFF)
-            piece = piece_of(event, self._vocab_size)
+            piece = (piece_of_infill if self._server.offer.infills else piece_of)(event, self._vocab_size)
             n_tokens += len(piece.token_ids)
             if n_tokens > run.limits.max_tokens + 1:
                 raise ServerError(TOO_MUCH)

@@ -13,6 +13,7 @@ import numpy as np
 from model.engines.remote.client import Answer, ServerClient
 from model.engines.remote.failure import NO_COMPLETION, ServerError
 from model.engines.remote.health import Health
+from model.engines.remote.infill import OWNER
 from model.engines.remote.questions import CHAT, COMPLETIONS, Wanted, of_ids, of_parts
 from model.vocabulary import Vocabulary
 
@@ -35,10 +36,12 @@ class Needs:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a server has. `no_vectors`: why it takes none, "" where it does or nobody wants it to."""
+    """What a server has. `no_vectors`: why it takes none, "" where it does or nobody wants it to. `infills`: it is one
+    of llama.cpp, which takes the texts around the cursor only."""
 
     model: str
     no_vectors: str = ""
+    infills: bool = False
 
 
 class Server:
@@ -95,7 +98,11 @@ class Server:
     async def _seen(self) -> Offer:
         """Raises ServerError where it cannot serve us."""
         needs = self._needs
-        model, positions = _served(await self._client.get("/v1/models"), needs.name)
+        listed = await self._client.get("/v1/models")
+        model, positions = _served(listed, needs.name)
+        if _is_llama(listed):
+            await self._check_llama()
+            return Offer(model, infills=True)
         if positions is not None and positions < needs.positions:
             raise ServerError(
                 f"reads {positions:,} tokens, and {needs.positions:,} are wanted: lower model.contextTokens or raise "
@@ -109,12 +116,24 @@ class Server:
         vocabulary = self._needs.vocabulary
         fim = vocabulary.fim
         ids = [*vocabulary.encode(PROBE), fim.prefix, fim.suffix, fim.middle, fim.end]
-        question = {**of_ids((), Wanted(model, 1, frozenset())), "prompt": vocabulary.spelled(ids), "stream": False}
+        question = {
+            **of_ids((), Wanted(model, 1, frozenset())),
+            "prompt": vocabulary.spelled(ids),
+            "stream": False,
+        }
         choice = _choice(await self._client.post(COMPLETIONS, question))
         read = choice.get("prompt_token_ids")
         if read is None:
             raise ServerError("tells no token ids: vLLM 0.30 or later is wanted")
         if read != ids:
+            raise ServerError(f"serves another model than {self._needs.name}: its tokens differ")
+
+    async def _check_llama(self) -> None:
+        """As `_check_tokens`, of a server of llama.cpp."""
+        vocabulary = self._needs.vocabulary
+        question = {"content": PROBE, "add_special": False, "parse_special": False}
+        answer = await self._client.post("/tokenize", question)
+        if not isinstance(answer, dict) or answer.get("tokens") != vocabulary.encode(PROBE):
             raise ServerError(f"serves another model than {self._needs.name}: its tokens differ")
 
     async def _no_vectors(self, model: str) -> str:
@@ -149,6 +168,12 @@ def _served(answer: Any, wanted: str) -> tuple[str, int | None]:
         raise ServerError(f"serves {len(named)} models, and none is called {last}")
     positions = named[found]
     return found, positions if type(positions) is int else None
+
+
+def _is_llama(answer: Any) -> bool:
+    """Of a list in which there is a model."""
+    first = answer["data"][0]
+    return isinstance(first, dict) and first.get("owned_by") == OWNER
 
 
 def _choice(answer: Any) -> Mapping[str, Any]:

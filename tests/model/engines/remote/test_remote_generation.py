@@ -229,6 +229,22 @@ def test_no_more_tokens_are_asked_for_than_there_is_room(served: FakeVllm, load:
     assert question["temperature"] == 0
 
 
+def test_llama_cpp_is_asked_for_what_stands_between_two_texts(
+    served: FakeVllm, load: Load, tiny_folder: Path
+) -> None:
+    served.is_llama = True
+    elsewhere, local = load(served.address), here(tiny_folder)
+    for prefix in (*PLACES, f"{PREFIX} '<|fim_middle|>' + a"):
+        request = replace(REQUEST, prefix=prefix, context="none")
+        expected = local.complete(request, None)
+        result = remotely(elsewhere, replace(request, context="auto"))
+        if not prefix.endswith((" ", ".", "+")):  # else it is told what its text begins with
+            assert (result.text, result.stopped) == (expected.text, expected.stopped)
+        assert result.mode == "none"
+    assert {path for path, _ in served.questions()} == {"/infill"}
+    assert "with context none: blocks cannot" in elsewhere.completer.sentence
+
+
 def test_torch_is_not_imported(served: FakeVllm, tiny_folder: Path, embedded: Path) -> None:
     code = f"""
 import sys
