@@ -15,3 +15,10 @@ if ! "$target/bin/python" -c "import vllm" 2>/dev/null; then
 fi
 command -v nginx >/dev/null || apt-get install --yes --no-install-recommends nginx-light ||
     echo "nginx is not here: what needs it is skipped" >&2
+
+# llama.cpp's server (35 MB): `install_remote.sh DIR LLAMA_DIR`.
+llama=${2:-}
+if [ -n "$llama" ] && ! "$llama/bin/python" -c "import xllamacpp" 2>/dev/null; then
+    "${PYTHON:-python3}" -m venv "$llama"
+    "$llama/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: xllamacpp
+fi

@@ -44,4 +44,4 @@ def piece_of_infill(event: Mapping[str, Any], vocab_size: int) -> Piece:
         raise ServerError(NO_COMPLETION)
     if not ids and not ends and event.get("content"):
         raise ServerError("sends text without token ids: a newer llama.cpp is wanted")
-    return Piece(tuple(ids), ends, event.get("stop_type") == "limit")
+    return Piece(tuple(ids), ends is True, event.get("stop_type") == "limit")

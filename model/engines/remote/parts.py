@@ -15,6 +15,11 @@ import numpy as np
 from model.prompt import PSEUDO, Prompt
 from model.vocabulary import Vocabulary
 
+RESERVED = (
+    "<prompt_embeds>",
+    "<##PROMPT_EMBEDS##>",
+)  # by which vLLM marks where vectors go, and refuses in texts
+
 
 def parts_of(vocabulary: Vocabulary, prompt: Prompt, written: Sequence[int]) -> list[str | np.ndarray] | None:
     """A prompt and what was written behind it, vectors as float16 [n, hidden]; None where its text spells what the
@@ -29,7 +34,8 @@ def parts_of(vocabulary: Vocabulary, prompt: Prompt, written: Sequence[int]) -> 
             n_vectors += len(tokens)
             continue
         text = vocabulary.spelled(tokens)
-        if vocabulary.controls_in(text) != [token for token in tokens if token in vocabulary.control_ids]:
+        controls = [token for token in tokens if token in vocabulary.control_ids]
+        if vocabulary.controls_in(text) != controls or any(word in text for word in RESERVED):
             return None
         parts.append(text)
     return parts

@@ -15,6 +15,7 @@ import pytest
 
 from model.completer import Completer
 from model.engines.remote.loading import Elsewhere
+from model.engines.remote.parts import RESERVED
 from model.loading import load_model
 from model.prompt import PSEUDO
 from model.request import Completion, Mixer, Request
@@ -117,6 +118,13 @@ def test_a_file_that_spells_a_control_token_forges_none(
         remotely(elsewhere, replace(REQUEST, context=mode))
         path, question = served.questions()[-1]
         assert PSEUDO in served.read(path, question)[0]
+
+
+@pytest.mark.parametrize("word", RESERVED)
+def test_words_that_vllm_keeps_for_itself_travel_as_ids(served: FakeVllm, load: Load, word: str) -> None:
+    elsewhere = load(served.address)
+    remotely(elsewhere, replace(REQUEST, context="pseudo", prefix=f"{PREFIX} '{word}' + a"))
+    assert [path for path, _ in served.questions()] == ["/v1/completions"]
 
 
 def test_nothing_is_written_for_one_who_has_typed_on(served: FakeVllm, load: Load) -> None:
