@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run beside each other.
 JOBS   ?= 2
 
-.PHONY: install demo test test-editors lint format bench torture release clean
+.PHONY: install demo test test-editors test-scale lint format bench torture release clean
 
 install: $(STAMP)
 
@@ -33,6 +33,11 @@ test-editors: install
 	@tests/editors/install_helix.sh .editors/helix
 	@tests/editors/install_emacs.sh
 	$(BIN)/python -m pytest -m slow tests/editors
+
+# Real servers on loopback, installed into .scale the first time (4 GB); one install script for each part.
+test-scale: install
+	@PYTHON=$(PYTHON) tests/scale/install_remote.sh .scale/vllm .scale/llama
+	$(BIN)/python -m pytest -m slow tests/scale -s
 
 lint: install
 	$(BIN)/ruff check .

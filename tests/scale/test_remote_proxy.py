@@ -14,7 +14,8 @@ import pytest
 
 from model.engines.remote.loading import Elsewhere, load_elsewhere
 from model.settings import DraftSettings
-from tests.scale.test_remote import EMBEDDED, PLAIN, SETTINGS, requests
+from tests.scale.remote_users import EMBEDDED, requests
+from tests.scale.test_remote import PLAIN, SETTINGS
 from tests.scale.vllm_server import (
     USERS,
     VLLM_KEY,
@@ -139,7 +140,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     monkeypatch.setenv("HEF_SERVER_KEY", KEY)
     elsewhere = load(proxy[0])
     assert "has a certificate that this machine does not trust" in elsewhere.completer.sentence
-    assert elsewhere.completer.complete(requests("none")[0], None).tokens
+    assert elsewhere.completer.complete(requests("none", 1)[0], None).tokens
     elsewhere.server.close()
 
 
