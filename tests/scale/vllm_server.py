@@ -21,7 +21,7 @@ from model.checkpoint.finding import EMBEDDED_FOLDER
 ROOT = Path(__file__).resolve().parents[2]
 REMOTE = ROOT / "model" / "engines" / "remote"
 VENV = Path(os.environ.get("HEF_VLLM", ROOT / ".scale" / "vllm"))
-START_SECONDS = 400.0
+START_SECONDS = 1800.0  # 35 on a free machine
 VLLM_KEY, USERS = "the-key-of-vllm", {"key-of-ada": "ada", "key-of-ben": "ben"}
 
 

@@ -91,26 +91,19 @@ def remote_model(
 ) -> tuple[LoadedModel, int]:
     """What is known of a server's model without its weights, and how many ids it may write. Raises WeightsError."""
     checkpoint = _described(settings, embedded)
-    fields = Fields(checkpoint.config)
-    try:
-        vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
-        vocab_size = fields.whole("vocab_size", 1, MAX_VOCABULARY)
-        vocabulary.check_fits(vocab_size)
-        hidden_size = fields.whole("hidden_size", 1, MAX_WIDTH)
-        trained = fields.whole("max_position_embeddings", 64, 1 << 30, 2048)
-    except (VocabularyError, ValueError) as problem:
-        raise WeightsError(f"{settings.name} cannot complete code: {problem}") from problem
-    budgets = budgets_for(_DEVICE, trained)
+    known = _known(checkpoint, settings.name)
+    vocabulary = known.vocabulary
+    budgets = budgets_for(_DEVICE, known.positions)
     order = fim_order(checkpoint, vocabulary)
     base = checkpoint.fingerprint() if checkpoint.tensors else ""
-    encoder, pseudo, context, notes = _adapter(settings, checkpoint, base, hidden_size, tiny, engine)
+    encoder, pseudo, context, notes = _adapter(settings, checkpoint, base, known.hidden_size, tiny, engine)
     model = LoadedModel(
         name=settings.name,
         decoder=None,
-        hidden_size=hidden_size,
+        hidden_size=known.hidden_size,
         vocabulary=vocabulary,
         fim_order=order,
-        stop_ids=vocabulary.ends(order) | eos_ids(checkpoint, vocab_size),
+        stop_ids=vocabulary.ends(order) | eos_ids(checkpoint, known.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
         recall=find_fitted((checkpoint.folder,), embedded).recall,
@@ -123,12 +116,37 @@ def remote_model(
         dtype="the server's",
         threads=0,
         n_parameters=0,
-        positions=min(trained, budgets.fill(settings).context_tokens + settings.max_tokens),
+        positions=min(known.positions, budgets.fill(settings).context_tokens + settings.max_tokens),
         budgets=budgets,
         places=settings.recent_places,
         notes=notes,
     )
-    return model, vocab_size
+    return model, known.vocab_size
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What files that are no weights say. `positions` that the model was trained on."""
+
+    vocabulary: Vocabulary
+    vocab_size: int
+    hidden_size: int
+    positions: int
+
+
+def _known(checkpoint: Checkpoint, name: str) -> _Known:
+    """Raises WeightsError."""
+    fields = Fields(checkpoint.config)
+    try:
+        vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
+        vocab_size = fields.whole("vocab_size", 1, MAX_VOCABULARY)
+        vocabulary.check_fits(vocab_size)
+        hidden_size = fields.whole("hidden_size", 1, MAX_WIDTH)
+        return _Known(
+            vocabulary, vocab_size, hidden_size, fields.whole("max_position_embeddings", 64, 1 << 30, 2048)
+        )
+    except (VocabularyError, ValueError) as problem:
+        raise WeightsError(f"{name} cannot complete code: {problem}") from problem
 
 
 def _described(settings: ModelSettings, embedded: Path) -> Checkpoint:
