@@ -114,12 +114,11 @@ class Generator:
         self, prompt: Prompt, limits: StopLimits, drafter: Drafting | None = None, mixer: Mixer | None = None
     ) -> Generation:
         """Complete a prompt greedily. Raises ValueError when prompt and completion do not fit the cache."""
-        if len(prompt) + limits.max_tokens > self._decoder.capacity:
-            raise ValueError(
-                f"{len(prompt)} prompt tokens and {limits.max_tokens} new ones do not fit {self._decoder.capacity}"
-            )
+        capacity, most = self._decoder.capacity, limits.max_tokens
+        if len(prompt) + most > capacity:
+            raise ValueError(f"{len(prompt)} prompt tokens and {most} new ones do not fit {capacity}")
         start = self._clock()
-        run = Run(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before), start)
+        run = Turn(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before), start)
         if mixer and not self._interrupted(run):
             take_planned(run, self._stop_ids, self._interrupted)
         if not run.stopped:
@@ -147,7 +146,7 @@ class Generator:
         self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
         return rows
 
-    def _compute(self, prompt: Prompt, run: Run) -> None:
+    def _compute(self, prompt: Prompt, run: Turn) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""
         cells = prompt_cells(prompt)
         done = self._slots.resume(cells, prompt.n_placed)
@@ -174,7 +173,7 @@ class Generator:
             vectors = self._decoder.embed(run.ids[n_computed:])
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
 
-    def _draft(self, n_chain: int, room: int, run: Run) -> Draft:
+    def _draft(self, n_chain: int, room: int, run: Turn) -> Draft:
         """What may come behind the context, at most as many rows as there is `room` for in the cache."""
         if run.drafter is None:
             return NO_DRAFT
@@ -183,7 +182,9 @@ class Generator:
         draft = run.drafter.draft(run.context, n_chain, banned)
         return draft.first(max(0, room))
 
-    def _pass(self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: Run, began: float) -> None:
+    def _pass(
+        self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: Turn, began: float
+    ) -> None:
         """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more.
 
         `began`: when the work for this pass did, with drafting.
@@ -206,7 +207,7 @@ class Generator:
         if run.drafter and (draft or len(chain) == 1):
             run.drafter.verified(len(vectors), end - began)
 
-    def _choose(self, logits: np.ndarray, run: Run) -> int | None:
+    def _choose(self, logits: np.ndarray, run: Turn) -> int | None:
         """Take the greedy choice; None when nothing may follow it."""
         scores = run.mixer.mix(run.context, logits) if run.mixer else logits
         scores[self._never] = -np.inf
@@ -216,7 +217,7 @@ class Generator:
         log_chance = -float(np.log(np.exp(scores - scores[token]).sum())) if self._weighs else 0.0
         return token if run.takes(token, self._stop_ids, log_chance) else None
 
-    def _interrupted(self, run: Run) -> bool:
+    def _interrupted(self, run: Turn) -> bool:
         """Asked before each step: whether it is not wanted, or would end too late if it takes as long as others did."""
         now = self._clock()
         run.step, run.began = max(now - run.began, run.step / 2), now
@@ -227,7 +228,7 @@ class Generator:
         return run.stopped is not None
 
 
-def take_planned(run: Run, stop_ids: frozenset[int], interrupted: Callable[[Run], bool]) -> None:
+def take_planned(run: Turn, stop_ids: frozenset[int], interrupted: Callable[[Turn], bool]) -> None:
     """Write what needs no pass, a line at a time; nothing behind the end, since a look costs as much as a pass."""
     while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
         run.planned = True
@@ -239,7 +240,7 @@ def take_planned(run: Run, stop_ids: frozenset[int], interrupted: Callable[[Run]
 
 
 @dataclass
-class Run:
+class Turn:
     """Where one call stands. `context`: ids of the document before the cursor and of what was written.
 
     `began`: when the step in hand did. `step`: seconds that the last one took, or half of the one before.
@@ -265,8 +266,7 @@ class Run:
     def count_pass(self, now: float) -> None:
         """A pass that chooses tokens is done."""
         self.forward_passes += 1
-        if self.prefilled is None:
-            self.prefilled = now
+        self.prefilled = now if self.prefilled is None else self.prefilled
 
     def takes(self, token: int, stop_ids: frozenset[int], log_chance: float = 0.0) -> bool:
         """Write a chosen token down; whether another may follow."""

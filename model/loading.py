@@ -77,8 +77,7 @@ def load_opened(
 ) -> LoadedModel:
     """As `load_from_settings`, of a checkpoint that is open; `loaded`: an encoder that serves where it is the same."""
     config = _network_config(checkpoint)
-    vocabulary = _load_vocabulary(checkpoint, config, settings.name)
-    shapes = coder_shapes(config)
+    vocabulary, shapes = _load_vocabulary(checkpoint, config, settings.name), coder_shapes(config)
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes), told)
     budgets, positions = _budgets(settings, config, engine)

@@ -33,7 +33,7 @@ _EVENTS = "text/event-stream"
 Event = Mapping[str, Any]
 
 
-class Answer:
+class StreamedAnswer:
     """One streamed answer, for the thread that has asked."""
 
     def __init__(self, on_closed: Callable[[], None]) -> None:
@@ -102,12 +102,12 @@ class ServerClient:
         """Run `work`, which may `get` and `post`, on the client's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def ask(self, path: str, question: Mapping[str, Any]) -> Answer:
+    def ask(self, path: str, question: Mapping[str, Any]) -> StreamedAnswer:
         """Begin a streamed answer. Raises ServerError on a question that is too long."""
         body = json.dumps(question).encode()
         if len(body) > MAX_QUESTION_BYTES:
             raise ServerError(f"is not asked {len(body) / 1e6:.0f} MB")
-        answer = Answer(self._reconnect)
+        answer = StreamedAnswer(self._reconnect)
         answer.begin(self.run(_stream(self._http, path, body, answer)))
         return answer
 
@@ -147,7 +147,7 @@ async def _whole(http: httpx2.AsyncClient, method: str, path: str, body: bytes |
         raise _failure(problem) from problem
 
 
-async def _stream(http: httpx2.AsyncClient, path: str, body: bytes, answer: Answer) -> None:
+async def _stream(http: httpx2.AsyncClient, path: str, body: bytes, answer: StreamedAnswer) -> None:
     """Fill an answer, with its end or with what went wrong."""
     try:
         try:
@@ -167,7 +167,7 @@ class _ClosedMeanwhileError(httpx2.NetworkError):
     """A kept connection was closed by the server just then: nothing was said yet."""
 
 
-async def _exchange(http: httpx2.AsyncClient, path: str, body: bytes, answer: Answer) -> None:
+async def _exchange(http: httpx2.AsyncClient, path: str, body: bytes, answer: StreamedAnswer) -> None:
     is_silent = True
     try:
         async with http.stream("POST", path, content=body, headers=_headers(body)) as response:
@@ -180,7 +180,7 @@ async def _exchange(http: httpx2.AsyncClient, path: str, body: bytes, answer: An
         raise
 
 
-async def _events(response: httpx2.Response, answer: Answer) -> None:
+async def _events(response: httpx2.Response, answer: StreamedAnswer) -> None:
     """Raises ServerError, ValueError on what is no JSON, and what httpx does."""
     if response.headers.get("content-type", "").partition(";")[0].strip() != _EVENTS:
         raise ServerError(NO_COMPLETION)

@@ -13,7 +13,7 @@ from pathlib import Path
 from model.blocks.shelf import Shelf
 from model.completer import Completer
 from model.engines.remote.failure import ServerError
-from model.engines.remote.server import Server
+from model.engines.remote.server import CodingServer
 from model.generator import Clock
 from model.pace import Pace
 from model.repository import Retrieve
@@ -31,7 +31,7 @@ class StandInCompleter:
 
     def __init__(
         self,
-        server: Server,
+        server: CodingServer,
         remote: Completer,
         local: Completer,
         *,

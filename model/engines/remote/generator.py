@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from model.engines.remote.client import Answer
+from model.engines.remote.client import StreamedAnswer
 from model.engines.remote.failure import CUT_OFF, TOO_MUCH, ServerError
 from model.engines.remote.infill import INFILL, of_texts, piece_of_infill
 from model.engines.remote.parts import parts_of, without_vectors
 from model.engines.remote.questions import CHAT, COMPLETIONS, Piece, Wanted, of_ids, of_parts, piece_of
-from model.engines.remote.server import Server
-from model.generator import Clock, Drafting, Generation, Run, StopLimits, take_planned
+from model.engines.remote.server import CodingServer
+from model.generator import Clock, Drafting, Generation, StopLimits, Turn, take_planned
 from model.loaded import LoadedModel
 from model.prompt import Prompt
 from model.request import Mixer
@@ -33,7 +33,7 @@ class RemoteGenerator:
     """`model.generator.Generates` by a server. One thread's."""
 
     def __init__(
-        self, server: Server, model: LoadedModel, vocab_size: int, clock: Clock = time.perf_counter
+        self, server: CodingServer, model: LoadedModel, vocab_size: int, clock: Clock = time.perf_counter
     ) -> None:
         self._server = server
         self._vocabulary = model.vocabulary
@@ -51,7 +51,7 @@ class RemoteGenerator:
         if len(prompt) + limits.max_tokens > self._positions:
             raise ValueError(f"{len(prompt)} and {limits.max_tokens} tokens do not fit {self._positions}")
         start = self._clock()
-        run = Run(limits, None, mixer, TextStream(self._vocabulary), list(prompt.before), start)
+        run = Turn(limits, None, mixer, TextStream(self._vocabulary), list(prompt.before), start)
         if not self._interrupted(run):
             take_planned(run, self._stop_ids, self._interrupted)
         begin = limits.begin if not run.ids else self._due(run)
@@ -74,12 +74,12 @@ class RemoteGenerator:
         """Raises ValueError: a server tells no logits."""
         raise ValueError("a server tells no logits")
 
-    def _due(self, run: Run) -> str:
+    def _due(self, run: Turn) -> str:
         """What the next token must begin with: a planned line leaves its end to a token with the next indentation."""
         is_open = self._vocabulary.joins_lines and run.planned and not run.stream.text.endswith("\n")
         return "\n" if is_open else ""
 
-    def _ask(self, prompt: Prompt, run: Run, begin: str) -> None:
+    def _ask(self, prompt: Prompt, run: Turn, begin: str) -> None:
         """Have the server write until something stops it, or a planned line follows."""
         n_written, asked = len(run.ids), self._clock()
         wanted = Wanted(
@@ -105,11 +105,11 @@ class RemoteGenerator:
             if not is_whole:
                 answer.close()
 
-    def _begin(self, prompt: Prompt, run: Run, wanted: Wanted) -> Answer:
+    def _begin(self, prompt: Prompt, run: Turn, wanted: Wanted) -> StreamedAnswer:
         path, question = self._question(prompt, run, wanted)
         return self._server.ask(path, question)
 
-    def _question(self, prompt: Prompt, run: Run, wanted: Wanted) -> tuple[str, Mapping[str, Any]]:
+    def _question(self, prompt: Prompt, run: Turn, wanted: Wanted) -> tuple[str, Mapping[str, Any]]:
         if self._server.offer.infills:
             return INFILL, of_texts(self._vocabulary, prompt, run.ids, wanted)
         parts = parts_of(self._vocabulary, prompt, run.ids) if len(prompt.pseudo) else None
@@ -117,7 +117,7 @@ class RemoteGenerator:
             return CHAT, of_parts(parts, wanted)
         return COMPLETIONS, of_ids([*without_vectors(prompt), *run.ids], wanted)
 
-    def _take(self, tokens: Sequence[int], run: Run) -> bool:
+    def _take(self, tokens: Sequence[int], run: Turn) -> bool:
         """Write tokens down, each the server's work of a pass; whether it may go on."""
         for token in tokens:
             run.count_pass(self._clock())
@@ -138,7 +138,7 @@ class RemoteGenerator:
             return tuple(self._vocabulary.encode(begin))
         return piece.token_ids if chosen == piece.token_ids[0] else (chosen,)
 
-    def _pieces(self, answer: Answer, run: Run, asked: float) -> Iterator[Piece]:
+    def _pieces(self, answer: StreamedAnswer, run: Turn, asked: float) -> Iterator[Piece]:
         """What the answer brings, until nobody waits for it. Raises ServerError."""
         first_by = asked + FIRST_TOKEN_SHARE * (run.limits.deadline - asked)
         n_tokens, is_silent = 0, True
@@ -162,7 +162,7 @@ class RemoteGenerator:
         if is_silent and self._server.health.said_nothing(waited := self._clock() - asked) > first_by - asked:
             self._server.failed(f"said nothing while you typed on, the last time for {1e3 * waited:,.0f} ms")
 
-    def _interrupted(self, run: Run) -> bool:
+    def _interrupted(self, run: Turn) -> bool:
         if run.limits.cancelled():
             run.stopped = "cancelled"
         elif self._clock() >= run.limits.deadline:

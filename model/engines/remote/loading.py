@@ -32,7 +32,7 @@ from model.engines.remote.address import AddressError, server_address
 from model.engines.remote.client import ServerClient
 from model.engines.remote.completer import StandInCompleter
 from model.engines.remote.generator import RemoteGenerator
-from model.engines.remote.server import Needs, Server
+from model.engines.remote.server import CodingServer, Needs
 from model.fitted import find_fitted
 from model.fusers import Fusers
 from model.loaded import LoadedModel
@@ -51,7 +51,7 @@ class Elsewhere:
     """A server's model, and who answers. `encoder`: whose vectors both find."""
 
     model: LoadedModel
-    server: Server
+    server: CodingServer
     completer: StandInCompleter
 
 
@@ -67,7 +67,7 @@ def load_elsewhere(
     tiny = load_from_settings(here, embedded=embedded)
     model, vocab_size = remote_model(settings, tiny, embedded, choose_engine(here, 0))
     needs = Needs(model.name, model.vocabulary, model.positions, model.hidden_size, model.pseudo is not None)
-    server = Server(ServerClient(address), needs)
+    server = CodingServer(ServerClient(address), needs)
     same_index = tiny.encoder is model.encoder
     tiny = tiny if same_index else replace(tiny, encoder=model.encoder, pseudo=None)
     completer = StandInCompleter(

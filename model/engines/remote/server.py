@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.engines.remote.client import Answer, ServerClient
+from model.engines.remote.client import ServerClient, StreamedAnswer
 from model.engines.remote.failure import NO_COMPLETION, ServerError
 from model.engines.remote.health import Health
 from model.engines.remote.infill import OWNER
@@ -35,7 +35,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Offer:
+class ServerOffer:
     """What a server has. `no_vectors`: why it takes none, "" where it does or nobody wants it to. `infills`: it is one
     of llama.cpp, which takes the texts around the cursor only."""
 
@@ -44,7 +44,7 @@ class Offer:
     infills: bool = False
 
 
-class Server:
+class CodingServer:
     """`look` and `ask` on the asker's thread. `told` is called on any thread, on news."""
 
     def __init__(self, client: ServerClient, needs: Needs, health: Health | None = None) -> None:
@@ -53,11 +53,11 @@ class Server:
         self.told: Callable[[], None] = lambda: None
         self._client = client
         self._needs = needs
-        self._offer = Offer(needs.name)  # as it was last seen
+        self._offer = ServerOffer(needs.name)  # as it was last seen
         self._looking: Future[None] | None = None
 
     @property
-    def offer(self) -> Offer:
+    def offer(self) -> ServerOffer:
         return self._offer
 
     def look(self) -> None:
@@ -71,7 +71,7 @@ class Server:
             with suppress(TimeoutError, CancelledError):
                 self._looking.result(seconds)
 
-    def ask(self, path: str, question: Mapping[str, Any]) -> Answer:
+    def ask(self, path: str, question: Mapping[str, Any]) -> StreamedAnswer:
         """Raises ServerError."""
         return self._client.ask(path, question)
 
@@ -95,21 +95,21 @@ class Server:
             if self.health.recovered() or is_news:
                 self.told()
 
-    async def _seen(self) -> Offer:
+    async def _seen(self) -> ServerOffer:
         """Raises ServerError where it cannot serve us."""
         needs = self._needs
         listed = await self._client.get("/v1/models")
         model, positions = _served(listed, needs.name)
         if _is_llama(listed):
             await self._check_llama()
-            return Offer(model, infills=True)
+            return ServerOffer(model, infills=True)
         if positions is not None and positions < needs.positions:
             raise ServerError(
                 f"reads {positions:,} tokens, and {needs.positions:,} are wanted: lower model.contextTokens or raise "
                 "its --max-model-len"
             )
         await self._check_tokens(model)
-        return Offer(model, await self._no_vectors(model) if needs.vectors else "")
+        return ServerOffer(model, await self._no_vectors(model) if needs.vectors else "")
 
     async def _check_tokens(self, model: str) -> None:
         """Raises ServerError where it reads other ids in a text than we do: it is another model."""
