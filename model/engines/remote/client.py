@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 import threading
 import weakref
@@ -28,6 +29,7 @@ MAX_QUESTION_BYTES = 8_000_000
 MAX_ANSWER_BYTES = 4_000_000
 MAX_EVENT_BYTES = 500_000  # the first one of vLLM repeats the prompt's ids
 ALIVE = "/health"  # which costs vLLM and llama.cpp nothing; what it says does not matter
+_TALKATIVE = ("httpx2", "httpcore2")  # a line in the log for each request
 _EVENTS = "text/event-stream"
 
 Event = Mapping[str, Any]
@@ -71,6 +73,8 @@ class ServerClient:
 
     def __init__(self, address: ServerAddress) -> None:
         self.host = address.host
+        for library in _TALKATIVE:
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._loop = asyncio.new_event_loop()
         self._http = httpx2.AsyncClient(
             base_url=address.url,

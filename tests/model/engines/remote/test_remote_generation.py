@@ -165,8 +165,8 @@ def test_a_request_that_is_off_before_the_first_token_ends_at_once(served: FakeV
 
 def test_the_deadline_leaves_what_there_is(served: FakeVllm, load: Load) -> None:
     elsewhere = load(served.address)
-    served.seconds_each = 0.1
-    request = replace(REQUEST, max_tokens=100, deadline_ms=600.0, context="none")
+    served.seconds_each = 0.4
+    request = replace(REQUEST, max_tokens=100, deadline_ms=3_000.0, context="none")
     result = elsewhere.completer.complete(request, None)
     assert result.stopped == "deadline"
     assert 0 < result.tokens < 10
