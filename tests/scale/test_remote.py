@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from model.completer import Completer
+from model.engines.remote import client
 from model.engines.remote.loading import Elsewhere, load_elsewhere
 from model.engines.remote.questions import CHAT, Wanted, of_parts
 from model.loading import load_from_settings
 from model.request import Completion
 from model.settings import EMBEDDED_TINY, DraftSettings, ModelSettings, RecallSettings
-from tests.scale.remote_users import EMBEDDED, context_of, requests, type_at_once
+from tests.scale.remote_users import EMBEDDED, PATIENT_MS, context_of, requests, type_at_once
 from tests.scale.vllm_server import USERS, VLLM_KEY, RunningVllm, nginx, served_folder, vllm, why_not
 
 pytestmark = [
@@ -28,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.skipif(bool(why_not("nginx", "openssl")), reason=why_not("nginx", "openssl") or "-"),
 ]
-SETTINGS = ModelSettings(name=EMBEDDED_TINY, dtype="float32", deadline_ms=60_000)
+SETTINGS = ModelSettings(name=EMBEDDED_TINY, dtype="float32", deadline_ms=PATIENT_MS)
 PLAIN, NO_DRAFTS = RecallSettings(enabled=False), DraftSettings(enabled=False)
 N_PLACES = 24
 N_USERS = 8
@@ -65,12 +66,13 @@ def server(folder: Path, scratch: Path) -> Iterator[RunningVllm]:
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Elsewhere]]:
     monkeypatch.setenv("HEF_SERVER_KEY", VLLM_KEY)
+    monkeypatch.setattr(client, "SILENT_SECONDS", PATIENT_MS / 1e3)
     loaded: list[Elsewhere] = []
 
     def load(address: str) -> Elsewhere:
         found = load_elsewhere(replace(SETTINGS, server=address), PLAIN, DraftSettings(), EMBEDDED)
         loaded.append(found)
-        found.server.wait(60)
+        found.server.wait(PATIENT_MS / 1e3)
         assert found.server.health.standing.is_well, found.completer.sentence
         return found
 
@@ -154,7 +156,7 @@ def proxy(server: RunningVllm, scratch: Path) -> Iterator[tuple[str, Path]]:
 
 def asked_through(address: str) -> Elsewhere:
     found = load_elsewhere(replace(SETTINGS, server=address), PLAIN, DraftSettings(), EMBEDDED)
-    found.server.wait(60)
+    found.server.wait(PATIENT_MS / 1e3)
     return found
 
 

@@ -225,6 +225,7 @@ def test_the_key_opens_the_door_and_is_told_to_nobody_else(
         served.redirect = f"{other.address}/v1/completions"
         assert answered(elsewhere)
         assert not other.asked
+    assert not [record for record in caplog.records if record.name.startswith("http")]
     assert KEY not in caplog.text
     assert PREFIX.splitlines()[-1].strip() not in caplog.text
     assert KEY not in repr(server_address(served.address, str(key_file), {}))
