@@ -34,10 +34,11 @@ test-editors: install
 	@tests/editors/install_emacs.sh
 	$(BIN)/python -m pytest -m slow tests/editors
 
-# Real servers on loopback, installed into .scale the first time; one install script for each part.
+# Real servers on loopback, installed into .scale the first time (4 GB); one install script for each part.
 test-scale: install
 	@PYTHON=$(PYTHON) tests/scale/install_batch.sh .scale/batch
 	@PYTHON=$(PYTHON) tests/scale/install_team.sh .scale/team
+	@PYTHON=$(PYTHON) tests/scale/install_remote.sh .scale/vllm .scale/llama
 	$(BIN)/python -m pytest -m slow tests/scale -s
 
 lint: install

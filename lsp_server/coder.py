@@ -36,6 +36,17 @@ class Cancelled(Protocol):
     def __call__(self) -> bool: ...
 
 
+class Speaks(Protocol):
+    """A coder that is not on this machine only: what users read of it changes. Any thread's."""
+
+    @property
+    def sentence(self) -> str: ...
+    def listen(self, told: Callable[[], None]) -> None:
+        """Have `told` called, on any thread, when there is another sentence."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedCoder:
     """What the model thread owns. `description` names the model in one line, `notes` are sentences for the
@@ -52,6 +63,13 @@ class LoadedCoder:
     successor: Successor | None = None  # who answers once it can; None: this one stays
     stand_in: Successor | None = None  # who answers while this one's memory is given back; None: it is kept
     passed_over: StaysError | None = None  # why the one that the settings name does not answer in its place
+
+    elsewhere: Speaks | None = None  # None: it is on this machine
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """`notes` and what is to be said right now."""
+        return (*self.notes, self.elsewhere.sentence) if self.elsewhere else self.notes
 
     @property
     def index_key(self) -> str:

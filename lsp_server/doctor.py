@@ -166,7 +166,7 @@ def _opened_index(
 def _model(coder: LoadedCoder, settings: Settings) -> Iterator[Finding]:
     """Who answers in an editor, and who when `--complete` asks, which has more time."""
     yield Finding("model", coder.description)
-    for note in coder.notes:
+    for note in coder.said:
         yield Finding("model", note)
     if rests(settings, coder):
         after = f"after {settings.model.idle_minutes:g} minutes without a key (model.idleMinutes)"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lsp_server.coder import LoadedCoder, StaysError, Successor
+from lsp_server.elsewhere import load_from_server
 from lsp_server.paces import KeptPace
 from lsp_server.problems import explain
 from lsp_server.settings import Settings
@@ -36,6 +37,8 @@ def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:
     `embedded`: the folder of the embedded models, None: the package's. Raises WeightsError.
     """
     gc.unfreeze()  # an earlier model can go
+    if settings.model.server:
+        return _from_server(settings, embedded)
     name = _successor(settings, embedded)
     if name is None:
         return load_coder(settings, embedded=embedded)
@@ -51,6 +54,8 @@ def load_named(settings: Settings, embedded: Path | None = None, *, timed: bool 
     it. Nothing is fetched: that has a command of its own. `timed`: with its pace. Raises WeightsError."""
     gc.unfreeze()
     settings = replace(settings, model=replace(settings.model, offline=True))
+    if settings.model.server:
+        return _from_server(settings, embedded, waits=True)
     name = _successor(settings, embedded)
     if settings.model.name != EMBEDDED or name is None:
         coder = load_coder(settings, embedded=embedded)
@@ -71,6 +76,8 @@ def who_answers(settings: Settings, coder: LoadedCoder) -> str:
     it is as the settings name it, and where its pace is not known."""
     if coder.passed_over:
         return str(coder.passed_over)
+    if settings.model.server:
+        return coder.said[-1]
     name = _successor(settings, None)
     try:
         _check(settings, name or "", coder.pace if name else None)
@@ -119,6 +126,17 @@ def load_coder(
     return coder
 
 
+def _from_server(settings: Settings, embedded: Path | None, *, waits: bool = False) -> LoadedCoder:
+    """The coder of `model.server`; the tiny one where there is nothing to ask it with. Raises WeightsError."""
+    try:
+        return load_from_server(settings, embedded, waits=waits)
+    except (WeightsError, ModuleNotFoundError) as error:
+        tiny = load_coder(_naming(settings, EMBEDDED_TINY), embedded=embedded)
+        missing = isinstance(error, ModuleNotFoundError)
+        why = "model.server needs `pip install 'hef-lsp[remote]'`." if missing else explain(error)
+        return replace(tiny, notes=(*tiny.notes, f"{EMBEDDED_TINY} answers, because {why}"))
+
+
 def let_go() -> None:
     """Have what an earlier coder has left go back to the system: up to some 100 ms, in which no one is answered."""
     gc.unfreeze()
@@ -130,6 +148,8 @@ def let_go() -> None:
 
 def rests(settings: Settings, coder: LoadedCoder) -> bool:
     """Whether the memory of a coder that a command has loaded is given back in an editor while nobody types."""
+    if settings.model.server:
+        return False
     return bool(
         settings.model.idle_minutes and _successor(settings, None) and not who_answers(settings, coder)
     )

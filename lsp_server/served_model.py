@@ -111,11 +111,13 @@ class ServedModel:
             if waiting is not None:
                 waiting.cancel()
         self._idleness.stop()
-        thread, self._thread, self.coder, self.later = self._thread, None, None, None
+        coder, thread, self._thread, self.coder, self.later = self.coder, self._thread, None, None, None
         self._takeover = self._taking = None
         self._away, self._has_rested = "", False
         if thread is not None:
             await aside(thread.stop)
+        if coder is not None and coder.elsewhere:
+            await aside(coder.elsewhere.close)
 
     def submit(self, priority: Priority, work: Callable[[LoadedCoder], Result]) -> Future[Result] | None:
         """Run `work` when the model is loaded and its turn has come. None: it was not started."""
@@ -141,7 +143,7 @@ class ServedModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user."""
-        notes = self.coder.notes if self.coder else ()
+        notes = self.coder.said if self.coder else ()
         if self._away:
             return (*notes, away(self._away, self._settings.model.idle_minutes))
         return (*notes, self._takeover.note) if self._takeover and self._takeover.note else notes
@@ -182,10 +184,22 @@ class ServedModel:
             return  # it was stopped meanwhile
         if thread.loaded.exception() is None:
             self.coder = thread.loaded.result()
+            self._listen(self.coder)
         self._on_loaded()
         if self.coder and self.coder.successor:
             takeover = self._takeover = Takeover(thread, self._household, self._on_news)
             self._take(takeover, partial(takeover.run, self.coder.successor, settings))
+
+    def _listen(self, coder: LoadedCoder) -> None:
+        """Tell what is to be said of a server when it changes."""
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                loop.call_soon_threadsafe(self._on_news)
+
+        if coder.elsewhere:
+            coder.elsewhere.listen(tell)
 
     def _reconsider(self, settings: Settings) -> None:
         """Let a coder try again that was too slow for another deadline."""

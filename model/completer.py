@@ -21,7 +21,7 @@ from model.blocks.shelf import Shelf
 from model.confidence import written_lines
 from model.context import Context, Contexts
 from model.drafts.drafter import Drafter
-from model.generator import Clock, Generation, Generator, StopLimits
+from model.generator import Clock, Generates, Generation, Generator, StopLimits
 from model.layout import DocumentName
 from model.loaded import LoadedModel
 from model.names import LESS_SURE, completed_name, stands_somewhere
@@ -70,17 +70,18 @@ class Completer:
         drafts: DraftSettings = DEFAULT_DRAFTS,
         drafter: Drafter | None = None,
         blocks: BlockSettings = DEFAULT_BLOCKS,
+        generator: Generates | None = None,
     ) -> None:
-        """`drafter`: one that has learned already; without one a new one drafts as `drafts` say."""
+        """`drafter`: one that has learned already, else a new one drafts as `drafts` say; `generator`: not our own."""
         self.model = model
         self._settings = settings = model.budgets.fill(settings)
         self._clock = clock
         self._mixing = mixing
         self._drafter = drafter or (Drafter(model.vocabulary, drafts) if drafts.enabled else None)
-        weighs = model.confidence is not None
         self._library = _library(model, blocks)
-        self._generator = Generator(
-            model.decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=model.places
+        weighs = model.confidence is not None
+        self._generator = generator or Generator(
+            model.own_decoder, model.vocabulary, model.stop_ids, clock, weighs=weighs, n_slots=model.places
         )
         self._contexts = Contexts(model, settings, self._library)
         self._anchors = Anchors(model.vocabulary, model.fim_order, settings.recent_places)
@@ -180,7 +181,7 @@ class Completer:
         most = min(request.max_tokens, model.positions // 2)
         if mode != "blocks":
             return most
-        return min(most, max(settings.max_tokens, beside_blocks(settings, model.decoder.capacity) // 2))
+        return min(most, max(settings.max_tokens, beside_blocks(settings, model.own_decoder.capacity) // 2))
 
     def _read(
         self, request: Request, prefix: str, mode: str, retrieve: Retrieve | None
@@ -202,11 +203,11 @@ class Completer:
     def _window(self, request: Request, prefix: str, anchors: Anchors | None = None) -> Prompt:
         """The prompt of what stands around the cursor, behind which blocks find room among the trained positions."""
         model, settings = self.model, self._settings
-        room = min(model.positions - FIRST, beside_blocks(settings, model.decoder.capacity))
+        room = min(model.positions - FIRST, beside_blocks(settings, model.own_decoder.capacity))
         room -= self._max_tokens(request, "blocks")
         wanted = settings.window_tokens if request.window is None else request.window
         budget = Budget(min(wanted, room), settings.suffix_tokens)
-        head = empty_head(model.decoder.hidden_size)
+        head = empty_head(model.hidden_size)
         return (anchors or self._anchors).prompt(_name(request), head, prefix, request.suffix, budget)
 
     def _generate(
@@ -249,7 +250,7 @@ class Completer:
         them. Raises ValueError once something was completed."""
         # Who waits for a GPU may sleep.
         clock = time.thread_time if self.model.threads else time.perf_counter
-        return measure_pace(self.model.decoder, self._new_place_tokens(asked), clock)
+        return measure_pace(self.model.own_decoder, self._new_place_tokens(asked), clock)
 
     def mode(self, asked: str) -> str:
         """The context mode used for what was asked. Raises ValueError on an unknown one."""
@@ -270,7 +271,7 @@ def _name(request: Request) -> DocumentName:
 def _library(model: LoadedModel, blocks: BlockSettings) -> BlockLibrary | None:
     """None where the decoder has no slot to make them in: another context was chosen."""
     decoder = model.decoder
-    if decoder.n_slots <= model.places:
+    if decoder is None or decoder.n_slots <= model.places:
         return None
     maker = BlockMaker(decoder, decoder.n_slots - 1, model.vocabulary.fim.end, blocks.share)
     return BlockLibrary(maker, blocks, model.fingerprint)

@@ -106,7 +106,7 @@ class Contexts:
             request.path, request.prefix, request.suffix, mode, request.generation, request.window
         )
         if retrieve is None or mode == "none":
-            return Context(place, empty_head(self._model.decoder.hidden_size))
+            return Context(place, empty_head(self._model.hidden_size))
         # Nothing found is not held on to: the index may be a moment from its first answer.
         held = next((held for held in self._held if held.items and not drifted(held.place, place)), None)
         now = self._with_blocks(held, place.suffix, request.shelf) if held else None
@@ -197,7 +197,7 @@ class Contexts:
         assert self._library is not None  # `Completer.mode` saw to it
         assert window is not None
         texts, items = self._choice.choose(found, window, place.prefix, place.suffix)
-        head = empty_head(self._model.decoder.hidden_size)
+        head = empty_head(self._model.hidden_size)
         blocks = self._library.find(texts, shelf)
         below = self._below(place.suffix, shelf)
         return Context(place, head, items, texts=texts, found_blocks=blocks, below=below)
@@ -206,7 +206,7 @@ class Contexts:
         budget = self._head_budget(place, self._settings.snippet_tokens)
         items = tuple(item for item in found if item.text)
         documents = fit_documents(self._model.vocabulary, [(item.path, item.text) for item in items], budget)
-        no_pseudo = empty_head(self._model.decoder.hidden_size).pseudo
+        no_pseudo = empty_head(self._model.hidden_size).pseudo
         return Context(place, Head(worst_first(documents), no_pseudo), items[: len(documents)])
 
     def _pseudo(self, place: CursorPlace, found: Sequence[ContextItem]) -> Context:
@@ -217,7 +217,7 @@ class Contexts:
         ]  # an index in the making knows some by their words only
         budget = self._head_budget(place, self._settings.pseudo_tokens)
         items = tuple(embedded[: budget // self._model.pseudo.per_node])
-        head = empty_head(self._model.decoder.hidden_size)
+        head = empty_head(self._model.hidden_size)
         if items:
             # The worst first: the best stands nearest to the cursor.
             vectors = self._model.pseudo.project(np.stack([item.memory for item in reversed(items)]))

@@ -78,6 +78,16 @@ class Generation:
     log_chances: tuple[float, ...] = ()
 
 
+class Generates(Protocol):
+    """Completes prompts: `Generator`, or a server elsewhere (`engines.remote`). Raises what `generate` there does."""
+
+    def generate(
+        self, prompt: Prompt, limits: StopLimits, drafter: Drafting | None = None, mixer: Mixer | None = None
+    ) -> Generation: ...
+    def prefill(self, prompt: Prompt, stopped: Callable[[], bool]) -> bool: ...
+    def logits(self, prompt: Prompt, ids: Sequence[int]) -> np.ndarray: ...
+
+
 class Generator:
     """Owns a decoder. `stop_ids` end a completion and are not part of it; `weighs`: whether chances are worked out."""
 
@@ -104,31 +114,16 @@ class Generator:
         self, prompt: Prompt, limits: StopLimits, drafter: Drafting | None = None, mixer: Mixer | None = None
     ) -> Generation:
         """Complete a prompt greedily. Raises ValueError when prompt and completion do not fit the cache."""
-        if len(prompt) + limits.max_tokens > self._decoder.capacity:
-            raise ValueError(
-                f"{len(prompt)} prompt tokens and {limits.max_tokens} new ones do not fit {self._decoder.capacity}"
-            )
+        capacity, most = self._decoder.capacity, limits.max_tokens
+        if len(prompt) + most > capacity:
+            raise ValueError(f"{len(prompt)} prompt tokens and {most} new ones do not fit {capacity}")
         start = self._clock()
-        run = _Run(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before), start)
+        run = Turn(limits, drafter, mixer, TextStream(self._vocabulary), list(prompt.before), start)
         if mixer and not self._interrupted(run):
-            self._take_planned(run)
+            take_planned(run, self._stop_ids, self._interrupted)
         if not run.stopped:
             self._compute(replace(prompt, ids=(*prompt.ids, *run.ids)), run)
-        end = self._clock()
-        prefilled = end if run.prefilled is None else run.prefilled
-        return Generation(
-            text=run.stream.text[len(limits.begin) :],
-            token_ids=tuple(run.ids),
-            stopped=run.stopped or "end",
-            forward_passes=run.forward_passes,
-            prompt_tokens=len(prompt),
-            reused_tokens=run.reused,
-            prefill_ms=(prefilled - start) * 1e3,
-            decode_ms=(end - prefilled) * 1e3,
-            drafted=run.drafted,
-            accepted=run.accepted,
-            log_chances=tuple(run.log_chances),
-        )
+        return run.generation(len(prompt), start, self._clock())
 
     def prefill(self, prompt: Prompt, stopped: Callable[[], bool]) -> bool:
         """Compute ahead what a request with this prompt, or one that begins so, would, in steps that are short for a
@@ -151,7 +146,7 @@ class Generator:
         self._slots.keep([*cells[last:], *ids[:-1]], range(len(ids)))
         return rows
 
-    def _compute(self, prompt: Prompt, run: _Run) -> None:
+    def _compute(self, prompt: Prompt, run: Turn) -> None:
         """Compute what is new of the prompt, then tokens. What was computed stays for the next request."""
         cells = prompt_cells(prompt)
         done = self._slots.resume(cells, prompt.n_placed)
@@ -170,7 +165,7 @@ class Generator:
         while not self._interrupted(run):
             self._pass(chain, vectors, draft, run, began)
             n_computed = len(run.ids) - 1
-            self._take_planned(run)
+            take_planned(run, self._stop_ids, self._interrupted)
             if run.stopped:
                 return
             began = self._clock()
@@ -178,16 +173,7 @@ class Generator:
             vectors = self._decoder.embed(run.ids[n_computed:])
             draft = self._draft(len(chain), self._slots.room - len(chain), run)
 
-    def _take_planned(self, run: _Run) -> None:
-        """Write what needs no pass, a line at a time; nothing behind the end, since a look costs as much as a pass."""
-        while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
-            for token in planned:
-                if not run.takes(token, self._stop_ids):
-                    return
-            if self._interrupted(run):
-                return
-
-    def _draft(self, n_chain: int, room: int, run: _Run) -> Draft:
+    def _draft(self, n_chain: int, room: int, run: Turn) -> Draft:
         """What may come behind the context, at most as many rows as there is `room` for in the cache."""
         if run.drafter is None:
             return NO_DRAFT
@@ -197,7 +183,7 @@ class Generator:
         return draft.first(max(0, room))
 
     def _pass(
-        self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: _Run, began: float
+        self, chain: Sequence[Cell], vectors: np.ndarray, draft: Draft, run: Turn, began: float
     ) -> None:
         """Compute the chain and the draft behind it, and choose tokens as far as the draft has them, and one more.
 
@@ -211,7 +197,8 @@ class Generator:
             logits = self._slots.extend(chain, vectors)[None]
             n_chain = 1
         end = self._clock()
-        run.count(draft, end)
+        run.drafted += len(draft)
+        run.count_pass(end)
         rows = accepted(draft, lambda row: self._choose(logits[n_chain + row], run))
         if draft:
             kept = [*chain, *(draft.tokens[row] for row in rows)]
@@ -220,7 +207,7 @@ class Generator:
         if run.drafter and (draft or len(chain) == 1):
             run.drafter.verified(len(vectors), end - began)
 
-    def _choose(self, logits: np.ndarray, run: _Run) -> int | None:
+    def _choose(self, logits: np.ndarray, run: Turn) -> int | None:
         """Take the greedy choice; None when nothing may follow it."""
         scores = run.mixer.mix(run.context, logits) if run.mixer else logits
         scores[self._never] = -np.inf
@@ -230,7 +217,7 @@ class Generator:
         log_chance = -float(np.log(np.exp(scores - scores[token]).sum())) if self._weighs else 0.0
         return token if run.takes(token, self._stop_ids, log_chance) else None
 
-    def _interrupted(self, run: _Run) -> bool:
+    def _interrupted(self, run: Turn) -> bool:
         """Asked before each step: whether it is not wanted, or would end too late if it takes as long as others did."""
         now = self._clock()
         run.step, run.began = max(now - run.began, run.step / 2), now
@@ -241,8 +228,19 @@ class Generator:
         return run.stopped is not None
 
 
+def take_planned(run: Turn, stop_ids: frozenset[int], interrupted: Callable[[Turn], bool]) -> None:
+    """Write what needs no pass, a line at a time; nothing behind the end, since a look costs as much as a pass."""
+    while run.mixer and not run.stopped and (planned := run.mixer.planned(run.context)):
+        run.planned = True
+        for token in planned:
+            if not run.takes(token, stop_ids):
+                return
+        if interrupted(run):
+            return
+
+
 @dataclass
-class _Run:
+class Turn:
     """Where one call stands. `context`: ids of the document before the cursor and of what was written.
 
     `began`: when the step in hand did. `step`: seconds that the last one took, or half of the one before.
@@ -263,13 +261,12 @@ class _Run:
     accepted: int = 0
     reused: int = 0  # positions of the prompt that were in the cache, or placed in it
     prefilled: float | None = None  # when the first choice could be made
+    planned: bool = False  # something was written that needed no pass
 
-    def count(self, draft: Draft, now: float) -> None:
+    def count_pass(self, now: float) -> None:
         """A pass that chooses tokens is done."""
         self.forward_passes += 1
-        self.drafted += len(draft)
-        if self.prefilled is None:
-            self.prefilled = now
+        self.prefilled = now if self.prefilled is None else self.prefilled
 
     def takes(self, token: int, stop_ids: frozenset[int], log_chance: float = 0.0) -> bool:
         """Write a chosen token down; whether another may follow."""
@@ -284,3 +281,20 @@ class _Run:
         elif len(self.ids) >= self.limits.max_tokens:
             self.stopped = "length"
         return self.stopped is None
+
+    def generation(self, prompt_tokens: int, start: float, end: float) -> Generation:
+        """What it has come to; `start` and `end` in seconds of the generator's clock."""
+        prefilled = end if self.prefilled is None else self.prefilled
+        return Generation(
+            text=self.stream.text[len(self.limits.begin) :],
+            token_ids=tuple(self.ids),
+            stopped=self.stopped or "end",
+            forward_passes=self.forward_passes,
+            prompt_tokens=prompt_tokens,
+            reused_tokens=self.reused,
+            prefill_ms=(prefilled - start) * 1e3,
+            decode_ms=(end - prefilled) * 1e3,
+            drafted=self.drafted,
+            accepted=self.accepted,
+            log_chances=tuple(self.log_chances),
+        )

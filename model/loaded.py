@@ -19,7 +19,8 @@ class LoadedModel:
     """Everything that a `Completer` needs. `notes` are sentences for the user."""
 
     name: str
-    decoder: Decoder
+    decoder: Decoder | None  # None: a server elsewhere writes
+    hidden_size: int
     vocabulary: Vocabulary
     fim_order: FimOrder
     stop_ids: frozenset[int]
@@ -41,3 +42,10 @@ class LoadedModel:
         int  # whose keys and values are held, a slot of the decoder each; of one slot more, blocks are made
     )
     notes: tuple[str, ...]
+
+    @property
+    def own_decoder(self) -> Decoder:
+        """Raises ValueError where a server elsewhere writes."""
+        if self.decoder is None:
+            raise ValueError(f"{self.name} is not computed here")
+        return self.decoder

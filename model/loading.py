@@ -77,8 +77,7 @@ def load_opened(
 ) -> LoadedModel:
     """As `load_from_settings`, of a checkpoint that is open; `loaded`: an encoder that serves where it is the same."""
     config = _network_config(checkpoint)
-    vocabulary = _load_vocabulary(checkpoint, config, settings.name)
-    shapes = coder_shapes(config)
+    vocabulary, shapes = _load_vocabulary(checkpoint, config, settings.name), coder_shapes(config)
     check_tensors(checkpoint, shapes)
     engine = choose_engine(settings, n_values(shapes), told)
     budgets, positions = _budgets(settings, config, engine)
@@ -92,9 +91,10 @@ def load_opened(
     return LoadedModel(
         name=settings.name,
         decoder=_decoder(checkpoint, config, engine, room),
+        hidden_size=config.hidden_size,
         vocabulary=vocabulary,
         fim_order=order,
-        stop_ids=vocabulary.ends(order) | _eos_ids(checkpoint, config.vocab_size),
+        stop_ids=vocabulary.ends(order) | eos_ids(checkpoint, config.vocab_size),
         encoder=encoder,
         pseudo=pseudo,
         recall=fitted.recall,
@@ -278,7 +278,7 @@ def _home(settings: ModelSettings, checkpoint: Checkpoint) -> Path:
     return Path(settings.adapter).expanduser() if settings.adapter else checkpoint.folder
 
 
-def _eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
+def eos_ids(checkpoint: Checkpoint, vocab_size: int) -> frozenset[int]:
     """`eos_token_id` of config.json: one id, a list, or absent. Raises WeightsError on what are no ids."""
     eos = checkpoint.config.get("eos_token_id")
     one = [] if eos is None else [eos]

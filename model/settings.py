@@ -43,6 +43,21 @@ class ModelSettings:
             "help": "Folder of the HEF adapter for the generator. Empty: the one beside the checkpoint, if any."
         },
     )
+    server: str = field(
+        default="",
+        metadata={
+            "help": "Address of a server of your own that writes in place of this machine, such as "
+            "https://coder.example.org (vLLM 0.30 or later, or llama.cpp). It is sent the code around the cursor and "
+            "what was found for it. model.name names the model that it serves, of which the tokenizer must be here. "
+            "While it does not answer, the tiny embedded model does."
+        },
+    )
+    server_key_file: str = field(
+        default="",
+        metadata={
+            "help": "File with the key for model.server, one line; the variable HEF_SERVER_KEY goes before it."
+        },
+    )
     device: str = field(
         default="auto",
         metadata={

@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
@@ -100,6 +100,26 @@ class Vocabulary:
         """What a token adds to the text; nothing for control tokens and for ids without a token."""
         token = None if token_id in self.control_ids else self.tokenizer.id_to_token(token_id)
         return _bytes_of(token) if token else b""
+
+    def spelled(self, ids: Sequence[int]) -> str:
+        """The text in which a tokenizer that sees control tokens everywhere finds these ids, as far as they are whole
+        characters."""
+        pieces = (
+            (self.tokenizer.id_to_token(i) or "").encode() if i in self.control_ids else self.token_bytes(i)
+            for i in ids
+        )
+        return b"".join(pieces).decode("utf-8", "ignore")
+
+    def controls_in(self, text: str) -> list[int]:
+        """The control tokens that others' servers see in a text, which we never do, in their order."""
+        with _panics_as_errors():
+            ids = self._credulous.encode_batch_fast([self._whole(text)], add_special_tokens=False)[0].ids
+        return [token for token in ids if token in self.control_ids]
+
+    @cached_property
+    def _credulous(self) -> Tokenizer:
+        """The tokenizer as others use it; half a second for a large one."""
+        return Tokenizer.from_str(self.tokenizer.to_str())
 
     def _whole(self, text: str) -> str:
         """Half of a surrogate pair, which editors can send and no tokenizer takes, becomes a question mark; so does a

@@ -34,6 +34,7 @@ CONFINED = {
     "safetensors": ("model/checkpoint/", "model/engines/torch/", "model/training/", "indexer/team/pack.py"),
     "obstore": ("indexer/team/bucket.py",),
     "huggingface_hub": ("model/checkpoint/",),
+    "httpx2": ("model/engines/remote/",),
     "gguf": ("model/training/",),
     "matplotlib": ("model/training/", "model/evaluation/"),
     "rapidfuzz": ("model/evaluation/",),

@@ -74,7 +74,7 @@ class Collector:
         before = taught.prompt.before
         mixer = RecallMixer(request, taught.prompt, self._model.vocabulary, _UNFITTED)
         table, right, _ = self.candidates(request, line)
-        begins = ~self._model.vocabulary.not_beginning(taught.begin, self._model.decoder.vocab_size)
+        begins = ~self._model.vocabulary.not_beginning(taught.begin, self._model.own_decoder.vocab_size)
         steps = tuple(
             _step(
                 mixer,
@@ -125,7 +125,7 @@ class Collector:
 def _line_ends(model: LoadedModel) -> dict[bytes, list[int]]:
     """Tokens with a line's end by what stands before it."""
     found: dict[bytes, list[int]] = {}
-    for token in range(model.decoder.vocab_size):
+    for token in range(model.own_decoder.vocab_size):
         text = model.vocabulary.token_bytes(token)
         if b"\n" in text:
             found.setdefault(text.rstrip(), []).append(token)

@@ -32,6 +32,8 @@
 ---@field revision? string Branch, tag or commit of a hub checkpoint. A full commit hash pins it for good. Default: `"main"`.
 ---@field offline? boolean Never reach for the network: a hub checkpoint is fetched by `hef-lsp --models pull NAME`. Off: an editor fetches what is missing, while the tiny embedded model answers. Default: `true`.
 ---@field adapter? string Folder of the HEF adapter for the generator. Empty: the one beside the checkpoint, if any. Default: `""`.
+---@field server? string Address of a server of your own that writes in place of this machine, such as https://coder.example.org (vLLM 0.30 or later, or llama.cpp). It is sent the code around the cursor and what was found for it. model.name names the model that it serves, of which the tokenizer must be here. While it does not answer, the tiny embedded model does. Default: `""`.
+---@field serverKeyFile? string File with the key for model.server, one line; the variable HEF_SERVER_KEY goes before it. Default: `""`.
 ---@field device? 'auto'|'cpu'|'cuda' Where the model runs. auto: CUDA when there is one. One of `auto`, `cpu`, `cuda`. Default: `"auto"`.
 ---@field engine? 'auto'|'onnx'|'torch' What computes: onnx (ONNX Runtime, on the CPU) or torch (needs hef-lsp[cuda]). auto: torch on CUDA, ONNX Runtime on the CPU. One of `auto`, `onnx`, `torch`. Default: `"auto"`.
 ---@field dtype? 'auto'|'int8'|'float32'|'bfloat16'|'float16' Number format of the weights. auto: bfloat16 on CUDA, int8 on the CPU. One of `auto`, `int8`, `float32`, `bfloat16`, `float16`. Default: `"auto"`.

@@ -1,0 +1,147 @@
+"""A real llama.cpp server on loopback (PyPI xllamacpp) with the tiny embedded coder as GGUF, float32.
+
+Started as a program, in the environment that has it: `python llama_server.py GGUF PORT`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = Path(os.environ.get("HEF_LLAMA", ROOT / ".scale" / "llama"))
+START_SECONDS = 120.0
+_LAYER = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v"}
+_LAYER |= {"self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up"}
+_LAYER |= {
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+_FIM = {
+    "pre": "prefix",
+    "suf": "suffix",
+    "mid": "middle",
+    "sep": "file_sep",
+    "rep": "repo_name",
+    "pad": "pad",
+}
+
+
+def has_llama() -> bool:
+    return (VENV / "bin" / "python").exists()
+
+
+@contextmanager
+def llama(folder: Path, scratch: Path, port: int) -> Iterator[str]:
+    """Its address. `folder`: of a Qwen2 checkpoint."""
+    file = write_gguf(folder, scratch / "tiny.gguf")
+    address = f"http://127.0.0.1:{port}"
+    with (scratch / "llama.log").open("wb") as log:
+        command = [str(VENV / "bin" / "python"), str(Path(__file__)), str(file), str(port)]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait_for(f"{address}/health", process)
+            yield address
+        finally:
+            process.kill()
+            process.wait()
+
+
+def write_gguf(folder: Path, file: Path) -> Path:
+    """A checkpoint of ours as llama.cpp reads it, with its fill-in-the-middle tokens."""
+    from gguf import GGUFWriter, TokenType
+
+    from model.checkpoint.opening import read_checkpoint
+    from model.checkpoint.tensors import reader
+    from model.vocabulary import Vocabulary
+
+    checkpoint = read_checkpoint(folder)
+    config, read = checkpoint.config, reader(checkpoint.tensors)
+    writer = GGUFWriter(str(file), "qwen2")
+    _shape(writer, config)
+    raw = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    added = {token["content"]: token["id"] for token in raw["added_tokens"]}
+    names = {i: name for name, i in {**raw["model"]["vocab"], **added}.items()}
+    tokens = [names.get(i, f"[unused {i}]") for i in range(config["vocab_size"])]
+    kinds = [TokenType.CONTROL if token in added else TokenType.NORMAL for token in tokens]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(
+        [pair if isinstance(pair, str) else " ".join(pair) for pair in raw["model"]["merges"]]
+    )
+    fim = Vocabulary(raw).fim
+    writer.add_eos_token_id(fim.end)
+    writer.add_bos_token_id(fim.end)
+    writer.add_add_bos_token(False)
+    for theirs, ours in _FIM.items():
+        writer.add_uint32(f"tokenizer.ggml.fim_{theirs}_token_id", getattr(fim, ours))
+    for name in checkpoint.tensors:
+        writer.add_tensor(_name(name), read(name))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+def _shape(writer: Any, config: Any) -> None:
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_theta"])
+
+
+def _name(name: str) -> str:
+    outside = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+    if name in outside:
+        return outside[name]
+    _, _, layer, rest = name.split(".", 3)
+    part, kind = rest.rsplit(".", 1)
+    return f"blk.{layer}.{_LAYER[part]}.{kind}"
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+
+def _serve(file: str, port: str) -> None:
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = file
+    parameters.n_ctx, parameters.n_parallel = 2048, 1
+    parameters.cpuparams.n_threads = 2
+    parameters.hostnames, parameters.port = ["127.0.0.1"], int(port)
+    server = xllamacpp.Server(parameters)
+    print(server.listening_address, flush=True)
+    time.sleep(3600)
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
