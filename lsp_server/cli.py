@@ -78,18 +78,20 @@ def _run(options: argparse.Namespace) -> int:
         from lsp_server.commands import complete
 
         return complete(settings, options.complete, options.context, as_json=options.json)
-    if options.caches:
-        from lsp_server.housekeeping import show_caches
-
-        return show_caches(settings, as_json=options.json)
     if options.models is not None:
         return _models(settings, options.models, as_json=options.json)
-    if options.purge is not None:
-        from lsp_server.housekeeping import purge
-
-        which = {"stale": options.stale, "everything": options.all}
-        return purge(settings, options.purge, **which, as_json=options.json)
+    if options.caches or options.purge is not None:
+        return _caches(options, settings)
     return _serve(options, settings)
+
+
+def _caches(options: argparse.Namespace, settings: Settings) -> int:
+    from lsp_server.housekeeping import purge, show_caches
+
+    if options.caches:
+        return show_caches(settings, as_json=options.json)
+    which = {"stale": options.stale, "everything": options.all}
+    return purge(settings, options.purge, **which, as_json=options.json)
 
 
 def _models(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:
