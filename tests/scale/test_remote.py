@@ -33,6 +33,7 @@ SETTINGS = ModelSettings(name=EMBEDDED_TINY, dtype="float32", deadline_ms=PATIEN
 PLAIN, NO_DRAFTS = RecallSettings(enabled=False), DraftSettings(enabled=False)
 N_PLACES = 24
 N_USERS = 8
+DEADLINE_MS = 5_000.0  # of the keystroke behind a server's death; a tenth of it on a free machine
 KEY = next(iter(USERS))
 # What vLLM serves beside what is asked for; several of these are open even with --api-key.
 OTHERS = (
@@ -262,10 +263,10 @@ def test_a_server_that_is_killed_in_the_middle_of_an_answer(
     assert not elsewhere.server.health.standing.is_well
     started = time.perf_counter()
     next_one = elsewhere.completer.complete(
-        replace(request, prefix=request.prefix + "x", deadline_ms=1000), None
+        replace(request, prefix=request.prefix + "x", deadline_ms=DEADLINE_MS), None
     )
     ms = (time.perf_counter() - started) * 1e3
     print(f"\n{elsewhere.completer.sentence} The next keystroke was answered after {ms:.0f} ms.")
     assert isinstance(next_one, Completion)
     assert next_one.tokens
-    assert ms < 1500
+    assert ms < DEADLINE_MS + 500

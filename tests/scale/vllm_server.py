@@ -150,7 +150,7 @@ def nginx(upstream: str, scratch: Path) -> Iterator[tuple[str, Path]]:
     process = subprocess.Popen(["nginx", "-c", str(scratch / "nginx.conf")], stdout=log, stderr=log)
     try:
         until = time.monotonic() + 20
-        while socket.socket().connect_ex(("127.0.0.1", port)):
+        while not _listens(port):
             assert process.poll() is None, (scratch / "nginx.out").read_text("utf-8")
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -159,6 +159,11 @@ def nginx(upstream: str, scratch: Path) -> Iterator[tuple[str, Path]]:
         process.terminate()
         process.wait()
         log.close()
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _certificate(scratch: Path) -> Path:
