@@ -15,13 +15,13 @@ TABLE = [
     ),
     (
         "src/app/main.ts",
-        'import { A } from "./store.js";\nimport "../index";\nimport x from "@/lib/util"\nconst c = require("./old");\n',
+        'import { A } from "./store.js";\nimport "../index";\nimport x from "@/lib/util"\nrequire("./old")\n',
         ["src/app/store.ts", "src/index.ts", "src/lib/util/index.tsx", "src/app/old.js"],
         ["lib/store.ts", "src/app/main.ts", "src/lib/other.ts"],
     ),
     (
         "cmd/main.go",
-        'package main\n\nimport (\n\t"fmt"\n\tother "example.com/shelf/v2/pkg/store"\n)\nimport "example.com/shelf/api"\n',
+        'import (\n\t"fmt"\n\tother "example.com/shelf/v2/pkg/store"\n)\nimport "example.com/shelf/api"\n',
         ["pkg/store/store.go", "api/v1.go"],
         ["main.go", "store/x.go/y.go", "pkg/store2/a.go"],
     ),
