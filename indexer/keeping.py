@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from indexer.chunking import CHUNKER_VERSION
+from indexer.chunking import cutting
 from indexer.damage import CacheError, is_damage, usable
 from indexer.database import Database, set_aside
 from indexer.dense import DenseKeys
@@ -155,7 +155,7 @@ class KeptStore:
 
 def recipe_of(settings: IndexSettings) -> str:
     """What decides how files are cut and which are secret."""
-    cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
+    cut = cutting(settings.chunk_max_lines, settings.chunk_max_chars)
     return f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
 
 

@@ -1,40 +1,141 @@
-"""Python source -> syntax tree, with tree-sitter, which forgives errors and holds the interpreter while it works."""
+"""Source -> syntax tree, with tree-sitter, which forgives errors and holds the interpreter while it works."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+import time
+from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
+from types import MappingProxyType
 
-import tree_sitter_python
-from tree_sitter import Language, Parser, Query, Tree
+from tree_sitter import Language as Grammar
+from tree_sitter import Parser, Query, Tree
+
+from indexer.languages import LANGUAGES, known_language
 
 # Bytes that tree-sitter reads at a time, after which other threads may run: 32,768 of the worst text take it 130 ms.
 _READ_AT_ONCE = 4_096
+# Hundreds of steps that tree-sitter may take: real code of any language costs up to 15 per 1,000 bytes, quotes and
+# brackets without end cost 30 to 100, each of them longer.
+_FREE_STEPS, _STEPS_PER_BYTE = 1_000, 0.026
+_FREE_SECONDS, _SECONDS_PER_BYTE = 2.0, 1e-5  # of the processor: code takes a twentieth of it
+_DEFINITIONS = "; Definitions:\n"  # ends a query's first half
+
+
+class GrammarError(LookupError):
+    """A language whose grammar is not installed, or does not fit this tree-sitter; the message says which."""
+
+
+def grammar_of(language: str) -> Grammar:
+    """The grammar of a language by its name. Raises GrammarError where it has none, or it cannot be loaded."""
+    known = known_language(language)
+    if known is None:
+        raise GrammarError(f"no grammar is known for {language}")
+    found = _loaded(known.grammar)
+    if isinstance(found, str):
+        raise GrammarError(found)
+    return found
+
+
+def has_grammar(language: str) -> bool:
+    """Whether `parse` takes a language by its name: a missing grammar makes it plain text and nothing else."""
+    known = known_language(language)
+    return known is not None and not isinstance(_loaded(known.grammar), str)
+
+
+def absent_wheels() -> list[str]:
+    """The grammars' wheels that are not installed; nothing is loaded to say so."""
+    modules = {language.grammar.partition(":")[0] for language in LANGUAGES}
+    return sorted(module for module in modules if find_spec(module) is None)
+
+
+def missing_grammars() -> Mapping[str, str]:
+    """The languages whose grammars cannot be loaded, and why."""
+    found = {language.name: _loaded(language.grammar) for language in LANGUAGES}
+    return MappingProxyType({name: why for name, why in found.items() if isinstance(why, str)})
 
 
 @cache
-def python() -> tuple[Language, Query]:
-    """The grammar, and what of it a chunk is."""
-    language = Language(tree_sitter_python.language())
-    return language, Query(language, files("indexer").joinpath("queries/python.scm").read_text("utf-8"))
+def queries_of(language: str) -> tuple[Query, Query]:
+    """What of a language's syntax a chunk may begin with, and what is a definition (`queries/`). Raises GrammarError.
+
+    Two, because of the one only nodes are wanted, of the other what belongs to what, which takes tree-sitter longer.
+    """
+    grammar, known = grammar_of(language), known_language(language)
+    folder = files("indexer").joinpath("queries")
+    names = known.queries if known else ()
+    parts = [folder.joinpath(f"{name}.scm").read_text("utf-8").partition(_DEFINITIONS) for name in names]
+    return Query(grammar, "".join(part[0] for part in parts)), Query(
+        grammar, "".join(part[2] for part in parts)
+    )
 
 
-def parse_python(source: bytes) -> Tree:
-    """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run."""
-    parser = Parser(python()[0])
+def parse(source: bytes, language: str) -> Tree:
+    """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run.
+
+    Raises GrammarError: ask `has_grammar` first.
+    """
+    tree = _parsed(source, language, lambda offset: False)
+    assert tree is not None  # nothing stopped it
+    return tree
+
+
+def parse_in_time(source: bytes, language: str) -> Tree | None:
+    """`parse`, but None for a text that costs tree-sitter several times what any code does: to recover from errors is
+    slow. Decided by its steps, so that it is the same everywhere; by a clock only where a step takes longer and longer,
+    as with `/*/*/*` in Python. Raises GrammarError."""
+    n_steps, end = 0, time.thread_time() + _FREE_SECONDS + _SECONDS_PER_BYTE * len(source)
+
+    def is_enough(offset: int) -> bool:
+        nonlocal n_steps
+        n_steps += 1
+        return n_steps > _FREE_STEPS + _STEPS_PER_BYTE * offset or time.thread_time() > end
+
+    return _parsed(source, language, is_enough)
+
+
+def _parsed(source: bytes, language: str, is_enough: Callable[[int], bool]) -> Tree | None:
+    """The tree; None where `is_enough`, which is asked at every so many steps, said that it is."""
+    parser = Parser(grammar_of(language))
     if len(source) <= _READ_AT_ONCE:
         return parser.parse(source)
     given: list[bytes] = []  # copies, which nobody else knows
+    stopped = False
 
     def read(start: int, _: object) -> bytes:
         given.append(source[start : start + _READ_AT_ONCE])
         return given[-1]
 
-    tree = parser.parse(read)
-    _let_go(given)
-    return tree
+    def progress(offset: int, _: bool) -> bool:
+        nonlocal stopped
+        stopped = stopped or is_enough(offset)
+        return stopped
+
+    try:
+        return parser.parse(read, progress_callback=progress)
+    except ValueError:
+        if not stopped:
+            raise
+        return None
+    finally:
+        _let_go(given)
+
+
+@cache
+def _loaded(place: str) -> Grammar | str:
+    """A grammar by its place, "module:function"; why not, where it is missing or made for another tree-sitter."""
+    module, _, function = place.partition(":")
+    wheel = module.replace("_", "-")
+    try:
+        return Grammar(getattr(import_module(module), function)())
+    except ImportError as error:
+        return f"{wheel} cannot be imported ({error})"
+    except (AttributeError, TypeError, ValueError) as error:  # another version of the wheel or of its ABI
+        return f"{wheel} does not fit this tree-sitter ({error})"
 
 
 def _let_go(given: list[bytes]) -> None:
