@@ -4,8 +4,9 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 """
 
 from indexer.cache_folder import default_cache_dir
+from indexer.cursor_extent import extent_at
 from indexer.damage import CacheError
-from indexer.extents import TAB_COLUMNS, Extent, columns, extent_at
+from indexer.extents import TAB_COLUMNS, Extent, columns
 from indexer.hierarchy import Embedder, Vectors
 from indexer.import_places import with_import
 from indexer.index import Index
@@ -18,11 +19,13 @@ from indexer.languages import (
     language_named,
     language_of,
 )
+from indexer.lexis import PLAIN, Lexis, lexis_of
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, relative_path
+from indexer.scanning import PAIRS, Opened, near_lines, opened_before, scan
 from indexer.scopes import Syntax
 from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
@@ -37,6 +40,8 @@ __all__ = [
     "IGNORED",
     "INDENTATION",
     "LANGUAGES",
+    "PAIRS",
+    "PLAIN",
     "SECRET",
     "TAB_COLUMNS",
     "CacheError",
@@ -49,10 +54,12 @@ __all__ = [
     "IndexStage",
     "IndexStats",
     "Language",
+    "Lexis",
     "LineIndex",
     "LinePlace",
     "Lines",
     "Match",
+    "Opened",
     "Progress",
     "Query",
     "RetrievalSettings",
@@ -70,8 +77,12 @@ __all__ = [
     "known_language",
     "language_named",
     "language_of",
+    "lexis_of",
     "looks_secret",
+    "near_lines",
+    "opened_before",
     "relative_path",
+    "scan",
     "sound_part",
     "with_import",
 ]

@@ -31,7 +31,7 @@ class Use:
 NO_TEXT = Use(most=0)  # sees names, settings and the like, never a document
 
 USES = {
-    "indexer/extents.py:_DEFINITION": Use("match"),
+    "indexer/indented_blocks.py:_DEFINITION": Use("match"),
     "indexer/caches.py:_BLOCKS": NO_TEXT,
     "indexer/caches.py:_REPOSITORY": NO_TEXT,
     "indexer/caches.py:_SHARED": NO_TEXT,
