@@ -16,14 +16,17 @@ _BEHIND_LINES = 100  # below a cursor in which code is looked for
 _LONGEST_HEAD = 400  # characters of a line that a block may follow
 
 
-def brace_block(before: str, after: str, lexis: Lexis) -> Extent:
-    """What to complete between two texts; what stands behind the cursor on its line is nothing but closers."""
-    before = near_lines(before)
+def brace_block(before: str, after: str, lexis: Lexis, *, whole: bool) -> Extent:
+    """What to complete between two texts; what stands behind the cursor on its line is nothing but closers.
+
+    `whole`: the second one is all that stands behind the cursor.
+    """
+    before = near_lines(before, lexis)
     found = scan(before, lexis, recovers=True)
     top = found.opened[-1] if found.opened else None
     if top is not None and not top.is_code:
         return LINE
-    place = _Place(before, after, lexis, found)
+    place = _Place(before, after, lexis, found, whole)
     if found.last < 0 and place.below is None:
         return Extent(True, 0)
     if top is not None and top.mark == "{" and top.at == found.last and not place.is_attribute:
@@ -47,11 +50,12 @@ class _Below:
 class _Place:
     """A cursor in code."""
 
-    def __init__(self, before: str, after: str, lexis: Lexis, found: Scan) -> None:
+    def __init__(self, before: str, after: str, lexis: Lexis, found: Scan, whole: bool) -> None:
         self.here = before[before.rfind("\n") + 1 :]
         self.opener = _line_of(before, found.last)[-_LONGEST_HEAD:]
         self.below = _below(after, lexis)
         self._before, self._lexis, self._scan = before, lexis, found
+        self._after = after if whole else None
         self._width = columns(_line_of(before, found.last))
 
     @property
@@ -74,7 +78,15 @@ class _Place:
         if below and below.row and not below.text.startswith(closer) and below.columns > base:
             return LINE
         is_there = below is not None and below.text.startswith(closer) and below.row > 0 and below.columns >= base
+        if is_there and top is not None and self._lacks_closers():
+            is_there = False
         return Extent(True, self._indent(base), None if is_there else base)
+
+    def _lacks_closers(self) -> bool:
+        """Whether fewer brackets are closed below than are open, as far as the whole text tells."""
+        if self._after is None or any(mark in self._before for mark in self._lexis.branches):
+            return False
+        return len(scan(self._after, self._lexis, recovers=True).closed) < len(self._scan.opened)
 
     def indented(self) -> Extent:
         """Behind a label or an arrow: as long as the lines stand deeper."""

@@ -28,7 +28,7 @@ def extent_at(text: str, offset: int, language: str) -> Extent:
     if after[0].strip(_CLOSERS + ("/>" if lexis.tags else "")) or columns(before[-1]) > _DEEPEST:
         return LINE
     if lexis.braces:
-        return brace_block("\n".join(before), "\n".join(after), lexis)
+        return brace_block("\n".join(before), "\n".join(after), lexis, whole=end >= len(text))
     if known is not None and known.family == INDENTATION and has_grammar(language):
         return indented_block(before, after, language, whole=not start and end >= len(text))
     return _other_block(before, after)

@@ -66,16 +66,20 @@ def opened_before(prefix: str, lexis: Lexis) -> tuple[Opened, ...]:
     if not lexis.braces:
         line = prefix[prefix.rfind("\n") + 1 :][-_LINE_CHARS:]
         return tuple(one for one in scan(line, lexis).opened if one.string)
-    return scan(near_lines(prefix), lexis, recovers=True).opened
+    return scan(near_lines(prefix, lexis), lexis, recovers=True).opened
 
 
-def near_lines(prefix: str) -> str:
-    """The whole lines before a cursor that are read, and its own line."""
+def near_lines(prefix: str, lexis: Lexis) -> str:
+    """The lines before a cursor that are read, and its own: of many those from a definition at the margin on, so that
+    the first one is none of a string or a comment."""
     near = prefix[-_CHARS:]
     lines = near.split("\n")
-    if len(near) < len(prefix) and len(lines) > 1:
-        lines = lines[1:]  # the rest of a line
-    return "\n".join(lines[-_LINES:])
+    if len(near) == len(prefix) and len(lines) <= _LINES:
+        return prefix
+    lines = lines[1:][-_LINES:] if len(lines) > 1 else lines
+    words = ((row, line.split(maxsplit=1)[:1]) for row, line in enumerate(lines[:-1]) if line[:1].isalpha())
+    first = next((row for row, word in words if word and word[0] in lexis.heads), 0)
+    return "\n".join(lines[first:])
 
 
 class _Scanner:

@@ -39,8 +39,10 @@ def overwritten(text: str, snapshot: Snapshot) -> int:
     has_end = bool(end) and text.rstrip().endswith(end)
     if has_end:
         text = text.rstrip().removesuffix(end)
-    taken = _taken(text, core, _closed(text, snapshot))
-    is_again = lexis.braces and snapshot.is_in_string and text.endswith(rest)  # another string's end in this one
+    closed = _closed(text, snapshot)
+    taken, written = _taken(text, core, closed), text.rstrip()
+    is_closing = any(at == len(written) - len(rest) for _, at in closed) or snapshot.is_in_string
+    is_again = lexis.braces and bool(rest) and is_closing and written.endswith(rest)
     return len(rest) if is_again or (has_end and taken == len(core.rstrip())) else taken
 
 
@@ -107,8 +109,9 @@ def _core(rest: str, lexis: Lexis) -> str:
 
 def _closed(text: str, snapshot: Snapshot) -> list[tuple[str, int]]:
     """(closer, offset) of what `text` closes without having opened it."""
-    lexis = snapshot.lexis
-    found = [(one.char, one.at) for one in scan(text, lexis, snapshot.opened).closed]
+    lexis, in_comment = snapshot.lexis, bool(snapshot.opened) and snapshot.opened[-1].is_comment
+    scanned = scan(text, BRACKETS) if in_comment else scan(text, lexis, snapshot.opened)
+    found = [(one.char, one.at) for one in scanned.closed]
     before = snapshot.line_before[-MOST_ANGLES:] if lexis.angles else ""
     if n_open := len(list(_angles(before, opening=True))):
         found = sorted([*found, *list(_angles(text, opening=False))[:n_open]], key=lambda one: one[1])

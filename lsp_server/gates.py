@@ -37,7 +37,7 @@ def passed(text: str, snapshot: Snapshot) -> str:
 def _balanced(text: str, snapshot: Snapshot) -> str:
     """Among braces, up to where it closes what is not open, if that is known: not behind half of many lines, nor where
     only one of several parts of the text counts."""
-    lexis, near = snapshot.lexis, near_lines(snapshot.prefix)
+    lexis, near = snapshot.lexis, near_lines(snapshot.prefix, snapshot.lexis)
     if not lexis.braces or any(mark in near for mark in lexis.branches):
         return text
     is_whole, n_open = len(near) == len(snapshot.prefix), len(snapshot.opened)

@@ -104,7 +104,7 @@ class StopRule:
             is_last = offset + len(line) == len(text)
             blanks = 0 if line.strip() else blanks + 1
             outside = index > 0 and line.strip() and columns(line) < indent
-            if outside and index < self.max_lines and self._closes(line):
+            if outside and index < self.max_lines and self.closes(line):
                 if not line.rstrip().endswith(OPENERS):
                     return None if is_last else offset + len(line)
                 outside = False
@@ -114,7 +114,8 @@ class StopRule:
             offset += len(line) + 1
         return None
 
-    def _closes(self, line: str) -> bool:
+    def closes(self, line: str) -> bool:
+        """Whether a line closes the block, and belongs to it."""
         return columns(line) == self.closing and line.lstrip().startswith(CLOSES_BLOCK)
 
 
@@ -143,7 +144,7 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
         return "no code"
     if not is_worth_showing(written):
         return _of_code("short", written)
-    new = _without_following_lines(written, snapshot)
+    new = _without_following_lines(written, snapshot, rule)
     if not is_worth_showing(new):
         return "repeated"
     joined = without_rest_of_line(new, snapshot)
@@ -205,7 +206,7 @@ def reindented(text: str, snapshot: Snapshot) -> str:
     if is_code and not snapshot.line_before.strip():
         cursor = columns(snapshot.line_before)
         first = _first_line_indented(first, cursor, snapshot)
-    return "\n".join([first, *(_with_step(line, snapshot.indent) for line in rest)])
+    return "\n".join([first, *(_with_step(line, snapshot) for line in rest)])
 
 
 def _first_line_indented(first: str, cursor: int, snapshot: Snapshot) -> str:
@@ -216,7 +217,7 @@ def _first_line_indented(first: str, cursor: int, snapshot: Snapshot) -> str:
     wanted = cursor + columns(first)
     if wanted > deepest and not above.endswith((",", "(", "[", "{")):
         wanted = max(deepest, cursor)
-    elif wanted % width and wanted < deepest:
+    elif wanted % width and wanted < deepest and not (snapshot.lexis.braces and cursor > columns(above)):
         wanted = min(wanted + width - wanted % width, deepest)  # an odd column: on to the next step
     missing = wanted - cursor
     return (missing // TAB_COLUMNS * "\t" if step == "\t" else missing * " ") + code
@@ -230,10 +231,10 @@ def _may_be_deeper(code: str, above: str, lexis: Lexis) -> bool:
     return is_head or above.endswith(lexis.continues) or code.startswith(lexis.continued_by or ("\0",))
 
 
-def _with_step(line: str, step: str) -> str:
-    code = line.lstrip(" \t")
+def _with_step(line: str, snapshot: Snapshot) -> str:
+    code, step = line.lstrip(" \t"), snapshot.indent
     lead = line[: len(line) - len(code)]
-    if step == "\t" and " " in lead:
+    if step == "\t" and " " in lead and not (snapshot.lexis.braces and "\t" in lead):  # that is aligned
         tabs, spaces = divmod(lead.count(" "), SPACES_PER_TAB)
         return "\t" * (lead.count("\t") + tabs) + " " * spaces + code
     return lead.replace("\t", step) + code if "\t" in lead and step != "\t" else line
@@ -266,14 +267,15 @@ def _rounds(line: str, period: int) -> int:
     return rounds if rounds >= LOOP_ROUNDS else 0
 
 
-def _without_following_lines(text: str, snapshot: Snapshot) -> str:
+def _without_following_lines(text: str, snapshot: Snapshot, rule: StopRule) -> str:
     """`text` up to the line from which on it only repeats the document: the line above or the lines below."""
     above, below = snapshot.line_above, snapshot.lines_below
     lines = text.split("\n")
     written = [(snapshot.line_before + lines[0]).rstrip(), *(line.rstrip() for line in lines[1:])]
     for index in range(len(lines)):
         tail = [line for line in written[index:] if line]
-        if tail and tail == below[: len(tail)] and (index > 0 or lines[0].strip()):
+        is_closing = rule.closes(lines[index]) and len(tail) == 1
+        if tail and tail == below[: len(tail)] and (index > 0 or lines[0].strip()) and not is_closing:
             return "\n".join(lines[:index])
     repeats_above = written[0] == above and not CLOSING_LINE.fullmatch(above)
     return "" if len(lines) == 1 and repeats_above else text

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from indexer import Lexis, Opened, lexis_of, opened_before
+from indexer import PLAIN, Lexis, Opened, lexis_of, opened_before
 
 INDENT_SAMPLE_LINES = 200  # lines on each side of the cursor that tell how the document is indented
 NEAR_CHARS = 32_000  # on each side of the cursor, in which such lines are looked for
@@ -158,7 +158,7 @@ def take(
         end=min(end, line_end) - line_start,
         selected=chosen,
         line_ending="\r\n" if "\r" in buffer.text and "\r\n" in buffer.text else "\n",
-        indent=indent_of(prefix, suffix, lexis_of(buffer.language).step),
+        indent=indent_of(prefix, suffix, lexis_of(buffer.language)),
         encoding=encoding,
     )
 
@@ -219,17 +219,23 @@ def units(text: str, encoding: str) -> int:
     return len(text)
 
 
-def indent_of(prefix: str, suffix: str, otherwise: str = "    ") -> str:
-    """One step of indentation near the cursor: a tab, or the commonest growth in spaces; `otherwise` when nothing
-    tells."""
+def indent_of(prefix: str, suffix: str, lexis: Lexis = PLAIN) -> str:
+    """One step of indentation near the cursor: a tab, or the commonest growth in spaces; the language's own when
+    nothing tells. Among braces what stands behind one tells first: other lines are aligned."""
     n = INDENT_SAMPLE_LINES
-    lines = _last_lines(prefix)[-n:] + _first_lines(suffix)[:n]
-    leads = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
+    above, below = _last_lines(prefix)[-n:], _first_lines(suffix)[:n]
+    lines = [line for line in above + below if line.strip()]
+    if lexis.braces:
+        lines = [line for line in lines if not line.lstrip().startswith("*")]  # of a comment
+        lines += [lead + "_" for lead in above[-1:] if lead.startswith("\t") and not lead.strip()]  # as editors indent
+    leads = [line[: len(line) - len(line.lstrip())] for line in lines]
     tabs = sum(lead.startswith("\t") for lead in leads)
     if tabs > sum(lead.startswith(" ") for lead in leads):
         return "\t"
-    steps = [len(b) - len(a) for a, b in pairwise(leads) if 2 <= len(b) - len(a) <= 8]
-    return " " * max(set(steps), key=steps.count) if steps else otherwise
+    grown = [(len(b) - len(a), line) for (a, b), line in zip(pairwise(leads), lines, strict=False)]
+    behind = [step for step, line in grown if lexis.braces and line.rstrip().endswith("{") and 2 <= step <= 8]
+    steps = behind or [step for step, _ in grown if 2 <= step <= 8]
+    return " " * max(set(steps), key=steps.count) if steps else lexis.step
 
 
 def word_before(text: str) -> str:
