@@ -15,6 +15,7 @@ from indexer.languages import (
     INDENTATION,
     LANGUAGES,
     Language,
+    is_scoped,
     known_language,
     language_named,
     language_of,
@@ -22,6 +23,7 @@ from indexer.languages import (
 from indexer.lexis import PLAIN, Lexis, lexis_of
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
+from indexer.parsing import has_grammar
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, relative_path
@@ -73,6 +75,8 @@ __all__ = [
     "columns",
     "default_cache_dir",
     "extent_at",
+    "has_grammar",
+    "is_scoped",
     "kind_of_secret",
     "known_language",
     "language_named",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from indexer import columns, near_lines, scan, sound_part
+from indexer import columns, is_scoped, near_lines, scan, sound_part
 from lsp_server.closers import overwritten
 from lsp_server.snapshot import Snapshot
 
@@ -24,7 +24,7 @@ CODE = re.compile(
 def passed(text: str, snapshot: Snapshot) -> str:
     """`text` as far as no gate holds it back, "" for nothing."""
     text = _balanced(_without_next_line(text, snapshot), snapshot)
-    if snapshot.language != "python" or not text.strip():
+    if not is_scoped(snapshot.language) or not text.strip():
         return text
     lines = text.split("\n")
     written = [snapshot.line_before + lines[0], *lines[1:]]
@@ -50,7 +50,7 @@ def _balanced(text: str, snapshot: Snapshot) -> str:
 def is_defined_already(text: str, snapshot: Snapshot) -> bool:
     """Whether the first line of Python defines what the body around it has defined."""
     first = snapshot.line_before + text.split("\n")[0]
-    return snapshot.language == "python" and not _second_definition([first], snapshot)
+    return is_scoped(snapshot.language) and not _second_definition([first], snapshot)
 
 
 def _without_next_line(text: str, snapshot: Snapshot) -> str:
