@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from indexer.installed import Package, PackageFiles
@@ -17,7 +18,8 @@ SOURCES = PackageFiles(
     judged=True,
 )
 _ONE = re.compile(r'^import[ \t]+(?:[\w.]{1,100}[ \t]+)?"([^"\s]{1,300})"', re.MULTILINE)
-_BLOCK = re.compile(r"^import[ \t]{0,8}\(([^)]{0,20000})\)", re.MULTILINE)
+_BLOCK = re.compile(r"^import[ \t]{0,8}\(", re.MULTILINE)
+_MOST_BLOCKS, _BLOCK_CHARS = 4, 20_000  # of a file
 _QUOTED = re.compile(r'"([^"\s]{1,300})"')
 _REQUIRED = re.compile(r"^[ \t]*(?:require[ \t]+)?([^\s()=]{1,300})[ \t]+(v[^\s]{1,100})", re.MULTILINE)
 _ELEMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~+-]{0,100}")
@@ -26,7 +28,8 @@ _VERSION = re.compile(r"v\d[A-Za-z0-9.+-]{0,90}")
 
 def imported(text: str) -> frozenset[str]:
     """Import paths that begin with a host: those of modules."""
-    blocks = "\n".join(_BLOCK.findall(text))
+    starts = (begun.end() for begun in islice(_BLOCK.finditer(text), _MOST_BLOCKS))
+    blocks = "\n".join(text[start : start + _BLOCK_CHARS].partition(")")[0] for start in starts)
     found = {*_ONE.findall(text), *_QUOTED.findall(blocks)}
     return frozenset(path for path in found if "." in path.partition("/")[0] and _is_path(path))
 

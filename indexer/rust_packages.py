@@ -25,6 +25,7 @@ _USE = re.compile(
 _OWN = frozenset({"crate", "self", "super", "std", "core", "alloc"})
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VERSION = re.compile(r"\d[A-Za-z0-9.+-]{0,90}")
+_MOST_DOTS = 200  # of a line
 _MAX_REGISTRIES, _MAX_CRATES = 8, 20_000  # folders in Cargo's cache that are looked at
 
 
@@ -112,6 +113,8 @@ def _locked(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _read(text: str) -> Mapping[str, object]:
+    if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        return {}  # a key of many parts takes their square to read
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError):
