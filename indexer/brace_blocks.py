@@ -26,7 +26,7 @@ def brace_block(before: str, after: str, lexis: Lexis, *, whole: bool) -> Extent
     top = found.opened[-1] if found.opened else None
     if top is not None and not top.is_code:
         return LINE
-    place = _Place(before, after, lexis, found, whole)
+    place = _BracePlace(before, after, lexis, found, whole)
     if found.last < 0 and place.below is None:
         return Extent(True, 0)
     if top is not None and top.mark == "{" and top.at == found.last and not place.is_attribute:
@@ -47,7 +47,7 @@ class _Below:
     columns: int
 
 
-class _Place:
+class _BracePlace:
     """A cursor in code."""
 
     def __init__(self, before: str, after: str, lexis: Lexis, found: Scan, whole: bool) -> None:
@@ -77,7 +77,9 @@ class _Place:
         below = self.below
         if below and below.row and not below.text.startswith(closer) and below.columns > base:
             return LINE
-        is_there = below is not None and below.text.startswith(closer) and below.row > 0 and below.columns >= base
+        is_there = (
+            below is not None and below.text.startswith(closer) and below.row > 0 and below.columns >= base
+        )
         if is_there and top is not None and self._lacks_closers():
             is_there = False
         return Extent(True, self._indent(base), None if is_there else base)
@@ -90,7 +92,11 @@ class _Place:
 
     def indented(self) -> Extent:
         """Behind a label or an arrow: as long as the lines stand deeper."""
-        if self.below and self.below.columns > self._width and not self.below.text.startswith((")", "]", "}")):
+        if (
+            self.below
+            and self.below.columns > self._width
+            and not self.below.text.startswith((")", "]", "}"))
+        ):
             return LINE
         return Extent(True, self._indent(self._width))
 
@@ -104,7 +110,9 @@ class _Place:
         if self.here.strip() or width > self._width or not width or top is None:
             return self._width
         around = self._scan.opened[: self._scan.opened.index(top)]
-        starts = [columns(_line_of(self._before, one.at, whole=True)) for one in reversed(around) if one.mark != "{"]
+        starts = [
+            columns(_line_of(self._before, one.at, whole=True)) for one in reversed(around) if one.mark != "{"
+        ]
         return next((start for start in starts if start < width), self._width)
 
 
@@ -138,7 +146,9 @@ def _first_code(text: str, lexis: Lexis) -> int:
             end = text.find("\n", at)
             at = end if end >= 0 else len(text)
         else:
-            closes = next((ends for begins, ends in lexis.block_comments if text.startswith(begins, at)), None)
+            closes = next(
+                (ends for begins, ends in lexis.block_comments if text.startswith(begins, at)), None
+            )
             if closes is None:
                 return at
             end = text.find(closes, at + 2)

@@ -13,7 +13,7 @@ from indexer.manifests import folder_within, is_folder, manifests, text_of
 
 SOURCES = PackageFiles(
     tiers=((".go",),),
-    skipped=frozenset("testdata vendor examples example _examples docs cmd".split()),
+    skipped=frozenset(["testdata", "vendor", "examples", "example", "_examples", "docs", "cmd"]),
     without=("_test.go",),
     judged=True,
 )

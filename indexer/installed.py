@@ -42,8 +42,8 @@ _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE
 
 @dataclass(frozen=True)
 class PackageFiles:
-    """Which files of a package are read. `tiers`: endings, those of the first before those of the next; `without`: longer
-    endings that do not count; `judged`: contents count by the rules for a repository's own."""
+    """Which files of a package are read. `tiers`: endings, those of the first before those of the next; `without`:
+    longer endings that do not count; `judged`: contents count by the rules for a repository's own."""
 
     tiers: tuple[tuple[str, ...], ...]
     skipped: frozenset[str]  # folders
@@ -86,10 +86,13 @@ class Package:
                 return
             folder, depth = waiting.pop()
             folders, names = _entries(self.place.parent / folder)
-            yield from (f"{folder}/{name}" for name in sorted(names) if sources.tier(name) < len(sources.tiers))
+            yield from (
+                f"{folder}/{name}" for name in sorted(names) if sources.tier(name) < len(sources.tiers)
+            )
             if depth < _MAX_DEPTH:  # no package is so deep, and a repository's may be without end
                 waiting += [
-                    (f"{folder}/{name}", depth + 1) for name in sorted(folders - sources.skipped, reverse=True)
+                    (f"{folder}/{name}", depth + 1)
+                    for name in sorted(folders - sources.skipped, reverse=True)
                 ]
 
 

@@ -26,7 +26,7 @@ class Language:
     queries: tuple[str, ...]
     kin: str
     aliases: tuple[str, ...] = ()  # what editors say instead of the name
-    scoped: bool = False  # whether `scopes`, `soundness` and `imports` know what its names mean and how it goes on
+    scoped: bool = False  # whether `scopes`, `soundness` and `imports` know what its names mean
 
 
 _SLASHES = (("//",), (("/*", "*/"),))

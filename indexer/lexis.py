@@ -46,7 +46,9 @@ class Lexis:
     continued_by: tuple[str, ...] = ()  # and beginnings of a line that may
     tags: bool = False  # whether markup stands among the code
     angles: bool = False  # whether names take types between `<` and `>`
-    branches: tuple[str, ...] = ()  # marks of text of which only one part counts, so that brackets do not pair up
+    branches: tuple[
+        str, ...
+    ] = ()  # marks of text of which only one part counts, so that brackets do not pair up
     step: str = "    "  # of indentation, where a document tells none
 
     def is_label(self, line: str) -> bool:
@@ -85,21 +87,46 @@ def _words(text: str) -> frozenset[str]:
 
 _DOUBLE, _SINGLE = StringKind('"', '"'), StringKind("'", "'")
 _CHARACTER = r"'(?:\\[^'\n]{1,12}|\\'|[^'\\\n])'"
-_CONTINUES = ("(", "[", "{", ",", "\\", "=", "&&", "||", "?", "+", "-", "*", "|", "&", "<<", ".", "else", "do", "return")
+_CONTINUES = (
+    "(",
+    "[",
+    "{",
+    ",",
+    "\\",
+    "=",
+    "&&",
+    "||",
+    "?",
+    "+",
+    "-",
+    "*",
+    "|",
+    "&",
+    "<<",
+    ".",
+    "else",
+    "do",
+    "return",
+)
 _CONTINUED_BY = (".", "?", "&&", "||", "+", "|", "<<", "->", "::")
 _PREPROCESSOR = ("#el",)
 
-PLAIN = Lexis((StringKind('"', '"', lines=True), StringKind("'", "'", lines=True), StringKind("`", "`", lines=True)))
+PLAIN = Lexis(
+    (StringKind('"', '"', lines=True), StringKind("'", "'", lines=True), StringKind("`", "`", lines=True))
+)
 
 _SCRIPT = Lexis(
     strings=(_DOUBLE, _SINGLE, StringKind("`", "`", lines=True, hole="${")),
     # Behind a sign a slash begins an expression, behind a name it divides.
-    literals=r"(?<=[(,=:\[!&|?;{>\n])[ \t]{0,4}/(?![*/>\s])(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,200}\]){1,400}/[a-z]*",
+    literals=(
+        r"(?<=[(,=:\[!&|?;{>\n])[ \t]{0,4}/(?![*/>\s])"
+        r"(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,200}\]){1,400}/[a-z]*"
+    ),
     labels=("case", "default"),
     arrows=("=>",),
     heads=_words(
-        "if else for while do try catch finally switch with function async class interface enum namespace module declare"
-        " export static get set constructor public private protected abstract"
+        "if else for while do try catch finally switch with function async class interface enum namespace module"
+        " declare export static get set constructor public private protected abstract"
     ),
     head_ends=(")", "=>", "else", "do", "try", "finally"),
     continues=(*_CONTINUES, "=>", ":", "??"),
@@ -140,7 +167,8 @@ _BY_NAME: Mapping[str, Lexis] = MappingProxyType(
             literals=rf"{_CHARACTER}|'\w+",
             arrows=("=>",),
             heads=_words(
-                "if else for while loop match fn impl struct enum trait mod unsafe async extern pub union const macro_rules!"
+                "if else for while loop match fn impl struct enum trait mod unsafe async extern pub union const"
+                " macro_rules!"
             ),
             head_ends=(")", "=>", "else", "loop", "unsafe", "async", "move"),
             continues=(*_CONTINUES, "=>", "->", ">", "where"),
@@ -166,7 +194,8 @@ _BY_NAME: Mapping[str, Lexis] = MappingProxyType(
             strings=(StringKind(r'R"([^()\\\s"]{0,16})\(', '){}"', escapes=False, lines=True), *_C.strings),
             literals=r"(?<=\d)'(?=\d)",  # between the digits of a number
             labels=(*_C.labels, "public", "private", "protected"),
-            heads=_C.heads | _words("class namespace template try catch constexpr virtual explicit auto public"),
+            heads=_C.heads
+            | _words("class namespace template try catch constexpr virtual explicit auto public"),
             head_ends=(*_C.head_ends, "try", "const", "noexcept", "override", "mutable"),
             angles=True,
         ),

@@ -68,7 +68,9 @@ def _entries(folder: Path) -> tuple[set[str], list[str]]:
     """Names of the files and, in order, of the folders that may hold one."""
     try:
         with os.scandir(folder) as listing:
-            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(listing, _MAX_ENTRIES)]
+            entries = [
+                (entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(listing, _MAX_ENTRIES)
+            ]
     except OSError:
         return set(), []
     folders = sorted(name for name, is_dir in entries if is_dir and name not in _PASSED and name[0] != ".")

@@ -11,25 +11,20 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from indexer import lists
 from indexer.installed import Package, PackageFiles
 from indexer.manifests import folder_within, manifests, text_of
 
 SOURCES = PackageFiles(
     tiers=((".d.ts", ".d.mts", ".d.cts"), (".ts", ".tsx", ".mts", ".cts"), (".js", ".mjs", ".cjs", ".jsx")),
-    skipped=frozenset(
-        "node_modules test tests __tests__ __mocks__ docs doc example examples fixtures coverage benchmark benchmarks"
-        " umd amd system bundles".split()
-    ),
+    skipped=frozenset(lists.load("node_skipped")),
     without=(".min.js", ".min.mjs", ".min.cjs", ".bundle.js", ".umd.js"),
     judged=True,
 )
 _SECTIONS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 _IMPORT = re.compile(r"\b(?:from|import|require)[ \t]{0,8}\(?[ \t]{0,8}[\"']([^\"'\s]{1,214})[\"']")
 _NAME = re.compile(r"(?:@[A-Za-z0-9_~-][\w.~-]{0,100}/)?[A-Za-z0-9_~-][\w.~-]{0,100}")
-_BUILT_IN = frozenset(
-    "assert buffer child_process cluster crypto dgram dns events fs http http2 https net os path perf_hooks process"
-    " querystring readline stream timers tls url util v8 vm worker_threads zlib".split()
-)
+_BUILT_IN = frozenset(lists.load("node_modules"))
 _FOLDER = "node_modules"
 _VERSION_CHARS = 100
 
@@ -62,7 +57,9 @@ def _package(specifier: str) -> str:
         return "node"
     parts = specifier.split("/")
     name = "/".join(parts[:2] if specifier.startswith("@") else parts[:1])
-    return "node" if name in _BUILT_IN else name if _NAME.fullmatch(name) else ""
+    if name in _BUILT_IN:
+        return "node"
+    return name if _NAME.fullmatch(name) else ""
 
 
 def _types(name: str) -> str:
@@ -76,7 +73,9 @@ def _place(root: Path, folder: str, name: str) -> Package | None:
     if place is None or _FOLDER not in place.relative_to(root.resolve()).parts:
         return None
     version = _read(text_of(place, "", "package.json")).get("version")
-    return Package(f"npm.{name}", version[:_VERSION_CHARS] if isinstance(version, str) else "", place, SOURCES)
+    return Package(
+        f"npm.{name}", version[:_VERSION_CHARS] if isinstance(version, str) else "", place, SOURCES
+    )
 
 
 def _declared(manifest: str) -> Iterator[str]:

@@ -159,7 +159,12 @@ def _counts(path: str, content: bytes, seen: set[bytes]) -> bool:
     is_new = digest not in seen
     seen.add(digest)
     is_secret = SecretNames().has(path.encode("utf-8", "surrogateescape"), False)
-    return is_new and not is_secret and unfit(content, _JUDGED) is None and not looks_secret(path, content, _JUDGED)
+    return (
+        is_new
+        and not is_secret
+        and unfit(content, _JUDGED) is None
+        and not looks_secret(path, content, _JUDGED)
+    )
 
 
 def _write(folder: Path, package: Package, segment: Segment) -> None:

@@ -15,12 +15,13 @@ from indexer.manifests import folder_within, is_folder, manifests, text_of
 
 SOURCES = PackageFiles(
     tiers=((".rs",),),
-    skipped=frozenset("tests test benches examples target fuzz docs ci".split()),
+    skipped=frozenset(["tests", "test", "benches", "examples", "target", "fuzz", "docs", "ci"]),
     judged=True,
 )
 _SECTIONS = ("dependencies", "dev-dependencies", "build-dependencies")
 _USE = re.compile(
-    r"^[ \t]*(?:pub(?:\([^)\n]{0,40}\))?[ \t]+)?(?:use|extern[ \t]+crate)[ \t]+(?:::)?([A-Za-z_]\w{0,100})", re.MULTILINE
+    r"^[ \t]*(?:pub(?:\([^)\n]{0,40}\))?[ \t]+)?(?:use|extern[ \t]+crate)[ \t]+(?:::)?([A-Za-z_]\w{0,100})",
+    re.MULTILINE,
 )
 _OWN = frozenset({"crate", "self", "super", "std", "core", "alloc"})
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -37,14 +38,20 @@ def imported(text: str) -> frozenset[str]:
 def installed(root: Path, names: Iterable[str]) -> dict[str, Package]:
     """The crates of some names that a `Cargo.toml` depends on and that are there."""
     folders = manifests(root, "Cargo.toml")
-    crates = {name: crate for folder in folders for name, crate in _declared(text_of(root, folder, "Cargo.toml"))}
+    crates = {
+        name: crate for folder in folders for name, crate in _declared(text_of(root, folder, "Cargo.toml"))
+    }
     locked = [*_locked(root, manifests(root, "Cargo.lock"))]
     registries = _registries()
     found: dict[str, Package] = {}
     for name in names:
         crate = crates.get(name)
         versions = sorted((v for other, v in locked if other == crate), key=_order, reverse=True)
-        place = _vendored(root, folders, crate, versions) or _cached(registries, crate, versions) if crate else None
+        place = (
+            _vendored(root, folders, crate, versions) or _cached(registries, crate, versions)
+            if crate
+            else None
+        )
         if crate and place is not None:
             found[name] = Package(f"crate.{crate}", place.name.removeprefix(f"{crate}-"), place, SOURCES)
     return found
@@ -63,7 +70,9 @@ def _vendored(root: Path, folders: Iterable[str], crate: str, versions: Iterable
 def _cached(registries: Mapping[Path, list[str]], crate: str, versions: Iterable[str]) -> Path | None:
     """Of the version that is locked; where none is, the newest."""
     for registry, crates in registries.items():
-        there = [one for one in crates if one.startswith(f"{crate}-") and _VERSION.fullmatch(one[len(crate) + 1 :])]
+        there = [
+            one for one in crates if one.startswith(f"{crate}-") and _VERSION.fullmatch(one[len(crate) + 1 :])
+        ]
         wanted = [f"{crate}-{version}" for version in versions]
         newest = sorted(there, key=lambda one: _order(one[len(crate) + 1 :]), reverse=True)
         for one in [one for one in wanted if one in there] if wanted else newest:
@@ -106,9 +115,18 @@ def _locked(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, str]]:
     for folder in folders:
         packages = _read(text_of(root, folder, "Cargo.lock")).get("package")
         for one in packages if isinstance(packages, list) else ():
-            name, version, source = (one.get(key) for key in ("name", "version", "source")) if isinstance(one, dict) else ("",) * 3
+            name, version, source = (
+                (one.get(key) for key in ("name", "version", "source"))
+                if isinstance(one, dict)
+                else ("",) * 3
+            )
             is_told = isinstance(name, str) and isinstance(version, str) and isinstance(source, str)
-            if is_told and source.startswith("registry+") and _NAME.fullmatch(name) and _VERSION.fullmatch(version):
+            if (
+                is_told
+                and source.startswith("registry+")
+                and _NAME.fullmatch(name)
+                and _VERSION.fullmatch(version)
+            ):
                 yield name, version
 
 

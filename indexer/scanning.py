@@ -125,7 +125,9 @@ class _Scanner:
         elif kind.startswith("string"):
             string = self._lexis.strings[int(kind[6:])]
             inner = found.groups()[found.re.groupindex[kind] :][:1] if "{}" in string.closes else ()
-            self.stack.append(Opened(mark, string.closes.replace("{}", *(inner or ("",))), found.start(), string))
+            self.stack.append(
+                Opened(mark, string.closes.replace("{}", *(inner or ("",))), found.start(), string)
+            )
 
     def _close(self, mark: str, at: int) -> None:
         depth = len(self.stack) - 1

@@ -11,15 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 from lsprotocol import types
 
-from indexer import PLAIN, Lexis, Opened, lexis_of, opened_before
+from indexer import Lexis, Opened, lexis_of, opened_before
+from lsp_server.indent_step import first_lines, indent_of
 
-INDENT_SAMPLE_LINES = 200  # lines on each side of the cursor that tell how the document is indented
-NEAR_CHARS = 32_000  # on each side of the cursor, in which such lines are looked for
 LONGEST_WORD = 200  # characters before the cursor that may be one word
 WORD = re.compile(r"\w*")
 
@@ -85,7 +83,7 @@ class Snapshot:
     @property
     def lines_below(self) -> list[str]:
         """The next lines behind the cursor's that are not blank, without white space at their ends."""
-        lines = _first_lines(self.suffix)[1:]
+        lines = first_lines(self.suffix)[1:]
         return [line.rstrip() for line in lines if line.strip()]
 
     @property
@@ -219,41 +217,10 @@ def units(text: str, encoding: str) -> int:
     return len(text)
 
 
-def indent_of(prefix: str, suffix: str, lexis: Lexis = PLAIN) -> str:
-    """One step of indentation near the cursor: a tab, or the commonest growth in spaces; the language's own when
-    nothing tells. Among braces what stands behind one tells first: other lines are aligned."""
-    n = INDENT_SAMPLE_LINES
-    above, below = _last_lines(prefix)[-n:], _first_lines(suffix)[:n]
-    lines = [line for line in above + below if line.strip()]
-    if lexis.braces:
-        lines = [line for line in lines if not line.lstrip().startswith("*")]  # of a comment
-        lines += [lead + "_" for lead in above[-1:] if lead.startswith("\t") and not lead.strip()]  # as editors indent
-    leads = [line[: len(line) - len(line.lstrip())] for line in lines]
-    tabs = sum(lead.startswith("\t") for lead in leads)
-    if tabs > sum(lead.startswith(" ") for lead in leads):
-        return "\t"
-    grown = [(len(b) - len(a), line) for (a, b), line in zip(pairwise(leads), lines, strict=False)]
-    behind = [step for step, line in grown if lexis.braces and line.rstrip().endswith("{") and 2 <= step <= 8]
-    steps = behind or [step for step, _ in grown if 2 <= step <= 8]
-    return " " * max(set(steps), key=steps.count) if steps else lexis.step
-
-
 def word_before(text: str) -> str:
     """The word that `text` ends with, "" for none."""
     found = WORD.match(text[: -LONGEST_WORD - 1 : -1])
     return found.group()[::-1] if found else ""
-
-
-def _last_lines(text: str) -> list[str]:
-    """The lines at the end of a text, whole ones only."""
-    lines = text[-NEAR_CHARS:].split("\n")
-    return lines if len(text) <= NEAR_CHARS else lines[1:]
-
-
-def _first_lines(text: str) -> list[str]:
-    """The lines at the beginning of a text, whole ones only."""
-    lines = text[:NEAR_CHARS].split("\n")
-    return lines if len(text) <= NEAR_CHARS else lines[:-1]
 
 
 def _column(line: str, character: int, encoding: str) -> int:

@@ -75,7 +75,9 @@ class Meanings:
     def _tree(self, uri: str) -> Syntax | None:
         if uri not in self._trees:
             document = self._documents.get(uri)
-            is_fit = document is not None and has_grammar(document.language) and len(document.text) <= MOST_PARSED
+            is_fit = (
+                document is not None and has_grammar(document.language) and len(document.text) <= MOST_PARSED
+            )
             self._trees[uri] = Syntax(document.text, document.language) if document and is_fit else None
         return self._trees[uri]
 

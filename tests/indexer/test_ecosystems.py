@@ -31,12 +31,14 @@ def text_of(package: Package, home: Path) -> str:
     ("path", "text", "names"),
     [
         ("a.ts", 'import { z } from "zod";\nimport type { A } from \'@scope/a/deep\';\n', {"npm:zod", "npm:@scope/a"}),
-        ("a.js", 'const a = require("left-pad");\nimport("b").then(c);\nexport * from "d/e";\n', {"npm:left-pad", "npm:b", "npm:d"}),
+        ("a.js", 'const a = require("left-pad");\nimport("b").then(c);\n', {"npm:left-pad", "npm:b"}),
+        ("a.jsx", 'export * from "d/e";\n', {"npm:d"}),
         ("a.ts", 'import fs from "fs";\nimport { readFile } from "node:fs/promises";\n', {"npm:node"}),
         ("a.ts", 'import a from "./a";\nimport b from "../b";\nimport c from "/c";\n', set()),
         ("a.go", 'package a\n\nimport "fmt"\nimport x "github.com/a/b"\n', {"go:github.com/a/b"}),
         ("a.go", 'import (\n\t"os"\n\t_ "golang.org/x/net/html"\n)\n', {"go:golang.org/x/net/html"}),
-        ("a.rs", "use serde::{Serialize};\npub(crate) use tokio::sync;\nuse std::io;\nuse crate::a;\n", {"crate:serde", "crate:tokio"}),
+        ("a.rs", "use serde::{Serialize};\npub(crate) use tokio::sync;\n", {"crate:serde", "crate:tokio"}),
+        ("a.rs", "use std::io;\nuse crate::a;\n", set()),
         ("a.rs", "extern crate libc;\n", {"crate:libc"}),
         ("a.py", "import numpy\n", {"numpy"}),
         ("a.md", 'import x from "y"\n', set()),
@@ -50,7 +52,7 @@ def node_project(root: Path) -> None:
     write(
         root,
         {
-            "package.json": json.dumps({"dependencies": {"zod": "^3"}, "devDependencies": {"@types/react": "*", "react": "*"}}),
+            "package.json": '{"dependencies": {"zod": "^3"}, "devDependencies": {"@types/react": "*", "react": "*"}}',
             "node_modules/zod/package.json": '{"version": "3.1.0"}',
             "node_modules/zod/index.js": "exports.z = compiled;\n",
             "node_modules/zod/src/parse.ts": "export function parse() {}\n",
@@ -75,7 +77,9 @@ def test_declarations_come_first_and_nothing_minified_secret_or_twice(tmp_path: 
         "react": ("npm.@types/react", ""),
     }
     declaration = "export declare function string(): ZodString;\n"
-    assert text_of(found["zod"], tmp_path) == declaration + "export function parse() {}\nexports.z = compiled;\n"
+    assert (
+        text_of(found["zod"], tmp_path) == declaration + "export function parse() {}\nexports.z = compiled;\n"
+    )
 
 
 def test_packages_of_a_part_of_the_repository(tmp_path: Path) -> None:
@@ -84,7 +88,10 @@ def test_packages_of_a_part_of_the_repository(tmp_path: Path) -> None:
 
 
 def test_a_link_within_node_modules_is_followed(tmp_path: Path) -> None:
-    write(tmp_path, {"package.json": '{"dependencies": {"a": "1"}}', "node_modules/.pnpm/a@1/node_modules/a/a.d.ts": "a"})
+    write(
+        tmp_path,
+        {"package.json": '{"dependencies": {"a": "1"}}', "node_modules/.pnpm/a@1/node_modules/a/a.d.ts": "a"},
+    )
     (tmp_path / "node_modules" / "a").symlink_to(".pnpm/a@1/node_modules/a")
     assert set(node_packages.installed(tmp_path, ["a"])) == {"a"}
 
@@ -144,7 +151,10 @@ source = "registry+https://github.com/rust-lang/crates.io-index"
 
 def test_crates_of_rust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = tmp_path / "cargo" / "registry" / "src" / "index.crates.io-6f17d22bba15001f"
-    write(tmp_path / "app", {"Cargo.toml": CARGO_TOML, "Cargo.lock": CARGO_LOCK, "vendor/libc-extra/a.rs": "vendored\n"})
+    write(
+        tmp_path / "app",
+        {"Cargo.toml": CARGO_TOML, "Cargo.lock": CARGO_LOCK, "vendor/libc-extra/a.rs": "vendored\n"},
+    )
     write(
         registry,
         {

@@ -70,7 +70,7 @@ BLOCKS = [
     ("typescript", "/* {\n  $0", LINE),
     ("typescript", "x = `{\n  $0", LINE),
     ("go", "switch a {\ncase 1:\n\t$0\ncase 2:\n}\n", Extent(True, 8)),
-    ("go", "x := map[string]int{\n\t\"a\": 1,\n\t$0\n}\n", LINE),
+    ("go", 'x := map[string]int{\n\t"a": 1,\n\t$0\n}\n', LINE),
     ("rust", "match a {\n    A =>\n        $0\n}\n", Extent(True, 8)),
     ("c", "int main(void)\n{\n    $0\n}\n", Extent(True, 4)),
     ("cpp", "class A {\npublic:\n    $0\n};\n", Extent(True, 4)),

@@ -18,8 +18,8 @@ from tests.indexer.test_ecosystems import text_of, write
 from tests.indexer.test_hostile_packages import SECRET, fed, within
 
 HOSTILE = [
-    "../../users", "..", ".", "", "/", "a/../../users", "@x/../../users", "@../users", "a b", "-", "\0", "~", "a\\..\\..",
-    "%2e%2e/users", "@scope/..", "users@v1.0.0/../..", "C:\\users", "\u202e", "x" * 500,
+    "../../users", "..", ".", "", "/", "a/../../users", "@x/../../users", "@../users", "a b", "-", "\0", "~",
+    "a\\..\\..", "%2e%2e/users", "@scope/..", "users@v1.0.0/../..", "C:\\users", "\u202e", "x" * 500,
 ]  # fmt: skip
 INSTALLED: dict[str, Callable[[Path, Iterable[str]], dict[str, Package]]] = {
     "package.json": node_packages.installed,
@@ -52,8 +52,10 @@ def test_names_never_become_paths(clone: Path) -> None:
     write(
         clone,
         {
-            "package.json": json.dumps({"dependencies": {name: "1" for name in HOSTILE}}),
-            "go.mod": "require (\n" + "".join(f"\t{name} v1.0.0\n\tusers {name}\n" for name in HOSTILE) + ")\n"
+            "package.json": json.dumps({"dependencies": dict.fromkeys(HOSTILE, "1")}),
+            "go.mod": "require (\n"
+            + "".join(f"\t{name} v1.0.0\n\tusers {name}\n" for name in HOSTILE)
+            + ")\n"
             "replace users => ../users\nreplace a => ../../users v1.0.0\nrequire users v1.0.0/../../users\n",
             "Cargo.lock": "".join(
                 f'[[package]]\nname = {json.dumps(name)}\nversion = {json.dumps(version)}\nsource = "registry+x"\n'
@@ -63,26 +65,43 @@ def test_names_never_become_paths(clone: Path) -> None:
             "node_modules/fine/index.js": "",
         },
     )
-    names = "".join(f'{json.dumps(name)} = {{ version = "1", package = {json.dumps(name)} }}\n' for name in dict.fromkeys(HOSTILE) if "\0" not in name and "\u202e" not in name)
+    names = "".join(
+        f'{json.dumps(name)} = {{ version = "1", package = {json.dumps(name)} }}\n'
+        for name in dict.fromkeys(HOSTILE)
+        if "\0" not in name and "\u202e" not in name
+    )
     write(clone, {"Cargo.toml": f'[dependencies]\n{names}users = {{ path = "../users" }}\n'})
     before = set(clone.parent.rglob("*"))
     assert SECRET not in found_in(clone)
-    assert {path for path in set(clone.parent.rglob("*")) - before if not path.is_relative_to(clone.parent / "home")} == set()
+    assert {
+        path
+        for path in set(clone.parent.rglob("*")) - before
+        if not path.is_relative_to(clone.parent / "home")
+    } == set()
 
 
-@pytest.mark.parametrize("link", ["node_modules", "node_modules/evil", "node_modules/evil/lib", "node_modules/evil/a.js"])
+@pytest.mark.parametrize(
+    "link", ["node_modules", "node_modules/evil", "node_modules/evil/lib", "node_modules/evil/a.js"]
+)
 def test_links_lead_nowhere(clone: Path, link: str) -> None:
     write(clone, {"package.json": '{"dependencies": {"evil": "1", "users": "1"}}'})
     (clone / link).parent.mkdir(parents=True, exist_ok=True)
     users = clone.parent / "users"
-    (clone / link).symlink_to(users.parent if link == "node_modules" else users / "key.js" if link.endswith(".js") else users)
+    (clone / link).symlink_to(
+        users.parent if link == "node_modules" else users / "key.js" if link.endswith(".js") else users
+    )
     assert SECRET not in found_in(clone)
 
 
 @pytest.mark.parametrize("link", ["vendor", "vendor/evil.org", "vendor/evil.org/a"])
 def test_links_in_a_vendored_folder_lead_nowhere(clone: Path, link: str) -> None:
-    write(clone, {"go.mod": "require evil.org/a v1.0.0\n", "inner/evil.org/a/x.go": SECRET, "inner/a/x.go": SECRET})
-    target = clone / {"vendor": "inner", "vendor/evil.org": "inner/evil.org", "vendor/evil.org/a": "inner/a"}[link]
+    write(
+        clone,
+        {"go.mod": "require evil.org/a v1.0.0\n", "inner/evil.org/a/x.go": SECRET, "inner/a/x.go": SECRET},
+    )
+    target = (
+        clone / {"vendor": "inner", "vendor/evil.org": "inner/evil.org", "vendor/evil.org/a": "inner/a"}[link]
+    )
     (clone / link).parent.mkdir(parents=True, exist_ok=True)
     (clone / link).symlink_to(target)
     assert go_packages.installed(clone, ["evil.org/a"]) == {}
@@ -106,10 +125,18 @@ def test_a_manifest_that_is_a_pipe_a_link_or_huge_is_not_read(clone: Path, name:
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("piece", ["[", "{", '{"a":', "[[package]]\n", "a.", "a=[", '"', "require ", "require (\n", "\t", "x v1 ", "é"])
+@pytest.mark.parametrize(
+    "piece",
+    ["[", "{", '{"a":', "[[package]]\n", "a.", "a=[", '"', "require ", "require (\n", "\t", "x v1 ", "é"],
+)
 @pytest.mark.parametrize("name", [*INSTALLED, "Cargo.lock"])
 def test_any_manifest_is_read_in_little_time(clone: Path, name: str, piece: str) -> None:
-    write(clone, {name: piece * (200_000 // len(piece)), "Cargo.toml": "[dependencies]\na='1'\n"} if name == "Cargo.lock" else {name: piece * (200_000 // len(piece))})
+    write(
+        clone,
+        {name: piece * (200_000 // len(piece)), "Cargo.toml": "[dependencies]\na='1'\n"}
+        if name == "Cargo.lock"
+        else {name: piece * (200_000 // len(piece))},
+    )
     began = time.thread_time()
     for installed in INSTALLED.values():
         installed(clone, ["a"])
@@ -118,7 +145,23 @@ def test_any_manifest_is_read_in_little_time(clone: Path, name: str, piece: str)
 
 @pytest.mark.parametrize(
     "piece",
-    ["import ", "from ", "from  ", 'from "', "import (", "import (\n", "use ", "pub(", "pub ", "\t", "\n", '"', "require(", "extern crate ", "import a"],
+    [
+        "import ",
+        "from ",
+        "from  ",
+        'from "',
+        "import (",
+        "import (\n",
+        "use ",
+        "pub(",
+        "pub ",
+        "\t",
+        "\n",
+        '"',
+        "require(",
+        "extern crate ",
+        "import a",
+    ],
 )
 def test_imports_are_found_in_linear_time(piece: str) -> None:
     text = piece * (200_000 // len(piece))

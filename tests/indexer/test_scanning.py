@@ -17,7 +17,7 @@ CASES = [
     ("javascript", "f('it\\'s (', ", "("),
     ("javascript", "x = `a ${b + `", "` ${ `"),
     ("javascript", "x = `a ${b}`; f(", "("),
-    ("javascript", "x = /[(\"]/.test(", "("),
+    ("javascript", 'x = /[("]/.test(', "("),
     ("javascript", "x = a / b / f(", "("),
     ("javascript", "// f(\ng[", "["),
     ("javascript", "/* f(\n g[", "/*"),
@@ -63,7 +63,29 @@ def test_many_lines_are_read_from_a_definition_on() -> None:
     assert [one.mark for one in opened_before(text, lexis)] == ["{", "("]
 
 
-PIECES = ("(", ")", "{", '"', "'", "`", "${", "/*", "*/", "//", "/", "/a", "=/[", "r#", 'r#"', 'R"x(', "\\", "\n", "'a", "<", "ab ")
+PIECES = (
+    "(",
+    ")",
+    "{",
+    '"',
+    "'",
+    "`",
+    "${",
+    "/*",
+    "*/",
+    "//",
+    "/",
+    "/a",
+    "=/[",
+    "r#",
+    'r#"',
+    'R"x(',
+    "\\",
+    "\n",
+    "'a",
+    "<",
+    "ab ",
+)
 
 
 @pytest.mark.parametrize("language", BRACED)

@@ -18,7 +18,11 @@ STRINGS = {
     "cpp": ('"mark"', 'R"x(mark)x"'),
 }
 OTHERS = [language.name for language in LANGUAGES if not language.scoped]
-STATEMENT = {"go": "package p\nvar x = {}\n", "rust": "fn f() {{ let x = {}; }}\n", "java": "class A {{ Object x = {}; }}\n"}
+STATEMENT = {
+    "go": "package p\nvar x = {}\n",
+    "rust": "fn f() {{ let x = {}; }}\n",
+    "java": "class A {{ Object x = {}; }}\n",
+}
 
 
 @pytest.mark.parametrize(

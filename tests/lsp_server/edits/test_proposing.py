@@ -290,7 +290,9 @@ OTHER_LANGUAGES = {
 def test_in_other_languages_code_is_likelier_than_a_comment(language: str) -> None:
     before = OTHER_LANGUAGES[language]
     found = proposals(before, before.replace("fetchAll(1)", "loadAll(1)"), language=language)
-    by_place = {proposal.occasion.text[proposal.end :].partition(")")[0][-1]: proposal.chance for proposal in found}
+    by_place = {
+        proposal.occasion.text[proposal.end :].partition(")")[0][-1]: proposal.chance for proposal in found
+    }
     assert by_place["2"] > by_place["3"] + 0.2
 
 
