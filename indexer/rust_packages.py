@@ -115,18 +115,10 @@ def _locked(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, str]]:
     for folder in folders:
         packages = _read(text_of(root, folder, "Cargo.lock")).get("package")
         for one in packages if isinstance(packages, list) else ():
-            name, version, source = (
-                (one.get(key) for key in ("name", "version", "source"))
-                if isinstance(one, dict)
-                else ("",) * 3
-            )
-            is_told = isinstance(name, str) and isinstance(version, str) and isinstance(source, str)
-            if (
-                is_told
-                and source.startswith("registry+")
-                and _NAME.fullmatch(name)
-                and _VERSION.fullmatch(version)
-            ):
+            about = one if isinstance(one, dict) else {}
+            name, version, source = (str(about.get(key, "")) for key in ("name", "version", "source"))
+            is_registry = source.startswith("registry+")
+            if is_registry and _NAME.fullmatch(name) and _VERSION.fullmatch(version):
                 yield name, version
 
 

@@ -124,10 +124,9 @@ class _Scanner:
             self._close(mark, found.start())
         elif kind.startswith("string"):
             string = self._lexis.strings[int(kind[6:])]
-            inner = found.groups()[found.re.groupindex[kind] :][:1] if "{}" in string.closes else ()
-            self.stack.append(
-                Opened(mark, string.closes.replace("{}", *(inner or ("",))), found.start(), string)
-            )
+            inner = found.group(found.re.groupindex[kind] + 1) if "{}" in string.closes else ""
+            closes = string.closes.replace("{}", inner)
+            self.stack.append(Opened(mark, closes, found.start(), string))
 
     def _close(self, mark: str, at: int) -> None:
         depth = len(self.stack) - 1
