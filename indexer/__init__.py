@@ -23,7 +23,7 @@ from indexer.languages import (
 from indexer.lexis import PLAIN, Lexis, lexis_of
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
-from indexer.parsing import has_grammar
+from indexer.parsing import has_grammar, missing_grammars
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, relative_path
@@ -83,6 +83,7 @@ __all__ = [
     "language_of",
     "lexis_of",
     "looks_secret",
+    "missing_grammars",
     "near_lines",
     "opened_before",
     "relative_path",
