@@ -120,7 +120,7 @@ _SCRIPT = Lexis(
     # Behind a sign a slash begins an expression, behind a name it divides.
     literals=(
         r"(?<=[(,=:\[!&|?;{>\n])[ \t]{0,4}/(?![*/>\s])"
-        r"(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,200}\]){1,400}/[a-z]*"
+        r"(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,40}\]){1,100}/[a-z]*"
     ),
     labels=("case", "default"),
     arrows=("=>",),
