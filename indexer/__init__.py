@@ -4,8 +4,9 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 """
 
 from indexer.cache_folder import default_cache_dir
+from indexer.cursor_extent import extent_at
 from indexer.damage import CacheError
-from indexer.extents import TAB_COLUMNS, Extent, columns, extent_at
+from indexer.extents import TAB_COLUMNS, Extent, columns
 from indexer.hierarchy import Embedder, Vectors
 from indexer.import_places import with_import
 from indexer.index import Index
@@ -14,16 +15,19 @@ from indexer.languages import (
     INDENTATION,
     LANGUAGES,
     Language,
+    is_scoped,
     known_language,
     language_named,
     language_of,
 )
+from indexer.lexis import PLAIN, Lexis, lexis_of
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
-from indexer.parsing import missing_grammars
+from indexer.parsing import has_grammar, missing_grammars
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, relative_path
+from indexer.scanning import PAIRS, Opened, near_lines, opened_before, scan
 from indexer.scopes import Syntax
 from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
@@ -38,6 +42,8 @@ __all__ = [
     "IGNORED",
     "INDENTATION",
     "LANGUAGES",
+    "PAIRS",
+    "PLAIN",
     "SECRET",
     "TAB_COLUMNS",
     "CacheError",
@@ -50,10 +56,12 @@ __all__ = [
     "IndexStage",
     "IndexStats",
     "Language",
+    "Lexis",
     "LineIndex",
     "LinePlace",
     "Lines",
     "Match",
+    "Opened",
     "Progress",
     "Query",
     "RetrievalSettings",
@@ -67,13 +75,19 @@ __all__ = [
     "columns",
     "default_cache_dir",
     "extent_at",
+    "has_grammar",
+    "is_scoped",
     "kind_of_secret",
     "known_language",
     "language_named",
     "language_of",
+    "lexis_of",
     "looks_secret",
     "missing_grammars",
+    "near_lines",
+    "opened_before",
     "relative_path",
+    "scan",
     "sound_part",
     "with_import",
 ]

@@ -128,13 +128,14 @@ def read(root: Path, found: Found, settings: IndexSettings) -> bytes | Skipped:
         content = read_inside(root, found.path, settings.max_file_bytes)
     except ReadingError as error:
         return Skipped(found.path, error.reason)
-    reason = _unfit(content, settings)
+    reason = unfit(content, settings)
     if reason is None and looks_secret(found.path, content, settings):
         reason = LOOKS_SECRET
     return Skipped(found.path, reason) if reason else content
 
 
-def _unfit(content: bytes, settings: IndexSettings) -> str | None:
+def unfit(content: bytes, settings: IndexSettings) -> str | None:
+    """Why a file's bytes do not count, None where they do."""
     if b"\0" in content:
         return BINARY
     try:

@@ -41,16 +41,38 @@ _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE
 
 
 @dataclass(frozen=True)
+class PackageFiles:
+    """Which files of a package are read. `tiers`: endings, those of the first before those of the next; `without`:
+    longer endings that do not count; `judged`: contents count by the rules for a repository's own."""
+
+    tiers: tuple[tuple[str, ...], ...]
+    skipped: frozenset[str]  # folders
+    without: tuple[str, ...] = ()
+    judged: bool = False
+
+    def tier(self, name: str) -> int:
+        """Of a file by its name; as many as there are for one that is not read."""
+        if name.endswith(self.without or ("\0",)):
+            return len(self.tiers)
+        return next((n for n, endings in enumerate(self.tiers) if name.endswith(endings)), len(self.tiers))
+
+
+PYTHON = PackageFiles(((".py",),), _SKIPPED)
+
+
+@dataclass(frozen=True)
 class Package:
     """`place` is a folder or a module; `name` and `version` together say what is in it."""
 
     name: str
     version: str
     place: Path
+    sources: PackageFiles = PYTHON
 
     def files(self) -> Iterator[str]:
-        """Its Python files as posix paths below the folder that it lies in; through links there are none."""
-        return islice(self._files(), MAX_FILES)
+        """Its source files as posix paths below the folder that it lies in; through links there are none."""
+        found = islice(self._files(), MAX_FILES)
+        return found if len(self.sources.tiers) == 1 else iter(sorted(found, key=self.sources.tier))
 
     def _files(self) -> Iterator[str]:
         if self.place.is_symlink():
@@ -58,16 +80,19 @@ class Package:
         if self.place.is_file():
             yield self.place.name
             return
-        waiting = [(self.place.name, 0)]
+        waiting, sources = [(self.place.name, 0)], self.sources
         for _ in range(MAX_FOLDERS):
             if not waiting:
                 return
             folder, depth = waiting.pop()
             folders, names = _entries(self.place.parent / folder)
-            yield from (f"{folder}/{name}" for name in sorted(names) if name.endswith(".py"))
+            yield from (
+                f"{folder}/{name}" for name in sorted(names) if sources.tier(name) < len(sources.tiers)
+            )
             if depth < _MAX_DEPTH:  # no package is so deep, and a repository's may be without end
                 waiting += [
-                    (f"{folder}/{name}", depth + 1) for name in sorted(folders - _SKIPPED, reverse=True)
+                    (f"{folder}/{name}", depth + 1)
+                    for name in sorted(folders - sources.skipped, reverse=True)
                 ]
 
 

@@ -26,6 +26,7 @@ class Language:
     queries: tuple[str, ...]
     kin: str
     aliases: tuple[str, ...] = ()  # what editors say instead of the name
+    scoped: bool = False  # whether `scopes`, `soundness` and `imports` know what its names mean
 
 
 _SLASHES = (("//",), (("/*", "*/"),))
@@ -34,7 +35,7 @@ _JAVASCRIPT, _TYPESCRIPT = ("javascript", "javascript_classes", "jsx"), ("javasc
 LANGUAGES = (
     Language(
         "python", (".py", ".pyi", ".pyw"), INDENTATION, ("#",), (),
-        "tree_sitter_python:language", ("python",), "python", ("python3", "py"),
+        "tree_sitter_python:language", ("python",), "python", ("python3", "py"), scoped=True,
     ),
     Language(
         "javascript", (".js", ".mjs", ".cjs"), BRACES, *_SLASHES,
@@ -76,6 +77,12 @@ def language_of(path: str) -> str:
 def language_named(told: str) -> str:
     """The name here of a language that an editor calls `told`; what is not known keeps its name."""
     return _BY_ALIAS.get(told.lower(), told)
+
+
+def is_scoped(name: str) -> bool:
+    """Whether it is known of a language by its name what its names mean."""
+    known = known_language(name)
+    return known is not None and known.scoped
 
 
 def known_language(name: str) -> Language | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.cache_folder import cache_home
-from indexer.installed import imported
+from indexer.ecosystems import imports_of
 from indexer.line_index import LineIndex
 from indexer.package_cache import forget_gone
 from indexer.packages import PackageTokens
@@ -196,8 +196,8 @@ class Mirror:
             if content is not None:
                 self._shown[path] = (content.digest, len(content.text))
                 self._n_chars += len(content.text)
-                if path.endswith(".py"):
-                    self._imports[path] = imported(content.text)
+                if found := imports_of(path, content.text):
+                    self._imports[path] = found
         self.tokens.update({path: content.ids if content else None for path, content in batch.items()})
         if self.lines:
             self.lines.update({path: content.text if content else None for path, content in batch.items()})

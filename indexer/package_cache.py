@@ -20,15 +20,21 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.files import unfit
 from indexer.installed import Package
 from indexer.reading import ReadingError, read_inside, read_regular
+from indexer.secret_contents import looks_secret
+from indexer.secret_names import SecretNames
+from indexer.settings import IndexSettings
 from indexer.suffix_index import MAX_CONTEXT, Segment, build_segment
 from indexer.token_cache import Tokenizer
 
 MAX_CHARS = 6_000_000  # of a package
 MAX_FILE_BYTES = 2_000_000  # of one of its files; larger ones are data
+MAX_SECONDS = 120.0  # of the processor's time for one; what it has by then is all
 MAX_KEPT = 64  # on disk per tokenizer; the least recently used go first
 UNUSED_DAYS = 30  # after which others go as well
+_JUDGED = IndexSettings()
 _ARRAYS = ("tokens.int32", "order.int32")
 _ABOUT = "package.json"
 _MAX_ABOUT_BYTES = 65_536
@@ -128,18 +134,37 @@ def _checksum(array: np.ndarray) -> str:
 
 def _tokenized(package: Package, tokenizer: Tokenizer, stopped: Callable[[], bool]) -> np.ndarray | None:
     """All files one after the other; where two meet, a few contexts that nobody writes are the price."""
-    pieces, n_chars = [], 0
+    pieces, n_chars, seen = [], 0, set()
+    until = time.thread_time() + MAX_SECONDS
     for path in package.files():
         if stopped():
             return None
+        if time.thread_time() > until:
+            break
         with suppress(OSError, UnicodeDecodeError):
             content = read_inside(package.place.parent, path, MAX_FILE_BYTES)
+            if package.sources.judged and not _counts(path, content, seen):
+                continue
             text = content.decode("utf-8").replace("\r\n", "\n")
             n_chars += len(text)
             if n_chars > MAX_CHARS:
                 break
             pieces.append(np.array(tokenizer.encode(text), np.int32))
     return np.concatenate(pieces) if pieces else None
+
+
+def _counts(path: str, content: bytes, seen: set[bytes]) -> bool:
+    """Whether a file would count in a repository, too: no secret, not minified or generated; and only once."""
+    digest = blake2b(content, digest_size=16).digest()
+    is_new = digest not in seen
+    seen.add(digest)
+    is_secret = SecretNames().has(path.encode("utf-8", "surrogateescape"), False)
+    return (
+        is_new
+        and not is_secret
+        and unfit(content, _JUDGED) is None
+        and not looks_secret(path, content, _JUDGED)
+    )
 
 
 def _write(folder: Path, package: Package, segment: Segment) -> None:

@@ -1,4 +1,4 @@
-"""What is installed beside a repository, as tokens: the standard library and the packages that its files import.
+"""What is installed beside a repository, as tokens: the packages that its files import, and Python's standard library.
 
 Sorted once per package, version and tokenizer, on a thread that nobody waits for, and kept in the user's cache. Bounded
 per package, per workspace and on disk.
@@ -12,13 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from indexer.installed import Package, installed, site_packages, standard_library
+from indexer.ecosystems import MAX_PACKAGES, packages_for
+from indexer.installed import Package, standard_library
 from indexer.package_cache import cache_of, forget_gone, load_or_build
 from indexer.priority import LOWEST, give_way
 from indexer.suffix_index import Segment, SuffixIndex
 from indexer.token_cache import Tokenizer
-
-MAX_PACKAGES = 8  # of a workspace, the standard library among them
 
 
 class PackageTokens:
@@ -92,10 +91,7 @@ class PackageTokens:
         self._tell(False)
 
     def _take_in(self, imports: Counter[str]) -> None:
-        found = installed(site_packages(self._root), imports)
-        ranked = sorted(found, key=lambda name: -imports[name])[: MAX_PACKAGES - 1]
-        packages = [standard_library(), *(found[name] for name in ranked)]
-        packages = [package for package in packages if package.place.exists()]
+        packages = packages_for(self._root, imports, standard_library)
         self._loaded = {package: self._loaded[package] for package in packages if package in self._loaded}
         for package in packages:
             if package not in self._loaded:

@@ -1,4 +1,4 @@
-"""What a name in Python source means: which other places mean the same one, and what syntax a place is part of."""
+"""What syntax a place is part of; and in Python, what a name means: which other places mean the same one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
+from indexer.languages import is_scoped
 from indexer.parsing import parse
 
 _COMPREHENSIONS = (
@@ -41,28 +42,42 @@ _LEFT = {  # kinds of node whose field binds a name
 }
 
 
-class Syntax:
-    """The syntax tree of one text. Offsets are characters."""
+# What the kinds of nodes have in their names that are no code, in any grammar.
+_NO_CODE = {
+    "comment": "comment",
+    **dict.fromkeys(("string", "char", "rune", "regex", "escape", "text_block", "jsx_text"), "string"),
+}
 
-    def __init__(self, text: str) -> None:
+
+class Syntax:
+    """The syntax tree of one text, whose language has a grammar. Offsets are characters."""
+
+    def __init__(self, text: str, language: str = "python") -> None:
         self._text = text
+        self._is_scoped = is_scoped(language)
         self._is_ascii = text.isascii()
         self._source = text.encode("utf-8", "replace")
-        self._root = parse(self._source, "python").root_node
+        self._root = parse(self._source, language).root_node
 
     def kind_at(self, start: int, end: int) -> tuple[str, str]:
         """("comment", "string" or "code", the kind of the smallest node around it)."""
         node = self._node(start, max(end, start + 1))
         kind = node.type if node else ""
-        coarse = next((told for told in ("comment", "string") if kind.startswith(told)), "code")
+        if self._is_scoped:
+            coarse = next((told for told in ("comment", "string") if kind.startswith(told)), "code")
+        else:
+            coarse = next((told for part, told in _NO_CODE.items() if part in kind), "code")
         return coarse, kind
 
-    def same_name(self, offset: int, name: str) -> list[int]:
-        """Where `name` stands for what the name at `offset` stands for, which was called `name` until now.
+    def same_name(self, offset: int, name: str) -> list[int] | None:
+        """Where `name` stands for what the name at `offset` stands for, which was called `name` until now; None where
+        nobody knows how the language binds names.
 
         A variable's places in its function, comprehension, class or module, not where another one hides it; an
         attribute's behind the same object in its class, function or module.
         """
+        if not self._is_scoped:
+            return None
         edited = self._node(offset, offset + 1)
         if edited is None or edited.type != "identifier":
             return []
@@ -79,7 +94,7 @@ class Syntax:
 
         At most so many, the first ones. Where it is not sure, as behind a star import, there is none.
         """
-        if any(_imports_all(line) for line in self._text.split("\n")):
+        if not self._is_scoped or any(_imports_all(line) for line in self._text.split("\n")):
             return {}
         found: dict[str, set[str]] = {}
         judged: dict[str, set[int] | None] = {}  # names and the scopes that bind them, None for any

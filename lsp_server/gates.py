@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from indexer import columns, sound_part
+from indexer import columns, is_scoped, near_lines, scan, sound_part
 from lsp_server.closers import overwritten
 from lsp_server.snapshot import Snapshot
 
@@ -23,21 +23,34 @@ CODE = re.compile(
 
 def passed(text: str, snapshot: Snapshot) -> str:
     """`text` as far as no gate holds it back, "" for nothing."""
-    text = _without_next_line(text, snapshot)
-    if snapshot.language != "python" or not text.strip():
+    text = _balanced(_without_next_line(text, snapshot), snapshot)
+    if not is_scoped(snapshot.language) or not text.strip():
         return text
     lines = text.split("\n")
     written = [snapshot.line_before + lines[0], *lines[1:]]
     n_lines = min(_second_definition(written, snapshot), _late_future(written, snapshot), len(lines))
     text = "\n".join(lines[:n_lines] or [_without_name(lines[0], snapshot)])
-    replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
+    replaced = overwritten(text, snapshot)
     return sound_part(snapshot.prefix, text, snapshot.line_after[replaced:])
+
+
+def _balanced(text: str, snapshot: Snapshot) -> str:
+    """Among braces, up to where it closes what is not open, if that is known: not behind half of many lines, nor where
+    only one of several parts of the text counts."""
+    lexis, near = snapshot.lexis, near_lines(snapshot.prefix, snapshot.lexis)
+    if not lexis.braces or any(mark in near for mark in lexis.branches):
+        return text
+    is_whole, n_open = len(near) == len(snapshot.prefix), len(snapshot.opened)
+    for n_closed, closed in enumerate(scan(text, lexis, snapshot.opened).closed):
+        if not closed.is_known:
+            return text[: closed.at].rstrip() if is_whole or n_closed < n_open else text
+    return text
 
 
 def is_defined_already(text: str, snapshot: Snapshot) -> bool:
     """Whether the first line of Python defines what the body around it has defined."""
     first = snapshot.line_before + text.split("\n")[0]
-    return snapshot.language == "python" and not _second_definition([first], snapshot)
+    return is_scoped(snapshot.language) and not _second_definition([first], snapshot)
 
 
 def _without_next_line(text: str, snapshot: Snapshot) -> str:

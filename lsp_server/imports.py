@@ -2,7 +2,7 @@
 
 Names in the suggestion's lines that nothing binds get the import line that the repository has for them. An item of the
 menu carries it as an additional edit; behind an inline suggestion, which cannot carry one, the client is asked to apply
-it once it was taken.
+it once it was taken. Only for languages of which it is known what binds a name (`Language.scoped`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
-from indexer import LineIndex, Syntax, with_import
+from indexer import LineIndex, Syntax, is_scoped, with_import
 from lsp_server.aside import aside
 from lsp_server.client import ANSWER_SECONDS
 from lsp_server.documents import buffer_of
@@ -29,7 +29,7 @@ from lsp_server.trouble import described
 
 log = logging.getLogger(__name__)
 
-LANGUAGE, NOTEBOOK = "python", ".ipynb"
+NOTEBOOK = ".ipynb"
 MOST_CHARS = 400_000  # of a document, which is parsed for it
 MENU_SECONDS = 0.05  # that a menu waits for it; later it comes as behind an inline suggestion
 TRIES = 3  # while the user types on
@@ -156,7 +156,7 @@ class ImportAdder:
         is_cell = buffer.before or buffer.after or (buffer.path and buffer.path.suffix == NOTEBOOK)
         inquiry = self._session.inquiry(snapshot)
         lines = inquiry.workspace.lines if inquiry.workspace else None
-        is_wanted = inquiry.settings.completion.imports and buffer.language == LANGUAGE
+        is_wanted = inquiry.settings.completion.imports and is_scoped(buffer.language)
         if lines is None or is_cell or not is_wanted or len(text) > MOST_CHARS:
             return None
         path = name_in(inquiry.workspace.root if inquiry.workspace else None, buffer.path)

@@ -13,7 +13,7 @@ from operator import mul
 from pathlib import Path
 from typing import Protocol
 
-from lsp_server.closers import is_only_closers, overwritten
+from lsp_server.closers import is_only_closers, overwritten, with_closer_below
 from lsp_server.presentation import Flaw, StopRule, Suggestion, is_worth_showing, present
 from lsp_server.snapshot import Snapshot
 from model.repository import ContextItem
@@ -66,7 +66,7 @@ class Offer:
         replaced = self.suggestion.replace
         if closed := len(snapshot.suffix) - len(self.suffix):  # by the editor: the suggestion must do it
             replaced += closed
-            if overwritten(text, snapshot.line_before, snapshot.line_after) != replaced:
+            if overwritten(text, snapshot) != replaced:
                 return None
         if not text.strip():
             return None
@@ -96,8 +96,8 @@ class Offer:
         text = "\n".join(lines[:n_sure]).rstrip()
         if not is_worth_showing(text):
             return None
-        replaced = overwritten(text, snapshot.line_before, snapshot.line_after)
-        return replace(self, suggestion=Suggestion(text, replaced))
+        text = with_closer_below(text, snapshot)
+        return replace(self, suggestion=Suggestion(text, overwritten(text, snapshot)))
 
     @property
     def least_chance(self) -> float:

@@ -11,8 +11,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from indexer import TAB_COLUMNS, columns, extent_at
-from lsp_server.closers import is_only_closers, overwritten, without_rest_of_line
+from indexer import TAB_COLUMNS, Lexis, columns, extent_at
+from lsp_server.closers import (
+    closes_more,
+    is_only_closers,
+    overwritten,
+    with_closer_below,
+    without_rest_of_line,
+)
 from lsp_server.gates import is_defined_already, passed
 from lsp_server.settings import CompletionSettings
 from lsp_server.snapshot import Snapshot, word_before
@@ -34,9 +40,13 @@ NOT_CODE = re.compile(
     r"|[\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
     r"|<\|[a-z_]+\|>|</?s>|<(?:fim_[a-z]+|file_sep|repo_name|endoftext|EOT|PRE|MID|SUF)>|<\uff5c[^\uff5c]*\uff5c>"
 )
-PATH_COMMENT = re.compile(r"\s*(?:#|//|--)\s*(?:(?:path|file|filename)\s*:\s*)?[\w./-]+\.\w{1,5}\s*(?:\n|$)")
+PATH_COMMENT = re.compile(
+    r"\s*(?:#|//|--|/\*)\s*(?:(?:path|file|filename)\s*:\s*)?[\w./-]+\.\w{1,5}\s*(?:\*/\s*)?(?:\n|$)"
+)
 CLOSING_LINE = re.compile(r"[\s)\]}\"'`;:,]*")
-OPENS_DEEPER = tuple(":([{,\\=")
+OPENERS = tuple("([{")
+OPENS_DEEPER = (*OPENERS, *":,\\=")
+CLOSES_BLOCK = ("}", "</")
 
 
 Flaw = Literal[
@@ -61,19 +71,23 @@ class StopRule:
     """Where a completion ends: after its first line, or where a block of this indentation (in columns) ends.
 
     `ahead`: where nothing is left to say on the line, the next one is written, for when the user gets there.
+    `closing`: see `Extent`.
     """
 
     block: bool
     indent: int = 0
     max_lines: int = CompletionSettings.max_lines
     ahead: bool = False
+    closing: int | None = None
 
     def end(self, text: str) -> int | None:
         """Offset at which `text` is complete, None while more of it may belong."""
-        if not self.block:
-            end = text.find("\n", 1 if self.is_ahead(text) else 0)
-            return end if end >= 0 else None
-        return self._block_end(text)
+        if self.block:
+            return self._block_end(text, self.indent)
+        end = text.find("\n", 1 if self.is_ahead(text) else 0)
+        if end >= 0 and self.closing is not None and text[:end].rstrip().endswith("{"):
+            return self._block_end(text, self.closing + 1)
+        return end if end >= 0 else None
 
     def is_ahead(self, text: str) -> bool:
         """Whether `text` is for the next line, and not to be shown on this one."""
@@ -84,17 +98,25 @@ class StopRule:
         whole = " " * self.indent + text
         return self.end(text) is not None or without_loop(whole) != whole
 
-    def _block_end(self, text: str) -> int | None:
+    def _block_end(self, text: str, indent: int) -> int | None:
         offset, blanks = 0, 0
         for index, line in enumerate(text.split("\n")):
             is_last = offset + len(line) == len(text)
             blanks = 0 if line.strip() else blanks + 1
-            outside = index > 0 and line.strip() and columns(line) < self.indent
+            outside = index > 0 and line.strip() and columns(line) < indent
+            if outside and index < self.max_lines and self.closes(line):
+                if not line.rstrip().endswith(OPENERS):
+                    return None if is_last else offset + len(line)
+                outside = False
             # Two blank lines end a block; at the cursor's own line nothing has begun yet.
             if outside or (blanks == 2 and index > 1 and not is_last) or index >= self.max_lines:
                 return max(offset - 1, 0)
             offset += len(line) + 1
         return None
+
+    def closes(self, line: str) -> bool:
+        """Whether a line closes the block, and belongs to it."""
+        return columns(line) == self.closing and line.lstrip().startswith(CLOSES_BLOCK)
 
 
 ONE_LINE = StopRule(block=False)
@@ -103,10 +125,10 @@ ONE_LINE = StopRule(block=False)
 def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
     """One line or a block, as the syntax tree says; code to the right of the cursor leaves room for one line
     only."""
-    if max_lines == 1 or not is_only_closers(snapshot.line_after):
+    if max_lines == 1 or not is_only_closers(snapshot.line_after, snapshot.lexis):
         return ONE_LINE
     block = extent_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
-    return StopRule(block.multiline, block.indent, max_lines)
+    return StopRule(block.multiline, block.indent, max_lines, closing=block.closing)
 
 
 def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True) -> Suggestion | Flaw:
@@ -122,19 +144,20 @@ def present(text: str, snapshot: Snapshot, rule: StopRule, *, whole: bool = True
         return "no code"
     if not is_worth_showing(written):
         return _of_code("short", written)
-    new = _without_following_lines(written, snapshot)
+    new = _without_following_lines(written, snapshot, rule)
     if not is_worth_showing(new):
         return "repeated"
-    joined = without_rest_of_line(new, snapshot.line_after)
-    if joined == new and not is_only_closers(snapshot.line_after) and (end is not None or not whole):
+    joined = without_rest_of_line(new, snapshot)
+    is_apart = joined == new and not is_only_closers(snapshot.line_after, snapshot.lexis)
+    if is_apart and (end is not None or not whole or closes_more(new, snapshot)):
         return "elsewhere"  # it leads to a line of its own, not to the code after the cursor
     if not is_worth_showing(joined):
         return "repeated"
     text = passed(joined, snapshot)
     if not is_worth_showing(text):
         return "repeated" if is_defined_already(joined, snapshot) else _of_code("no code", joined)
-    text = text if snapshot.line_after.strip() else text.rstrip()
-    return Suggestion(text, overwritten(text, snapshot.line_before, snapshot.line_after))
+    text = with_closer_below(text if snapshot.line_after.strip() else text.rstrip(), snapshot)
+    return Suggestion(text, overwritten(text, snapshot))
 
 
 def _of_code(flaw: Flaw, text: str) -> Flaw:
@@ -179,31 +202,39 @@ def reindented(text: str, snapshot: Snapshot) -> str:
     """`text` with the document's own indentation, and its first line no deeper than what stands above
     allows."""
     first, *rest = text.split("\n")
-    if not snapshot.line_before.strip():
+    is_code = not snapshot.lexis.braces or not snapshot.opened or snapshot.opened[-1].is_code
+    if is_code and not snapshot.line_before.strip():
         cursor = columns(snapshot.line_before)
-        first = _first_line_indented(first, cursor, snapshot.line_above, snapshot.indent)
-    return "\n".join([first, *(_with_step(line, snapshot.indent) for line in rest)])
+        first = _first_line_indented(first, cursor, snapshot)
+    return "\n".join([first, *(_with_step(line, snapshot) for line in rest)])
 
 
-def _first_line_indented(first: str, cursor: int, above: str, step: str) -> str:
+def _first_line_indented(first: str, cursor: int, snapshot: Snapshot) -> str:
     """The line at a blank line's cursor, which stands at `cursor` columns."""
-    code = first.lstrip(" \t")
-    opens = above.endswith(OPENS_DEEPER)
+    code, above, step = first.lstrip(" \t"), snapshot.line_above, snapshot.indent
     width = TAB_COLUMNS if step == "\t" else len(step)
-    deepest = columns(above) + (width if opens else 0)
+    deepest = columns(above) + (width if _may_be_deeper(code, above, snapshot.lexis) else 0)
     wanted = cursor + columns(first)
     if wanted > deepest and not above.endswith((",", "(", "[", "{")):
         wanted = max(deepest, cursor)
-    elif wanted % width and wanted < deepest:
+    elif wanted % width and wanted < deepest and not (snapshot.lexis.braces and cursor > columns(above)):
         wanted = min(wanted + width - wanted % width, deepest)  # an odd column: on to the next step
     missing = wanted - cursor
     return (missing // TAB_COLUMNS * "\t" if step == "\t" else missing * " ") + code
 
 
-def _with_step(line: str, step: str) -> str:
-    code = line.lstrip(" \t")
+def _may_be_deeper(code: str, above: str, lexis: Lexis) -> bool:
+    """Whether a line may stand deeper than the one above."""
+    if not lexis.braces:
+        return above.endswith(OPENS_DEEPER)
+    is_head = lexis.is_head(above) and not above.endswith((";", "}"))
+    return is_head or above.endswith(lexis.continues) or code.startswith(lexis.continued_by or ("\0",))
+
+
+def _with_step(line: str, snapshot: Snapshot) -> str:
+    code, step = line.lstrip(" \t"), snapshot.indent
     lead = line[: len(line) - len(code)]
-    if step == "\t" and " " in lead:
+    if step == "\t" and " " in lead and not (snapshot.lexis.braces and "\t" in lead):  # that is aligned
         tabs, spaces = divmod(lead.count(" "), SPACES_PER_TAB)
         return "\t" * (lead.count("\t") + tabs) + " " * spaces + code
     return lead.replace("\t", step) + code if "\t" in lead and step != "\t" else line
@@ -236,14 +267,15 @@ def _rounds(line: str, period: int) -> int:
     return rounds if rounds >= LOOP_ROUNDS else 0
 
 
-def _without_following_lines(text: str, snapshot: Snapshot) -> str:
+def _without_following_lines(text: str, snapshot: Snapshot, rule: StopRule) -> str:
     """`text` up to the line from which on it only repeats the document: the line above or the lines below."""
     above, below = snapshot.line_above, snapshot.lines_below
     lines = text.split("\n")
     written = [(snapshot.line_before + lines[0]).rstrip(), *(line.rstrip() for line in lines[1:])]
     for index in range(len(lines)):
         tail = [line for line in written[index:] if line]
-        if tail and tail == below[: len(tail)] and (index > 0 or lines[0].strip()):
+        is_closing = rule.closes(lines[index]) and len(tail) == 1
+        if tail and tail == below[: len(tail)] and (index > 0 or lines[0].strip()) and not is_closing:
             return "\n".join(lines[:index])
     repeats_above = written[0] == above and not CLOSING_LINE.fullmatch(above)
     return "" if len(lines) == 1 and repeats_above else text
@@ -252,7 +284,8 @@ def _without_following_lines(text: str, snapshot: Snapshot) -> str:
 def _only_goes_deeper(above: str, line: str) -> bool:
     """Whether a line is the one above once more, further in, where nothing opens a block."""
     again = line.strip() == above.strip() and columns(line) > columns(above)
-    return again and _is_telling(line) and not above.rstrip().endswith(OPENS_DEEPER)
+    is_tag = line.lstrip().startswith("<")
+    return again and _is_telling(line) and not is_tag and not above.rstrip().endswith(OPENS_DEEPER)
 
 
 def _is_telling(piece: str) -> bool:

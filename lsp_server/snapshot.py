@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 
 from lsprotocol import types
 
-INDENT_SAMPLE_LINES = 200  # lines on each side of the cursor that tell how the document is indented
-NEAR_CHARS = 32_000  # on each side of the cursor, in which such lines are looked for
+from indexer import Lexis, Opened, lexis_of, opened_before
+from lsp_server.indent_step import first_lines, indent_of
+
 LONGEST_WORD = 200  # characters before the cursor that may be one word
 WORD = re.compile(r"\w*")
 
@@ -45,6 +46,20 @@ class Snapshot:
     encoding: str
 
     @property
+    def lexis(self) -> Lexis:
+        """How its language is written."""
+        return lexis_of(self.language)
+
+    @cached_property
+    def opened(self) -> tuple[Opened, ...]:
+        """What is open at the cursor; see `opened_before`."""
+        return opened_before(self.prefix, self.lexis)
+
+    @property
+    def is_in_string(self) -> bool:
+        return bool(self.opened) and self.opened[-1].string is not None
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """The whole text, not joined: that would cost every keystroke a copy."""
         return (self.prefix, self.suffix)
@@ -68,7 +83,7 @@ class Snapshot:
     @property
     def lines_below(self) -> list[str]:
         """The next lines behind the cursor's that are not blank, without white space at their ends."""
-        lines = _first_lines(self.suffix)[1:]
+        lines = first_lines(self.suffix)[1:]
         return [line.rstrip() for line in lines if line.strip()]
 
     @property
@@ -141,7 +156,7 @@ def take(
         end=min(end, line_end) - line_start,
         selected=chosen,
         line_ending="\r\n" if "\r" in buffer.text and "\r\n" in buffer.text else "\n",
-        indent=indent_of(prefix, suffix),
+        indent=indent_of(prefix, suffix, lexis_of(buffer.language)),
         encoding=encoding,
     )
 
@@ -158,7 +173,7 @@ def behind(prefix: str, buffer: Buffer) -> Snapshot | None:
 def on_next_line(snapshot: Snapshot) -> Snapshot:
     """Where the cursor will be after Enter at the end of a line, as editors indent."""
     line = snapshot.line_before
-    opens = line.rstrip().endswith((":", "{", "(", "["))
+    opens = line.rstrip().endswith(("{", "(", "[")) or _opens_deeper(line.rstrip(), snapshot.lexis)
     lead = line[: len(line) - len(line.lstrip())] + (snapshot.indent if opens else "")
     return replace(
         snapshot,
@@ -169,6 +184,13 @@ def on_next_line(snapshot: Snapshot) -> Snapshot:
         end=len(lead),
         selected="",
     )
+
+
+def _opens_deeper(line: str, lexis: Lexis) -> bool:
+    """Whether what follows a line stands deeper, where no bracket says so."""
+    if not lexis.braces:
+        return line.endswith(":")
+    return line.endswith(lexis.arrows or ("\0",)) or lexis.is_label(line) or lexis.opens_tag(line)
 
 
 def offset_at(text: str, position: types.Position, encoding: str) -> int:
@@ -195,35 +217,10 @@ def units(text: str, encoding: str) -> int:
     return len(text)
 
 
-def indent_of(prefix: str, suffix: str) -> str:
-    """One step of indentation near the cursor: a tab, or the commonest growth in spaces (4 when nothing
-    tells)."""
-    n = INDENT_SAMPLE_LINES
-    lines = _last_lines(prefix)[-n:] + _first_lines(suffix)[:n]
-    leads = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
-    tabs = sum(lead.startswith("\t") for lead in leads)
-    if tabs > sum(lead.startswith(" ") for lead in leads):
-        return "\t"
-    steps = [len(b) - len(a) for a, b in pairwise(leads) if 2 <= len(b) - len(a) <= 8]
-    return " " * (max(set(steps), key=steps.count) if steps else 4)
-
-
 def word_before(text: str) -> str:
     """The word that `text` ends with, "" for none."""
     found = WORD.match(text[: -LONGEST_WORD - 1 : -1])
     return found.group()[::-1] if found else ""
-
-
-def _last_lines(text: str) -> list[str]:
-    """The lines at the end of a text, whole ones only."""
-    lines = text[-NEAR_CHARS:].split("\n")
-    return lines if len(text) <= NEAR_CHARS else lines[1:]
-
-
-def _first_lines(text: str) -> list[str]:
-    """The lines at the beginning of a text, whole ones only."""
-    lines = text[:NEAR_CHARS].split("\n")
-    return lines if len(text) <= NEAR_CHARS else lines[:-1]
 
 
 def _column(line: str, character: int, encoding: str) -> int:

@@ -221,7 +221,8 @@ class DraftSettings:
     packages: bool = field(
         default=True,
         metadata={
-            "help": "Guess from the standard library and from the installed packages that the code imports, too."
+            "help": "Guess from the standard library and from the installed packages that the code imports, too: "
+            "Python's, those of `node_modules` and of Go's and Rust's caches."
         },
     )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from indexer import LANGUAGES
+
 EXTENSION = Path(__file__).resolve().parents[1] / "editors" / "vscode"
 
 
@@ -59,3 +61,13 @@ def test_settings_of_the_user_alone_are_restricted_in_untrusted_workspaces(manif
     restricted = manifest["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"]
 
     assert set(restricted) <= known
+
+
+def test_both_editors_suggest_in_the_languages_that_are_known(manifest: dict[str, Any]) -> None:
+    known = [language.name for language in LANGUAGES]
+    served = manifest["contributes"]["configuration"][0]["properties"]["hef-lsp.languages"]["default"]
+    lua = (EXTENSION.parent / "nvim" / "lsp" / "hef_lsp.lua").read_text(encoding="utf-8")
+    filetypes = lua.partition("filetypes = {")[2].partition("}")[0]
+
+    assert served == known
+    assert [name.strip(" '\n") for name in filetypes.split(",") if name.strip()] == known

@@ -31,7 +31,7 @@ class Use:
 NO_TEXT = Use(most=0)  # sees names, settings and the like, never a document
 
 USES = {
-    "indexer/extents.py:_DEFINITION": Use("match"),
+    "indexer/indented_blocks.py:_DEFINITION": Use("match"),
     "indexer/caches.py:_BLOCKS": NO_TEXT,
     "indexer/caches.py:_REPOSITORY": NO_TEXT,
     "indexer/caches.py:_SHARED": NO_TEXT,
@@ -41,12 +41,25 @@ USES = {
     "indexer/team/refs.py:_SHA256": NO_TEXT,
     "indexer/team/refs.py:_STRANGE": NO_TEXT,
     "indexer/files.py:_GENERATED": Use(),
+    "indexer/go_packages.py:_BLOCK": Use(),
+    "indexer/go_packages.py:_ELEMENT": Use("fullmatch"),
+    "indexer/go_packages.py:_ONE": Use(),
+    "indexer/go_packages.py:_QUOTED": Use(),
+    "indexer/go_packages.py:_REQUIRED": Use(),
+    "indexer/go_packages.py:_VERSION": Use("fullmatch"),
     "indexer/identifiers.py:_IDENTIFIER": Use(),
     "indexer/identifiers.py:_PART": Use(),
     "indexer/installed.py:_IMPORT": Use(),
+    "indexer/node_packages.py:_IMPORT": Use(),
+    "indexer/node_packages.py:_NAME": Use("fullmatch"),
     "indexer/package_cache.py:_HASH": NO_TEXT,
     "indexer/patterns.py:_class": NO_TEXT,
     "indexer/patterns.py:_joined": NO_TEXT,  # what a repository's ignore files become: tests/indexer/test_patterns.py
+    "indexer/rust_packages.py:_NAME": Use("fullmatch"),
+    "indexer/rust_packages.py:_USE": Use(),
+    "indexer/rust_packages.py:_VERSION": Use("fullmatch"),
+    "indexer/scanning.py:_inner_marks": NO_TEXT,  # one for each kind of string: tests/indexer/test_scanning.py
+    "indexer/scanning.py:_marks": NO_TEXT,  # one for each language: there, too
     "indexer/modules.py:_ECMA": Use(),
     "indexer/modules.py:_GO": Use(),
     "indexer/modules.py:_INCLUDE": Use(),
@@ -66,6 +79,7 @@ USES = {
     "indexer/soundness.py:_MARK": Use(),
     "indexer/soundness.py:_WORD": Use(),
     "lsp_server/edits/tokens.py:_TOKEN": Use(),
+    "lsp_server/closers.py:TAG_END": Use("search", most=400),
     "lsp_server/commands.py:_NUMBER": Use("fullmatch"),
     "lsp_server/framing.py:_ESCAPED_SURROGATE": Use("search"),
     "lsp_server/framing.py:_LENGTH": Use("fullmatch"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer import Syntax
+from indexer import Syntax, has_grammar
 from lsp_server.edits.changes import ChangedTokens
 from lsp_server.edits.history import Edit
 from lsp_server.edits.pattern import EditPattern
@@ -44,7 +44,8 @@ class Meanings:
         self._same: dict[tuple[int, str], frozenset[int] | None] = {}  # by edit and document
 
     def same_name(self, learned: Learned, document: OpenText, place: EditPlace) -> bool | None:
-        """Whether a name that was renamed means the same at a place; None where no name was, or nobody can tell."""
+        """Whether a name that was renamed means the same at a place; None where no name was, or nobody can tell: of a
+        language whose scopes are not known, the tokens alone say where an edit fits."""
         renamed, edit = learned.changed.renamed, learned.edit
         if renamed is None or document.uri != edit.uri:
             return None
@@ -75,9 +76,9 @@ class Meanings:
         if uri not in self._trees:
             document = self._documents.get(uri)
             is_fit = (
-                document is not None and document.language == "python" and len(document.text) <= MOST_PARSED
+                document is not None and has_grammar(document.language) and len(document.text) <= MOST_PARSED
             )
-            self._trees[uri] = Syntax(document.text) if document is not None and is_fit else None
+            self._trees[uri] = Syntax(document.text, document.language) if document and is_fit else None
         return self._trees[uri]
 
 

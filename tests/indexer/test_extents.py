@@ -56,6 +56,43 @@ def test_other_languages(marked, expected):
     assert extent_at(marked.replace("$0", ""), marked.index("$0"), "text") == expected
 
 
+BLOCKS = [
+    ("typescript", "function f() {\n  $0\n}\n", Extent(True, 2)),
+    ("typescript", "function f() {\n  $0\n", Extent(True, 2, 0)),
+    ("typescript", "namespace a {\nfunction f() {\n  $0\n}\n", Extent(True, 2, 0)),  # one brace for two
+    ("typescript", "function f() {\n  // first\n  $0\n}\n", Extent(True, 2)),
+    ("typescript", "function f() {\n  $0\n  return 1;\n}\n", LINE),
+    ("typescript", "function f() {$0}\n", Extent(True, 1, 0)),
+    ("typescript", "if (a) $0\n", Extent(False, 0, 0)),
+    ("typescript", "f(\n  a,\n  () => {\n    $0\n  },\n);\n", Extent(True, 4)),
+    ("typescript", "x = [\n  $0\n]\n", LINE),
+    ("typescript", "// function f() {\n$0", Extent(True, 0)),
+    ("typescript", "/* {\n  $0", LINE),
+    ("typescript", "x = `{\n  $0", LINE),
+    ("go", "switch a {\ncase 1:\n\t$0\ncase 2:\n}\n", Extent(True, 8)),
+    ("go", 'x := map[string]int{\n\t"a": 1,\n\t$0\n}\n', LINE),
+    ("rust", "match a {\n    A =>\n        $0\n}\n", Extent(True, 8)),
+    ("c", "int main(void)\n{\n    $0\n}\n", Extent(True, 4)),
+    ("cpp", "class A {\npublic:\n    $0\n};\n", Extent(True, 4)),
+    ("typescriptreact", "<ul>\n  $0\n</ul>\n", Extent(True, 2)),
+    ("typescriptreact", "<ul>\n  $0\n", Extent(True, 2, 0)),
+    ("typescriptreact", "<Menu items={$0} />\n", LINE),
+]
+
+
+@pytest.mark.parametrize(("language", "marked", "expected"), BLOCKS)
+def test_braces(language, marked, expected):
+    assert extent_at(marked.replace("$0", ""), marked.index("$0"), language) == expected
+
+
+def test_half_a_megabyte_of_braces_costs_little():
+    for piece in ("f(a) {\n", "}\n", "(", "{", "x = `a ${\n", "/*\n"):
+        text = piece * (500_000 // len(piece))
+        started = time.process_time()
+        extent_at(text, len(text) // 2, "typescript")
+        assert time.process_time() - started < 0.5
+
+
 def test_twenty_thousand_lines_cost_little():
     method = "    def f(self):\n        return 1\n\n"
     text = "class A:\n" + method * 3_500 + "    def g(self):\n        $0\n\n" + method * 3_500

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from lsprotocol.types import Position, Range, SelectedCompletionInfo
 
-from lsp_server.snapshot import Buffer, indent_of, offset_at, take, units
+from lsp_server.indent_step import indent_of
+from lsp_server.snapshot import Buffer, offset_at, take, units
 
 EMOJI = "a = '😀é漢' + b\r\nsecond\rthird\n\x0cfourth"
 

@@ -1,8 +1,21 @@
 ---@type vim.lsp.Config
 return {
   cmd = { 'hef-lsp' },
-  filetypes = { 'python' }, -- what the embedded model was trained on; see |hef-lsp-filetypes|
-  root_markers = { '.git', 'pyproject.toml', 'setup.py', 'setup.cfg' }, -- the whole repository is the context
+  -- The embedded model was trained on the first; see |hef-lsp-filetypes|.
+  filetypes = {
+    'python',
+    'javascript',
+    'javascriptreact',
+    'typescript',
+    'typescriptreact',
+    'go',
+    'rust',
+    'java',
+    'c',
+    'cpp',
+  },
+  -- The whole repository is the context.
+  root_markers = { '.git', 'pyproject.toml', 'setup.py', 'setup.cfg', 'package.json', 'go.mod', 'Cargo.toml' },
   capabilities = { textDocument = { inlineCompletion = { dynamicRegistration = false } } }, -- 0.11 does not say so
   handlers = {
     ['hef-lsp/status'] = function(_, status, ctx)

@@ -277,3 +277,27 @@ def test_a_document_of_20000_lines_is_searched_in_a_bounded_number_of_places() -
     found = proposals(text, "fetch(a, b)\n" + text[len("fetch(a)\n") :], language="text")
 
     assert 0 < len(found) <= 40
+
+
+OTHER_LANGUAGES = {
+    "typescript": "const a = s.fetchAll(1);\n// c.fetchAll(3)\nconst b = s.fetchAll(2);\n",
+    "go": "func f() {\n\ta := s.fetchAll(1)\n\t// c.fetchAll(3)\n\tb := s.fetchAll(2)\n}\n",
+    "rust": "fn f() {\n    let a = s.fetchAll(1);\n    // c.fetchAll(3)\n    let b = s.fetchAll(2);\n}\n",
+}
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_in_other_languages_code_is_likelier_than_a_comment(language: str) -> None:
+    before = OTHER_LANGUAGES[language]
+    found = proposals(before, before.replace("fetchAll(1)", "loadAll(1)"), language=language)
+    by_place = {
+        proposal.occasion.text[proposal.end :].partition(")")[0][-1]: proposal.chance for proposal in found
+    }
+    assert by_place["2"] > by_place["3"] + 0.2
+
+
+def test_what_a_name_means_is_not_asked_where_nobody_knows() -> None:
+    versions = ("const total = 1;\nshow(total);\n", "const sum = 1;\nshow(total);\n")
+    found = proposals(*versions, language="typescript")
+    assert [proposal.occasion.same_name for proposal in found] == [None] * len(found)
+    assert found

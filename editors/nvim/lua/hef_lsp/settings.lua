@@ -81,7 +81,7 @@
 ---@class hef_lsp.DraftsSettings
 ---@field enabled? boolean Guess tokens from the repository, the installed packages and earlier completions, and let the model verify many at once. Changes how fast it is, not what is written. Default: `true`.
 ---@field nodes? integer Most tokens guessed at a time; fewer where they cost more than they save. 1 to 256. Default: `64`.
----@field packages? boolean Guess from the standard library and from the installed packages that the code imports, too. Default: `true`.
+---@field packages? boolean Guess from the standard library and from the installed packages that the code imports, too: Python's, those of `node_modules` and of Go's and Rust's caches. Default: `true`.
 
 ---@class hef_lsp.RecallSettings
 ---@field enabled? boolean Take exact names and whole lines from the document and the repository where that is likelier to be right than what the model would write. For another model than the embedded one, `python -m model.training recall` fits it. Default: `true`.
