@@ -35,8 +35,19 @@ _SECRET = re.compile(
     r"|\bxox[abpr]-[0-9A-Za-z-]{10,}|\bsk_live_[0-9A-Za-z]{16,}|\bAIza[0-9A-Za-z_-]{35}\b"
 )
 _LEXEME = re.compile(r"\w+|[^\w\s]")
-_COMMENT = re.compile(r"(?m)#[^\n]*$")
-_HEADER = re.compile(r"\A(?:#![^\n]*\n)?(?:#[^\n]*coding[:=][^\n]*\n)?\s*((?:#[^\n]*\n\s*)+)")
+_BLOCK_COMMENT = r"/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)"
+_COMMENT = re.compile(rf"(?m)#[^\n]*$|^[ \t]*(?://[^\n]*$|{_BLOCK_COMMENT})")
+_HEADER = re.compile(
+    r"\A(?:#![^\n]*\n)?(?:#[^\n]*coding[:=][^\n]*\n)?\s*"
+    rf"((?:(?:#|//)[^\n]*\n\s*)+|{_BLOCK_COMMENT}\s*)"
+)
+_PYTHON_TEST = re.compile(
+    r"(^|/)(tests?|testing|unit|functional)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$"
+)
+_TEST = re.compile(
+    r"(?i)(^|/)(tests?|__tests__|testing|testdata|unit|functional|specs?|bench(es|marks?)?|fuzz)/"
+    r"|(^|/)tests?[_-][^/]*$|([_-](unit)?test|\.test|\.spec)\.\w+$|Tests?\.java$"
+)
 _MIN_CHARS, _MAX_CHARS, _MAX_LINE = 200, 120_000, 400
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so invertible modulo 2**64
 
@@ -90,9 +101,8 @@ def without_license_header(text: str) -> str:
 
 
 def is_test(path: str) -> bool:
-    return bool(
-        re.search(r"(^|/)(tests?|testing|unit|functional)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$", path)
-    )
+    """By its path. Python has a rule of its own, on which the tasks of stage `fresh` depend."""
+    return bool((_PYTHON_TEST if path.endswith(".py") else _TEST).search(path))
 
 
 def windows(text: str, width: int) -> np.ndarray:
