@@ -4,12 +4,20 @@ Imports nothing else of this project; what turns text into vectors is handed in 
 """
 
 from indexer.cache_folder import default_cache_dir
-from indexer.chunking import language_of
 from indexer.damage import CacheError
 from indexer.extents import TAB_COLUMNS, Extent, columns, extent_at
 from indexer.hierarchy import Embedder, Vectors
 from indexer.import_places import with_import
 from indexer.index import Index
+from indexer.languages import (
+    BRACES,
+    INDENTATION,
+    LANGUAGES,
+    Language,
+    known_language,
+    language_named,
+    language_of,
+)
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
 from indexer.progress import IndexStage, Progress, UpdateReport
@@ -25,7 +33,10 @@ from indexer.token_cache import Tokenizer
 from indexer.watcher import Watcher
 
 __all__ = [
+    "BRACES",
     "IGNORED",
+    "INDENTATION",
+    "LANGUAGES",
     "SECRET",
     "TAB_COLUMNS",
     "CacheError",
@@ -37,6 +48,7 @@ __all__ = [
     "IndexSettings",
     "IndexStage",
     "IndexStats",
+    "Language",
     "LineIndex",
     "LinePlace",
     "Lines",
@@ -55,6 +67,8 @@ __all__ = [
     "default_cache_dir",
     "extent_at",
     "kind_of_secret",
+    "known_language",
+    "language_named",
     "language_of",
     "looks_secret",
     "relative_path",

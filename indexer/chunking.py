@@ -13,16 +13,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePath
 
 from tree_sitter import Node, QueryCursor
 
-from indexer.parsing import parse_python, python
+from indexer.parsing import has_grammar, parse, query_of
 from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
 # Part of every digest: raise it when the same text would give other chunks.
 CHUNKER_VERSION = 2
-_PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
 _SMALL = ChunkLimits(lines=5, chars=240)
 _MAX_HEADER_CHARS = 200
@@ -83,17 +81,13 @@ class _Outline:
     symbols: Sequence[tuple[int, Symbol]]  # by row
 
 
-def language_of(path: str) -> str:
-    """The chunking language of a path: "python" or "text"."""
-    return "python" if PurePath(path).suffix.lower() in _PYTHON_SUFFIXES else "text"
-
-
 def chunk(text: str, language: str, limits: ChunkLimits = DEFAULT_LIMITS) -> list[Chunk]:
     """Cut a text. Joined in order, the chunks' texts are the text; none exceeds the limits."""
     lines = MeasuredLines(text)
     if not lines.rows:
         return []
-    outline = _python_outline(text, lines, limits) if language == "python" else _paragraphs(lines)
+    is_read = language == "python" and has_grammar(language)
+    outline = _python_outline(text, lines, limits) if is_read else _paragraphs(lines)
     pieces = split(lines, outline.forced, outline.borders, limits)
     scopes = _scopes([first for first, _ in pieces], outline.definitions)
     symbols = sorted(outline.symbols, key=lambda defined: defined[0])
@@ -133,7 +127,7 @@ def _captures(root: Node, n_bytes: int) -> Mapping[str, Sequence[Node]]:
         found["statement"] = [child for child in root.named_children if not child.is_error]
         found["variable"] = [name for child in found["statement"] for name in _bound(child)]
     for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
-        cursor = QueryCursor(python()[1])
+        cursor = QueryCursor(query_of("python"))
         cursor.set_byte_range(start, start + _SEARCHED_AT_ONCE)
         for name, nodes in cursor.captures(root).items():
             found.setdefault(name, []).extend(nodes)
@@ -170,7 +164,7 @@ def _python_outline(text: str, lines: MeasuredLines, limits: ChunkLimits) -> _Ou
     if max(map(len, lines.rows)) > _LONGEST_LINE:
         return _paragraphs(lines)
     source = text.encode("utf-8", "replace")
-    tree = parse_python(source)
+    tree = parse(source, "python")
     if _is_tangled(tree.root_node):
         return _paragraphs(lines)
     captures = _captures(tree.root_node, len(source))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer.chunking import Chunk, chunk, language_of
+from indexer.chunking import Chunk, chunk
 from indexer.files import Found
 from indexer.hierarchy import FILE, Node, leaf, parents
+from indexer.languages import language_of
 from indexer.settings import IndexSettings
 from indexer.splitting import ChunkLimits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from indexer.parsing import parse_python
+from indexer.parsing import has_grammar, parse
 
 TAB_COLUMNS = 8
 _PLACEHOLDER = "pass"
@@ -39,7 +39,7 @@ def extent_at(text: str, offset: int, language: str) -> Extent:
         before = before[1:]  # the rest of a line
     if after[0].strip(" \t\r)]}\"',;:") or columns(before[-1]) > _DEEPEST:
         return LINE
-    if language == "python":
+    if language == "python" and has_grammar(language):
         return _python_block(before, after, whole=not start and end >= len(text))
     return _other_block(before, after)
 
@@ -56,7 +56,7 @@ def _python_block(before: list[str], after: list[str], *, whole: bool) -> Extent
     # With a statement at the cursor the code around it parses, and the tree says whose body the cursor is in.
     lead = "\n".join([*before[:-1], head + (" " if head.strip() else "")]).encode("utf-8", "replace")
     tail = "\n".join(["", *after[1:]]).encode("utf-8", "replace")
-    root = parse_python(lead + _PLACEHOLDER.encode() + tail).root_node
+    root = parse(lead + _PLACEHOLDER.encode() + tail, "python").root_node
     node = root.descendant_for_byte_range(len(lead), len(lead) + len(_PLACEHOLDER))
     while node is not None and node.type == _PLACEHOLDER:
         node = node.parent

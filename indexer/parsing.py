@@ -1,29 +1,66 @@
-"""Python source -> syntax tree, with tree-sitter, which forgives errors and holds the interpreter while it works."""
+"""Source -> syntax tree, with tree-sitter, which forgives errors and holds the interpreter while it works."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
+from types import MappingProxyType
 
-import tree_sitter_python
-from tree_sitter import Language, Parser, Query, Tree
+from tree_sitter import Language as Grammar
+from tree_sitter import Parser, Query, Tree
+
+from indexer.languages import LANGUAGES, known_language
 
 # Bytes that tree-sitter reads at a time, after which other threads may run: 32,768 of the worst text take it 130 ms.
 _READ_AT_ONCE = 4_096
 
 
+class GrammarError(LookupError):
+    """A language whose grammar is not installed, or does not fit this tree-sitter; the message says which."""
+
+
+def grammar_of(language: str) -> Grammar:
+    """The grammar of a language by its name. Raises GrammarError where it has none, or it cannot be loaded."""
+    known = known_language(language)
+    if known is None:
+        raise GrammarError(f"no grammar is known for {language}")
+    found = _loaded(known.grammar)
+    if isinstance(found, str):
+        raise GrammarError(found)
+    return found
+
+
+def has_grammar(language: str) -> bool:
+    """Whether `parse` takes a language by its name: a missing grammar makes it plain text and nothing else."""
+    known = known_language(language)
+    return known is not None and not isinstance(_loaded(known.grammar), str)
+
+
+def missing_grammars() -> Mapping[str, str]:
+    """The languages whose grammars cannot be loaded, and why."""
+    found = {language.name: _loaded(language.grammar) for language in LANGUAGES}
+    return MappingProxyType({name: why for name, why in found.items() if isinstance(why, str)})
+
+
 @cache
-def python() -> tuple[Language, Query]:
-    """The grammar, and what of it a chunk is."""
-    language = Language(tree_sitter_python.language())
-    return language, Query(language, files("indexer").joinpath("queries/python.scm").read_text("utf-8"))
+def query_of(language: str) -> Query:
+    """What of a language's syntax is a chunk and what a symbol (`queries/`). Raises GrammarError."""
+    grammar, known = grammar_of(language), known_language(language)
+    names = known.queries if known else ()
+    folder = files("indexer").joinpath("queries")
+    return Query(grammar, "\n".join(folder.joinpath(f"{name}.scm").read_text("utf-8") for name in names))
 
 
-def parse_python(source: bytes) -> Tree:
-    """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run."""
-    parser = Parser(python()[0])
+def parse(source: bytes, language: str) -> Tree:
+    """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run.
+
+    Raises GrammarError: ask `has_grammar` first.
+    """
+    parser = Parser(grammar_of(language))
     if len(source) <= _READ_AT_ONCE:
         return parser.parse(source)
     given: list[bytes] = []  # copies, which nobody else knows
@@ -35,6 +72,19 @@ def parse_python(source: bytes) -> Tree:
     tree = parser.parse(read)
     _let_go(given)
     return tree
+
+
+@cache
+def _loaded(place: str) -> Grammar | str:
+    """A grammar by its place, "module:function"; why not, where it is missing or made for another tree-sitter."""
+    module, _, function = place.partition(":")
+    wheel = module.replace("_", "-")
+    try:
+        return Grammar(getattr(import_module(module), function)())
+    except ImportError as error:
+        return f"{wheel} cannot be imported ({error})"
+    except (AttributeError, TypeError, ValueError) as error:  # another version of the wheel or of its ABI
+        return f"{wheel} does not fit this tree-sitter ({error})"
 
 
 def _let_go(given: list[bytes]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from indexer.parsing import parse_python
+from indexer.parsing import parse
 
 _COMPREHENSIONS = (
     "list_comprehension",
@@ -48,7 +48,7 @@ class Syntax:
         self._text = text
         self._is_ascii = text.isascii()
         self._source = text.encode("utf-8", "replace")
-        self._root = parse_python(self._source).root_node
+        self._root = parse(self._source, "python").root_node
 
     def kind_at(self, start: int, end: int) -> tuple[str, str]:
         """("comment", "string" or "code", the kind of the smallest node around it)."""

@@ -12,7 +12,7 @@ from lsprotocol import types
 from pygls.uris import to_fs_path
 from pygls.workspace import TextDocument, Workspace
 
-from indexer import language_of
+from indexer import language_named, language_of
 from lsp_server.aside import aside
 from lsp_server.snapshot import Buffer
 
@@ -32,7 +32,7 @@ def buffer_of(workspace: Workspace, uri: str) -> Buffer | None:
         return None
     notebook = workspace.get_notebook_document(cell_uri=uri)
     path = path_of(notebook.uri if notebook else uri)
-    language = document.language_id or language_of(name_of(uri).name)
+    language = language_named(document.language_id or language_of(name_of(uri).name))
     before, after = _cells_around(workspace, document, notebook) if notebook else ("", "")
     return Buffer(document.uri, document.version, path, language, document.source, before, after)
 

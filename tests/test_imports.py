@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from indexer.languages import LANGUAGES
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("lsp_server", "indexer", "model")
 MAX_FILE_LINES = 300
@@ -45,7 +47,7 @@ CONFINED = {
         "indexer/parsing.py",
         "indexer/scopes.py",
     ),
-    "tree_sitter_python": ("indexer/parsing.py",),
+    **dict.fromkeys((language.grammar.partition(":")[0] for language in LANGUAGES), ("indexer/parsing.py",)),
     "pygls": ("lsp_server/",),
     "lsprotocol": ("lsp_server/",),
 }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from indexer import language_of
 from indexer.chunking import _captures, chunk
-from indexer.parsing import parse_python
+from indexer.parsing import parse
 from indexer.splitting import ChunkLimits
 
 LIMITS = ChunkLimits()
@@ -187,7 +187,7 @@ def test_broken_python_is_covered(lines):
 
 
 def test_languages():
-    assert [language_of(path) for path in ("a.py", "b/c.PYI", "d.js", "Makefile")] == [
+    assert [language_of(path) for path in ("a.py", "b/c.PYI", "d.lua", "Makefile")] == [
         "python",
         "python",
         "text",
@@ -206,7 +206,7 @@ def test_each_of_many_statements_costs_the_same() -> None:
 
     def seconds(n: int) -> float:
         source = b"<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n" * n
-        tree = parse_python(source)
+        tree = parse(source, "python")
         began = time.thread_time()
         captures = _captures(tree.root_node, len(source))
         took = time.thread_time() - began

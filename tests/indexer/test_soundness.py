@@ -102,12 +102,12 @@ def test_of_a_long_document_what_is_above_the_window_may_have_opened_anything() 
 def test_of_hostile_documents_little_is_parsed(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def parse(source: bytes) -> object:
+    def parse(source: bytes, language: str) -> object:
         sizes.append(len(source))
-        return parsed(source)
+        return parsed(source, language)
 
-    parsed = soundness.parse_python
-    monkeypatch.setattr(soundness, "parse_python", parse)
+    parsed = soundness.parse
+    monkeypatch.setattr(soundness, "parse", parse)
     document = hostile(name)
     sound_part(document.text[: document.cursor], text, "")
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from indexer.chunking import chunk, language_of
+from indexer.chunking import chunk
 from indexer.extents import extent_at
+from indexer.languages import language_of
 from indexer.rules import Rules, relative_path
 from indexer.splitting import DEFAULT_LIMITS
 from lsp_server.presentation import Suggestion, inserted, present, stop_rule
