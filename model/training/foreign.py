@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,7 +32,10 @@ ALL_SUFFIXES = frozenset({".py", *(suffix for suffixes in SUFFIXES.values() for 
 
 @dataclass(frozen=True)
 class ForeignPackage:
-    """One package. `registry`: where its archive is from, npm, debian or pypi; `sha256`: the archive's."""
+    """One package. `registry`: where its archive is from, npm, debian or pypi; `sha256`: the archive's.
+
+    `folder`: only the code in it counts, where an archive holds what was made of that as well.
+    """
 
     name: str
     version: str
@@ -40,6 +43,7 @@ class ForeignPackage:
     language: str  # of code_lines.SUFFIXES
     sha256: str
     license: str
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,17 @@ def _found(packages: Iterable[ForeignPackage], folder: Path) -> Iterator[tuple[s
     for package in packages:
         if package.sha256 in files:
             try:
-                yield (
-                    package.name,
-                    read_archive(files[package.sha256], package.name, package.version, ALL_SUFFIXES),
+                sdist = read_archive(
+                    files[package.sha256], package.name, package.version, ALL_SUFFIXES
                 )
             except ArchiveError as problem:
                 raise ConfigError(str(problem)) from problem
+            yield package.name, _inside(package.folder, sdist)
+
+
+def _inside(folder: str, sdist: Sdist) -> Sdist:
+    code = tuple(f for f in sdist.repository.files if not folder or f.path.startswith(f"{folder}/"))
+    return replace(sdist, repository=replace(sdist.repository, files=code))
 
 
 def _why_not(package: ForeignPackage, sdists: Mapping[str, Sdist]) -> str | None:
