@@ -9,9 +9,13 @@ import json
 import lzma
 import re
 import tarfile
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from indexer.languages import TEXT, language_of
+from model.evaluation.code_lines import SUFFIXES
 from model.training.licenses import license_of_metadata, license_of_texts, permissive_names
 from model.training.sources import (
     Sdist,
@@ -24,6 +28,8 @@ from model.training.sources import (
 )
 
 _NOTE = re.compile(r"(?i)readme[^/]*|pyproject\.toml|setup\.cfg|package\.json|go\.mod|cargo\.toml|pom\.xml")
+FOREIGN_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+_PLAIN = {"typescriptreact": "typescript", "javascriptreact": "javascript"}
 _METADATA = ("PKG-INFO", "package.json")
 _MAX_BYTES, _MAX_FILES = 1_000_000, 20_000  # of a file that is read, and of files in an archive
 _NAMED = re.compile(r"(?P<name>.+?)[_-]v?(?P<version>\d[^/]*?)(\.orig)?\.(tgz|tar\.(gz|xz|bz2))")
@@ -58,6 +64,32 @@ def read_archive(file: Path, name: str, version: str, suffixes: Collection[str])
     text = license_of_texts(f.text for f in licenses if "/" not in f.path)
     repository = SourceRepository(name, version, text if _declares_permissive(contents) else None, code)
     return Sdist(repository, tuple(f for f in files if _is_note(f.path)))
+
+
+def read_by_language(folders: Iterable[Path]) -> dict[str, list[SourceRepository]]:
+    """The archives of these folders by the language that most of their code is of, names in order; Python's are left out.
+    What is no archive is passed over. Raises ArchiveError."""
+    found: dict[str, list[SourceRepository]] = {}
+    for file in sorted(file for folder in folders for file in folder.iterdir()):
+        if named := name_and_version(file):
+            repository = read_archive(file, *named, FOREIGN_SUFFIXES).repository
+            repository = replace(repository, files=tuple(f for f in repository.files if not _is_made(f.path)))
+            if repository.files:
+                found.setdefault(language_of_files(repository.files), []).append(repository)
+    return dict(sorted(found.items()))
+
+
+def language_of_files(files: Sequence[SourceFile]) -> str:
+    """The language, by LSP's id, that most of their text is of."""
+    sizes: Counter[str] = Counter()
+    for file in files:
+        sizes[_PLAIN.get(language := language_of(file.path), language)] += len(file.text)
+    return max(sizes, key=lambda language: (sizes[language], language)) if sizes else TEXT
+
+
+def _is_made(path: str) -> bool:
+    """Types without code, and what stands there a second time, compiled or bundled."""
+    return path.endswith((".d.ts", ".d.mts", ".d.cts", ".min.js"))
 
 
 def _contents(file: Path, suffixes: Collection[str]) -> list[tuple[str, bytes]]:

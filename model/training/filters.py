@@ -17,6 +17,7 @@ import numpy as np
 from model.training.sources import SourceRepository
 
 FRESH = Path(__file__).parent / "configs" / "fresh.toml"
+FOREIGN = FRESH.with_name("foreign.toml")
 _VENDORED = {
     "vendor",
     "_vendor",
@@ -63,9 +64,14 @@ def read_exclusions(lines: Iterable[str]) -> set[str]:
     return {_plain(line) for line in lines if line.strip()}
 
 
-def fresh_names(manifest: Path = FRESH) -> set[str]:
-    """Packages and repositories of the stage `fresh`, lower-case: they are measured on, so never learned from."""
-    packages = tomllib.loads(manifest.read_text(encoding="utf-8"))["packages"]
+def measured_names(manifests: Iterable[Path] = (FRESH, FOREIGN)) -> set[str]:
+    """Packages and repositories of the stages `fresh` and `foreign`, lower-case: they are measured on, so never learned
+    from."""
+    packages = [
+        package
+        for manifest in manifests
+        for package in tomllib.loads(manifest.read_text(encoding="utf-8"))["packages"]
+    ]
     return read_exclusions(package[key] for package in packages for key in ("name", "repository"))
 
 

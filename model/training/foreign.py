@@ -20,14 +20,14 @@ from model.evaluation.code_lines import SUFFIXES
 from model.evaluation.copies import copy_shares
 from model.evaluation.drawing import draw_lines
 from model.evaluation.tasks import Task
-from model.training.archives import ArchiveError, read_archive
+from model.training.archives import FOREIGN_SUFFIXES, ArchiveError, read_archive
 from model.training.config import ConfigError, from_table
 from model.training.filters import NearDuplicates, is_test, why_not
 from model.training.fresh import task_line, write_archive
 from model.training.sources import Sdist
 
 SOURCE = "Registries"
-ALL_SUFFIXES = frozenset({".py", *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)})
+ALL_SUFFIXES = frozenset({".py", *FOREIGN_SUFFIXES})
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class ForeignPackage:
     """
 
     name: str
+    repository: str  # owner/name
     version: str
     registry: str
     language: str  # of code_lines.SUFFIXES

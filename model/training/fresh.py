@@ -4,7 +4,7 @@ The packages stand in the stage's configuration, public facts alone; their code 
 were picked from young projects of many kinds by this rule, which is checked at each run: the first release in the
 package index is younger than SmolLM2's, metadata and license file name a permissive license, and enough of the code is
 neither test, generated nor vendored. What needs other folders is checked where they are named: no excluded name, no
-text of other tasks, no copy of older code. The corpus leaves these packages out (`filters.fresh_names`).
+text of other tasks, no copy of older code. The corpus leaves these packages out (`filters.measured_names`).
 """
 
 from __future__ import annotations
