@@ -29,7 +29,7 @@ class Language:
 
 
 _SLASHES = (("//",), (("/*", "*/"),))
-_TYPESCRIPT = ("javascript", "typescript")
+_JAVASCRIPT, _TYPESCRIPT = ("javascript", "javascript_classes", "jsx"), ("javascript", "typescript")
 
 LANGUAGES = (
     Language(
@@ -38,11 +38,11 @@ LANGUAGES = (
     ),
     Language(
         "javascript", (".js", ".mjs", ".cjs"), BRACES, *_SLASHES,
-        "tree_sitter_javascript:language", ("javascript",), "javascript", ("js", "ecmascript", "js2"),
+        "tree_sitter_javascript:language", _JAVASCRIPT, "javascript", ("js", "ecmascript", "js2"),
     ),
     Language(
         "javascriptreact", (".jsx",), BRACES, *_SLASHES,
-        "tree_sitter_javascript:language", ("javascript",), "javascript", ("jsx", "javascript.jsx"),
+        "tree_sitter_javascript:language", _JAVASCRIPT, "javascript", ("jsx", "javascript.jsx"),
     ),
     Language(
         "typescript", (".ts", ".mts", ".cts"), BRACES, *_SLASHES,
@@ -50,7 +50,7 @@ LANGUAGES = (
     ),
     Language(
         "typescriptreact", (".tsx",), BRACES, *_SLASHES,
-        "tree_sitter_typescript:language_tsx", _TYPESCRIPT, "javascript", ("tsx", "typescript.tsx"),
+        "tree_sitter_typescript:language_tsx", (*_TYPESCRIPT, "jsx"), "javascript", ("tsx", "typescript.tsx"),
     ),
     Language("go", (".go",), BRACES, *_SLASHES, "tree_sitter_go:language", ("go",), "go", ("golang",)),
     Language("rust", (".rs",), BRACES, *_SLASHES, "tree_sitter_rust:language", ("rust",), "rust", ("rs",)),
@@ -59,7 +59,7 @@ LANGUAGES = (
     # What ends in .h may be either; C++'s grammar reads both, and editors call it so, too.
     Language(
         "cpp", (".cpp", ".cc", ".cxx", ".c++", ".h", ".hpp", ".hh", ".hxx", ".h++", ".inl", ".ipp", ".tpp"), BRACES,
-        *_SLASHES, "tree_sitter_cpp:language", ("cpp",), "c", ("c++", "cc", "cplusplus"),
+        *_SLASHES, "tree_sitter_cpp:language", ("c", "cpp"), "c", ("c++", "cc", "cplusplus"),
     ),
 )  # fmt: skip
 

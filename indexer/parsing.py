@@ -17,6 +17,7 @@ from indexer.languages import LANGUAGES, known_language
 
 # Bytes that tree-sitter reads at a time, after which other threads may run: 32,768 of the worst text take it 130 ms.
 _READ_AT_ONCE = 4_096
+_DEFINITIONS = "; Definitions:\n"  # ends a query's first half
 
 
 class GrammarError(LookupError):
@@ -47,12 +48,18 @@ def missing_grammars() -> Mapping[str, str]:
 
 
 @cache
-def query_of(language: str) -> Query:
-    """What of a language's syntax is a chunk and what a symbol (`queries/`). Raises GrammarError."""
+def queries_of(language: str) -> tuple[Query, Query]:
+    """What of a language's syntax a chunk may begin with, and what is a definition (`queries/`). Raises GrammarError.
+
+    Two, because of the one only nodes are wanted, of the other what belongs to what, which takes tree-sitter longer.
+    """
     grammar, known = grammar_of(language), known_language(language)
-    names = known.queries if known else ()
     folder = files("indexer").joinpath("queries")
-    return Query(grammar, "\n".join(folder.joinpath(f"{name}.scm").read_text("utf-8") for name in names))
+    names = known.queries if known else ()
+    parts = [folder.joinpath(f"{name}.scm").read_text("utf-8").partition(_DEFINITIONS) for name in names]
+    return Query(grammar, "".join(part[0] for part in parts)), Query(
+        grammar, "".join(part[2] for part in parts)
+    )
 
 
 def parse(source: bytes, language: str) -> Tree:

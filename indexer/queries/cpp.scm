@@ -1,0 +1,22 @@
+; What C++ has beyond C.
+
+(try_statement (catch_clause) @statement)
+
+; Definitions:
+(template_declaration (_) @inner) @outer
+
+(namespace_definition) @definition.scope
+(class_specifier name: (_) body: (_)) @definition.class
+(alias_declaration) @definition.type
+(concept_definition) @definition.type
+
+(function_definition declarator: (reference_declarator) @name) @definition.function
+; What is said of a class's function outside of it.
+(function_definition declarator: (function_declarator declarator: (qualified_identifier) @name)) @definition.method
+(function_definition declarator: (_ (function_declarator declarator: (qualified_identifier) @name))) @definition.method
+
+(field_declaration declarator: (function_declarator) @name) @definition.method
+(field_declaration declarator: (_ (function_declarator)) @name) @definition.method
+(declaration declarator: (function_declarator declarator: [(operator_name) (destructor_name)] @name)) @definition.function
+(declaration declarator: (reference_declarator (function_declarator) @name)) @definition.function
+(declaration declarator: (reference_declarator (identifier) @name)) @definition.variable
