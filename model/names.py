@@ -61,18 +61,18 @@ _JAVA = (
     "println toString"
 )
 _PYTHON = frozenset((*dir(builtins), *keyword.kwlist, *keyword.softkwlist))  # of any text that is not told apart
-# By the ending of a path: what a language has without anybody writing it down.
+# By LSP's id: what a language has without anybody writing it down.
 _OWN_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        suffix: frozenset(names)
-        for suffixes, names in (
-            ("js jsx mjs cjs ts tsx mts cts vue svelte", _JAVASCRIPT.split()),
-            ("go", _GO.split()),
-            ("rs", _RUST.split()),
-            ("java", _JAVA.split()),
-            ("c cc cpp cxx c++ h hh hpp hxx h++ inl ipp tpp", _C.split()),
+        language: frozenset(names.split())
+        for languages, names in (
+            ("javascript javascriptreact typescript typescriptreact vue svelte", _JAVASCRIPT),
+            ("go", _GO),
+            ("rust", _RUST),
+            ("java", _JAVA),
+            ("c cpp", _C),
         )
-        for suffix in suffixes.split()
+        for language in languages.split()
     }
 )
 
@@ -86,7 +86,7 @@ def completed_name(prefix: str, text: str) -> str:
 
 def stands_somewhere(name: str, request: Request, vocabulary: Vocabulary) -> bool:
     """Whether the language, the document, the repository or what is installed has a name, alone or as the end of one."""
-    own = _OWN_NAMES.get(request.path.rpartition(".")[2].lower(), _PYTHON)
+    own = _OWN_NAMES.get(request.language, _PYTHON)
     if name in own or name in request.prefix or name in request.suffix:
         return True
     known = [tokens for tokens in (request.tokens, request.packages) if tokens is not None]
