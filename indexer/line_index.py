@@ -87,7 +87,11 @@ class LineIndex:
         count, and whose language decides which others do.
         """
         files = self._files
-        places = [place for kin in self._heard_of(without) for place in self._between(kin, before, after, limit, without)]
+        places = [
+            place
+            for kin in self._heard_of(without)
+            for place in self._between(kin, before, after, limit, without)
+        ]
         return [
             LinePlace(path, files[path], row)
             for path, row in dict.fromkeys(places)

@@ -89,7 +89,6 @@ class Confidence:
         """float [n, FEATURES] -> float [n]."""
         return np.asarray(1.0 / (1.0 + np.exp(-table @ self.weights)))
 
-
     def calibrated(self, chances: np.ndarray, language: str) -> np.ndarray:
         """Python's chances, float [n], as those of a language by LSP's id; as they are where nothing was fitted."""
         offset, slope = self.calibration(language)

@@ -60,7 +60,9 @@ _JAVA = (
     "Object Override Runnable RuntimeException Set String StringBuilder SuppressWarnings System equals hashCode length "
     "println toString"
 )
-_PYTHON = frozenset((*dir(builtins), *keyword.kwlist, *keyword.softkwlist))  # of any text that is not told apart
+_PYTHON = frozenset(
+    (*dir(builtins), *keyword.kwlist, *keyword.softkwlist)
+)  # of any text that is not told apart
 # By LSP's id: what a language has without anybody writing it down.
 _OWN_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
     {

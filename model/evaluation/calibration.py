@@ -50,9 +50,7 @@ def _calibration(language: str, mode: str, answers: Sequence[Prediction]) -> Cal
     for level in LEVELS:
         sure = chances >= level
         shown[level] = (100 * float(sure.mean()), float(right[sure].mean()) if sure.any() else None)
-    return Calibration(
-        language, mode, len(answers), float(right.mean()), 100 * float(chances.mean()), shown
-    )
+    return Calibration(language, mode, len(answers), float(right.mean()), 100 * float(chances.mean()), shown)
 
 
 def table(found: Sequence[Calibration]) -> str:

@@ -14,7 +14,18 @@ from typing import Any, TextIO, TypeVar
 
 PYTHON = "python"  # of tasks that name no language
 KINDS = ("line", "api", "crossfile", "function")
-_TEXT_FIELDS = ("task_id", "repo", "path", "prefix", "suffix", "target", "kind", "source", "origin", "language")
+_TEXT_FIELDS = (
+    "task_id",
+    "repo",
+    "path",
+    "prefix",
+    "suffix",
+    "target",
+    "kind",
+    "source",
+    "origin",
+    "language",
+)
 
 _T = TypeVar("_T")
 

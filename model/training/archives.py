@@ -54,12 +54,13 @@ def read_archive(file: Path, name: str, version: str, suffixes: Collection[str])
         raise ArchiveError(f"{file} cannot be read: {problem}") from problem
     files = source_files(sorted(contents.items()))
     licenses = [f for f in files if is_license(f.path)]
+    foreign = foreign_folders(licenses) - {PurePosixPath(".")}
     code = tuple(
         f
         for f in files
         if PurePosixPath(f.path).suffix in suffixes
         and not is_license(f.path)
-        and not set(PurePosixPath(f.path).parents) & foreign_folders(licenses)
+        and not set(PurePosixPath(f.path).parents) & foreign
     )
     text = license_of_texts(f.text for f in licenses if "/" not in f.path)
     repository = SourceRepository(name, version, text if _declares_permissive(contents) else None, code)

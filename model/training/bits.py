@@ -97,14 +97,20 @@ def held_out_files(archives: Iterable[Path], per_language: int) -> list[HeldOut]
     main = {name: max(kinds, key=lambda kind: len(kinds[kind])) for name, kinds in repositories.items()}
     found: list[HeldOut] = []
     for language in sorted(set(main.values())):
-        mine = {name: sorted(kinds[language], key=_lot) for name, kinds in repositories.items() if main[name] == language}
+        mine = {
+            name: sorted(kinds[language], key=_lot)
+            for name, kinds in repositories.items()
+            if main[name] == language
+        }
         found += _evenly(mine, language, per_language)
     return found
 
 
 def _evenly(mine: Mapping[str, list[SourceFile]], language: str, n: int) -> list[HeldOut]:
     most = max(map(len, mine.values()))
-    in_turn = ((name, files[i]) for i in range(most) for name, files in sorted(mine.items()) if i < len(files))
+    in_turn = (
+        (name, files[i]) for i in range(most) for name, files in sorted(mine.items()) if i < len(files)
+    )
     return [HeldOut(name, language, file) for (name, file), _ in zip(in_turn, range(n), strict=False)]
 
 

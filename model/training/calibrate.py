@@ -39,7 +39,9 @@ def run(config: CalibrateConfig) -> None:
     confidence = Confidence.beside(config.out)
     if confidence is None:
         raise ConfigError(f"{config.out} has no confidence to calibrate: run stage confidence first")
-    answers = [one for one in latest(one for file in config.predictions for one in read(file)) if _counts(one)]
+    answers = [
+        one for one in latest(one for file in config.predictions for one in read(file)) if _counts(one)
+    ]
     if not answers:
         raise ConfigError("the predictions have no answer in another language whose chance is known")
     found = fit(answers, confidence)
@@ -80,7 +82,5 @@ def _platt(odds: np.ndarray, right: np.ndarray, towards: np.ndarray) -> np.ndarr
     for _ in range(_STEPS):
         chances = 1.0 / (1.0 + np.exp(-table @ found))
         slope = table.T @ (right - chances) - _PULL * (found - towards)
-        found = found + np.linalg.solve(
-            (table.T * (chances * (1 - chances))) @ table + np.diag(_PULL), slope
-        )
+        found = found + np.linalg.solve((table.T * (chances * (1 - chances))) @ table + np.diag(_PULL), slope)
     return np.array([found[0], max(_LEAST_SLOPE, found[1])])

@@ -25,9 +25,9 @@ from model.training.config import ConfigError
 from model.training.filters import (
     NearDuplicates,
     Overlap,
-    measured_names,
     is_test,
     may_use,
+    measured_names,
     read_exclusions,
     why_not,
     without_license_header,
@@ -44,7 +44,9 @@ class CorpusConfig:
     out: Path
     checkouts: tuple[Path, ...] = ()
     wheels: tuple[Path, ...] = ()
-    archives: tuple[Path, ...] = ()  # folders of npm's, Debian's and sdists' archives: other languages than Python
+    archives: tuple[
+        Path, ...
+    ] = ()  # folders of npm's, Debian's and sdists' archives: other languages than Python
     repositories: tuple[
         Path, ...
     ] = ()  # yours: a repository each, or a folder of them; no license is asked for
@@ -226,7 +228,11 @@ def check_sources(config: CorpusConfig) -> None:
     wanted = (
         ("checkouts", config.checkouts, "a folder of checkouts `owner+name`, each with a file .commit"),
         ("wheels", config.wheels, "a folder of `pip download --no-deps --only-binary=:all: NAME ...`"),
-        ("archives", config.archives, "a folder of archives: `npm pack`, `apt-get source --download-only`, sdists"),
+        (
+            "archives",
+            config.archives,
+            "a folder of archives: `npm pack`, `apt-get source --download-only`, sdists",
+        ),
         ("repositories", config.repositories, "a repository of yours, or a folder of them"),
         ("exclude", config.exclude, "a list of repositories and packages to leave out, one name a line"),
         ("tasks", config.tasks, "evaluation tasks (JSONL, .xz), with which no file may share text"),

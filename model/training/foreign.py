@@ -85,9 +85,7 @@ def _found(packages: Iterable[ForeignPackage], folder: Path) -> Iterator[tuple[s
     for package in packages:
         if package.sha256 in files:
             try:
-                sdist = read_archive(
-                    files[package.sha256], package.name, package.version, ALL_SUFFIXES
-                )
+                sdist = read_archive(files[package.sha256], package.name, package.version, ALL_SUFFIXES)
             except ArchiveError as problem:
                 raise ConfigError(str(problem)) from problem
             yield package.name, _inside(package.folder, sdist)
@@ -114,7 +112,9 @@ def _drawn(
     mine = [package.name for package in packages if package.language == language]
     copies, found = NearDuplicates(), {}
     for name in mine:
-        texts = {f.path: f.text for f in sdists[name].repository.files if _is_usable(f.path, f.text, language)}
+        texts = {
+            f.path: f.text for f in sdists[name].repository.files if _is_usable(f.path, f.text, language)
+        }
         new = {path: text for path, text in texts.items() if copies.take(text)}
         found[name] = draw_lines(name, new, language, config.per_language, config.seed, SOURCE)
     in_turn = (tasks[n] for n in range(config.per_language) for tasks in found.values() if n < len(tasks))

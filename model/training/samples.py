@@ -20,8 +20,8 @@ from typing import Any
 
 from indexer import Hit, Index, Query
 from indexer.chunking import Chunk, chunk
-from indexer.languages import language_of
 from indexer.hierarchy import leaf_text
+from indexer.languages import language_of
 from indexer.query import SHOWN_AFTER, SHOWN_BEFORE
 from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at

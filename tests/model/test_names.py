@@ -36,9 +36,7 @@ CODE = "class Vector:\n    def normalize(self, other):\n        return other.thr
         ("cpp", "strictfp", False),
     ],
 )
-def test_a_language_has_its_own_names(
-    language: str, name: str, known: bool, tiny_model: LoadedModel
-) -> None:
+def test_a_language_has_its_own_names(language: str, name: str, known: bool, tiny_model: LoadedModel) -> None:
     request = Request("a", "", "", language=language)
     assert stands_somewhere(name, request, tiny_model.vocabulary) == known
 

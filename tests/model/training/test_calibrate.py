@@ -19,9 +19,7 @@ PLAIN = Confidence(np.zeros(len(FEATURES)))
 def answers(language: str, chance: float, shares: tuple[float, ...], n: int = 400) -> list:
     """Answers of which another share is right than their chance says."""
     return [
-        an_answer(
-            language=language, confidence=said, right=i < share * n, task_id=f"{language} {said} {i}"
-        )
+        an_answer(language=language, confidence=said, right=i < share * n, task_id=f"{language} {said} {i}")
         for said, share in zip((chance, 0.5 * chance), shares, strict=True)
         for i in range(n)
     ]
@@ -64,7 +62,9 @@ def test_a_chance_that_was_calibrated_before_is_taken_back() -> None:
 
 def test_the_numbers_go_into_the_coder_s_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     PLAIN.save(tmp_path)
-    (tmp_path / "p.jsonl").write_text("".join(one.line() + "\n" for one in answers("go", 0.6, (0.3, 0.1), 20)))
+    (tmp_path / "p.jsonl").write_text(
+        "".join(one.line() + "\n" for one in answers("go", 0.6, (0.3, 0.1), 20))
+    )
     run(CalibrateConfig((tmp_path / "p.jsonl",), tmp_path))
     written = Confidence.beside(tmp_path)
     assert written is not None
