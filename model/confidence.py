@@ -2,8 +2,8 @@
 
 A logistic function of what a completion knows anyway, so that it costs no pass: the chance of a line that recall
 planned, else how likely the line's tokens were among those that they were chosen from. Tokens and scores are the same
-with drafts, with a cache that is reused, and for an answer that was worked out ahead, and so is this. What was fitted in
-Python is too sure of itself elsewhere: the chance in another language is that of Python, calibrated (Platt, 1999).
+with drafts, with a cache that is reused, and for an answer that was worked out ahead, and so is this. What was fitted
+in Python is too sure of itself elsewhere: the chance in another language is that of Python, calibrated (Platt, 1999).
 """
 
 from __future__ import annotations

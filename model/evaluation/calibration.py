@@ -23,8 +23,8 @@ _HEAD = ("language", "mode", "n", "right", "mean chance", *(f"shown at {level}; 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of the answers whose chance is known, in %. `shown`: level -> (how many are that sure, how many of them are right);
-    the second is None where none is."""
+    """Of the answers whose chance is known, in %. `shown`: level -> (how many are that sure, how many of those are
+    right); the second is None where none is."""
 
     language: str
     mode: str

@@ -68,8 +68,8 @@ def read_archive(file: Path, name: str, version: str, suffixes: Collection[str])
 
 
 def read_by_language(folders: Iterable[Path]) -> dict[str, list[SourceRepository]]:
-    """The archives of these folders by the language that most of their code is of, names in order; Python's are left out.
-    What is no archive is passed over. Raises ArchiveError."""
+    """The archives of these folders by the language that most of their code is of, names in order; no Python. What is
+    no archive is passed over. Raises ArchiveError."""
     found: dict[str, list[SourceRepository]] = {}
     for file in sorted(file for folder in folders for file in folder.iterdir()):
         if named := name_and_version(file):

@@ -1,7 +1,7 @@
 """How well a coder foresees code of each language, in bits per byte: comparable over tokenizers, unlike nats per token.
 
-The texts are files of repositories that nothing was trained on, read from their beginning behind the mark that separates
-texts, each as far as one window goes.
+The texts are files of repositories that nothing was trained on, read from their beginning behind the mark that
+separates texts, each as far as one window goes.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _LEAST_SLOPE = 0.05  # what is likelier in Python is never less likely elsewhere
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Settings of the stage. `predictions`: files of `model.evaluation --predictions`, of one mode and one coder; `out`:
-    the folder of that coder, whose `confidence.json` gets the numbers."""
+    """Settings of the stage. `predictions`: files of `model.evaluation --predictions`, of one mode and one coder;
+    `out`: the folder of that coder, whose `confidence.json` gets the numbers."""
 
     predictions: tuple[Path, ...]
     out: Path

@@ -1,7 +1,7 @@
 """Stage `corpus`: folders of repositories -> tokenizer, token file, manifest.
 
-Python, and of other languages a share that the settings say. Repositories stay whole as far as their byte budget goes, because cross-file context needs them; a budget per
-repository buys variety. What is left out is counted by reason.
+Python, and of other languages a share that the settings say. Repositories stay whole as far as their byte budget goes,
+because cross-file context needs them; a budget per repository buys variety. What is left out is counted by reason.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def select(
     config: CorpusConfig,
     chosen: Selection | None = None,
 ) -> Selection:
-    """Filter the repositories, each with its byte budget, and add them to `chosen`; the order of the input decides which
-    copy stays."""
+    """Filter the repositories, each with its byte budget, and add them to `chosen`; the order of the input decides
+    which copy stays."""
     chosen, rng = chosen or Selection(), random.Random(config.seed)
     for repository, budget in repositories:
         basename = repository.name.rsplit("/", 1)[-1].lower()
@@ -172,8 +172,8 @@ def select(
 
 
 def add_foreign(chosen: Selection, excluded: set[str], overlap: Overlap, config: CorpusConfig) -> None:
-    """Add what the archives have of other languages until it is `foreign_share` of all, the same part for each language;
-    what one has too little of, others do not make up for."""
+    """Add what the archives have of other languages until it is `foreign_share` of all, as much of each language; what
+    one has too little of, others do not make up for."""
     by_language = read_by_language(config.archives)
     n_python = chosen.n_chars
     room = int(n_python * config.foreign_share / (1 - config.foreign_share)) if by_language else 0

@@ -1,4 +1,4 @@
-"""What Python's chances are worth in other languages: fitted from answers, and taken back before they are fitted anew."""
+"""What Python's chances are worth in other languages: fitted from answers, and taken back before the next fit."""
 
 from __future__ import annotations
 
