@@ -1,4 +1,4 @@
-"""The code of a snapshot, in every language that is known, and what the baselines prepare of them before a request comes."""
+"""The code of a snapshot, whichever language it is in, and what the baselines prepare of it before a request comes."""
 
 from __future__ import annotations
 
