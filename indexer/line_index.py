@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.imports import ImportIndex
-from indexer.languages import TEXT, known_language, language_of
+from indexer.languages import LANGUAGES, TEXT, known_language, language_of
 from indexer.suffix_index import SuffixIndex
 
+# What a hash begins with: the kins in the order in which they are listed, text behind them.
+_SALTS = {kin: n for n, kin in enumerate(dict.fromkeys([*(one.kin for one in LANGUAGES), TEXT]))}
 _LONGEST = 12  # neighboring lines that a look-up compares
 
 
@@ -174,4 +176,4 @@ def kin_of(path: str) -> str:
 def line_hash(line: str, kin: str) -> int:
     """31 bits: a token that `SuffixIndex` takes. The same line of another kin is another token, so that a look-up finds
     as much in a repository of many languages as in one of its own alone."""
-    return zlib.crc32(line.encode("utf-8", "replace"), zlib.crc32(kin.encode())) & 0x7FFFFFFF
+    return zlib.crc32(line.encode("utf-8", "replace"), _SALTS[kin]) & 0x7FFFFFFF
