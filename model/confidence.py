@@ -2,18 +2,16 @@
 
 A logistic function of what a completion knows anyway, so that it costs no pass: the chance of a line that recall
 planned, else how likely the line's tokens were among those that they were chosen from. Tokens and scores are the same
-with drafts, with a cache that is reused, and for an answer that was worked out ahead, and so is this. What was fitted
-in Python is too sure of itself elsewhere: the chance in another language is that of Python, calibrated (Platt, 1999).
+with drafts, with a cache that is reused, and for an answer that was worked out ahead, and so is this.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -33,12 +31,6 @@ FEATURES = (
 )
 _LEAST = 1e-4  # chance that is told from none
 _LARGEST = 100.0  # weight; those that were fitted are around 1
-_LANGUAGES = "languages"
-_AS_IT_IS = (0.0, 1.0)
-OTHERS = "others"  # stands for languages that nothing was measured in
-_FITTED_IN = ("", "python")  # documents that tell no language are taken for such
-# Languages that are measured as one: LSP has a name of its own for files with JSX.
-_ALIKE = MappingProxyType({"typescriptreact": "typescript", "javascriptreact": "javascript"})
 
 
 @dataclass(frozen=True)
@@ -53,11 +45,9 @@ class WrittenLine:
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Fitted by `python -m model.training confidence`. `weights`: float [FEATURES]. `languages`: by LSP's id, what is
-    added to the logarithm of a chance's odds, and what that is multiplied by before."""
+    """Fitted by `python -m model.training confidence`. `weights`: float [FEATURES]."""
 
     weights: np.ndarray
-    languages: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def beside(cls, folder: Path) -> Confidence | None:
@@ -67,20 +57,17 @@ class Confidence:
             return None
         fields = Fields(read_json(file))
         try:
-            weights = np.array([fields.number(name, -_LARGEST, _LARGEST) for name in FEATURES])
-            return cls(weights, _languages(fields))
+            return cls(np.array([fields.number(name, -_LARGEST, _LARGEST) for name in FEATURES]))
         except ValueError as problem:
             raise WeightsError(f"{FILE} in {folder} is not a confidence's ({problem})") from problem
 
     def save(self, folder: Path) -> None:
         named = dict(zip(FEATURES, self.weights.round(5).tolist(), strict=True))
-        told = {name: [round(number, 5) for number in pair] for name, pair in self.languages.items()}
-        raw = named | ({_LANGUAGES: told} if told else {})
-        (folder / FILE).write_text(json.dumps(raw) + "\n", encoding="utf-8")
+        (folder / FILE).write_text(json.dumps(named) + "\n", encoding="utf-8")
 
-    def chances(self, lines: Sequence[WrittenLine], language: str = "") -> tuple[float, ...]:
+    def chances(self, lines: Sequence[WrittenLine]) -> tuple[float, ...]:
         """How likely each line is to be right where those before it are; a line that took no token goes with them."""
-        chances = self.calibrated(self.predict(np.array([features(line) for line in lines])), language)
+        chances = self.predict(np.array([features(line) for line in lines]))
         return tuple(
             round(float(c), 4) if line.log_chances else 1.0 for line, c in zip(lines, chances, strict=True)
         )
@@ -88,37 +75,6 @@ class Confidence:
     def predict(self, table: np.ndarray) -> np.ndarray:
         """float [n, FEATURES] -> float [n]."""
         return np.asarray(1.0 / (1.0 + np.exp(-table @ self.weights)))
-
-    def calibrated(self, chances: np.ndarray, language: str) -> np.ndarray:
-        """Python's chances, float [n], as those of a language by LSP's id; as they are where nothing was fitted."""
-        offset, slope = self.calibration(language)
-        if (offset, slope) == _AS_IT_IS:
-            return chances
-        return np.asarray(1.0 / (1.0 + np.exp(-(offset + slope * log_odds(chances)))))
-
-    def calibration(self, language: str) -> tuple[float, float]:
-        """As in `languages`; what was measured in all others stands for one that nothing was measured in."""
-        if language in _FITTED_IN:
-            return _AS_IT_IS
-        others = self.languages.get(OTHERS, _AS_IT_IS)
-        return self.languages.get(_ALIKE.get(language, language), others)
-
-
-def log_odds(chances: np.ndarray) -> np.ndarray:
-    """Of chances, float [n]; what is next to certain either way is not told from what is a little less so."""
-    bounded = np.clip(chances, _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(bounded / (1 - bounded)))
-
-
-def _languages(fields: Fields) -> Mapping[str, tuple[float, float]]:
-    """Raises ValueError by name."""
-    told, found = fields.object(_LANGUAGES), {}
-    for name in told.names():
-        pair = told.array(name)
-        if pair.shape != (2,) or np.abs(pair).max() > _LARGEST:
-            raise ValueError(f"{name} is not two numbers")
-        found[name] = (float(pair[0]), float(pair[1]))
-    return found
 
 
 def features(line: WrittenLine) -> tuple[float, ...]:

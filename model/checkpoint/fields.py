@@ -55,10 +55,6 @@ class Fields:
             raise ValueError(f"{name} is not an array of numbers")
         return array
 
-    def names(self) -> tuple[str, ...]:
-        """Of all that is there."""
-        return tuple(map(str, self._raw))
-
     def has(self, name: str) -> bool:
         return self._raw.get(name) is not None
 

@@ -31,7 +31,6 @@ _STAGES = {
     "validate": ("model.training.validate", "ValidateConfig"),
     "recall": ("model.training.recall", "RecallConfig"),
     "confidence": ("model.training.confidence", "ConfidenceConfig"),
-    "calibrate": ("model.training.calibrate", "CalibrateConfig"),
     "foreign": ("model.training.foreign", "ForeignConfig"),
     "fresh": ("model.training.fresh", "FreshConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
