@@ -81,9 +81,10 @@ def read_by_language(folders: Iterable[Path]) -> dict[str, list[SourceRepository
 
 
 def language_of_files(files: Sequence[SourceFile]) -> str:
-    """The language, by LSP's id, that most of their text is of."""
+    """The language, by LSP's id, that most of their text is of. A `.h` beside other files says nothing: both C's have
+    it."""
     sizes: Counter[str] = Counter()
-    for file in files:
+    for file in [file for file in files if not file.path.endswith(".h")] or files:
         sizes[_PLAIN.get(language := language_of(file.path), language)] += len(file.text)
     return max(sizes, key=lambda language: (sizes[language], language)) if sizes else TEXT
 

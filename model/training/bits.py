@@ -90,7 +90,7 @@ def held_out_files(archives: Iterable[Path], per_language: int) -> list[HeldOut]
     repositories: dict[str, dict[str, list[SourceFile]]] = {}
     for archive in archives:
         for name, file in _files(archive):
-            language = language_of_files([file])
+            language = TEXT if file.path.endswith(".h") else language_of_files([file])  # C's or C++'s
             if language != TEXT and not is_test(file.path) and why_not(file.path, file.text) is None:
                 repositories.setdefault(name, {}).setdefault(language, []).append(file)
     # A repository counts for the language that most of its files are of.
