@@ -134,6 +134,12 @@ def save_bits(found: Sequence[LanguageBits], file: Path) -> None:
     file.write_text("".join(json.dumps(asdict(one)) + "\n" for one in found), encoding="utf-8")
 
 
+def read_bits(file: Path) -> list[LanguageBits]:
+    """What `save_bits` wrote to `file`."""
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [LanguageBits(**(line | {"interval": tuple(line["interval"])})) for line in lines]
+
+
 def bits_table(found: Sequence[LanguageBits]) -> str:
     """Markdown, for the model card."""
     head = ["| language | repositories | files | kB | bits per byte | 95 % |", "| --- " + "| ---: " * 5 + "|"]
