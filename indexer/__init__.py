@@ -20,6 +20,7 @@ from indexer.languages import (
 )
 from indexer.line_index import LineIndex, LinePlace, Lines
 from indexer.mirrors import Tokenized
+from indexer.parsing import missing_grammars
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, relative_path
@@ -71,6 +72,7 @@ __all__ = [
     "language_named",
     "language_of",
     "looks_secret",
+    "missing_grammars",
     "relative_path",
     "sound_part",
     "with_import",

@@ -50,13 +50,13 @@ class Found:
             return
         kind = next(name for name in captured if name.startswith(_DEFINITION))
         node, named, body = captured[kind][0], captured.get("name"), captured.get("body")
-        name = _name_in(named[0]) if named else node.child_by_field_name("name")
+        name = _name_in(named[0] if named else node)
         below = body[0] if body else node.child_by_field_name("body")
         self.matches.append(Match(kind.removeprefix(_DEFINITION), node, name, below))
 
 
 def _name_in(node: Node) -> Node:
-    """The name that a captured node says: it may stand in declarators (C), or behind those of its scopes."""
+    """The name that a node says: it may stand in declarators (C), or behind those of its scopes."""
     for _ in range(_DEEPEST_NAME):
         inner = next((found for told in _NAMING if (found := node.child_by_field_name(told))), None)
         if inner is None and node.type.endswith(_NAMING[0]) and node.named_child_count == 1:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 from indexer.languages import known_language
 from indexer.outline import MAX_DEPTH, Definition, Outline, Symbol, outline_of
-from indexer.parsing import has_grammar
+from indexer.parsing import absent_wheels, has_grammar
 from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
 # Part of every digest: raise it when the same text would give other chunks in all languages.
 CHUNKER_VERSION = 2
+# Part of no digest: raise it when texts of some languages would give other chunks, and all files are cut again.
+QUERIES_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Chunk:
         shown = [symbol for symbol in self.symbols if symbol.kind != "variable"]
         lines = ["    " * symbol.depth + symbol.signature for symbol in shown]
         return "\n".join(([self.scope] if self.scope else []) + lines) if lines else ""
+
+
+def cutting(max_lines: int, max_chars: int) -> str:
+    """All that decides how files are cut, the grammars that are not installed among it."""
+    return " ".join(map(str, (CHUNKER_VERSION, QUERIES_VERSION, max_lines, max_chars, *absent_wheels())))
 
 
 def chunk(text: str, language: str, limits: ChunkLimits = DEFAULT_LIMITS) -> list[Chunk]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from indexer.cache_folder import default_cache_dir, store_folder
 from indexer.caches import delete_unused, remember_project
-from indexer.chunking import CHUNKER_VERSION, Chunk
+from indexer.chunking import Chunk, cutting
 from indexer.damage import damaged_again, is_damage, usable
 from indexer.database import forget_damaged
 from indexer.dense import DenseKeys
@@ -62,7 +62,7 @@ class Index:
         self._overlay = NO_OVERLAY
         self._documents = OpenDocuments(root, settings)
         self._closed = False
-        cut = f"{CHUNKER_VERSION} {settings.chunk_max_lines} {settings.chunk_max_chars}"
+        cut = cutting(settings.chunk_max_lines, settings.chunk_max_chars)
         recipe = f"{cut} {SECRETS_VERSION} {' '.join(settings.not_secret)}".rstrip()
         self._kept = KeptStore(folder, recipe, settings.exact_below)
         remember_project(folder.parent, root)

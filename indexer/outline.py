@@ -28,7 +28,7 @@ from indexer.captures import (
     search,
 )  # fmt: skip
 from indexer.languages import BRACES, Language
-from indexer.parsing import parse, queries_of
+from indexer.parsing import parse_in_time, queries_of
 from indexer.splitting import ChunkLimits, MeasuredLines
 
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
@@ -82,9 +82,10 @@ def outline_of(text: str, lines: MeasuredLines, language: Language, limits: Chun
     if max(map(len, lines.rows)) > _LONGEST_LINE:
         return None
     source = text.encode("utf-8", "replace")
-    root = parse(source, language.name).root_node
-    if is_tangled(root):
+    tree = parse_in_time(source, language.name)
+    if tree is None or is_tangled(tree.root_node):
         return None
+    root = tree.root_node
     found = search(root, len(source), queries_of(language.name))
     comments = set(_comment_rows(found.nodes.get("comment", ()), lines))
 

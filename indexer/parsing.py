@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from types import MappingProxyType
 
 from tree_sitter import Language as Grammar
@@ -17,6 +18,9 @@ from indexer.languages import LANGUAGES, known_language
 
 # Bytes that tree-sitter reads at a time, after which other threads may run: 32,768 of the worst text take it 130 ms.
 _READ_AT_ONCE = 4_096
+# Hundreds of steps that tree-sitter may take: real code of any language costs up to 15 per 1,000 bytes, quotes and
+# brackets without end cost 30 to 100, each of them longer.
+_FREE_STEPS, _STEPS_PER_BYTE = 1_000, 0.026
 _DEFINITIONS = "; Definitions:\n"  # ends a query's first half
 
 
@@ -39,6 +43,12 @@ def has_grammar(language: str) -> bool:
     """Whether `parse` takes a language by its name: a missing grammar makes it plain text and nothing else."""
     known = known_language(language)
     return known is not None and not isinstance(_loaded(known.grammar), str)
+
+
+def absent_wheels() -> list[str]:
+    """The grammars' wheels that are not installed; nothing is loaded to say so."""
+    modules = {language.grammar.partition(":")[0] for language in LANGUAGES}
+    return sorted(module for module in modules if find_spec(module) is None)
 
 
 def missing_grammars() -> Mapping[str, str]:
@@ -67,18 +77,49 @@ def parse(source: bytes, language: str) -> Tree:
 
     Raises GrammarError: ask `has_grammar` first.
     """
+    tree = _parsed(source, language, lambda offset: False)
+    assert tree is not None  # nothing stopped it
+    return tree
+
+
+def parse_in_time(source: bytes, language: str) -> Tree | None:
+    """`parse`, but None for a text that costs tree-sitter several times what any code does: to recover from errors is
+    slow. Decided by its steps, not by a clock, so that it is the same everywhere. Raises GrammarError."""
+    n_steps = 0  # hundreds
+
+    def is_enough(offset: int) -> bool:
+        nonlocal n_steps
+        n_steps += 1
+        return n_steps > _FREE_STEPS + _STEPS_PER_BYTE * offset
+
+    return _parsed(source, language, is_enough)
+
+
+def _parsed(source: bytes, language: str, is_enough: Callable[[int], bool]) -> Tree | None:
+    """The tree; None where `is_enough`, which is asked at every so many steps, said that it is."""
     parser = Parser(grammar_of(language))
     if len(source) <= _READ_AT_ONCE:
         return parser.parse(source)
     given: list[bytes] = []  # copies, which nobody else knows
+    stopped = False
 
     def read(start: int, _: object) -> bytes:
         given.append(source[start : start + _READ_AT_ONCE])
         return given[-1]
 
-    tree = parser.parse(read)
-    _let_go(given)
-    return tree
+    def progress(offset: int, _: bool) -> bool:
+        nonlocal stopped
+        stopped = stopped or is_enough(offset)
+        return stopped
+
+    try:
+        return parser.parse(read, progress_callback=progress)
+    except ValueError:
+        if not stopped:
+            raise
+        return None
+    finally:
+        _let_go(given)
 
 
 @cache

@@ -8,7 +8,6 @@ an index brought up to date answers as a fresh one does.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from indexer.dense import DenseKeys
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
 from indexer.identifiers import terms, terms_of, weighted_identifiers
+from indexer.modules import imported_by
 from indexer.overlay import Overlay
 from indexer.query import DENSE, SYMBOLS, WORDS, Hit, Query
 from indexer.reader import Content, Location, StoreReader
@@ -26,9 +26,6 @@ _QUERY_NAMES = 40
 _DEFINERS = 8  # a name defined more often says nothing about which definition is meant
 _COMMON_SHARE = 20  # a term in more than one chunk of 20 finds nothing in particular, and is slow to look up
 _DUPLICATE = 0.85
-_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+\.*(\w[\w.]*)[ \t]+import|import[ \t]+([\w.]+))", re.M)
-_IMPORT_CHARS = 100_000  # from the beginning of a document: imports stand there
-
 
 _Ranking = list[tuple[int, float]]  # (id, score); ids below zero are chunks of open documents
 
@@ -130,7 +127,7 @@ class Search:
         definers: dict[str, int] = {}
         for name, _ in found:
             definers[name] = definers.get(name, 0) + 1
-        imported = self._imported_modules()
+        imported = imported_by(self._query.before, self._query.path)
         scores: dict[int, float] = {}
         for name, node in found:
             paths = (
@@ -138,13 +135,9 @@ class Search:
                 if node >= 0
                 else [self._open_chunks[-1 - node].path]
             )
-            likely = 2.0 if any(_module_of(path).endswith(imported) for path in paths) else 1.0
+            likely = 2.0 if any(map(imported.names, paths)) else 1.0
             scores[node] = scores.get(node, 0.0) + likely * self._weights[name] / definers[name]
         return sorted(scores.items(), key=lambda pair: -pair[1])[: self._settings.candidates]
-
-    def _imported_modules(self) -> tuple[str, ...]:
-        found = {match[1] or match[2] for match in _IMPORT.finditer(self._query.before, 0, _IMPORT_CHARS)}
-        return tuple(sorted("/" + module.strip(".").replace(".", "/") for module in found))
 
     # -- from rankings to hits ----------------------------------------------------------------------------------
 
@@ -268,7 +261,3 @@ def _holders(path: str, level: str) -> list[str]:
         return [path]
     parent = path.rpartition("/")[0]
     return [place for place in (parent, parent.rpartition("/")[0]) if place] if level == DIRECTORY else [""]
-
-
-def _module_of(path: str) -> str:
-    return "/" + path.rpartition(".")[0].removesuffix("/__init__")

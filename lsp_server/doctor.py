@@ -16,7 +16,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from indexer import CacheError, IndexStats, default_cache_dir
+from indexer import CacheError, IndexStats, default_cache_dir, missing_grammars
 from lsp_server.coder import LoadedCoder
 from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded, repository_of, write_line
 from lsp_server.loading import load_named, rests, who_answers
@@ -77,7 +77,7 @@ def doctor(settings: Settings, folder: Path | None, *, as_json: bool, name_all: 
         raise UserMustActError(visible(f"{folder} is not a folder."))
     root = folder.resolve() if folder else repository_of(Path.cwd() / "any file")
     opened = _model_and_index(settings, root, NAMED_FILES if not (name_all or as_json) else None)
-    findings = [*_machine(), *_cache(root), *opened]
+    findings = [*_machine(), *_languages(), *_cache(root), *opened]
     findings += [*_suggestions(settings), *_power(settings), *_watching(), *_editors()]
     blocked = any(finding.blocking for finding in findings)
     if as_json:
@@ -112,6 +112,12 @@ def _machine() -> Iterator[Finding]:
             yield Finding("package", f"{package} {version(package)}")
         except PackageNotFoundError:
             yield Finding("package", f"{package} is not installed: {without}", step)
+
+
+def _languages() -> Iterator[Finding]:
+    for language, why in missing_grammars().items():
+        step = f"Install it in {sys.executable}: hef-lsp brings it."
+        yield Finding("languages", f"{language} is read as plain text: {why}", step)
 
 
 def _cache(root: Path) -> Iterator[Finding]:

@@ -42,8 +42,9 @@ CONFINED = {
     "hnswlib": ("indexer/ann.py",),
     "watchdog": ("indexer/watcher.py",),
     "tree_sitter": (
-        "indexer/chunking.py",
+        "indexer/captures.py",
         "indexer/import_places.py",
+        "indexer/outline.py",
         "indexer/parsing.py",
         "indexer/scopes.py",
     ),

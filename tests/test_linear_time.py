@@ -44,7 +44,12 @@ USES = {
     "indexer/package_cache.py:_HASH": NO_TEXT,
     "indexer/patterns.py:_class": NO_TEXT,
     "indexer/patterns.py:_joined": NO_TEXT,  # what a repository's ignore files become: tests/indexer/test_patterns.py
-    "indexer/retrieval.py:_IMPORT": Use(),
+    "indexer/modules.py:_ECMA": Use(),
+    "indexer/modules.py:_GO": Use(),
+    "indexer/modules.py:_INCLUDE": Use(),
+    "indexer/modules.py:_JAVA": Use(),
+    "indexer/modules.py:_PYTHON": Use(),
+    "indexer/modules.py:_RUST": Use(),
     "indexer/secret_contents.py:_ACCESS_KEY": Use("match"),
     "indexer/secret_contents.py:_ACCESS_SECRET": Use(most=1_000),
     "indexer/secret_contents.py:_BODY": Use("search", most=1_000),

@@ -41,10 +41,14 @@
 (preproc_def value: (_)) @definition.constant
 (enumerator) @definition.constant
 
+((declaration declarator: [
+  (identifier) @name
+  (init_declarator declarator: (identifier) @name)
+]) @definition.variable
+  (#not-any-of? @name "bool" "char" "double" "float" "int" "long" "short" "size_t" "typedef" "unsigned" "void"))
 (declaration declarator: [
-  (identifier)
   (array_declarator)
-  (init_declarator)
+  (init_declarator declarator: [(array_declarator) (pointer_declarator) (function_declarator)])
   (function_declarator declarator: (parenthesized_declarator (pointer_declarator)))
   (pointer_declarator declarator: [(identifier) (array_declarator)])
   (pointer_declarator declarator: (pointer_declarator declarator: (identifier)))

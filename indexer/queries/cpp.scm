@@ -20,3 +20,13 @@
 (declaration declarator: (function_declarator declarator: [(operator_name) (destructor_name)] @name)) @definition.function
 (declaration declarator: (reference_declarator (function_declarator) @name)) @definition.function
 (declaration declarator: (reference_declarator (identifier) @name)) @definition.variable
+
+; A macro before the type, as in `API int (*f)(int a);` and `API void (f)(int a);`, makes the type what is declared.
+((declaration declarator: (init_declarator
+  declarator: (identifier) @type
+  value: (argument_list . (pointer_expression argument: (identifier) @name) .))) @definition.variable
+  (#any-of? @type "bool" "char" "double" "float" "int" "long" "short" "size_t" "unsigned" "void"))
+((declaration declarator: (function_declarator declarator: (function_declarator
+  declarator: (identifier) @type
+  parameters: (parameter_list . (parameter_declaration type: (type_identifier) @name) .)))) @definition.function
+  (#any-of? @type "bool" "char" "double" "float" "int" "long" "short" "size_t" "unsigned" "void"))

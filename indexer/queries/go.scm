@@ -37,5 +37,5 @@
 ]) @definition.type
 (type_alias) @definition.type
 
-(const_spec name: (identifier) @name) @definition.variable
-(var_spec name: (identifier) @name) @definition.variable
+((const_spec name: (identifier) @name) @definition.variable (#not-eq? @name "_"))
+((var_spec name: (identifier) @name) @definition.variable (#not-eq? @name "_"))

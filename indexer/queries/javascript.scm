@@ -41,7 +41,8 @@
 (lexical_declaration (variable_declarator name: (identifier) @name value: (class body: (_) @body))) @definition.class
 (variable_declaration (variable_declarator name: (identifier) @name value: (class body: (_) @body))) @definition.class
 
-(expression_statement (assignment_expression
+; What a module gives as a whole has no name of its own, unless it says one.
+((expression_statement (assignment_expression
   left: [
     (identifier) @name
     (member_expression property: (property_identifier) @name)
@@ -51,12 +52,19 @@
     (function_expression body: (_) @body)
     (generator_function body: (_) @body)
   ])) @definition.function
-(expression_statement (assignment_expression
+  (#not-eq? @name "exports"))
+((expression_statement (assignment_expression
   left: [
     (identifier) @name
     (member_expression property: (property_identifier) @name)
   ]
   right: (class body: (_) @body))) @definition.class
+  (#not-eq? @name "exports"))
+(expression_statement (assignment_expression right: [
+  (function_expression name: (_))
+  (generator_function name: (_))
+] @definition.function))
+(expression_statement (assignment_expression right: (class name: (_)) @definition.class))
 (pair key: (property_identifier) @name value: [
   (arrow_function body: (_) @body)
   (function_expression body: (_) @body)
@@ -68,19 +76,19 @@
 (variable_declaration (variable_declarator name: (identifier) @name !value)) @definition.variable
 (lexical_declaration (variable_declarator name: (identifier) @name value: [
   (array) (await_expression) (binary_expression) (false) (identifier) (member_expression) (new_expression) (null)
-  (number) (object) (regex) (string) (subscript_expression) (template_string) (ternary_expression) (true)
+  (number) (object) (parenthesized_expression) (regex) (string) (subscript_expression) (template_string) (ternary_expression) (true)
   (unary_expression) (undefined)
 ])) @definition.variable
 (variable_declaration (variable_declarator name: (identifier) @name value: [
   (array) (await_expression) (binary_expression) (false) (identifier) (member_expression) (new_expression) (null)
-  (number) (object) (regex) (string) (subscript_expression) (template_string) (ternary_expression) (true)
+  (number) (object) (parenthesized_expression) (regex) (string) (subscript_expression) (template_string) (ternary_expression) (true)
   (unary_expression) (undefined)
 ])) @definition.variable
 ((lexical_declaration (variable_declarator name: (identifier) @name
   value: (call_expression function: (identifier) @function))) @definition.variable
   (#not-eq? @function "require"))
 (lexical_declaration (variable_declarator name: (identifier) @name
-  value: (call_expression function: (member_expression)))) @definition.variable
+  value: (call_expression function: [(call_expression) (member_expression) (parenthesized_expression)]))) @definition.variable
 ((variable_declaration (variable_declarator name: (identifier) @name
   value: (call_expression function: (identifier) @function))) @definition.variable
   (#not-eq? @function "require"))

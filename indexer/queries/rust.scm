@@ -21,4 +21,5 @@
 (mod_item body: (_)) @definition.scope
 (type_item) @definition.type
 
-[(const_item) (static_item) (enum_variant)] @definition.constant
+((const_item name: (identifier) @name) @definition.constant (#not-eq? @name "_"))
+[(static_item) (enum_variant)] @definition.constant

@@ -40,7 +40,7 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     text = decoded(content)
     steps: dict[str, Callable[[], list[str]]] = {
         "rules": lambda: _rules(rng, content, text, scratch),
-        "chunks": lambda: _chunks(text, language_of(path.name)) + _chunks(text, "python"),
+        "chunks": lambda: chunk_failures(text, language_of(path.name)) + chunk_failures(text, "python"),
         "positions": lambda: _positions(rng, text, size),
         "presented": lambda: _presented(rng, path, text, size),
     }
@@ -79,7 +79,7 @@ def is_secret_by_parts(rules: Rules, name: str) -> bool:
     return any(rules.is_secret(folder, True) for folder in folders) or rules.is_secret(name)
 
 
-def _chunks(text: str, language: str) -> list[str]:
+def chunk_failures(text: str, language: str) -> list[str]:
     chunks = chunk(text, language, DEFAULT_LIMITS)
     failures = [] if "".join(found.text for found in chunks) == text else ["chunks joined are not the text"]
     line = 1
