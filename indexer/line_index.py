@@ -3,6 +3,9 @@
 A line that is to be written often stands elsewhere already, between the same neighbors. Lines are kept without
 indentation, blank ones left out; a file is the sequence of its lines' hashes, sorted once by what precedes and once by
 what follows (`SuffixIndex`), so that a look-up does not grow with the repository.
+
+Languages of one kin share their lines, such as TypeScript and JavaScript: a document is told what those and plain text
+have, not how Python goes on behind a line that it has in common with Go. What is no language of ours is told of all.
 """
 
 from __future__ import annotations
@@ -15,8 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.imports import ImportIndex
+from indexer.languages import LANGUAGES, TEXT, known_language, language_of
 from indexer.suffix_index import SuffixIndex
 
+# What a hash begins with: the kins in the order in which they are listed, text behind them.
+_SALTS = {kin: n for n, kin in enumerate(dict.fromkeys([*(one.kin for one in LANGUAGES), TEXT]))}
 _LONGEST = 12  # neighboring lines that a look-up compares
 
 
@@ -53,6 +59,7 @@ class LineIndex:
         self.imports = ImportIndex()
         self._changing = threading.Lock()
         self._files: Mapping[str, Lines] = {}
+        self._kins: tuple[str, ...] = (TEXT,)  # of all files that were ever here
         self._following = SuffixIndex()  # hashes in order: what follows these lines?
         self._preceding = SuffixIndex()  # and in reverse: what precedes them?
 
@@ -60,13 +67,14 @@ class LineIndex:
         """Files have these texts now; None: it is gone."""
         changed = {path: lines_of(text) for path, text in texts.items() if text is not None}
         hashes = {
-            path: np.array([line_hash(line) for line in lines.texts], np.int32)
+            path: np.array([line_hash(line, kin_of(path)) for line in lines.texts], np.int32)
             for path, lines in changed.items()
         }
         gone: dict[str, np.ndarray | None] = dict.fromkeys(texts.keys() - changed.keys())
         with self._changing:
             # A reader that finds a place in an index must find its file: what is gone leaves the mapping last.
             self._files = {**self._files, **changed}
+            self._kins = (TEXT, *sorted({*self._kins, *map(kin_of, changed)} - {TEXT}))
             self._following.update({**gone, **hashes})
             self._preceding.update({**gone, **{path: ids[::-1] for path, ids in hashes.items()}})
             self._files = {path: lines for path, lines in self._files.items() if path not in gone}
@@ -77,30 +85,51 @@ class LineIndex:
     ) -> list[LinePlace]:
         """Lines that stand behind the last of `before` or in front of the first of `after` (stripped lines, in order).
 
-        At most `limit` of each kind, those with more neighbors in common first. `without`: a path that does not count.
+        At most `limit` of each kind and kin, those with more neighbors in common first. `without`: a path that does not
+        count, and whose language decides which others do.
         """
         files = self._files
-        behind = [line_hash(line) for line in before[-_LONGEST:]]
-        ahead = [line_hash(line) for line in reversed(after[:_LONGEST])]
-        found = self._following.positions(behind, longest=_LONGEST, limit=limit, without=without)
-        places = [(path, row) for path, row in found if _line(files, path, row - 1) == before[-1]]
-        found = self._preceding.positions(ahead, longest=_LONGEST, limit=limit, without=without)
-        mirrored = [(path, len(files[path].texts) - 1 - at) for path, at in found if path in files]
-        places += [(path, row) for path, row in mirrored if _line(files, path, row + 1) == after[0]]
+        places = [
+            place
+            for kin in self._heard_of(without)
+            for place in self._between(kin, before, after, limit, without)
+        ]
         return [
             LinePlace(path, files[path], row)
             for path, row in dict.fromkeys(places)
             if _line(files, path, row)
         ]
 
-    def containing(self, tails: Sequence[str], paths: Sequence[str], *, limit: int = 64) -> list[LinePlace]:
+    def _between(
+        self, kin: str, before: Sequence[str], after: Sequence[str], limit: int, without: str
+    ) -> list[tuple[str, int]]:
+        files = self._files
+        behind = [line_hash(line, kin) for line in before[-_LONGEST:]]
+        ahead = [line_hash(line, kin) for line in reversed(after[:_LONGEST])]
+        found = self._following.positions(behind, longest=_LONGEST, limit=limit, without=without)
+        places = [(path, row) for path, row in found if _line(files, path, row - 1) == before[-1]]
+        found = self._preceding.positions(ahead, longest=_LONGEST, limit=limit, without=without)
+        mirrored = [(path, len(files[path].texts) - 1 - at) for path, at in found if path in files]
+        return places + [(path, row) for path, row in mirrored if _line(files, path, row + 1) == after[0]]
+
+    def _heard_of(self, path: str) -> tuple[str, ...]:
+        """The kins whose lines a document is told of, its own first."""
+        kin = kin_of(path)
+        return self._kins if kin == TEXT else (kin, TEXT)
+
+    def containing(
+        self, tails: Sequence[str], paths: Sequence[str], *, limit: int = 64, beside: str = ""
+    ) -> list[LinePlace]:
         """Lines of the files `paths` in which one of `tails` stands, each the end of the one before it; at most
-        `limit`, those with the longest tail first, and of the same by path and row as they come.
+        `limit`, those with the longest tail first, and of the same by path and row as they come. `beside`: the path
+        whose language decides which files count, as in `between`.
 
         A file is searched as one text: most have none of it, and there are many.
         """
         files = self._files
-        texts = {path: "\n".join(files[path].texts) for path in paths if path in files}
+        heard_of = self._heard_of(beside)
+        counted = (path for path in paths if path in files and kin_of(path) in heard_of)
+        texts = {path: "\n".join(files[path].texts) for path in counted}
         known = {path: _n_known(tails, text) for path, text in texts.items()}
         found: dict[tuple[str, int], LinePlace] = {}
         for n_left, tail in zip(range(len(tails), 0, -1), tails, strict=True):
@@ -138,6 +167,13 @@ def _line(files: Mapping[str, Lines], path: str, row: int) -> str | None:
     return texts[row] if 0 <= row < len(texts) else None
 
 
-def line_hash(line: str) -> int:
-    """31 bits: a token that `SuffixIndex` takes."""
-    return zlib.crc32(line.encode("utf-8", "replace")) & 0x7FFFFFFF
+def kin_of(path: str) -> str:
+    """What the lines of a path's language are shared with."""
+    known = known_language(language_of(path))
+    return known.kin if known else TEXT
+
+
+def line_hash(line: str, kin: str) -> int:
+    """31 bits: a token that `SuffixIndex` takes. The same line of another kin is another token, so that a look-up finds
+    as much in a repository of many languages as in one of its own alone."""
+    return zlib.crc32(line.encode("utf-8", "replace"), _SALTS[kin]) & 0x7FFFFFFF

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # Loading imports the engine's libraries, and the editor is w
     from model.encoder import Encoder
     from model.loaded import LoadedModel
 
+ONLY_RECALLED = "learned Python, other languages are only recalled"
+
 
 def load_first(settings: Settings, embedded: Path | None = None) -> LoadedCoder:
     """For an editor: the tiny coder, with who takes over from it; the named one where there is no tiny one.
@@ -163,7 +165,8 @@ def describe(model: LoadedModel) -> str:
     if model.threads:
         where += f" with {model.threads} thread{'s' if model.threads > 1 else ''}"
     fitted = described(model.recall, model.confidence)
-    return f"{model.name} ({model.n_parameters / 1e6:,.0f}M parameters), {model.dtype}, {where}; {fitted}"
+    learned = f"; {ONLY_RECALLED}" if model.name == EMBEDDED_TINY else ""
+    return f"{model.name} ({model.n_parameters / 1e6:,.0f}M parameters), {model.dtype}, {where}; {fitted}{learned}"
 
 
 def why_tiny(name: str, error: Exception) -> str:

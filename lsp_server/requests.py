@@ -55,6 +55,7 @@ def request_for(
         lines=indexed.lines if indexed else None,
         repository=indexed.root.name if indexed else "",
         lately=lately,
+        language=snapshot.language,
         shelf=holding.blocks.shelf if holding.blocks and snapshot.path else None,
     )
 

@@ -128,10 +128,10 @@ class LineStore(Protocol):
         self, before: Sequence[str], after: Sequence[str], *, limit: int = ..., without: str = ...
     ) -> Sequence[LinePlace]:
         """Lines behind the last of `before` or in front of the first of `after`, at most `limit` each; none of the
-        path `without`."""
+        path `without`, nor of another language than its own where that is known."""
 
     def containing(
-        self, tails: Sequence[str], paths: Sequence[str], *, limit: int = ...
+        self, tails: Sequence[str], paths: Sequence[str], *, limit: int = ..., beside: str = ...
     ) -> Sequence[LinePlace]:
         """Lines of the files `paths` in which one of `tails` stands, each the end of the one before it; at most
-        `limit`, those with the longest tail first."""
+        `limit`, those with the longest tail first, none of another language than that of the path `beside`."""

@@ -59,6 +59,7 @@ class Request:
     repository: str = ""  # its name, where the document lies in one
     ahead: bool = False  # nobody has typed so far yet
     lately: Lately = NOT_LATELY
+    language: str = ""  # LSP's id, "" where it is not known
     shelf: Shelf | None = None  # blocks of the repository; None: they are kept while the completer is
 
 

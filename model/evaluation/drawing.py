@@ -11,10 +11,11 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from model.evaluation.calls import calls_elsewhere
+from model.evaluation.code_lines import code_lines as foreign_lines
 from model.evaluation.definitions import ModuleGraph, parse
 from model.evaluation.tasks import Task
 
@@ -50,6 +51,18 @@ def draw(
         _task(repository, kind, n, texts[hole.path], hole)
         for kind, holes in (("line", lines), ("api", calls))
         for n, hole in enumerate(_drawn(set(holes), texts, per_kind, f"{seed} {repository} {kind}"))
+    ]
+
+
+def draw_lines(
+    repository: str, texts: Mapping[str, str], language: str, n: int, seed: int, source: str
+) -> list[Task]:
+    """At most `n` tasks of the kind `line` in files of another language than Python (`code_lines.SUFFIXES`)."""
+    holes = {Hole(path, row, row) for path, text in texts.items() for row in foreign_lines(text, language)}
+    drawn = _drawn(holes, texts, n, f"{seed} {repository} line")
+    return [
+        replace(_task(repository, "line", i, texts[hole.path], hole), source=source, language=language)
+        for i, hole in enumerate(drawn)
     ]
 
 

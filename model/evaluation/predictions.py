@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model.evaluation.metrics import METRICS, answer
-from model.evaluation.tasks import KINDS, EvaluationError, Task
+from model.evaluation.tasks import KINDS, PYTHON, EvaluationError, Task
 from model.reading import ON_CPU
 from model.request import Completion
 
@@ -70,6 +70,8 @@ class Prediction:
     nats: float | None = None
     nats_tokens: int | None = None
     reused_tokens: int = 0  # of the prompt's: what needed no forward pass, blocks above all
+    language: str = PYTHON
+    confidence: float | None = None  # chance of the first line; None where it is unknown
 
     @cached_property
     def quality(self) -> Mapping[str, float]:
@@ -117,6 +119,8 @@ def predict(task: Task, system: System, completion: Completion, nats: np.ndarray
         nats=float(nats.mean()) if nats is not None and len(nats) else None,
         nats_tokens=None if nats is None else len(nats),
         reused_tokens=completion.reused_tokens,
+        language=task.language,
+        confidence=completion.confidence[0] if completion.confidence else None,
     )
 
 

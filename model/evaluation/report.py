@@ -16,10 +16,11 @@ from model.evaluation.modes import ABLATIONS, BUDGETS, HARMFUL_SHARES
 from model.evaluation.plots import Curve, Point, curves, scatter
 from model.evaluation.predictions import STAGES, Prediction, latest, read
 from model.evaluation.summary import Summary, by_system, difference, nats_cells, summarize
-from model.evaluation.tasks import EvaluationError
+from model.evaluation.tasks import PYTHON, EvaluationError
 
 FILE = "report.md"
-_Answers = Mapping[tuple[str, str, str], Sequence[Prediction]]  # kind, source, label
+_Answers = Mapping[tuple[str, str, str, str], Sequence[Prediction]]  # kind, source, language, label
+_Group = tuple[str, str, str]  # kind, source, language
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,13 +51,20 @@ def write_report(answers: Sequence[Prediction], folder: Path, against: str = "no
     summaries = summarize(answers)
     systems = by_system(answers)
     blocks = [_head(answers)]
-    for kind, source in dict.fromkeys((one.kind, one.source) for one in summaries):
-        here = [one for one in summaries if (one.kind, one.source) == (kind, source)]
-        blocks += [f"## {kind}, {source}", _quality(here), _nats(here), _origins(here), _costs(here)]
-        blocks += [_differences(systems, kind, source, against), *_plots(kind, source, here, folder)]
+    for group, here in _grouped(summaries).items():
+        title = ", ".join(group if group[-1] != PYTHON else group[:-1])
+        blocks += [f"## {title}", _quality(here), _nats(here), _origins(here), _costs(here)]
+        blocks += [_differences(systems, group, against), *_plots(title, here, folder)]
     file = folder / FILE
     file.write_text("\n\n".join(block for block in blocks if block) + "\n", encoding="utf-8")
     return file
+
+
+def _grouped(summaries: Sequence[Summary]) -> dict[_Group, list[Summary]]:
+    groups: dict[_Group, list[Summary]] = {}
+    for one in summaries:
+        groups.setdefault((one.kind, one.source, one.language), []).append(one)
+    return groups
 
 
 def _head(answers: Sequence[Prediction]) -> str:
@@ -149,14 +157,14 @@ def _costs(summaries: Sequence[Summary]) -> str:
     )
 
 
-def _differences(systems: _Answers, kind: str, source: str, against: str) -> str:
+def _differences(systems: _Answers, group: _Group, against: str) -> str:
     """Every mode against the reference, on the tasks that both answered."""
-    reference = systems.get((kind, source, against))
+    reference = systems.get((*group, against))
     if not reference:
         return ""
     rows = []
-    for (one_kind, one_source, mode), answers in systems.items():
-        if (one_kind, one_source) != (kind, source) or mode == against:
+    for (*of, mode), answers in systems.items():
+        if tuple(of) != group or mode == against:
             continue
         if found := difference(answers, reference):
             em, es = f"{found.em:+.1f}", f"{found.es:+.1f}"
@@ -166,11 +174,12 @@ def _differences(systems: _Answers, kind: str, source: str, against: str) -> str
     return _markdown(head, rows) if rows else ""
 
 
-def _plots(kind: str, source: str, summaries: Sequence[Summary], folder: Path) -> Iterator[str]:
+def _plots(title: str, summaries: Sequence[Summary], folder: Path) -> Iterator[str]:
     """Markdown of the plots that the answers suffice for."""
     ablated = {name for modes in ABLATIONS.values() for name in modes}
     points = [Point(one.mode, one.p50_ms, one.em) for one in summaries if one.mode not in ablated]
-    title, ending = f"{kind}, {source}", f"{kind}_{_slug(source)}.png"
+    kind, _, rest = title.partition(", ")
+    ending = f"{kind}_{_slug(rest)}.png"
     if points:
         name = f"em_latency_{ending}"
         scatter(

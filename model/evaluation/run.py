@@ -202,4 +202,5 @@ def request_for(task: Task) -> Request:
         deadline_ms=float("inf"),
         finished=lambda text: answer_end(task, text) is not None,
         repository=task.repo.rpartition("/")[2],
+        language=task.language,
     )

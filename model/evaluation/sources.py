@@ -1,4 +1,4 @@
-"""The Python files of a snapshot, and what the baselines prepare of them before a request comes."""
+"""The code of a snapshot, whichever language it is in, and what the baselines prepare of it before a request comes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.languages import TEXT, language_of
 from model.evaluation.definitions import ModuleGraph
 from model.evaluation.windows import Windows
 
@@ -55,7 +56,7 @@ class Sources:
 
     @cached_property
     def graph(self) -> ModuleGraph:
-        return ModuleGraph(self.texts)
+        return ModuleGraph({path: text for path, text in self.texts.items() if path.endswith(".py")})
 
     def lines(self, path: str, first: int, last: int) -> str:
         """Rows first (0-based) to last (not included) of a file; fewer at its end."""
@@ -64,7 +65,7 @@ class Sources:
 
 def _read(root: Path) -> list[tuple[str, str]]:
     found = []
-    for file in sorted(root.rglob("*.py")):
+    for file in sorted(path for path in root.rglob("*") if language_of(path.name) != TEXT and path.is_file()):
         try:
             found.append((file.relative_to(root).as_posix(), file.read_bytes().decode("utf-8")))
         except UnicodeDecodeError:

@@ -13,13 +13,14 @@ from model.evaluation.metrics import METRICS
 from model.evaluation.nats import Nats, nats_with_the_file_alone, summed_up
 from model.evaluation.predictions import STAGES, Prediction, System
 from model.evaluation.sampling import interval
-from model.evaluation.tasks import KINDS
+from model.evaluation.tasks import KINDS, PYTHON
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 _HEAD = (
     "kind",
     "source",
+    "language",
     "mode",
     "n",
     "EM %",
@@ -32,6 +33,7 @@ _HEAD = (
     "passes",
     "budget",
 )
+_LANGUAGE = _HEAD.index("language")
 _NATS_HEAD = ("nats", "to none", "95 %")
 
 
@@ -49,10 +51,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Summary:
-    """One kind, source and system."""
+    """One kind, source, language and system."""
 
     kind: str
     source: str
+    language: str
     mode: str  # with settings, budget and model where there are several
     budget: str
     n: int
@@ -82,7 +85,7 @@ class Summary:
 
 
 def summarize(answers: Iterable[Prediction]) -> list[Summary]:
-    """One summary per kind, source and system: never one pooled number."""
+    """One summary per kind, source, language and system: never one pooled number."""
     listed = list(answers)
     return [
         _summary(*key, group, summed_up(group, nats_with_the_file_alone(listed, group[0].system)))
@@ -90,13 +93,13 @@ def summarize(answers: Iterable[Prediction]) -> list[Summary]:
     ]
 
 
-def by_system(answers: Iterable[Prediction]) -> dict[tuple[str, str, str], list[Prediction]]:
-    """(kind, source, label) -> answers; kinds in their order, systems in that of their first answer."""
+def by_system(answers: Iterable[Prediction]) -> dict[tuple[str, str, str, str], list[Prediction]]:
+    """(kind, source, language, label) -> answers; kinds in their order, systems in that of their first answer."""
     listed = list(answers)
     labels = _labels(list(dict.fromkeys(one.system for one in listed)))
-    groups = grouped(listed, lambda one: (one.kind, one.source, labels[one.system]))
+    groups = grouped(listed, lambda one: (one.kind, one.source, one.language, labels[one.system]))
     ranks = {label: rank for rank, label in enumerate(labels.values())}
-    order = sorted(groups, key=lambda key: (KINDS.index(key[0]), key[1], ranks[key[2]]))
+    order = sorted(groups, key=lambda key: (KINDS.index(key[0]), *key[1:3], ranks[key[3]]))
     return {key: groups[key] for key in order}
 
 
@@ -131,8 +134,11 @@ def table(summaries: Sequence[Summary]) -> str:
     weighed = any(summary.nats for summary in summaries)
     rows = [(*_HEAD, *_NATS_HEAD), *(row for summary in summaries for row in _rows(summary))]
     rows = rows if weighed else [row[: len(_HEAD)] for row in rows]
+    n_words = _HEAD.index("n")
+    if all(summary.language == PYTHON for summary in summaries):
+        rows, n_words = [row[:_LANGUAGE] + row[_LANGUAGE + 1 :] for row in rows], n_words - 1
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
+    return "\n".join("  ".join(_aligned(row, widths, n_words)).rstrip() for row in rows)
 
 
 def _labels(systems: Sequence[System]) -> dict[System, str]:
@@ -166,10 +172,10 @@ def _rows(one: Summary) -> Iterator[tuple[str, ...]]:
         f"{one.forward_passes:.1f}",
         one.budget,
     )
-    yield (one.kind, one.source, one.mode, str(one.n), *percents, *costs, *nats_cells(one.nats))
+    yield (one.kind, one.source, one.language, one.mode, str(one.n), *percents, *costs, *nats_cells(one.nats))
     for origin, part in one.origins.items() if len(one.origins) > 1 else ():
         n, em, es = (f"{part['n']:.0f}", f"{part['em']:.1f}", f"{part['es']:.1f}")
-        yield ("", f"  {origin}", "", n, em, "", es, *[""] * 9)
+        yield ("", f"  {origin}", "", "", n, em, "", es, *[""] * 9)
 
 
 def nats_cells(nats: Nats | None) -> tuple[str, str, str]:
@@ -182,7 +188,9 @@ def nats_cells(nats: Nats | None) -> tuple[str, str, str]:
     return f"{nats.mean:.3f}", f"{nats.difference:+.3f}", f"{low:+.3f} to {high:+.3f}"
 
 
-def _summary(kind: str, source: str, mode: str, answers: Sequence[Prediction], nats: Nats | None) -> Summary:
+def _summary(
+    kind: str, source: str, language: str, mode: str, answers: Sequence[Prediction], nats: Nats | None
+) -> Summary:
     repositories = [one.repo for one in answers]
     quality = {name: [one.quality[name] for one in answers] for name in METRICS}
     stages = {stage: _percentiles([one.timings_ms[stage] for one in answers]) for stage in STAGES}
@@ -190,6 +198,7 @@ def _summary(kind: str, source: str, mode: str, answers: Sequence[Prediction], n
     return Summary(
         kind=kind,
         source=source,
+        language=language,
         mode=mode,
         budget=answers[0].system.budget,
         nats=nats,
@@ -233,8 +242,8 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    n_words = 3  # kind, source and mode stand left, numbers right
+def _aligned(row: Sequence[str], widths: Sequence[int], n_words: int) -> list[str]:
+    """Words stand left, numbers right."""
     return [
         cell.ljust(width) if i < n_words else cell.rjust(width)
         for i, (cell, width) in enumerate(zip(row, widths, strict=True))

@@ -12,8 +12,20 @@ from itertools import chain, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO, TypeVar
 
+PYTHON = "python"  # of tasks that name no language
 KINDS = ("line", "api", "crossfile", "function")
-_TEXT_FIELDS = ("task_id", "repo", "path", "prefix", "suffix", "target", "kind", "source", "origin")
+_TEXT_FIELDS = (
+    "task_id",
+    "repo",
+    "path",
+    "prefix",
+    "suffix",
+    "target",
+    "kind",
+    "source",
+    "origin",
+    "language",
+)
 
 _T = TypeVar("_T")
 
@@ -35,6 +47,7 @@ class Task:
     kind: str  # one of KINDS: how the answer is cut and scored
     source: str  # the benchmark it comes from
     origin: str  # how it came from there
+    language: str = PYTHON  # LSP's id
 
     @property
     def text(self) -> str:
@@ -82,6 +95,7 @@ def _parse(line: str, where: str) -> Task:
         raise EvaluationError(f"{where} is not JSON: {problem}") from problem
     if not isinstance(raw, dict):
         raise EvaluationError(f"{where} is not a JSON object")
+    raw.setdefault("language", PYTHON)
     wrong = [name for name in _TEXT_FIELDS if not isinstance(raw.get(name), str)]
     if wrong:
         raise EvaluationError(f"{where} has no text in {', '.join(wrong)}")

@@ -97,7 +97,8 @@ class RecallStores:
     ) -> Sequence[LinePlace]:
         """Lines with one of these pieces, in files that have the tokens."""
         found = self.tokens.positions(ids, limit=_CONTINUATIONS, without=here) if self.tokens else ()
-        return lines.containing(pieces, list(dict.fromkeys(path for path, _ in found)), limit=_CONTINUATIONS)
+        paths = list(dict.fromkeys(path for path, _ in found))
+        return lines.containing(pieces, paths, limit=_CONTINUATIONS, beside=here)
 
 
 def _indented(cursor: Cursor, text: str, column: int) -> str:

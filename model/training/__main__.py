@@ -31,6 +31,7 @@ _STAGES = {
     "validate": ("model.training.validate", "ValidateConfig"),
     "recall": ("model.training.recall", "RecallConfig"),
     "confidence": ("model.training.confidence", "ConfidenceConfig"),
+    "foreign": ("model.training.foreign", "ForeignConfig"),
     "fresh": ("model.training.fresh", "FreshConfig"),
     "ship": ("model.training.ship", "ShipConfig"),
 }

@@ -1,7 +1,7 @@
 """Stage `corpus`: folders of repositories -> tokenizer, token file, manifest.
 
-Repositories stay whole as far as their byte budget goes, because cross-file context needs them; a budget per
-repository buys variety. What is left out is counted by reason.
+Python, and of other languages a share that the settings say. Repositories stay whole as far as their byte budget goes,
+because cross-file context needs them; a budget per repository buys variety. What is left out is counted by reason.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from pathlib import Path, PurePosixPath
 
 from tokenizers import Tokenizer
 
+from model.evaluation.tasks import PYTHON
+from model.training.archives import language_of_files, read_by_language
 from model.training.bpe import save_tokenizer, train_tokenizer
 from model.training.config import ConfigError
 from model.training.filters import (
     NearDuplicates,
     Overlap,
-    fresh_names,
     is_test,
     may_use,
+    measured_names,
     read_exclusions,
     why_not,
     without_license_header,
@@ -42,6 +44,9 @@ class CorpusConfig:
     out: Path
     checkouts: tuple[Path, ...] = ()
     wheels: tuple[Path, ...] = ()
+    archives: tuple[
+        Path, ...
+    ] = ()  # folders of npm's, Debian's and sdists' archives: other languages than Python
     repositories: tuple[
         Path, ...
     ] = ()  # yours: a repository each, or a folder of them; no license is asked for
@@ -55,6 +60,8 @@ class CorpusConfig:
     window: int = 50
     checkout_bytes: int = 500_000
     wheel_bytes: int = 220_000
+    archive_bytes: int = 220_000
+    foreign_share: float = 0.3  # of all of it at most, each language as much as any other
     test_share: float = 0.15
     vocab_size: int = 4096
     tokenizer_bytes: int = 40_000_000
@@ -70,6 +77,7 @@ class ManifestEntry:
     files: int
     bytes: int
     tokens: int = 0
+    language: str = PYTHON
 
 
 @dataclass
@@ -78,6 +86,12 @@ class Selection:
 
     repositories: list[SourceRepository] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    copies: NearDuplicates = field(default_factory=NearDuplicates)
+    names: set[str] = field(default_factory=set)
+
+    @property
+    def n_chars(self) -> int:
+        return sum(map(_n_chars, self.repositories))
 
 
 def run(config: CorpusConfig) -> list[ManifestEntry]:
@@ -85,8 +99,9 @@ def run(config: CorpusConfig) -> list[ManifestEntry]:
     check_sources(config)
     overlap = Overlap(task_texts(config.tasks), config.window)
     listed = read_exclusions(line for file in config.exclude for line in file.read_text().splitlines())
-    excluded = listed | fresh_names()
+    excluded = listed | measured_names()
     chosen = select(_repositories(config), excluded, overlap, config)
+    add_foreign(chosen, excluded, overlap, config)
     tokenizer = _tokenizer([f.text for r in chosen.repositories for f in r.files], config)
     tokenizer.encode_special_tokens = True  # A control token that a file spells out is text like any other.
     writer, manifest = TokenWriter(), []
@@ -134,25 +149,44 @@ def select(
     excluded: set[str],
     overlap: Overlap,
     config: CorpusConfig,
+    chosen: Selection | None = None,
 ) -> Selection:
-    """Filter the repositories, each with its byte budget; the order of the input decides which copy stays."""
-    chosen, copies, rng = Selection(), NearDuplicates(), random.Random(config.seed)
-    names: set[str] = set()
+    """Filter the repositories, each with its byte budget, and add them to `chosen`; the order of the input decides
+    which copy stays."""
+    chosen, rng = chosen or Selection(), random.Random(config.seed)
     for repository, budget in repositories:
         basename = repository.name.rsplit("/", 1)[-1].lower()
-        reason = "duplicate repository" if basename in names else may_use(repository, excluded)
+        reason = "duplicate repository" if basename in chosen.names else may_use(repository, excluded)
         if reason:
             chosen.left_out[reason] += 1
             continue
 
         def is_good(file: SourceFile) -> bool:
-            return _is_good(file, overlap, copies, chosen.left_out)
+            return _is_good(file, overlap, chosen.copies, chosen.left_out)
 
         kept = _within_budget(repository.files, budget, config.test_share, rng, is_good)
         if kept:
-            names.add(basename)
+            chosen.names.add(basename)
             chosen.repositories.append(replace(repository, files=kept))
     return chosen
+
+
+def add_foreign(chosen: Selection, excluded: set[str], overlap: Overlap, config: CorpusConfig) -> None:
+    """Add what the archives have of other languages until it is `foreign_share` of all, as much of each language; what
+    one has too little of, others do not make up for."""
+    by_language = read_by_language(config.archives)
+    n_python = chosen.n_chars
+    room = int(n_python * config.foreign_share / (1 - config.foreign_share)) if by_language else 0
+    for repositories in by_language.values():
+        left = room // len(by_language)
+        for repository in repositories:
+            n_before = chosen.n_chars
+            select([(repository, min(left, config.archive_bytes))], excluded, overlap, config, chosen)
+            left -= chosen.n_chars - n_before
+
+
+def _n_chars(repository: SourceRepository) -> int:
+    return sum(len(file.text) for file in repository.files)
 
 
 def _is_good(file: SourceFile, overlap: Overlap, copies: NearDuplicates, left_out: Counter[str]) -> bool:
@@ -194,6 +228,11 @@ def check_sources(config: CorpusConfig) -> None:
     wanted = (
         ("checkouts", config.checkouts, "a folder of checkouts `owner+name`, each with a file .commit"),
         ("wheels", config.wheels, "a folder of `pip download --no-deps --only-binary=:all: NAME ...`"),
+        (
+            "archives",
+            config.archives,
+            "a folder of archives: `npm pack`, `apt-get source --download-only`, sdists",
+        ),
         ("repositories", config.repositories, "a repository of yours, or a folder of them"),
         ("exclude", config.exclude, "a list of repositories and packages to leave out, one name a line"),
         ("tasks", config.tasks, "evaluation tasks (JSONL, .xz), with which no file may share text"),
@@ -233,7 +272,12 @@ def _sample(texts: list[str], n_bytes: int, rng: random.Random) -> list[str]:
 def _entry(repository: SourceRepository) -> ManifestEntry:
     size = sum(len(f.text.encode()) for f in repository.files)
     return ManifestEntry(
-        repository.name, repository.version, repository.license or "", len(repository.files), size
+        repository.name,
+        repository.version,
+        repository.license or "",
+        len(repository.files),
+        size,
+        language=language_of_files(repository.files),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from model.training.sources import SourceRepository
 
 FRESH = Path(__file__).parent / "configs" / "fresh.toml"
+FOREIGN = FRESH.with_name("foreign.toml")
 _VENDORED = {
     "vendor",
     "_vendor",
@@ -35,8 +36,19 @@ _SECRET = re.compile(
     r"|\bxox[abpr]-[0-9A-Za-z-]{10,}|\bsk_live_[0-9A-Za-z]{16,}|\bAIza[0-9A-Za-z_-]{35}\b"
 )
 _LEXEME = re.compile(r"\w+|[^\w\s]")
-_COMMENT = re.compile(r"(?m)#[^\n]*$")
-_HEADER = re.compile(r"\A(?:#![^\n]*\n)?(?:#[^\n]*coding[:=][^\n]*\n)?\s*((?:#[^\n]*\n\s*)+)")
+_BLOCK_COMMENT = r"/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)"
+_COMMENT = re.compile(rf"(?m)#[^\n]*$|^[ \t]*(?://[^\n]*$|{_BLOCK_COMMENT})")
+_HEADER = re.compile(
+    r"\A(?:#![^\n]*\n)?(?:#[^\n]*coding[:=][^\n]*\n)?\s*"
+    rf"((?:(?:#|//)[^\n]*\n\s*)+|{_BLOCK_COMMENT}\s*)"
+)
+_PYTHON_TEST = re.compile(
+    r"(^|/)(tests?|testing|unit|functional)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$"
+)
+_TEST = re.compile(
+    r"(?i)(^|/)(tests?|__tests__|testing|testdata|unit|functional|specs?|bench(es|marks?)?|fuzz)/"
+    r"|(^|/)tests?[_-][^/]*$|([_-](unit)?test|\.test|\.spec)\.\w+$|Tests?\.java$"
+)
 _MIN_CHARS, _MAX_CHARS, _MAX_LINE = 200, 120_000, 400
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so invertible modulo 2**64
 
@@ -52,9 +64,14 @@ def read_exclusions(lines: Iterable[str]) -> set[str]:
     return {_plain(line) for line in lines if line.strip()}
 
 
-def fresh_names(manifest: Path = FRESH) -> set[str]:
-    """Packages and repositories of the stage `fresh`, lower-case: they are measured on, so never learned from."""
-    packages = tomllib.loads(manifest.read_text(encoding="utf-8"))["packages"]
+def measured_names(manifests: Iterable[Path] = (FRESH, FOREIGN)) -> set[str]:
+    """Packages and repositories of the stages `fresh` and `foreign`, lower-case: they are measured on, so never learned
+    from."""
+    packages = [
+        package
+        for manifest in manifests
+        for package in tomllib.loads(manifest.read_text(encoding="utf-8"))["packages"]
+    ]
     return read_exclusions(package[key] for package in packages for key in ("name", "repository"))
 
 
@@ -90,9 +107,8 @@ def without_license_header(text: str) -> str:
 
 
 def is_test(path: str) -> bool:
-    return bool(
-        re.search(r"(^|/)(tests?|testing|unit|functional)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$", path)
-    )
+    """By its path. Python has a rule of its own, on which the tasks of stage `fresh` depend."""
+    return bool((_PYTHON_TEST if path.endswith(".py") else _TEST).search(path))
 
 
 def windows(text: str, width: int) -> np.ndarray:

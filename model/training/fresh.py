@@ -4,7 +4,7 @@ The packages stand in the stage's configuration, public facts alone; their code 
 were picked from young projects of many kinds by this rule, which is checked at each run: the first release in the
 package index is younger than SmolLM2's, metadata and license file name a permissive license, and enough of the code is
 neither test, generated nor vendored. What needs other folders is checked where they are named: no excluded name, no
-text of other tasks, no copy of older code. The corpus leaves these packages out (`filters.fresh_names`).
+text of other tasks, no copy of older code. The corpus leaves these packages out (`filters.measured_names`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from model.evaluation.copies import copy_shares
 from model.evaluation.drawing import draw
-from model.evaluation.tasks import Task
+from model.evaluation.tasks import PYTHON, Task
 from model.training.config import ConfigError, from_table
 from model.training.corpus import task_texts
 from model.training.filters import NearDuplicates, Overlap, is_excluded, is_test, read_exclusions, why_not
@@ -79,9 +79,9 @@ def run(config: FreshConfig) -> None:
         new = [f.path for f in usable[package.name] if copies.take(f.text)]
         tasks += draw(package.name, texts[package.name], new, config.per_kind, config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
-    lines = "".join(_line(task) for task in tasks).encode()
+    lines = "".join(task_line(task) for task in tasks).encode()
     (config.out / "tasks.jsonl.xz").write_bytes(lzma.compress(lines))
-    _write_archive(config.out / "repos.tar.xz", sdists)
+    write_archive(config.out / "repos.tar.xz", sdists)
     digest = hashlib.sha256(lines).hexdigest()
     like = "the" if digest == config.digest else "not the"
     print(f"{len(packages)} packages, {len(tasks)} tasks, sha256 {digest}: {like} published numbers' tasks")
@@ -140,11 +140,13 @@ def _usable(package: FreshPackage, sdist: Sdist) -> list[SourceFile]:
     return [f for f in files if not is_test(f.path) and why_not(f.path, f.text) is None]
 
 
-def _line(task: Task) -> str:
-    return json.dumps({**asdict(task), "line": task.prefix.count("\n")}, ensure_ascii=False) + "\n"
+def task_line(task: Task) -> str:
+    """As `read_tasks` has it. Python's name no language: their bytes are older than that."""
+    fields = {k: v for k, v in asdict(task).items() if (k, v) != ("language", PYTHON)}
+    return json.dumps({**fields, "line": task.prefix.count("\n")}, ensure_ascii=False) + "\n"
 
 
-def _write_archive(file: Path, sdists: Mapping[str, Sdist]) -> None:
+def write_archive(file: Path, sdists: Mapping[str, Sdist]) -> None:
     """Code, licenses and READMEs by `<package>/<path>`, nothing of them dependent on when or where."""
     with tarfile.open(file, "w:xz") as tar:
         for name, sdist in sdists.items():

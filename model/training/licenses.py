@@ -14,6 +14,7 @@ _TEXTS = (
     ("ISC", r"permission to use, copy, modify,? and/?(or)? distribute this software"),
     ("PSF-2.0", r"python software foundation license"),
     ("Unlicense", r"this is free and unencumbered software released into the public domain"),
+    ("BSL-1.0", r"boost software license - version 1\.0"),
     ("Zlib", r"provided 'as-is', without any express or implied warranty"),
 )
 _RESTRICTED = re.compile(
@@ -25,7 +26,7 @@ _PERMISSIVE_NAME = re.compile(
     r"(the )?mit(-0| license)?( \(mit\))?|isc( license)?( \(iscl\))?|0bsd|zlib|zlib/libpng license"
     r"|apache|apache[ -](software license|license)?,?[ -]?(version )?2(\.0)?|apache software license"
     r"|(new |modified |simplified )?bsd( license)?|bsd[ -][23][ -]clause( license)?"
-    r"|psf(-2\.0)?|python-2\.0|python software foundation license|(the )?unlicense( \(unlicense\))?"
+    r"|bsl-1\.0|psf(-2\.0)?|python-2\.0|python software foundation license|(the )?unlicense( \(unlicense\))?"
 )
 
 
@@ -48,7 +49,7 @@ def license_of_metadata(metadata: str) -> str | None:
     headers = HeaderParser().parsestr(metadata)
     expression = headers.get("License-Expression")
     if expression:
-        return _if_permissive(re.split(r"\s+(?:AND|OR)\s+", expression.replace("(", "").replace(")", "")))
+        return permissive_names(expression)
     classifiers = [
         c.rsplit(" :: ", 1)[1] for c in headers.get_all("Classifier", []) if c.startswith("License :: OSI")
     ]
@@ -56,6 +57,11 @@ def license_of_metadata(metadata: str) -> str | None:
         return _if_permissive([c for c in classifiers if c != "OSI Approved"])
     field = headers.get("License", "")
     return _if_permissive([field]) or license_of_text(field)
+
+
+def permissive_names(expression: str) -> str | None:
+    """Of an SPDX expression, None unless every license in it is permissive."""
+    return _if_permissive(re.split(r"\s+(?:AND|OR)\s+", expression.replace("(", "").replace(")", "")))
 
 
 def _if_permissive(names: list[str]) -> str | None:

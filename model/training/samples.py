@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from indexer import Hit, Index, Query
-from indexer.chunking import Chunk, chunk, language_of
+from indexer.chunking import Chunk, chunk
 from indexer.hierarchy import leaf_text
+from indexer.languages import language_of
 from indexer.query import SHOWN_AFTER, SHOWN_BEFORE
 from model.training.config import ConfigError
 from model.training.fim import Cut, cut_at

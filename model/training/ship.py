@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from safetensors import safe_open
 
 from model.checkpoint.opening import write_checksums
+from model.evaluation.tasks import PYTHON
+from model.training.bits import bits_table, read_bits
 from model.training.checkpoint import read_journal
 
 _SMOOTH = 50  # steps that one point of a curve averages
@@ -27,6 +30,7 @@ class ShipConfig:
     adapter_journals: tuple[Path, ...]
     notes: Path  # Markdown put on top of the card: intended use, evaluation, limits
     out: Path
+    bits: Path | None = None  # what stage `validate` found of each language: bits.jsonl
 
 
 def run(config: ShipConfig) -> None:
@@ -82,6 +86,8 @@ def model_card(
         "![Loss curves](loss_curves.png)",
         "",
     ]
+    if config.bits:
+        parts += ["## Languages", "", bits_table(read_bits(config.bits)), ""]
     return "\n".join([*parts, *_data(manifest)]) + "\n"
 
 
@@ -135,7 +141,7 @@ def _data(manifest: dict[str, Any]) -> list[str]:
         "## Training data",
         "",
         f"{len(entries)} repositories, {total[0]:,} files, {total[1] / 1e6:.0f} MB, {total[2]:,} tokens. "
-        f"Left out (repositories and files): {left_out}.",
+        f"Left out (repositories and files): {left_out}.{_languages(entries)}",
         "",
         "| repository | version or commit | license | files | kB |",
         "| --- | --- | --- | --- | --- |",
@@ -144,6 +150,17 @@ def _data(manifest: dict[str, Any]) -> list[str]:
             for e in sorted(entries, key=lambda e: str(e["name"]))
         ),
     ]
+
+
+def _languages(entries: Sequence[dict[str, Any]]) -> str:
+    """Which part of the tokens is of which language; nothing where all is Python."""
+    tokens: Counter[str] = Counter()
+    for entry in entries:
+        tokens[entry.get("language", PYTHON)] += entry["tokens"]
+    if set(tokens) <= {PYTHON}:
+        return ""
+    shares = (f"{name} {100 * n / tokens.total():.1f} %" for name, n in tokens.most_common())
+    return f" Of the tokens {', '.join(shares)}."
 
 
 def draw_curves(pretraining: Sequence[dict[str, Any]], adapter: Sequence[dict[str, Any]], file: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from model.training.licenses import license_of_metadata, license_of_text, license_of_texts
 
 _LICENSE_FILE = re.compile(r"(?i)(licen[cs]e|copying|unlicense)[^/]*")
+_CODE = (".py", ".js", ".ts", ".go", ".rs", ".java", ".c", ".h", ".cc", ".cpp")  # `license.rs` is code
 _NOTE = re.compile(r"(?i)readme[^/]*|pyproject\.toml|setup\.cfg")
 
 
@@ -47,8 +48,8 @@ def read_checkouts(folder: Path) -> Iterator[SourceRepository]:
     for root in sorted(path for path in folder.iterdir() if path.is_dir()):
         licenses = [p for p in sorted(root.rglob("*")) if p.is_file() and _LICENSE_FILE.fullmatch(p.name)]
         licenses = [p for p in licenses if p.suffix != ".py"]
-        texts = [_decode(p.read_bytes()) or "" for p in licenses if p.parent == root]
-        foreign = [p.parent for p in licenses if license_of_text(_decode(p.read_bytes()) or "") is None]
+        texts = [decode(p.read_bytes()) or "" for p in licenses if p.parent == root]
+        foreign = [p.parent for p in licenses if license_of_text(decode(p.read_bytes()) or "") is None]
         files = (p for p in sorted(root.rglob("*.py")) if p.is_file() and not p.is_symlink())
         kept = [(p.relative_to(root).as_posix(), p.read_bytes()) for p in files if not _below(p, foreign)]
         commit = root / ".commit"
@@ -56,7 +57,7 @@ def read_checkouts(folder: Path) -> Iterator[SourceRepository]:
             name=root.name.replace("+", "/", 1),
             version=commit.read_text().strip() if commit.exists() else "",
             license=license_of_texts(texts),
-            files=_source_files(kept),
+            files=source_files(kept),
         )
 
 
@@ -71,15 +72,15 @@ def read_wheels(folder: Path) -> Iterator[SourceRepository]:
         with zipfile.ZipFile(file) as wheel:
             names = wheel.namelist()
             metadata = next((n for n in names if n.endswith(".dist-info/METADATA")), None)
-            declared = _decode(wheel.read(metadata)) if metadata else None
+            declared = decode(wheel.read(metadata)) if metadata else None
             contents = [(n, wheel.read(n)) for n in sorted(names) if n.endswith(".py")]
             texts = [
-                _decode(wheel.read(n)) or ""
+                decode(wheel.read(n)) or ""
                 for n in names
                 if ".dist-info/" in n and _LICENSE_FILE.fullmatch(PurePosixPath(n).name)
             ]
         license_name = license_of_metadata(declared or "") or license_of_texts(texts)
-        yield SourceRepository(name.replace("_", "-").lower(), version, license_name, _source_files(contents))
+        yield SourceRepository(name.replace("_", "-").lower(), version, license_name, source_files(contents))
 
 
 def read_sdist(file: Path, name: str, version: str) -> Sdist:
@@ -93,22 +94,31 @@ def read_sdist(file: Path, name: str, version: str) -> Sdist:
         kept = {path: m for path, m in members.items() if path.endswith(".py") or _is_note(path)}
         contents = [(path, _read_member(tar, member)) for path, member in sorted(kept.items())]
         metadata = _read_member(tar, members["PKG-INFO"]) if "PKG-INFO" in members else b""
-    files = _source_files(contents)
-    licenses = [f for f in files if _LICENSE_FILE.fullmatch(PurePosixPath(f.path).name) and _is_note(f.path)]
-    foreign = [PurePosixPath(f.path).parent for f in licenses if license_of_text(f.text) is None]
-    declared = license_of_metadata(_decode(metadata) or "")
+    files = source_files(contents)
+    licenses = [f for f in files if is_license(f.path)]
+    declared = license_of_metadata(decode(metadata) or "")
     text = license_of_texts(f.text for f in licenses if "/" not in f.path)
+    foreign = foreign_folders(licenses)
     code = tuple(
-        f for f in files if f.path.endswith(".py") and not set(PurePosixPath(f.path).parents) & set(foreign)
+        f for f in files if f.path.endswith(".py") and not set(PurePosixPath(f.path).parents) & foreign
     )
     repository = SourceRepository(name, version, text if declared else None, code)
     return Sdist(repository, tuple(f for f in files if _is_note(f.path)))
 
 
+def is_license(path: str) -> bool:
+    """Whether a file holds a license, by its name."""
+    name = PurePosixPath(path)
+    return bool(_LICENSE_FILE.fullmatch(name.name)) and name.suffix not in _CODE
+
+
+def foreign_folders(licenses: Iterable[SourceFile]) -> set[PurePosixPath]:
+    """Folders under a license of their own that is not permissive."""
+    return {PurePosixPath(f.path).parent for f in licenses if license_of_text(f.text) is None}
+
+
 def _is_note(path: str) -> bool:
-    name = PurePosixPath(path).name
-    is_license = _LICENSE_FILE.fullmatch(name) and not name.endswith(".py")
-    return bool(is_license or ("/" not in path and _NOTE.fullmatch(name)))
+    return is_license(path) or ("/" not in path and bool(_NOTE.fullmatch(path)))
 
 
 def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -120,15 +130,17 @@ def read_library(folder: Path, name: str, version: str, license_name: str) -> So
     """A folder of Python files under one known license: the standard library. Installed packages are left out."""
     files = (p for p in sorted(folder.rglob("*.py")) if "site-packages" not in p.parts)
     contents = [(p.relative_to(folder).as_posix(), p.read_bytes()) for p in files if p.is_file()]
-    return SourceRepository(name, version, license_name, _source_files(contents))
+    return SourceRepository(name, version, license_name, source_files(contents))
 
 
-def _source_files(contents: list[tuple[str, bytes]]) -> tuple[SourceFile, ...]:
-    decoded = ((path, _decode(data)) for path, data in contents)
+def source_files(contents: Iterable[tuple[str, bytes]]) -> tuple[SourceFile, ...]:
+    """Those that are UTF-8 text, with line ends as here."""
+    decoded = ((path, decode(data)) for path, data in contents)
     return tuple(SourceFile(path, text.replace("\r\n", "\n")) for path, text in decoded if text)
 
 
-def _decode(data: bytes) -> str | None:
+def decode(data: bytes) -> str | None:
+    """None for what is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -3,6 +3,7 @@
 The mean loss of the middles, of the very same cursors in every mode: differences far too small for an exact match
 over some hundred tasks show here. What the coder makes of useless vectors is measured beside it (robustness), and how
 much of a chunk can be had from its vectors (recite: its own text behind them, against vectors of another repository).
+What the coder alone makes of each language is measured on whole files (`bits.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from model.engines.torch.adapter import load_fuser, load_projector
 from model.families import FimOrder
 from model.loading import fim_order
 from model.training.batches import AdapterBatch, Batcher
+from model.training.bits import bits_table, held_out_files, measure_bits, save_bits
 from model.training.config import ConfigError, from_table
 from model.training.contexts import ModeMix, RowBuilder, RowShape
 from model.training.losses import mean_pairwise_cosine, middle_losses, middles_right
@@ -50,6 +52,9 @@ class ValidateConfig:
     chunk_tokens: int = 192
     written: int = 0  # cursors at which the coder also writes, in each mode; takes a pass for each token
     written_tokens: int = 50
+    held_out: tuple[Path, ...] = ()  # archives of repositories, whose files the coder alone foresees
+    held_out_files: int = 64  # of each language
+    held_out_tokens: int = 1024  # of each file, at most
     threads: int = 2
     seed: int = 1
     shape: dict[str, Any] = field(default_factory=dict)  # fields of contexts.RowShape
@@ -103,14 +108,29 @@ MIXES: Mapping[str, tuple[ModeMix, str]] = {
 
 
 def run(config: ValidateConfig) -> list[ModeLoss]:
-    """Measure every mode; one JSON line each goes to `config.out`. Raises ConfigError where there are no samples."""
+    """Measure every mode; one JSON line each goes to `config.out`, and beside it to `bits.jsonl` what every language of
+    `held_out` takes. Raises ConfigError where there are no samples, unless nothing but that can be measured."""
     torch.set_num_threads(config.threads)
+    if config.held_out:
+        write_bits(config)
+        if not config.samples.exists():
+            return []
     repositories = tuple(read_samples(config.samples))
     if not any(repository.samples for repository in repositories):
         raise ConfigError(f"{config.samples} has no samples: make them with the stage `samples`")
     measured = list(measure(config, repositories))
     save(measured, config.out)
     return measured
+
+
+def write_bits(config: ValidateConfig) -> None:
+    """Bits per byte of the coder alone by language, as JSON lines and as a table for people."""
+    checkpoint = open_checkpoint(config.coder or str(config.model))
+    vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
+    files = held_out_files(config.held_out, config.held_out_files)
+    found = measure_bits(load_coder(checkpoint, False).eval(), vocabulary, files, config.held_out_tokens)
+    save_bits(found, config.out.with_name("bits.jsonl"))
+    print(bits_table(found))
 
 
 def save(measured: Sequence[ModeLoss], file: Path) -> None:

@@ -107,3 +107,44 @@ def test_lines_with_the_longest_of_several_pieces_come_first() -> None:
     ]  # fmt: skip
     assert found("get(", limit=2) == everywhere[:2]
     assert found("never") == found() == []
+
+
+MIXED = {
+    "a.py": "shared\nof Python",
+    "b.ts": "shared\nof TypeScript",
+    "c.jsx": "shared\nof JSX",
+    "d.h": "shared\nof a header",
+    "e.cc": "shared\nof C++",
+    "f.md": "shared\nof a text",
+    "g.go": "shared\nof Go",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        ("x.py", ["of Python", "of a text"]),
+        ("x.tsx", ["of TypeScript", "of JSX", "of a text"]),
+        ("x.js", ["of TypeScript", "of JSX", "of a text"]),
+        ("x.c", ["of a header", "of C++", "of a text"]),
+        ("x.rs", ["of a text"]),
+    ],
+)
+def test_a_document_is_told_of_its_own_kin_first_and_of_plain_text(path: str, lines: list[str]) -> None:
+    index = index_of(MIXED)
+    assert [place.lines.texts[place.row] for place in index.between(["shared"], [], without=path)] == lines
+    inside = index.containing(["of "], [*MIXED], beside=path)
+    assert sorted(place.lines.texts[place.row] for place in inside) == sorted(lines)
+
+
+def test_what_is_no_language_of_ours_is_told_of_all() -> None:
+    index = index_of(MIXED)
+    assert len(index.between(["shared"], [], without="notebook.ipynb")) == len(MIXED)
+    assert len(index.containing(["of "], [*MIXED], beside="x.vue")) == len(MIXED)
+
+
+def test_a_common_line_of_other_languages_takes_no_place_of_ones_own() -> None:
+    """Only so many places are looked at, and every one of them would be Python's."""
+    others = {f"{n}.py": "\n".join(f"}}\nother {n} {i}" for i in range(50)) for n in range(20)}
+    index = index_of({**others, "own.ts": "}\nmine"})
+    assert found(index.between(["}"], [], without="x.ts")) == [("own.ts", "mine")]

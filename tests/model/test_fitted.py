@@ -15,6 +15,7 @@ from model.loaded import LoadedModel
 from model.loading import load_model
 from model.recall.ranking import Forest
 from model.recall.weights import RecallWeights
+from model.settings import EMBEDDED_TINY
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 FOREST = Forest(np.zeros((1, 1), np.int64), np.zeros((1, 1)), np.zeros((1, 2)), 0.0)
@@ -67,3 +68,5 @@ def test_it_is_told_which_bounds_are_in_force(coder: Path) -> None:
     assert describe(foreign).endswith("; recall with the bounds for another coder, confidence unknown")
     own = replace(bare, recall=recall(0.3), confidence=Confidence(np.zeros(len(FEATURES))))
     assert describe(own).endswith("; recall fitted, confidence fitted")
+    tiny = replace(own, name=EMBEDDED_TINY)
+    assert describe(tiny).endswith("; learned Python, other languages are only recalled")

@@ -22,6 +22,26 @@ CODE = "class Vector:\n    def normalize(self, other):\n        return other.thr
 
 
 @pytest.mark.parametrize(
+    ("language", "name", "known"),
+    [
+        ("typescriptreact", "instanceof", True),
+        ("javascriptreact", "stringify", True),
+        ("typescriptreact", "isinstance", False),
+        ("python", "isinstance", True),
+        ("python", "instanceof", False),
+        ("go", "fallthrough", True),
+        ("rust", "macro_rules", True),
+        ("java", "strictfp", True),
+        ("cpp", "constexpr", True),
+        ("cpp", "strictfp", False),
+    ],
+)
+def test_a_language_has_its_own_names(language: str, name: str, known: bool, tiny_model: LoadedModel) -> None:
+    request = Request("a", "", "", language=language)
+    assert stands_somewhere(name, request, tiny_model.vocabulary) == known
+
+
+@pytest.mark.parametrize(
     ("prefix", "text", "name"),
     [
         ("x = ori", "thm(a)", "orithm"),

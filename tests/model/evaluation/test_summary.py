@@ -112,3 +112,17 @@ def test_nats_are_compared_with_the_file_alone_task_by_task() -> None:
     assert "nats" in head
     assert any("-0.375" in row for row in rows)
     assert "nats" not in table(summarize([an_answer()]))
+
+
+def test_languages_are_told_apart_and_named_where_there_are_others_than_python() -> None:
+    answers = [an_answer(language="go", right=True), an_answer(language="rust"), an_answer()]
+    summaries = summarize(answers)
+    assert [(s.json()["language"], s.json()["em"]) for s in summaries] == [
+        ("go", 100.0),
+        ("python", 0.0),
+        ("rust", 0.0),
+    ]
+    head, *rows = table(summaries).splitlines()
+    assert head.split()[:4] == ["kind", "source", "language", "mode"]
+    assert [row.split()[2] for row in rows] == ["go", "python", "rust"]
+    assert "language" not in table(summarize([an_answer()]))

@@ -14,6 +14,7 @@ from model.training.samples import SamplesConfig
 from model.training.tokens import TokenFile, TokenWriter
 from model.vocabulary import Vocabulary
 from tests.model.training.conftest import GPL, MIT, module_text, write_checkout, write_wheel
+from tests.model.training.foreign_archives import go_text, write_archive
 
 
 def build(folder: Path, **changes: object) -> tuple[dict[str, list[str]], dict[str, int]]:
@@ -209,3 +210,49 @@ def test_samples_need_one_source_that_is_there(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             samples.run(SamplesConfig(out=tmp_path / "out", **given))
+
+
+def test_other_languages_are_taken_up_to_their_share_evenly(tmp_path: Path) -> None:
+    for n in range(3):
+        write_checkout(tmp_path / "checkouts", f"a+python{n}", {"a.py": module_text(f"p{n}", 40)})
+        write_archive(
+            tmp_path / "archives" / f"go{n}-1.0.tgz", {"a.go": go_text(f"g{n}"), "t.py": module_text("t")}
+        )
+    java = {"a.java": go_text("j"), "a.d.ts": go_text("types")}
+    write_archive(tmp_path / "archives" / "java-1.0.tgz", java)
+    write_archive(tmp_path / "archives" / "copyleft-1.0.tgz", {"a.go": go_text("c"), "LICENSE": GPL})
+    write_archive(tmp_path / "archives" / "leveldb-1.0.tgz", {"a.cc": go_text("l")})
+    (tmp_path / "archives" / "notes.txt").write_text("no archive")
+    everything = {"archives": (tmp_path / "archives",), "foreign_share": 0.9, "vocab_size": 400}
+    taken, left_out = build(tmp_path, **everything)
+    assert {name: files for name, files in taken.items() if "/" not in name} == {
+        "go0": ["a.go"],
+        "go1": ["a.go"],
+        "go2": ["a.go"],
+        "java": ["a.java"],
+    }
+    assert (left_out["license"], left_out["excluded"]) == (1, 1)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())["repositories"]
+    assert [entry["language"] for entry in manifest] == ["python"] * 3 + ["go"] * 3 + ["java"]
+
+    build(tmp_path, **{**everything, "foreign_share": 0.3})
+    sizes = {"python": 0, "go": 0, "java": 0}
+    for entry in json.loads((tmp_path / "out" / "manifest.json").read_text())["repositories"]:
+        sizes[entry["language"]] += entry["bytes"]
+    assert 0 < sizes["go"] + sizes["java"] <= 0.3 * sum(sizes.values())
+    assert max(sizes["go"], sizes["java"]) <= 0.15 * sum(sizes.values())
+
+
+def test_a_license_above_the_code_is_no_overlap_in_other_languages(tmp_path: Path) -> None:
+    header = "/*\n * Copyright. Licensed under a license: " + "word " * 80 + "\n */\n"
+    task = {"repo": "x", "path": "y.go", "prefix": header + go_text("mine"), "target": "", "suffix": ""}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task) + "\n")
+    write_checkout(tmp_path / "checkouts", "a+python", {"a.py": module_text("p", 40)})
+    write_archive(
+        tmp_path / "archives" / "go-1.0.tgz", {"a.go": header + go_text("g"), "b.go": go_text("mine")}
+    )
+    taken, left_out = build(
+        tmp_path, archives=(tmp_path / "archives",), foreign_share=0.9, tasks=(tmp_path / "tasks.jsonl",)
+    )
+    assert taken["go"] == ["a.go"]
+    assert left_out["overlap with tasks"] == 1

@@ -18,7 +18,7 @@ from model.evaluation.tasks import read_tasks
 from model.training import __main__ as command
 from model.training import fresh
 from model.training.config import ConfigError, read_config
-from model.training.filters import FRESH, NearDuplicates, fresh_names
+from model.training.filters import FRESH, NearDuplicates, measured_names
 from model.training.fresh import FreshConfig
 from model.training.sources import read_sdist
 from tests.model.training.conftest import GPL, MIT, module_text, write_checkout
@@ -202,6 +202,6 @@ def test_all_committed_packages_are_excluded_and_listed_once() -> None:
     committed = read_config(FreshConfig, FRESH).packages
     names = [package["name"] for package in committed]
     assert names == sorted(set(names))
-    assert {package["name"].replace("_", "-") for package in committed} <= fresh_names()
-    assert {package["repository"].lower().replace("_", "-") for package in committed} <= fresh_names()
+    assert {package["name"].replace("_", "-") for package in committed} <= measured_names()
+    assert {package["repository"].lower().replace("_", "-") for package in committed} <= measured_names()
     assert all(package["first_release"] >= date(2024, 12, 1) for package in committed)

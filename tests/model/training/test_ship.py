@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model.checkpoint.opening import verify_checksums
 from model.loading import load_model
+from model.training.bits import LanguageBits, read_bits, save_bits
 from model.training.ship import ShipConfig, count_parameters, mean_of, read_sittings, run, smoothed
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -77,3 +79,17 @@ def test_means_and_curves() -> None:
     assert x[-1] == 7.0
     assert set(y) == {2.0}
     assert smoothed([]) == ([], [])
+
+
+def test_the_card_tells_languages_apart(config: ShipConfig, tmp_path: Path) -> None:
+    manifest = json.loads((config.corpus / "manifest.json").read_text())
+    go = {**manifest["repositories"][0], "name": "gin", "language": "go", "tokens": 1000}
+    manifest["repositories"].append(go)
+    (config.corpus / "manifest.json").write_text(json.dumps(manifest))
+    bits = tmp_path / "bits.jsonl"
+    save_bits([LanguageBits("go", 2, 4, 5000, 1.25, (1.0, 1.5))], bits)
+    assert read_bits(bits)[0].interval == (1.0, 1.5)
+    run(replace(config, bits=bits))
+    card = (config.out / "MODEL_CARD.md").read_text()
+    assert "| go | 2 | 4 | 5 | 1.250 | 1.000 to 1.500 |" in card
+    assert "Of the tokens python 75.0 %, go 25.0 %." in card

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from model.training import validate
+from model.checkpoint.opening import open_checkpoint
+from model.training import foreign, validate
+from model.training.bits import held_out_files
+from model.training.foreign import ForeignConfig
+from model.training.network import load_coder
 from model.training.samples import RepositorySamples
 from model.training.validate import MIXES, ValidateConfig
+from model.vocabulary import Vocabulary
+from tests.model.training.foreign_archives import go_text, write_archive
 
 
 @pytest.fixture
@@ -50,3 +58,36 @@ def test_some_modes_alone_are_what_they_are_among_all(config: ValidateConfig) ->
     whole = {m.mode: m for m in validate.run(config)}
     some = validate.run(replace(config, modes=("none", "blocks")))
     assert some == [whole["none"], whole["blocks"]]
+
+
+def test_bits_per_byte_are_told_by_language_without_any_sample(tiny_folder: Path, tmp_path: Path) -> None:
+    packages = tuple(
+        write_archive(
+            tmp_path / "archives" / f"{name}-1.0.tgz",
+            {f"{name}{n}.go": go_text(f"{name}{n}") for n in range(3)},
+        )
+        for name in ("zoo", "kitchen")
+    )
+    foreign.run(ForeignConfig(tmp_path / "archives", tmp_path / "made", packages))
+    held_out = (tmp_path / "made" / "repos.tar.xz",)
+    out = tmp_path / "out" / "losses.jsonl"
+    config = ValidateConfig(
+        tiny_folder, tmp_path / "none", out, held_out=held_out, held_out_files=4, held_out_tokens=64
+    )
+    assert validate.run(config) == []
+    (line,) = out.with_name("bits.jsonl").read_text().splitlines()
+    found = json.loads(line)
+    assert (found["language"], found["repositories"], found["files"]) == ("go", 2, 4)
+    vocabulary, coder = (
+        Vocabulary.load(tiny_folder / "tokenizer.json"),
+        load_coder(open_checkpoint(str(tiny_folder)), False),
+    )
+    bits = n_bytes = 0.0
+    for held in held_out_files(held_out, 4):
+        ids = [vocabulary.fim.end, *vocabulary.encode(held.file.text)[:64]]
+        with torch.no_grad():
+            chances = coder.logits(coder(coder.embed(torch.tensor([ids])))).log_softmax(-1)[0]
+        bits -= sum(float(chances[n, token]) for n, token in enumerate(ids[1:])) / math.log(2)
+        n_bytes += len(b"".join(map(vocabulary.token_bytes, ids[1:])))
+    assert found["bytes"] == n_bytes
+    assert found["bits_per_byte"] == pytest.approx(bits / n_bytes)
