@@ -85,11 +85,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.models is not None:
         return _models(settings, options.models, as_json=options.json)
     if options.purge is not None:
-        from lsp_server.housekeeping import purge
-
-        which = {"stale": options.stale, "everything": options.all}
-        return purge(settings, options.purge, **which, as_json=options.json)
+        return _purge(options, settings)
     return _serve(options, settings)
+
+
+def _purge(options: argparse.Namespace, settings: Settings) -> int:
+    from lsp_server.housekeeping import purge
+
+    which = {"stale": options.stale, "everything": options.all}
+    return purge(settings, options.purge, **which, as_json=options.json)
 
 
 def _models(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:

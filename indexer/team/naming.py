@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from indexer.git import own_directory, work_tree
@@ -15,7 +14,7 @@ def repository_name(root: Path) -> str:
     if top is None:
         return root.name or "root"
     origin = _origin(own_directory(top, RuleFiles(), shared=True) / "config")
-    tail = "/".join(re.split("[/:]", origin.rstrip("/"))[-2:]).removesuffix(".git") if origin else ""
+    tail = "/".join(origin.rstrip("/").replace(":", "/").split("/")[-2:]).removesuffix(".git")
     return tail or top.name or "root"
 
 

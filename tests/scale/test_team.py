@@ -32,11 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACE = Path(os.environ.get("HEF_TEAM_ENV", ROOT / ".scale" / "team")).absolute()
 PROJECT = PLACE / "project" / "sqlalchemy" / "orm"
 SECRET = "correct horse battery staple"
-EDITED, BEFORE, AFTER = (
-    "session.py",
-    "def close(self) -> None:",
-    "def close(self, at_once: bool = False) -> None:",
-)
+EDITED, BEFORE, AFTER = "evaluator.py", "return None", "return (None)"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3_600),

@@ -27,7 +27,7 @@ from model.fusers import load_encoder
 ROOT = Path(__file__).resolve().parents[3]
 FUSER = ROOT / "model" / "pretrained"
 HITS, TIE = 8, 0.004
-FEW, MANY = 64, 1_500  # chunks
+FEW, MANY = 48, 1_500  # chunks
 QUERIES = 60
 
 
