@@ -26,6 +26,7 @@ BLOCK_BYTES = 8_000_000  # of one result: Ray starts an actor only where a few o
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_raylet_start_wait_time_s": "300",  # beside other work its 30 are too few
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what it is to do about GPUs that nobody asked for
 }
 _MOST_BLOCKS = 20_000
