@@ -41,7 +41,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     text = decoded(content)
     steps: dict[str, Callable[[], list[str]]] = {
         "rules": lambda: _rules(rng, content, text, scratch),
-        "chunks": lambda: chunk_failures(text, language_of(path.name)) + chunk_failures(text, rng.choice(NAMES)),
+        "chunks": lambda: (
+            chunk_failures(text, language_of(path.name)) + chunk_failures(text, rng.choice(NAMES))
+        ),
         "positions": lambda: _positions(rng, text, size),
         "presented": lambda: _presented(rng, path, text, size),
     }
