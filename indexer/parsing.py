@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
@@ -22,7 +21,6 @@ _READ_AT_ONCE = 4_096
 # Hundreds of steps that tree-sitter may take: real code of any language costs up to 15 per 1,000 bytes, quotes and
 # brackets without end cost 30 to 100, each of them longer.
 _FREE_STEPS, _STEPS_PER_BYTE = 1_000, 0.026
-_FREE_SECONDS, _SECONDS_PER_BYTE = 2.0, 1e-5  # of the processor: code takes a twentieth of it
 _DEFINITIONS = "; Definitions:\n"  # ends a query's first half
 
 
@@ -86,14 +84,13 @@ def parse(source: bytes, language: str) -> Tree:
 
 def parse_in_time(source: bytes, language: str) -> Tree | None:
     """`parse`, but None for a text that costs tree-sitter several times what any code does: to recover from errors is
-    slow. Decided by its steps, so that it is the same everywhere; by a clock only where a step takes longer and longer,
-    as with `/*/*/*` in Python. Raises GrammarError."""
-    n_steps, end = 0, time.thread_time() + _FREE_SECONDS + _SECONDS_PER_BYTE * len(source)
+    slow. Decided by its steps, not by a clock, so that it is the same everywhere. Raises GrammarError."""
+    n_steps = 0  # hundreds
 
     def is_enough(offset: int) -> bool:
         nonlocal n_steps
         n_steps += 1
-        return n_steps > _FREE_STEPS + _STEPS_PER_BYTE * offset or time.thread_time() > end
+        return n_steps > _FREE_STEPS + _STEPS_PER_BYTE * offset
 
     return _parsed(source, language, is_enough)
 

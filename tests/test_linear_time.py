@@ -36,7 +36,6 @@ USES = {
     "indexer/caches.py:_REPOSITORY": NO_TEXT,
     "indexer/caches.py:_SHARED": NO_TEXT,
     "indexer/caches.py:_STORE": NO_TEXT,
-    "indexer/chunking.py:_signature": Use(),
     "indexer/team/bucket.py:_URL": NO_TEXT,
     "indexer/team/refs.py:_SHA256": NO_TEXT,
     "indexer/team/refs.py:_STRANGE": NO_TEXT,

@@ -222,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--mutated", type=int, default=0, help="mutated files, all languages together")
     parser.add_argument("--cursors", type=int, default=0, help="completions per language")
+    parser.add_argument("--model", default="embedded-tiny", help="which coder completes")
     parser.add_argument(
         "--misses", action="store_true", help="show names that only ctags or only the index has"
     )
