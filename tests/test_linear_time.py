@@ -36,7 +36,6 @@ USES = {
     "indexer/caches.py:_REPOSITORY": NO_TEXT,
     "indexer/caches.py:_SHARED": NO_TEXT,
     "indexer/caches.py:_STORE": NO_TEXT,
-    "indexer/chunking.py:_signature": Use(),
     "indexer/files.py:_GENERATED": Use(),
     "indexer/go_packages.py:_BLOCK": Use(),
     "indexer/go_packages.py:_ELEMENT": Use("fullmatch"),
