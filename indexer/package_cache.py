@@ -134,7 +134,8 @@ def _checksum(array: np.ndarray) -> str:
 
 def _tokenized(package: Package, tokenizer: Tokenizer, stopped: Callable[[], bool]) -> np.ndarray | None:
     """All files one after the other; where two meet, a few contexts that nobody writes are the price."""
-    pieces, n_chars, seen = [], 0, set()
+    pieces, n_chars = [], 0
+    seen: set[bytes] = set()
     until = time.thread_time() + MAX_SECONDS
     for path in package.files():
         if stopped():
