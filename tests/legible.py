@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{6,}")
 # What our own objects consist of, beside numbers and sums.
-OUR_WORDS = frozenset({"memories", "digests", "__metadata__", "data_offsets", "d_memory"})
+OUR_WORDS = frozenset(
+    {"memories", "digests", "indexes", "metadata", "__metadata__", "data_offsets", "d_memory", "safetensors"}
+)
 
 
 def names_in(texts: Iterable[str]) -> set[str]:
     """Identifiers and words of seven characters and more: shorter ones occur in random bytes."""
-    return {name for text in texts for name in _NAME.findall(text)} - OUR_WORDS
+    return {name for text in texts for name in _NAME.findall(text) if name.lower() not in OUR_WORDS}
 
 
 def legible(objects: Mapping[str, bytes], names: Iterable[str]) -> set[str]:

@@ -56,6 +56,10 @@ class Member:
     def run(self, command: str, url: str | None = None) -> dict[str, object]:
         """One command to its end: the JSON that it prints."""
         where = ["--set", f"team.store={url or self._server.url}", "--set", "team.repository=team/orm"]
+        where += [
+            "--set",
+            "team.waitMs=10000",
+        ]  # a machine at work may need longer than 0.3 s for a first answer
         told = {"HEF_TEAM_SECRET": SECRET, "HEF_CACHE_DIR": str(self._cache), "PYTHONPATH": str(ROOT)}
         hef = [sys.executable, "-m", "lsp_server", *ARGUMENTS, command, str(self.clone), "--json", *where]
         began = time.monotonic()
