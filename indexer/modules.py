@@ -104,9 +104,8 @@ def _rust(text: str, folder: str) -> Imported:
 
 def _c(text: str, folder: str) -> Imported:
     told = {match[1].rpartition(".")[0] or match[1] for match in _INCLUDE.finditer(text)}
-    return Imported(
-        _ends(posixpath.normpath(posixpath.join("/", folder, one)) if one[:1] == "." else one for one in told)
-    )
+    near = {posixpath.normpath(posixpath.join("/", folder, one)) for one in told if one.startswith(".")}
+    return Imported(_ends(near | {one for one in told if not one.startswith(".")}))
 
 
 def _ends(paths: Sequence[str] | set[str] | Iterator[str]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks.languages FOLDER [--only KIN ...] [--mutated N] [--cursors N] [--misses]`
 
-One repository per language, each in a folder of FOLDER (`typescript/`, `go/`, ...): whether chunks cover every file byte
-for byte, symbols against Universal Ctags, chunks per second of processor time, completions at real cursors, and mutated
-files. Ctags must be on PATH.
+One repository per language, each in a folder of FOLDER (`typescript/`, `go/`, ...): whether chunks cover every file
+byte for byte, symbols against Universal Ctags, chunks per second of processor time, completions at real cursors, and
+mutated files. Ctags must be on PATH; HEF_CACHE_DIR should name a folder that may go.
 """
 
 from __future__ import annotations
@@ -16,45 +16,34 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from lsprotocol.types import Position
 
 from indexer.chunking import Chunk, chunk
 from indexer.languages import TEXT, known_language, language_of
+from lsp_server.account import account_of
+from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded
+from lsp_server.holdings import Holding
+from lsp_server.presentation import stop_rule
+from lsp_server.requests import request_for, retriever
+from lsp_server.settings import Settings
+from lsp_server.snapshot import Buffer, Snapshot, take
 from tests.torture.files import chunk_failures
 from tests.torture.material import decoded, mutated
 
 MAX_BYTES = 1_000_000  # what the index reads of a file, unless told otherwise
-MUTATED_BYTES = 16_000
+MUTATED_BYTES = 4_000
 SHOWN = 40
+EMBED_SECONDS = 30.0  # after which completions go without the vectors that are missing
 # Ctags' kinds that are no names which other files know, or that the index leaves out on purpose, as it does in Python:
 # fields, parameters, locals, what is included, namespaces and packages.
-LEFT_OUT = frozenset(
-    [
-        "local",
-        "parameter",
-        "member",
-        "field",
-        "property",
-        "header",
-        "namespace",
-        "package",
-        "packageName",
-        "anonMember",
-        "module",
-        "implementation",
-        "macroparam",
-        "label",
-        "tparam",
-        "using",
-        "name",
-        "receiver",
-        "unknown",
-        "externvar",
-        "getter",
-        "setter",
-    ]
-)
+LEFT_OUT = frozenset({
+    "anonMember", "externvar", "field", "getter", "header", "implementation", "label", "local", "macroparam", "member",
+    "module", "name", "namespace", "package", "packageName", "parameter", "property", "receiver", "setter", "tparam",
+    "unknown", "using",
+})  # fmt: skip
 ECMA = ("javascript", "javascriptreact", "typescript", "typescriptreact")
 LOCAL = frozenset({"function", "method", "func", "generator", "getter", "setter"})
 
@@ -136,8 +125,8 @@ def tags_of(files: Sequence[Path]) -> Iterator[Tag]:
 
 
 def _is_none(kind: str, told: Mapping[str, str]) -> bool:
-    """Include guards; and what ctags says of JavaScript: objects are classes to it, variables of functions are the file's,
-    and what `require` gives is a constant."""
+    """Include guards; and what ctags says of JavaScript: objects are classes to it, variables of functions are those of
+    the file, and what `require` gives is a constant."""
     line = told.get("pattern", "").removeprefix("/^").removesuffix("$/")
     if kind == "macro":
         return len(line.split()) < 3
@@ -149,8 +138,10 @@ def _is_none(kind: str, told: Mapping[str, str]) -> bool:
 
 
 def compared(found: Mapping[str, Sequence[Chunk]], tags: Sequence[Tag]) -> Compared:
-    """A name that ctags has in a file is found where a symbol of the chunk around that line has it, and the other way; there, the file
-    is enough: of overloads ctags has one."""
+    """A name that ctags has in a file is found where a symbol of the chunk around that line has it.
+
+    The other way the file is enough: of overloads ctags has one.
+    """
     wanted = [tag for tag in tags if tag.kind not in LEFT_OUT and not tag.is_local]
     told = {(tag.path, tag.name) for tag in tags}
     symbols: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -190,16 +181,39 @@ def mutated_files(files: Sequence[Path], n: int, seed: int = 1) -> tuple[int, fl
     return n, slowest, failures
 
 
-def completions(root: Path, files: Sequence[Path], n: int) -> dict[str, float]:
-    """What the default settings offer at `n` line ends and middles of real lines, the rest of the line deleted."""
-    from lsp_server.completing import completed_at
+def completions(root: Path, files: Sequence[Path], n: int, model: str) -> dict[str, float]:
+    """What there is for who asks at `n` places inside of real lines, whose rest is deleted, with a new index."""
+    base = Settings()
+    settings = replace(base, model=replace(base.model, name=model, deadline_ms=COLD_DEADLINE_MS))
+    rng, offered, exact = random.Random(2), 0, 0
+    end = time.monotonic() + EMBED_SECONDS
+    with loaded(settings) as (coder, thread), closing(index_of(root, settings, coder, thread)) as index:
+        index.update(cancelled=lambda: time.monotonic() > end)
+        for path in rng.sample(list(files), n):
+            snapshot, rest = _cut(path, rng)
+            index.overlay(path, snapshot.prefix + snapshot.suffix)
+            rule = stop_rule(snapshot, settings.completion.max_lines)
+            request = request_for(
+                snapshot, settings, index, deadline_ms=COLD_DEADLINE_MS, finished=rule.finished,
+                holding=Holding(index.tokens, None, None),
+            )  # fmt: skip
+            completion = coder.completer.complete(request, retriever(index))
+            text = account_of(completion, snapshot, rule, settings, "").text
+            offered += bool(text)
+            exact += text.split("\n")[0].strip() == rest.strip()
+    return {"cursors": n, "offered": offered, "exact_lines": exact}
 
-    from lsp_server.commands import COLD_DEADLINE_MS, index_of, loaded  # imports the engines
-    from lsp_server.settings import Settings
 
-    raise NotImplementedError(
-        root, files, n, COLD_DEADLINE_MS, index_of, loaded, completed_at, Settings, closing
-    )
+def _cut(path: Path, rng: random.Random) -> tuple[Snapshot, str]:
+    """A document whose cursor is inside of a line of code, and what is deleted of the line behind it."""
+    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+    rows = [row for row, line in enumerate(lines) if len(line.strip()) > 8 and line.strip()[:1] not in "/*#"]
+    row = rng.choice(rows or [0])
+    line = lines[row]
+    column = rng.randrange(len(line) - len(line.lstrip()), len(line)) if line.strip() else 0
+    text = "\n".join([*lines[:row], line[:column], *lines[row + 1 :]])
+    buffer = Buffer(path.as_uri(), None, path, language_of(path.name), text)
+    return take(buffer, Position(row, column), "utf-32"), line[column:]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -208,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--mutated", type=int, default=0, help="mutated files, all languages together")
     parser.add_argument("--cursors", type=int, default=0, help="completions per language")
+    parser.add_argument("--model", default="embedded-tiny", help="which coder completes")
     parser.add_argument(
         "--misses", action="store_true", help="show names that only ctags or only the index has"
     )
@@ -233,9 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             )
         if told.cursors:
-            print(
-                json.dumps({"language": folder.name, **completions(folder, files, told.cursors)}), flush=True
-            )
+            done = completions(folder, files, told.cursors, told.model)
+            print(json.dumps({"language": folder.name, **done}), flush=True)
     return 1 if n_failed else 0
 
 

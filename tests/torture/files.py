@@ -16,7 +16,7 @@ from lsprotocol import types
 
 from indexer.chunking import chunk
 from indexer.extents import extent_at
-from indexer.languages import language_of
+from indexer.languages import LANGUAGES, language_of
 from indexer.rules import Rules, relative_path
 from indexer.splitting import DEFAULT_LIMITS
 from lsp_server.presentation import Suggestion, inserted, present, stop_rule
@@ -25,6 +25,7 @@ from tests.torture.material import decoded, model_text, mutated, names_in, piece
 from tests.torture.runner import Form, Kind, Outcome
 
 MAX_SECONDS = 2.0  # of processor time, for one step of one file
+NAMES = [language.name for language in LANGUAGES]
 MAX_RULE_BYTES = 3_000
 LINE_END = re.compile(r"\r\n|\n|\r")
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
@@ -40,7 +41,7 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     text = decoded(content)
     steps: dict[str, Callable[[], list[str]]] = {
         "rules": lambda: _rules(rng, content, text, scratch),
-        "chunks": lambda: chunk_failures(text, language_of(path.name)) + chunk_failures(text, "python"),
+        "chunks": lambda: chunk_failures(text, language_of(path.name)) + chunk_failures(text, rng.choice(NAMES)),
         "positions": lambda: _positions(rng, text, size),
         "presented": lambda: _presented(rng, path, text, size),
     }

@@ -15,7 +15,10 @@ from tests.torture.runner import ROOT
 
 MAX_BYTES = 16_000  # of the piece of a real file that is mutated
 MAX_FILES = 2_000  # of one place
-ENDINGS = (".py", ".pyi", ".md", ".txt", ".json", ".toml", ".js", ".ts", ".lua", ".c", ".h", ".sh")
+ENDINGS = (
+    ".py", ".pyi", ".md", ".txt", ".json", ".toml", ".js", ".ts", ".jsx", ".tsx", ".go", ".rs", ".java", ".lua", ".c",
+    ".h", ".hpp", ".cc", ".cpp", ".sh",
+)  # fmt: skip
 STRANGE = (
     "\u202e", "\u2066", "\u200b", "\ufeff", "\u2028", "\x85", "\x0c", "\x1b[31m", "\x00", "\x7f", "\U0001f600",
     "e\u0301", "\u05d0", "\uff5c", "\ufffd", "\u3000", "\r", "\x1c", "\xad", "<|fim_middle|>", "</s>",
