@@ -5,7 +5,7 @@ Which processes is `Spread`'s: Ray's (`ray_actors.py`), or this one's where a te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -49,10 +49,10 @@ class BatchEmbedder:
         self._encoder = encoder
         self.fingerprint = encoder.fingerprint
 
-    def embed(self, texts: list[str]) -> Vectors:
+    def embed(self, texts: Sequence[str]) -> Vectors:
         return Vectors(*self._encoder.embed(texts))
 
-    def fuse(self, groups: list[np.ndarray]) -> Vectors:
+    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
         return Vectors(*self._encoder.fuse(groups))
 
 
