@@ -15,6 +15,7 @@ from tree_sitter import Language as Grammar
 from tree_sitter import Parser, Query, Tree
 
 from indexer.languages import LANGUAGES, known_language
+from indexer.monotony import is_monotonous
 
 # Bytes that tree-sitter reads at a time, after which other threads may run: 32,768 of the worst text take it 130 ms.
 _READ_AT_ONCE = 4_096
@@ -75,9 +76,9 @@ def queries_of(language: str) -> tuple[Query, Query]:
 def parse(source: bytes, language: str) -> Tree:
     """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run.
 
-    Raises GrammarError: ask `has_grammar` first.
+    That of a text which only repeats itself is empty. Raises GrammarError: ask `has_grammar` first.
     """
-    tree = _parsed(source, language, lambda offset: False)
+    tree = _parsed(b"" if is_monotonous(source) else source, language, lambda offset: False)
     assert tree is not None  # nothing stopped it
     return tree
 
@@ -85,6 +86,8 @@ def parse(source: bytes, language: str) -> Tree:
 def parse_in_time(source: bytes, language: str) -> Tree | None:
     """`parse`, but None for a text that costs tree-sitter several times what any code does: to recover from errors is
     slow. Decided by its steps, not by a clock, so that it is the same everywhere. Raises GrammarError."""
+    if is_monotonous(source):
+        return None
     n_steps = 0  # hundreds
 
     def is_enough(offset: int) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tree_sitter import Parser
 
 from indexer import language_of
 from indexer.captures import in_order, search
 from indexer.chunking import chunk
 from indexer.languages import LANGUAGES, TEXT
-from indexer.parsing import parse, queries_of
+from indexer.parsing import grammar_of, queries_of
 from indexer.splitting import ChunkLimits
 
 LIMITS = ChunkLimits()
@@ -209,7 +210,7 @@ def test_each_of_many_statements_costs_the_same() -> None:
 
     def seconds(n: int) -> float:
         source = b"<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n" * n
-        tree = parse(source, "python")
+        tree = Parser(grammar_of("python")).parse(source)
         began = time.thread_time()
         found = list(in_order(search(tree.root_node, len(source), queries_of("python"))))
         took = time.thread_time() - began
