@@ -26,7 +26,7 @@ _MAX_IN_ERROR, _MAX_STEPS = 20_000, 2_000_000
 
 
 @dataclass(frozen=True)
-class Match:
+class SyntaxMatch:
     """One definition as the query found it, the nodes of its name and of what is below its header."""
 
     kind: str
@@ -36,12 +36,12 @@ class Match:
 
 
 @dataclass
-class Found:
+class Captured:
     """All that a query found in a text. What reaches over several pieces of it is there several times."""
 
     nodes: dict[str, list[Node]] = field(default_factory=dict)  # by capture
     outer: dict[int, Node] = field(default_factory=dict)  # by the id of what is inside
-    matches: list[Match] = field(default_factory=list)
+    matches: list[SyntaxMatch] = field(default_factory=list)
 
     def take(self, captured: Mapping[str, Sequence[Node]]) -> None:
         """One match of what is a definition."""
@@ -52,7 +52,7 @@ class Found:
         node, named, body = captured[kind][0], captured.get("name"), captured.get("body")
         name = _name_in(named[0] if named else node)
         below = body[0] if body else node.child_by_field_name("body")
-        self.matches.append(Match(kind.removeprefix(_DEFINITION), node, name, below))
+        self.matches.append(SyntaxMatch(kind.removeprefix(_DEFINITION), node, name, below))
 
 
 def _name_in(node: Node) -> Node:
@@ -67,13 +67,13 @@ def _name_in(node: Node) -> Node:
     return node
 
 
-def search(root: Node, n_bytes: int, queries: tuple[Query, Query]) -> Found:
+def search(root: Node, n_bytes: int, queries: tuple[Query, Query]) -> Captured:
     """What the queries find (`queries_of`), and the statements of the file itself.
 
     A query that knew the file would begin anew with its first statement in each piece of the text, and hold the
     interpreter until it came to the piece.
     """
-    found = Found()
+    found = Captured()
     if not root.is_error:
         found.nodes["statement"] = [child for child in root.named_children if not child.is_error]
     for start in range(0, n_bytes, _SEARCHED_AT_ONCE):
@@ -104,10 +104,10 @@ def is_tangled(root: Node) -> bool:
     return steps > _MAX_STEPS
 
 
-def in_order(found: Found) -> Iterator[Match]:
+def in_order(found: Captured) -> Iterator[SyntaxMatch]:
     """Each definition once, with the blocks around them, in order of appearance, outer ones first."""
     files = {node.id for node in found.nodes.get("file", ())}
-    blocks = [Match(BLOCK, node) for node in found.nodes.get(BLOCK, ()) if node.id not in files]
+    blocks = [SyntaxMatch(BLOCK, node) for node in found.nodes.get(BLOCK, ()) if node.id not in files]
     placed = sorted(((_place(one), one) for one in (*blocks, *found.matches)), key=lambda pair: pair[0])
     last: tuple[int, ...] = ()
     for place, one in placed:
@@ -116,7 +116,7 @@ def in_order(found: Found) -> Iterator[Match]:
         last = place[:-1]
 
 
-def _place(one: Match) -> tuple[int, int, int, int]:
+def _place(one: SyntaxMatch) -> tuple[int, int, int, int]:
     """Where it begins, where it ends, where its name is, and which kind is the one where there are several."""
     node = one.node
     return node.start_byte, -node.end_byte, (one.name or node).start_byte, _RANKS.index(one.kind)

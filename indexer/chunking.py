@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from indexer.languages import known_language
-from indexer.outline import MAX_DEPTH, Definition, Outline, Symbol, outline_of
+from indexer.outline import MAX_DEPTH, Outline, OutlineDefinition, Symbol, outline_of
 from indexer.parsing import absent_wheels, has_grammar
 from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
@@ -81,10 +81,10 @@ def _paragraphs(lines: MeasuredLines) -> Outline:
     return Outline((), borders, (), ())
 
 
-def _scopes(starts: Sequence[int], definitions: Sequence[Definition]) -> list[str]:
+def _scopes(starts: Sequence[int], definitions: Sequence[OutlineDefinition]) -> list[str]:
     """For each piece the headers of the definitions that its first row is inside of, one line each, indented."""
     scopes: list[str] = []
-    around: list[Definition] = []
+    around: list[OutlineDefinition] = []
     waiting = list(reversed(definitions))
     for start in starts:
         while waiting and waiting[-1].first < start:

@@ -22,7 +22,7 @@ from indexer.captures import (
     METHOD,
     SCOPE,
     VARIABLE,
-    Match,
+    SyntaxMatch,
     in_order,
     is_tangled,
     search,
@@ -57,7 +57,7 @@ class Symbol:
 
 
 @dataclass(frozen=True)
-class Definition:
+class OutlineDefinition:
     """What is a chunk of its own unless it is small, and a header above what is cut from inside of it. Rows from 0."""
 
     first: int  # row of the decorators or of the comment above
@@ -73,7 +73,7 @@ class Outline:
 
     forced: Sequence[int]
     borders: Sequence[int]
-    definitions: Sequence[Definition]
+    definitions: Sequence[OutlineDefinition]
     symbols: Sequence[tuple[int, Symbol]]  # by row
 
 
@@ -133,19 +133,19 @@ class _Definitions:
         self, source: bytes, lines: MeasuredLines, markers: Sequence[str], outer: Mapping[int, Node],
         lifted: Callable[[int], int],
     ) -> None:  # fmt: skip
-        self.definitions: list[Definition] = []
+        self.definitions: list[OutlineDefinition] = []
         self.symbols: list[tuple[int, Symbol]] = []  # by row
         self.variables: list[tuple[int, Symbol]] = []
         self._source = source
         self._markers = markers
         self._outer = outer
         self._lifted = lifted
-        self._open: list[Match] = []  # what is around
+        self._open: list[SyntaxMatch] = []  # what is around
         self._around: Counter[str] = Counter()  # of those, how many of a kind
         # A line may define 100,000 variables.
         self._line = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])
 
-    def read(self, matches: Iterable[Match]) -> None:
+    def read(self, matches: Iterable[SyntaxMatch]) -> None:
         """Fills `definitions`, `symbols` and `variables`."""
         for one in matches:
             start, end = one.node.start_byte, one.node.end_byte
@@ -164,19 +164,19 @@ class _Definitions:
         """Whether it is not around what is there: one statement may define several names."""
         return node.end_byte <= start or (node.start_byte, node.end_byte) == (start, end)
 
-    def _variable(self, one: Match) -> None:
+    def _variable(self, one: SyntaxMatch) -> None:
         is_hidden = one.kind == VARIABLE and self._around[BLOCK]
         if one.name is not None and not is_hidden and not self._is_local():
             row = one.name.start_point.row
             self.variables.append((row, Symbol(self._text(one.name), VARIABLE, self._line(row))))
 
-    def _definition(self, one: Match) -> None:
+    def _definition(self, one: SyntaxMatch) -> None:
         node = outer = one.node
         for _ in range(_MAX_OUTER):
             outer = self._outer.get(outer.id, outer)
         signature = self._signature(one, outer)
         first, row = self._lifted(outer.start_point.row), node.start_point.row
-        self.definitions.append(Definition(first, row, _last_row(node), signature, one.kind))
+        self.definitions.append(OutlineDefinition(first, row, _last_row(node), signature, one.kind))
         name = one.name
         if (
             one.kind in (MEMBERS, SCOPE)
@@ -197,7 +197,7 @@ class _Definitions:
     def _text(self, node: Node) -> str:
         return self._source[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
-    def _signature(self, one: Match, outer: Node) -> str:
+    def _signature(self, one: SyntaxMatch, outer: Node) -> str:
         """The header as one line, e.g. "def f(x: int) -> str:", at most 200 characters."""
         node, body = one.node, one.body
         start = outer if outer.start_point.row == node.start_point.row else node
@@ -223,7 +223,7 @@ def _uncommented(line: str, markers: Sequence[str]) -> str:
 
 
 def _forced(
-    definitions: Sequence[Definition], lines: MeasuredLines, limits: ChunkLimits, *, closers: bool
+    definitions: Sequence[OutlineDefinition], lines: MeasuredLines, limits: ChunkLimits, *, closers: bool
 ) -> list[int]:
     """Rows that must begin a piece: those of each definition that stands alone, and the first row after it.
 

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.chunking import chunk, language_of
+from indexer import language_of
+from indexer.chunking import chunk
 from indexer.exact import ExactKeys, NearestKeys
 from indexer.hierarchy import leaf_text
 from indexer.hnsw import HnswKeys

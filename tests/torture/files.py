@@ -15,7 +15,7 @@ from pathlib import Path
 from lsprotocol import types
 
 from indexer.chunking import chunk
-from indexer.extents import extent_at
+from indexer.cursor_extent import extent_at
 from indexer.languages import LANGUAGES, language_of
 from indexer.rules import Rules, relative_path
 from indexer.splitting import DEFAULT_LIMITS

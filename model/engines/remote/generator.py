@@ -143,11 +143,11 @@ class RemoteGenerator:
         first_by = asked + FIRST_TOKEN_SHARE * (run.limits.deadline - asked)
         n_tokens, is_silent = 0, True
         while not self._interrupted(run):
+            if is_silent and self._clock() >= first_by:
+                raise ServerError(f"said nothing for {1e3 * (first_by - asked):,.0f} ms")
             try:
                 event = answer.next(LOOK_SECONDS)
             except TimeoutError:
-                if is_silent and self._clock() >= first_by:
-                    raise ServerError(f"said nothing for {1e3 * (first_by - asked):,.0f} ms") from None
                 continue
             if event is None:
                 raise ServerError(CUT_OFF)

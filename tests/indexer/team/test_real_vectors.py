@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import Vectors
-from indexer.chunking import chunk, language_of
+from indexer import Vectors, language_of
+from indexer.chunking import chunk
 from indexer.hierarchy import leaf_text
 from indexer.sharing import LEAST_LIKENESS
 from indexer.splitting import ChunkLimits
