@@ -119,7 +119,7 @@ def test_no_text_is_in_the_bucket(server: S3Server) -> None:
     assert len(names) > 5_000
     assert sum(map(len, objects.values())) > 5_000_000
     assert legible(objects, names) == set()
-    assert legible({"x": b"\0\x01SessionTransaction\xff"}, names) == {"sessiontransaction"}
+    assert "sessiontransaction" in legible({"x": b"\0\x01SessionTransaction\xff"}, names)
 
 
 def test_who_publishes_at_the_same_time_loses_nothing(
