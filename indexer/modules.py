@@ -22,8 +22,10 @@ _GO = re.compile(
 )
 _JAVA = re.compile(r"^[ \t]{0,40}import[ \t]{1,9}(?:static[ \t]{1,9})?(\w[\w.]{0,199}\*?)", re.M)
 _RUST = re.compile(
-    r"^[ \t]{0,40}(?:pub(?:\([\w: ]{1,40}\))?[ \t]{1,9})?(use|mod)[ \t]{1,9}(\w[\w:]{0,199})", re.M
+    r"^[ \t]{0,40}(?:pub(?:\([\w: ]{1,40}\))?[ \t]{1,9})?(use|mod)[ \t]{1,9}(\w[\w:]{0,199})(?:\{([^;]{0,500}))?",
+    re.M,
 )
+_RUST_INSIDE = re.compile(r"\w[\w:]{0,199}")  # of the braces of a `use`
 _INCLUDE = re.compile(r'^[ \t]{0,40}#[ \t]{0,9}include[ \t]{0,9}["<]([^">\n]{1,200})[">]', re.M)
 _ALIASES = ("@/", "~/", "#/")  # what `paths` of a tsconfig.json mostly call the source folder
 _ROOTS = ("crate", "self", "super", "std", "core", "alloc")  # first names of Rust's paths that are no file's
@@ -98,7 +100,9 @@ def _rust(text: str, folder: str) -> Imported:
         inner = names[1:]  # the first is the crate
         while inner and inner[0] in _ROOTS:
             inner = inner[1:]
-        found |= {"/".join(inner), "/".join(inner[:-1])}  # the last may be a module, or what is in one
+        nested = (told.split("::") for told in _RUST_INSIDE.findall(match[3] or ""))
+        for path in ([*inner, *more] for more in ([], *nested)):
+            found |= {"/".join(path), "/".join(path[:-1])}  # the last may be a module, or what is in one
     return Imported(_ends(found))
 
 

@@ -65,6 +65,7 @@ USES = {
     "indexer/modules.py:_JAVA": Use(),
     "indexer/modules.py:_PYTHON": Use(),
     "indexer/modules.py:_RUST": Use(),
+    "indexer/modules.py:_RUST_INSIDE": Use("findall", 500),
     "indexer/secret_contents.py:_ACCESS_KEY": Use("match"),
     "indexer/secret_contents.py:_ACCESS_SECRET": Use(most=1_000),
     "indexer/secret_contents.py:_BODY": Use("search", most=1_000),

@@ -39,6 +39,12 @@ TABLE = [
         ["src/client.rs", "src/c.rs"],
     ),
     (
+        "src/main.rs",
+        "use crate::net::{\n    client::Client,\n    wire::{read, write},\n};\nuse std::{fmt, io};\n",
+        ["src/net/client.rs", "src/net/wire.rs", "src/net.rs"],
+        ["src/net/server.rs", "src/client.rs"],
+    ),
+    (
         "src/org/x/A.java",
         "import org.x.data.Row;\nimport static org.x.Tools.twice;\nimport org.x.io.*;\n",
         ["src/org/x/data/Row.java", "src/org/x/Tools.java", "src/org/x/io/Any.java"],

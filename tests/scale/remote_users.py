@@ -7,6 +7,7 @@ How many a GPU serves is the largest number of which p95 of the first token is w
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ class User:
     completer: Completer
     items: Sequence[FoundItem]
     request: Request
+    key_seconds: float
     first_ms: list[float] = field(default_factory=list)
     n_typed_over: int = 0
 
@@ -67,7 +69,7 @@ class User:
         for key in keys:
             prefix += key
             started = time.perf_counter()
-            over, told = started + KEY_SECONDS, list[float]()
+            over, told = started + self.key_seconds, list[float]()
 
             def finished(text: str, started: float = started, told: list[float] = told) -> bool:
                 told.append((time.perf_counter() - started) * 1e3)
@@ -98,17 +100,23 @@ class Load:
         )
 
 
-def type_at_once(loaded: Sequence[Elsewhere]) -> Load:
-    """One user each, every second one with pseudo-tokens."""
+def type_at_once(loaded: Sequence[Elsewhere], key_seconds: float = KEY_SECONDS) -> Load:
+    """One user each, every second one with pseudo-tokens, and a key each so many seconds."""
     modes = ("snippets", "pseudo")
     users = [
-        User(one.completer._remote, context_of(one), requests(modes[number % 2], len(loaded))[number])
+        User(
+            one.completer._remote,
+            context_of(one),
+            requests(modes[number % 2], len(loaded))[number],
+            key_seconds,
+        )
         for number, one in enumerate(loaded)
     ]
     with ThreadPoolExecutor(len(users)) as pool:
         list(pool.map(User.type, users))
     first = sorted(ms for user in users for ms in user.first_ms)
-    cuts = statistics.quantiles(first, n=20, method="inclusive")
+    # Of fewer than two answers there is nothing to say.
+    cuts = statistics.quantiles(first, n=20, method="inclusive") if len(first) > 1 else [math.nan] * 19
     return Load(len(users), len(first), sum(user.n_typed_over for user in users), cuts[9], cuts[18])
 
 

@@ -21,7 +21,7 @@ from model.engines.remote.questions import CHAT, Wanted, of_parts
 from model.loading import load_from_settings
 from model.request import Completion
 from model.settings import EMBEDDED_TINY, DraftSettings, ModelSettings, RecallSettings
-from tests.scale.remote_users import EMBEDDED, PATIENT_MS, context_of, requests, type_at_once
+from tests.scale.remote_users import EMBEDDED, KEY_SECONDS, PATIENT_MS, context_of, requests, type_at_once
 from tests.scale.vllm_server import USERS, VLLM_KEY, RunningVllm, nginx, served_folder, vllm, why_not
 
 pytestmark = [
@@ -132,8 +132,9 @@ def test_no_further_token_is_generated_for_one_who_typed_on(
 
 
 def test_eight_users_type_at_once(server: RunningVllm, load: Callable[[str], Elsewhere]) -> None:
-    for n_users in (1, N_USERS):
-        found = type_at_once([load(server.address) for _ in range(n_users)])
+    # One core answers one user as fast as they type, eight of them not.
+    for n_users, key_seconds in ((1, KEY_SECONDS), (N_USERS, 2.0)):
+        found = type_at_once([load(server.address) for _ in range(n_users)], key_seconds)
         print(f"\n{found}")
         assert found.n_answered >= n_users
 
@@ -222,7 +223,7 @@ def test_answers_come_through_it_and_end_with_who_asked(
     logged = (scratch / "hef.log").read_text("utf-8")
     assert " ada POST /v1/completions 200 " in logged
     assert KEY not in logged
-    assert request.prefix.splitlines()[-2].strip() not in logged
+    assert max(request.prefix.splitlines(), key=len).strip() not in logged
     assert "Bearer" not in (scratch / "hef-errors.log").read_text("utf-8")
 
 
