@@ -206,7 +206,7 @@ def completions(root: Path, files: Sequence[Path], n: int, model: str) -> dict[s
 
 def _cut(path: Path, rng: random.Random) -> tuple[Snapshot, str]:
     """A document whose cursor is inside of a line of code, and what is deleted of the line behind it."""
-    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+    lines = path.read_bytes().decode("utf-8", "replace").splitlines() or [""]
     rows = [row for row, line in enumerate(lines) if len(line.strip()) > 8 and line.strip()[:1] not in "/*#"]
     row = rng.choice(rows or [0])
     line = lines[row]
