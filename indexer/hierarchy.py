@@ -48,6 +48,31 @@ class Embedder(Protocol):
         ...
 
 
+class Encodes(Protocol):
+    """What a fuser offers by itself: (keys, memories) as `Vectors` has them, computed on the caller's thread."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def embed(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def fuse(self, groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class FuserEmbedder:
+    """An `Embedder` over a fuser, on the caller's thread: for where nobody types."""
+
+    def __init__(self, fuser: Encodes) -> None:
+        self._fuser = fuser
+        self.fingerprint = fuser.fingerprint
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return Vectors(*self._fuser.embed(texts))
+
+    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
+        return Vectors(*self._fuser.fuse(groups))
+
+
 @dataclass(frozen=True)
 class Node:
     """A node by name: `height` is 0 for a chunk and one more than the highest child's for a parent."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 
 # Bytes that are looked at together, and how many times smaller than themselves they become: 2 of 16,596 files of
-# Python's library and seven repositories have such a stretch, and both are tables that a generator wrote.
+# Python's library, packages beside it and seven repositories have such a stretch; a generator wrote both.
 _STRETCH, _TIMES = 4_096, 25
 _FASTEST = 1
 

@@ -5,14 +5,13 @@ Which processes is `Spread`'s: Ray's (`ray_actors.py`), or this one's where a te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from indexer import Vectors
-from indexer.hierarchy import DIGEST_BYTES
+from indexer.hierarchy import DIGEST_BYTES, FuserEmbedder
 from indexer.settings import IndexSettings
 from indexer.team.batch import Collected, DigestSet, EmbeddedLeaves, LeafWorker, collected, portions
 from indexer.team.publishing import PackWriter
@@ -35,25 +34,11 @@ class BatchRecipe:
 
     def __call__(self) -> LeafWorker:
         """Loads the fuser. Raises UserMustActError where it is not the publisher's."""
-        embedder = BatchEmbedder(fuser_of(self.model, self.fingerprint))
+        embedder = FuserEmbedder(fuser_of(self.model, self.fingerprint))
         return LeafWorker(self.root, self.index, embedder, self.key, self.known)
 
 
 Spread = Callable[[BatchRecipe, Iterable[list[str]]], Iterator[EmbeddedLeaves]]
-
-
-class BatchEmbedder:
-    """The indexer's `Embedder` on the caller's own thread: nobody types here."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self.fingerprint = encoder.fingerprint
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        return Vectors(*self._encoder.embed(texts))
-
-    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
-        return Vectors(*self._encoder.fuse(groups))
 
 
 def here(recipe: BatchRecipe, paths: Iterable[list[str]]) -> Iterator[EmbeddedLeaves]:

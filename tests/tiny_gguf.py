@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -65,20 +67,25 @@ def write_tiny_gguf(
     return weights
 
 
-def _write_facts(writer: gguf.GGUFWriter, config: dict[str, object], pre: str) -> None:
-    writer.add_name("Tiny Llama")
-    writer.add_organization("Nobody")
-    writer.add_license("apache-2.0")
-    writer.add_languages(["en"])
+def write_shape(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:
+    """What llama.cpp has to know of a config.json of the hub's layout, but for the width of heads."""
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_rope_dimension_count(config["head_dim"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+
+
+def _write_facts(writer: gguf.GGUFWriter, config: dict[str, object], pre: str) -> None:
+    writer.add_name("Tiny Llama")
+    writer.add_organization("Nobody")
+    writer.add_license("apache-2.0")
+    writer.add_languages(["en"])
+    write_shape(writer, config)
+    writer.add_rope_dimension_count(config["head_dim"])
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens())

@@ -8,31 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from indexer import Hit, Index, Query, RetrievalSettings, Vectors
+from indexer import Hit, Index, Query, RetrievalSettings
 from indexer.query import RANKINGS
 from indexer.settings import DEFAULT_RETRIEVAL
-from model.encoder import Encoder
 from model.evaluation.sources import Sources
 from model.evaluation.tasks import EvaluationError, Task
 from model.repository import RetrievalQuery
 
 N_HITS = 8  # what the server asks for
-
-
-class FuserEmbedder:
-    """The indexer's `Embedder` over a fuser, on the caller's thread."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self.fingerprint = encoder.fingerprint
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        return Vectors(*self._encoder.embed(texts))
-
-    def fuse(self, groups: Sequence[np.ndarray]) -> Vectors:
-        return Vectors(*self._encoder.fuse(groups))
 
 
 @dataclass(frozen=True, eq=False)

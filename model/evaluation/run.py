@@ -9,13 +9,14 @@ from itertools import groupby
 from pathlib import Path
 
 from indexer import Index
+from indexer.hierarchy import FuserEmbedder
 from model.evaluation.embedding import with_embedder
 from model.evaluation.metrics import MAX_TOKENS, answer_end
 from model.evaluation.modes import Mode
 from model.evaluation.nats import ListeningCompleter
 from model.evaluation.options import Options, override
 from model.evaluation.predictions import WITH_RECALL, Prediction, System, budget_name, predict
-from model.evaluation.repository import FuserEmbedder, TaskRepository, View
+from model.evaluation.repository import TaskRepository, View
 from model.evaluation.tasks import EvaluationError, Task
 from model.loaded import LoadedModel
 from model.recall.mixer import recalling

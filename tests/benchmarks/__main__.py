@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from indexer.hierarchy import FuserEmbedder
 from model.checkpoint.files import WeightsError
-from model.evaluation.repository import FuserEmbedder
 from model.loaded import LoadedModel
 from model.loading import load_model
 from model.settings import EMBEDDED_TINY

@@ -19,11 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from indexer import Index
+from indexer.hierarchy import FuserEmbedder
 from lsp_server.coder import LoadedCoder
 from lsp_server.loading import load_coder
 from lsp_server.opening import open_index
 from lsp_server.settings import Settings, override
-from model.evaluation.repository import FuserEmbedder
 from model.settings import EMBEDDED_TINY
 from tests.benchmarks.measurement import heading, this_machine
 from tests.benchmarks.patient_typist import Look, PatientTypist, Shows, Typed

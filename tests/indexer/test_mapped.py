@@ -324,6 +324,14 @@ def test_usearch_is_never_loaded_beside_faiss(tmp_path, monkeypatch):
     assert ann.kind == "exact"
 
 
+def run_alone(code):
+    """Code in a process of its own, which ends with 0."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_below_the_border_usearch_is_not_even_imported():
     code = (
         "import sys, tempfile; from pathlib import Path; from indexer.ann import Ann; import numpy as np\n"
@@ -331,10 +339,7 @@ def test_below_the_border_usearch_is_not_even_imported():
         "ann = Ann(Path(tempfile.mkdtemp()) / 'chunk.hnsw', 100); ann.replace(range(500), keys, []); ann.tidy('s')\n"
         "assert ann.kind == 'hnsw'; sys.exit('usearch' in sys.modules or 'faiss' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    run_alone(code)
 
 
 def test_usearch_connects_to_nothing():
@@ -348,10 +353,7 @@ def test_usearch_connects_to_nothing():
         "keys.add(range(100), np.eye(100, 64, dtype=np.float32)); keys.drain(0); keys.save('store')\n"
         "sys.exit(any(name != 'socket.gethostname' for name in seen))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    run_alone(code)
 
 
 def test_an_index_searches_in_mapped_graphs_as_in_others(tmp_path):

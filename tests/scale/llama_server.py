@@ -15,18 +15,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("HEF_LLAMA", ROOT / ".scale" / "llama"))
 START_SECONDS = 120.0
-_LAYER = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v"}
-_LAYER |= {"self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up"}
-_LAYER |= {
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
 _FIM = {
     "pre": "prefix",
     "suf": "suffix",
@@ -63,12 +55,16 @@ def write_gguf(folder: Path, file: Path) -> Path:
 
     from model.checkpoint.opening import read_checkpoint
     from model.checkpoint.tensors import reader
+    from model.training.importing import gguf_name
     from model.vocabulary import Vocabulary
+    from tests.tiny_gguf import write_shape
 
     checkpoint = read_checkpoint(folder)
     config, read = checkpoint.config, reader(checkpoint.tensors)
     writer = GGUFWriter(str(file), "qwen2")
-    _shape(writer, config)
+    write_shape(writer, config)
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
     raw = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     added = {token["content"]: token["id"] for token in raw["added_tokens"]}
     names = {i: name for name, i in {**raw["model"]["vocab"], **added}.items()}
@@ -88,34 +84,13 @@ def write_gguf(folder: Path, file: Path) -> Path:
     for theirs, ours in _FIM.items():
         writer.add_uint32(f"tokenizer.ggml.fim_{theirs}_token_id", getattr(fim, ours))
     for name in checkpoint.tensors:
-        writer.add_tensor(_name(name), read(name))
+        stem, _, kind = name.rpartition(".")
+        writer.add_tensor(gguf_name(f"{stem}.weight").removesuffix("weight") + kind, read(name))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return file
-
-
-def _shape(writer: Any, config: Any) -> None:
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_key_length(config["head_dim"])
-    writer.add_value_length(config["head_dim"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_theta"])
-
-
-def _name(name: str) -> str:
-    outside = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
-    if name in outside:
-        return outside[name]
-    _, _, layer, rest = name.split(".", 3)
-    part, kind = rest.rsplit(".", 1)
-    return f"blk.{layer}.{_LAYER[part]}.{kind}"
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
