@@ -109,10 +109,8 @@ class _BracePlace:
         width = columns(self.here)
         if self.here.strip() or width > self._width or not width or top is None:
             return self._width
-        around = self._scan.opened[: self._scan.opened.index(top)]
-        starts = [
-            columns(_line_of(self._before, one.at, whole=True)) for one in reversed(around) if one.mark != "{"
-        ]
+        around = reversed(self._scan.opened[:-1])  # the last is `top`
+        starts = [columns(_line_of(self._before, one.at, whole=True)) for one in around if one.mark != "{"]
         return next((start for start in starts if start < width), self._width)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
+from os.path import splitext
 
 INDENTATION, BRACES = "indentation", "braces"
 TEXT = "text"  # any other
@@ -71,7 +71,7 @@ _BY_SUFFIX = {suffix: language.name for language in LANGUAGES for suffix in lang
 
 def language_of(path: str) -> str:
     """The language of a path by its ending, "text" for one that is not known."""
-    return _BY_SUFFIX.get(PurePath(path).suffix.lower(), TEXT)
+    return _BY_SUFFIX.get(splitext(path)[1].lower(), TEXT)
 
 
 def language_named(told: str) -> str:

@@ -66,15 +66,16 @@ class LineIndex:
     def update(self, texts: Mapping[str, str | None]) -> None:
         """Files have these texts now; None: it is gone."""
         changed = {path: lines_of(text) for path, text in texts.items() if text is not None}
+        kins = {path: kin_of(path) for path in changed}
         hashes = {
-            path: np.array([line_hash(line, kin_of(path)) for line in lines.texts], np.int32)
+            path: np.array([line_hash(line, kins[path]) for line in lines.texts], np.int32)
             for path, lines in changed.items()
         }
         gone: dict[str, np.ndarray | None] = dict.fromkeys(texts.keys() - changed.keys())
         with self._changing:
             # A reader that finds a place in an index must find its file: what is gone leaves the mapping last.
             self._files = {**self._files, **changed}
-            self._kins = (TEXT, *sorted({*self._kins, *map(kin_of, changed)} - {TEXT}))
+            self._kins = (TEXT, *sorted({*self._kins, *kins.values()} - {TEXT}))
             self._following.update({**gone, **hashes})
             self._preceding.update({**gone, **{path: ids[::-1] for path, ids in hashes.items()}})
             self._files = {path: lines for path, lines in self._files.items() if path not in gone}
