@@ -40,6 +40,7 @@ _BLOCKS = re.compile(r"blocks-[0-9a-f]{12}")  # in a store: what one coder has c
 _SHARED = (
     ("prepared graphs of models", re.compile("graphs"), re.compile(r"[a-z]+-[0-9a-f]{16}|\.[\w-]{8,}")),
     ("tokens of installed packages", re.compile("packages"), re.compile("[0-9a-f]{12}")),
+    ("signatures of installed packages", re.compile("signatures"), re.compile("[0-9a-f]{12}")),
     ("tokens of installed packages, older", re.compile("[0-9a-f]{16}"), re.compile(".+-.+")),
     ("checksums of models' files", re.compile("checksums"), re.compile("[0-9a-f]{16}")),
     ("how fast models are here", re.compile("paces"), re.compile("[0-9a-f]{16}")),

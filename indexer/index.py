@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from indexer.cache_folder import default_cache_dir, store_folder
@@ -60,9 +61,8 @@ class Index:
         self._fingerprint = embedder.fingerprint if embedder else ""
         self._settings, self._retrieval = settings, retrieval
         self._updating, self._overlaying = threading.Lock(), threading.Lock()
-        self._overlay = NO_OVERLAY
+        self._overlay, self._closed = NO_OVERLAY, False
         self._documents = OpenDocuments(root, settings)
-        self._closed = False
         self._kept = KeptStore(folder, recipe_of(settings), settings)
         remember_project(folder.parent, root)
         self.mirrors = Mirrors(root, folder, tokenizer, settings, on_packages)
@@ -85,8 +85,7 @@ class Index:
         without `on_packages` no `packages`: it hears from another thread whether they are being read; without a `team`
         no vectors but its own. Raises CacheError when the cache cannot be written or another process keeps it locked.
         """
-        fingerprint = embedder.fingerprint if embedder else ""
-        folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
+        folder = store_folder(cache_dir or default_cache_dir(root), embedder.fingerprint if embedder else "")
         return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, on_packages, team)
 
     @property
@@ -96,7 +95,6 @@ class Index:
 
     @property
     def lines(self) -> LineIndex:
-        """The same files as lines."""
         return self.mirrors.lines
 
     @property
@@ -193,8 +191,8 @@ class Index:
     def overlay(self, path: Path, text: str | None) -> UpdateReport:
         """An open document's text beats the disk in this process, and is never written to the store; None: closed.
 
-        Embeds only chunks known neither to the store nor to open documents. Files that the index leaves out (outside,
-        ignored, secret, too large) are left out here as well, and links to them; other links count as their file.
+        Embeds only chunks known neither to the store nor to open documents. Files that the index leaves out are left
+        out here as well, and links to them; other links count as their file.
         """
         started = time.perf_counter()
         with self._overlaying:
@@ -246,22 +244,25 @@ class Index:
     # -- searching ----------------------------------------------------------------------------------------------
 
     def search(self, query: Query, k: int = 8, settings: RetrievalSettings | None = None) -> list[Hit]:
-        """Up to k nodes that help at a cursor, best first; see `retrieval`. [] from a damaged store."""
+        """Up to k nodes that help at a cursor, best first, and stubs of packages; [] from a damaged store."""
         if self.is_damaged:
             return []
         reader = self._reader
         try:
             if query.key is not None:
                 self._dense.glance()
+            chosen = settings or self._retrieval
             with reader.snapshot():
-                return Search(query, reader, self._dense, self._overlay, settings or self._retrieval).run(k)
+                hits = Search(query, reader, self._dense, self._overlay, chosen).run(k)
+            return self.mirrors.with_packages(hits, query, chosen.packages)
         except sqlite3.DatabaseError as error:
             self._kept.note(error, reader)
             return []
 
     def stats(self) -> IndexStats:
         """What the index holds now; nothing when the store is damaged, as `last_error` says then."""
-        return self._kept.stats(self._updating.locked(), self._embedder is not None)
+        stats = self._kept.stats(self._updating.locked(), self._embedder is not None)
+        return replace(stats, team=f"{stats.team} {self.mirrors.package_problem}".strip())
 
     # -- the store ----------------------------------------------------------------------------------------------
 

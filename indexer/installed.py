@@ -121,10 +121,10 @@ def site_packages(root: Path) -> Path:
 def installed(folder: Path, names: Iterable[str]) -> dict[str, Package]:
     """Those of some importable names that a distribution in `folder` provides."""
     wanted, found = {name for name in names if name.isidentifier()}, {}
-    for entry in _distributions(folder):
+    for entry in distributions(folder):
         name, _, version = entry.rpartition(".")[0].partition("-")
         for top in _provided(folder, entry, name, wanted):
-            place = next((path for path in (folder / top, folder / f"{top}.py") if _is_own(path)), None)
+            place = next((path for path in (folder / top, folder / f"{top}.py") if is_own(path)), None)
             if place:
                 found[top] = Package(f"{name}.{top}", version, place)
     return found
@@ -150,7 +150,7 @@ def _is_inside(root: Path, folder: Path) -> bool:
     return os.path.realpath(folder) == os.path.join(os.path.realpath(root), folder.relative_to(root))
 
 
-def _is_own(place: Path) -> bool:
+def is_own(place: Path) -> bool:
     """A folder or a regular file, not a link to one."""
     try:
         mode = place.lstat().st_mode
@@ -159,7 +159,7 @@ def _is_own(place: Path) -> bool:
     return stat.S_ISDIR(mode) or stat.S_ISREG(mode)
 
 
-def _distributions(folder: Path) -> list[str]:
+def distributions(folder: Path) -> list[str]:
     """Names of the entries that describe a distribution: NAME-VERSION.dist-info, or the older .egg-info."""
     try:
         with os.scandir(folder) as listing:

@@ -94,6 +94,11 @@ class Mirror:
         return self._documents
 
     @property
+    def imports(self) -> Counter[str]:
+        """What the files import, each with its ecosystem in front, and how many of them do."""
+        return Counter(name for names in list(self._imports.values()) for name in names)
+
+    @property
     def has_followed(self) -> bool:
         return bool(self._digests)
 
@@ -128,7 +133,7 @@ class Mirror:
                 batch, n_chars, enough = {}, 0, min(4 * enough, _LAST_BATCH)
         self._show(batch)
         if self.packages:
-            self.packages.follow(Counter(name for names in self._imports.values() for name in names))
+            self.packages.follow(self.imports)
         elif is_first:
             forget_gone(cache_home())
 

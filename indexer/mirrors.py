@@ -10,6 +10,8 @@ from pathlib import Path
 
 from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
+from indexer.package_signatures import PackageSignatures
+from indexer.query import Hit, Query
 from indexer.rules import Rules
 from indexer.settings import IndexSettings
 from indexer.suffix_index import SuffixIndex
@@ -46,6 +48,7 @@ class Mirrors:
     ) -> None:
         """`folder`: where the tokens are cached. The others: see `Mirror`."""
         self.lines = LineIndex()
+        self.signatures: PackageSignatures | None = None  # of what is imported, from when it is given
         self._root, self._settings = root, settings
         self._caches = TokenCaches(folder)
         self._changing = threading.Lock()  # which mirrors there are, and what they hold of the files
@@ -74,6 +77,8 @@ class Mirrors:
             for mirror in (self._spoken, *self._others):
                 mirror.follow(digests, goes_on, excludes)
             self._caches.keep_only(digests.values())
+            if self.signatures:
+                self.signatures.follow(self._spoken.imports)
 
     def show_document(self, path: str, text: str | None) -> None:
         """See `Mirror.show_document`."""
@@ -113,6 +118,15 @@ class Mirrors:
             if mirror is not spoken:
                 mirror.close()
 
+    def with_packages(self, hits: list[Hit], query: Query, most: int) -> list[Hit]:
+        """Hits with what is said of imported packages among them; see `PackageSignatures.among`."""
+        return self.signatures.among(hits, query, most) if self.signatures else hits
+
+    @property
+    def package_problem(self) -> str:
+        """A sentence about signatures that a team's store should have given, "" where nothing is wrong."""
+        return self.signatures.problem if self.signatures else ""
+
     @property
     def has_traces(self) -> bool:
         """Whether tokens of deleted texts may still be found in a cache's file."""
@@ -124,6 +138,8 @@ class Mirrors:
     def close(self) -> None:
         for mirror in (self._spoken, *self._others):
             mirror.close()
+        if self.signatures:
+            self.signatures.stop()
         self._caches.close()
 
     def _of(self, tokenizer: Tokenizer) -> Mirror | None:

@@ -201,10 +201,10 @@ def _is_over(folder: Path) -> bool:
     if folder.suffix:
         return age > _DRAFT_SECONDS
     about = _about(folder)
-    return about is None or age > UNUSED_DAYS * 86_400 or _is_gone(str(about["place"]))
+    return about is None or age > UNUSED_DAYS * 86_400 or is_gone(str(about["place"]))
 
 
-def _is_gone(place: str) -> bool:
+def is_gone(place: str) -> bool:
     try:
         os.lstat(place)
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -6,7 +6,6 @@ per package, per workspace and on disk.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +13,8 @@ from pathlib import Path
 
 from indexer.ecosystems import MAX_PACKAGES, packages_for
 from indexer.installed import Package, standard_library
+from indexer.newest_wish import NewestWish
 from indexer.package_cache import cache_of, forget_gone, load_or_build
-from indexer.priority import LOWEST, give_way
 from indexer.suffix_index import Segment, SuffixIndex
 from indexer.token_cache import Tokenizer
 
@@ -33,15 +32,10 @@ class PackageTokens:
         """`home`: the folder for all caches. `tell` is called on the thread that reads them, as it begins and as it
         ends; it must return at once."""
         self.tokens = SuffixIndex()
-        self._tell = tell
         self._root = root
         self._home = home
         self._tokenizer = tokenizer
-        self._wishing = threading.Lock()
-        self._wanted: tuple[str, ...] | None = None
-        self._wish: Counter[str] | None = None  # the newest one, until the thread takes it up
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None  # while it reads
+        self._wishes = NewestWish("hef-packages", self._take_in, tell)
         self._loaded: dict[Package, Segment] = {}  # changed by that thread only
 
     def follow(self, imports: Counter[str]) -> None:
@@ -49,46 +43,14 @@ class PackageTokens:
         is gone. Of several wishes that come while it reads, the newest is what it goes on with."""
         wanted = tuple(sorted(name for name, _ in imports.most_common(8 * MAX_PACKAGES)))
         is_gone = not all(package.place.exists() for package in tuple(self._loaded))
-        with self._wishing:
-            if self._stopped.is_set() or (wanted == self._wanted and not is_gone):
-                return
-            self._wanted, self._wish = wanted, imports
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="hef-packages", daemon=True)
-                self._thread.start()
+        self._wishes.make(imports, wanted, again=is_gone)
 
     def stop(self, timeout: float = 2.0) -> None:
-        self._stopped.set()
-        self.wait(timeout)
+        self._wishes.stop(timeout)
 
     def wait(self, timeout: float) -> None:
         """Until everything that is followed is taken in."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-
-    def _run(self) -> None:
-        give_way(LOWEST)
-        try:
-            self._tell(True)
-            while (imports := self._next_wish()) is not None:
-                self._take_in(imports)
-        except BaseException:
-            self._end()
-            raise
-
-    def _next_wish(self) -> Counter[str] | None:
-        with self._wishing:
-            wish, self._wish = self._wish, None
-            if wish is None or self._stopped.is_set():
-                self._end()
-                return None
-            return wish
-
-    def _end(self) -> None:
-        """Before anybody can start another thread, so that what is told stays in order."""
-        self._thread = None
-        self._tell(False)
+        self._wishes.wait(timeout)
 
     def _take_in(self, imports: Counter[str]) -> None:
         packages = packages_for(self._root, imports, standard_library)
@@ -97,13 +59,13 @@ class PackageTokens:
             if package not in self._loaded:
                 self._load(package)
             self.tokens.adopt([self._loaded[known] for known in packages if known in self._loaded])
-            if self._stopped.is_set():
+            if self._wishes.stopped:
                 return
         forget_gone(self._home)
 
     def _load(self, package: Package) -> None:
         with suppress(OSError):  # a full or read-only disk: drafts have one source less
             cache = cache_of(self._home, self._tokenizer)
-            segment = load_or_build(package, cache, self._tokenizer, self._stopped.is_set)
+            segment = load_or_build(package, cache, self._tokenizer, lambda: self._wishes.stopped)
             if segment is not None:
                 self._loaded = {**self._loaded, package: segment}

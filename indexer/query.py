@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 DENSE, WORDS, SYMBOLS = RANKINGS = ("dense", "words", "symbols")
+PACKAGE = "package"  # level of a hit that tells signatures of an imported package, which is no node of the repository
 # Characters around the cursor that a prompt shows anyway: to retrieve them again would waste a place.
 SHOWN_BEFORE, SHOWN_AFTER = 3_000, 900
 
@@ -41,6 +42,8 @@ class Hit:
     """A retrieved node. Lines are 1-based and inclusive, 0 above files; `text` is "" above chunks.
 
     `score` is the fused score, comparable within a level. A hit whose path is the query's is of the file being edited.
+
+    Of level PACKAGE `path` is below the folder that packages are installed in, and `text` is the signatures.
 
     `memory` is float16 [m, d_memory]; [0, 0] for a chunk that has no vectors yet: its words and names are known before.
     """

@@ -89,6 +89,13 @@ class RetrievalSettings:
     directories: int = _setting(1, "Share of hits that are directories.", min=0, max=64)
     repository: int = _setting(0, "Share of hits that are the whole repository.", min=0, max=1)
     same_file: int = _setting(2, "At most this many chunks of the file being edited.", min=0, max=64)
+    packages: int = _setting(
+        2,
+        "Classes and functions of imported Python packages whose signatures are read beside the hits; 0: no package is "
+        "read for them.",
+        min=0,
+        max=16,
+    )
     candidates: int = _setting(40, "Candidates taken from each source before fusion.", min=8, max=500)
     rrf_k: int = _setting(60, "The constant of reciprocal rank fusion.", min=1, max=1_000)
 
@@ -111,6 +118,18 @@ class TeamSettings:
     )
     branch: str = _setting(
         "main", "The branch that is published, and read beside the one that is checked out."
+    )
+    packages: bool = _setting(
+        True,
+        "Read signatures of imported public packages from the store, where they are not installed or not yet read.",
+    )
+    package_vectors: bool = _setting(
+        False,
+        "Take vectors of imported packages from the store as well, where they are installed: what they define is then "
+        "searched like the repository.",
+    )
+    package_megabytes: int = _setting(
+        200, "Most megabytes of vectors that are taken of one package.", min=1, max=10_000
     )
     wait_ms: int = _setting(
         300,

@@ -17,6 +17,7 @@ import numpy as np
 
 from indexer.hierarchy import Embedder, Vectors
 from indexer.progress import Listener
+from indexer.signatures import SignatureTable
 from indexer.vectors import MissingNode, VectorStore
 
 LEAST_NODES = 32  # that are missing before anybody is asked: an edit is nobody's business
@@ -66,11 +67,38 @@ class Pull(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PackageAnswer:
+    """What a team's store says of one package. `problem`: a sentence, "" where nothing is wrong."""
+
+    table: SignatureTable | None
+    problem: str = ""
+
+
+class PackageStore(Protocol):
+    """Where others have put signatures of public packages."""
+
+    def signatures(self, package: str, version: str, kept: Path) -> PackageAnswer:
+        """Those of one version; takes as long as the store does. `package`: as PyPI compares names; `kept`: a folder
+        for what is worth keeping. Raises nothing."""
+        ...
+
+    def vectors(self, package: str, version: str) -> TeamVectors | None:
+        """Where vectors of its chunks are; None where the user wants none, or the store has none or too many. Raises
+        nothing."""
+        ...
+
+
 class TeamVectors(Protocol):
     """Where others' vectors are. `patience`: seconds that nothing is computed while it has not answered."""
 
     @property
     def patience(self) -> float: ...
+
+    @property
+    def packages(self) -> PackageStore | None:
+        """None where the user wants none."""
+        ...
 
     def pull(self, digests: Collection[bytes], kept: Path) -> Pull | None:
         """Begin to look for these nodes; returns at once. None where it is too early to ask again. `kept`: a folder for

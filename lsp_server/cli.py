@@ -45,6 +45,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--stale and --all stand behind --purge, in place of its DIR")
     if options.batch is not None and (options.publish is None or options.batch < 0):
         parser.error("--batch stands beside --publish, with a number of processes or without")
+    if options.package and options.publish is None:
+        parser.error("--package stands beside --publish")
+    if options.vectors and not options.package:
+        parser.error("--vectors stands beside --package")
     return options
 
 
@@ -70,6 +74,11 @@ def _run(options: argparse.Namespace) -> int:
         from lsp_server.reindexing import reindex
 
         return reindex(settings, Path(options.reindex), as_json=options.json)
+    if options.package:
+        from lsp_server.package_publishing import publish_packages
+
+        where, shape = Path(options.publish), {"vectors": options.vectors, "as_json": options.json}
+        return publish_packages(settings, where, options.package, **shape)
     if options.publish is not None:
         from lsp_server.publishing import publish
 
@@ -198,6 +207,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     many = "--publish: embed with Ray (hef-lsp[batch]) in N processes, or on the cluster of RAY_ADDRESS"
     parser.add_argument("--batch", metavar="N", nargs="?", const=0, type=int, help=many)
+    public = (
+        "--publish: not DIR, but signatures of this public Python package that it imports; may be repeated"
+    )
+    parser.add_argument("--package", metavar="NAME", action="append", default=[], help=public)
+    parser.add_argument("--vectors", action="store_true", help="--package: vectors of its chunks as well")
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
     again = "override one setting; may be repeated"
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=again)

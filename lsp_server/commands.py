@@ -155,6 +155,8 @@ def _completed(
             kept.follow(index.files(), whole=False)
         if index.packages is not None:
             read.wait(PACKAGES_SECONDS)
+        if index.mirrors.signatures is not None:
+            index.mirrors.signatures.wait(PACKAGES_SECONDS)
         request = request_for(
             snapshot,
             settings,

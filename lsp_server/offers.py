@@ -16,7 +16,7 @@ from typing import Protocol
 from lsp_server.closers import is_only_closers, overwritten, with_closer_below
 from lsp_server.presentation import Flaw, StopRule, Suggestion, is_worth_showing, present
 from lsp_server.snapshot import Snapshot
-from model.repository import ContextItem
+from model.repository import PACKAGE_LEVEL, ContextItem
 from model.request import Completion
 
 N_KNOWN = 1_000  # offers that are not counted twice
@@ -235,7 +235,7 @@ def summary(offer: Offer) -> Mapping[str, object]:
 def _source(item: ContextItem, folder: Path | None, names: set[str]) -> Mapping[str, object]:
     return {
         "path": item.path,
-        "uri": (folder / item.path).as_uri() if folder else "",
+        "uri": (folder / item.path).as_uri() if folder and item.level != PACKAGE_LEVEL else "",
         "firstLine": item.first_line,
         "lastLine": item.last_line,
         "level": item.level,

@@ -8,7 +8,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from indexer import Embedder, Index, Tokenizer, Watcher
-from indexer.cache_folder import make_private
+from indexer.cache_folder import cache_home, make_private
+from indexer.package_signatures import PackageSignatures
+from indexer.package_vectors import PackageVectors
 from indexer.sharing import TeamVectors
 from lsp_server.coder import LoadedCoder
 from lsp_server.holdings import Reader
@@ -24,19 +26,27 @@ def open_index(
     on_packages: Callable[[bool], None] | None,
 ) -> Index:
     """A folder's index as its settings want it. `on_packages`: see `Index.open`; called where drafts use
-    packages.
+    packages. Without it nothing installed is read.
 
     Raises CacheError.
     """
-    return Index.open(
+    team = _team(settings, root, embedder)
+    index = Index.open(
         root,
         embedder,
         settings=settings.index,
         retrieval=settings.retrieval,
         tokenizer=tokenizer,
         on_packages=on_packages if _with_packages(settings) else None,
-        team=_team(settings, root, embedder),
+        team=team,
     )
+    if on_packages and settings.retrieval.packages:
+        store, kept = (team.packages if team else None), index.folder / "team"
+        searching = None
+        if embedder and settings.team.package_vectors:
+            searching = PackageVectors(embedder, settings.index, settings.retrieval)
+        index.mirrors.signatures = PackageSignatures(index.root, cache_home(), store, kept, searching)
+    return index
 
 
 def _team(settings: Settings, root: Path, embedder: Embedder | None) -> TeamVectors | None:

@@ -12,6 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
+# Level of an item that tells signatures of an installed package: its path is no file of the repository's.
+PACKAGE_LEVEL = "package"
+
 
 class ContextItem(Protocol):
     """What retrieval found, best first; `indexer.Hit` is one."""

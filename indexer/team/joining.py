@@ -15,6 +15,7 @@ from indexer.reading import ReadingError, read_regular
 from indexer.settings import TeamSettings
 from indexer.team.bucket import Bucket, BucketError
 from indexer.team.naming import branch_name, repository_name
+from indexer.team.package_reading import StoredPackages
 from indexer.team.publishing import PackWriter
 from indexer.team.pulling import TeamStore
 from indexer.team.refs import ref_path, secret_key
@@ -30,7 +31,10 @@ def joined(settings: TeamSettings, root: Path, fingerprint: str) -> TeamStore | 
     repository = settings.repository or repository_name(root)
     branches = (branch_name(root) or settings.branch, settings.branch)
     paths = [ref_path(fingerprint, repository, branch) for branch in branches]
-    return TeamStore(fingerprint, paths, entrance(settings, root), settings.wait_ms / 1e3)
+    enter = entrance(settings, root)
+    vector_bytes = settings.package_megabytes * 1_000_000 if settings.package_vectors else 0
+    packages = StoredPackages(fingerprint, enter, vector_bytes) if settings.packages else None
+    return TeamStore(fingerprint, paths, enter, settings.wait_ms / 1e3, packages)
 
 
 def entrance(settings: TeamSettings, root: Path) -> Callable[[], tuple[Bucket, bytes]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,20 @@ import numpy as np
 from indexer.database import Database
 from indexer.hierarchy import Vectors
 from indexer.team.bucket import AbsentObjectError, Bucket, LostRaceError
-from indexer.team.pack import MAX_INDEX_BYTES, as_shared, keyed, packed, parts, read_index, sealed
-from indexer.team.refs import MAX_REF_BYTES, PackEntry, index_path, listed, pack_path, ref_path, written
+from indexer.team.pack import MAX_INDEX_BYTES, as_shared, keyed, name_of, packed, parts, read_index, sealed
+from indexer.team.refs import (
+    MAX_REF_BYTES,
+    PackEntry,
+    Ref,
+    SignaturesEntry,
+    index_path,
+    listed,
+    pack_path,
+    package_path,
+    ref_path,
+    signatures_path,
+    written,
+)
 from indexer.vectors import VectorStore
 
 _READ_AT_ONCE = 27_000  # nodes: with the widths of the fuser that is shipped, one pack
@@ -52,7 +64,7 @@ class PackWriter:
 
     def known(self, repository: str, branch: str) -> tuple[PackEntry, ...]:
         """The packs that a ref lists, none where there is no ref. Raises PackError and BucketError."""
-        return self._ref(ref_path(self.fingerprint, repository, branch))[0]
+        return self._ref(ref_path(self.fingerprint, repository, branch))[0].packs
 
     def keyed(self, digest: bytes) -> bytes:
         """A digest as the store knows it."""
@@ -84,17 +96,35 @@ class PackWriter:
     ) -> None:
         """Have a ref list some packs more, and no longer those that they stand `instead` of. Raises LostRaceError after
         many attempts."""
-        path = ref_path(self.fingerprint, repository, branch)
         gone = {entry.pack for entry in instead}
+
+        def longer(ref: Ref) -> Ref:
+            kept = {entry.pack: entry for entry in ref.packs if entry.pack not in gone}
+            together = kept | {entry.pack: entry for entry in new}
+            return replace(ref, packs=tuple(sorted(together.values(), key=lambda entry: entry.pack)))
+
+        self._change(ref_path(self.fingerprint, repository, branch), longer)
+
+    def write_signatures(self, package: str, version: str, content: bytes) -> bool:
+        """Have the ref of a public package list these signatures (`signatures.folded`); whether that is news. Raises
+        LostRaceError after many attempts."""
+        name = name_of(content)
+        if self.bucket.create(signatures_path(self.fingerprint, name), content):
+            self.bytes += len(content)
+        entry = SignaturesEntry(name, len(content))
+        path = package_path(self.fingerprint, package, version)
+        return self._change(path, lambda ref: replace(ref, signatures=entry))
+
+    def _change(self, path: str, changed: Callable[[Ref], Ref]) -> bool:
+        """Swap a ref for another; whether it was one."""
         for attempt in range(_ATTEMPTS):
-            entries, e_tag = self._ref(path)
-            together = {entry.pack: entry for entry in entries if entry.pack not in gone}
-            together |= {entry.pack: entry for entry in new}
-            if together == {entry.pack: entry for entry in entries} and e_tag is not None:
-                return
+            before, e_tag = self._ref(path)
+            after = changed(before)
+            if after == before and e_tag is not None:
+                return False
             try:
-                self.bucket.swap(path, written(path, together.values(), self.key), e_tag)
-                return
+                self.bucket.swap(path, written(path, after, self.key), e_tag)
+                return True
             except LostRaceError:
                 time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.02 * 2**attempt)))
         raise LostRaceError(
@@ -112,11 +142,11 @@ class PackWriter:
                 self.bytes += len(content)
         return PackEntry.of(pack)
 
-    def _ref(self, path: str) -> tuple[tuple[PackEntry, ...], str | None]:
+    def _ref(self, path: str) -> tuple[Ref, str | None]:
         try:
             content, e_tag = self.bucket.get(path, MAX_REF_BYTES)
         except AbsentObjectError:
-            return (), None
+            return Ref(), None
         return listed(path, content, self.key), e_tag
 
 

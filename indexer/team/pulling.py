@@ -18,7 +18,7 @@ import numpy as np
 
 from indexer.cache_folder import make_private, write_whole
 from indexer.reading import ReadingError, read_regular
-from indexer.sharing import Pull, SharedPart
+from indexer.sharing import PackageStore, Pull, SharedPart
 from indexer.team.bucket import AbsentObjectError, Bucket, BucketError
 from indexer.team.pack import (
     MAX_INDEX_BYTES,
@@ -52,10 +52,12 @@ class TeamStore:
         paths: Sequence[str],
         enter: Callable[[], tuple[Bucket, bytes]],
         patience: float,
+        packages: PackageStore | None = None,
     ) -> None:
         """`paths`: of the refs that are read, the best first. `enter`: opens the store and gives the key; called on
         another thread; raises BucketError. `patience`: seconds."""
         self.patience = patience
+        self.packages = packages
         self._fingerprint = fingerprint
         self._paths = tuple(dict.fromkeys(paths))
         self._enter = enter
@@ -155,7 +157,7 @@ class StorePull:
             with suppress(AbsentObjectError):
                 content, _ = bucket.get(path, MAX_REF_BYTES)
                 self._begun.set()
-                found |= {entry.pack: entry for entry in listed(path, content, key)}
+                found |= {entry.pack: entry for entry in listed(path, content, key).packs}
                 n_refs += 1
         if not n_refs:
             self.problem = NOTHING_YET

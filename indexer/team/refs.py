@@ -1,4 +1,5 @@
-"""Where objects lie in the store, and the one kind that changes: a ref, which lists the packs of one branch.
+"""Where objects lie in the store, and the one kind that changes: a ref, which lists the packs of one branch, or of one
+version of a public package and its signatures.
 
 A ref carries a sum that is keyed with the team's secret, and the names in it are the sums of what they name: who has
 not the secret can put nothing into a reader's index, whatever the bucket allows.
@@ -10,15 +11,16 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from indexer.signatures import MAX_FOLDED_BYTES
 from indexer.team.pack import MAX_PACK_BYTES, MAX_ROWS, PackError, SealedPack
 
 MAX_REF_BYTES = 4_000_000
 MAX_PACKS = 10_000
 SHORTEST_SECRET = 16  # characters
 _FORMAT = 1
+PACKAGES = "pypi"  # in place of a repository's owner
 _SHA256 = re.compile("[0-9a-f]{64}")
 _STRANGE = re.compile("[^A-Za-z0-9._+-]")
 _MAX_PARTS, _MAX_PART_CHARS = 8, 100
@@ -36,6 +38,22 @@ class PackEntry:
     @classmethod
     def of(cls, pack: SealedPack) -> PackEntry:
         return cls(pack.name, pack.index_name, pack.rows, len(pack.content))
+
+
+@dataclass(frozen=True)
+class SignaturesEntry:
+    """The signatures of a package that a ref lists: the name of their object, and its size in bytes."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Ref:
+    """What lies at one path. `signatures`: of a package alone."""
+
+    packs: tuple[PackEntry, ...] = ()
+    signatures: SignaturesEntry | None = None
 
 
 def secret_key(secret: str) -> bytes:
@@ -58,15 +76,25 @@ def ref_path(fingerprint: str, repository: str, branch: str) -> str:
     return f"v1/{fingerprint}/refs/{_plain(repository)}/{_plain(branch)}.json"
 
 
-def written(path: str, entries: Iterable[PackEntry], key: bytes) -> bytes:
+def signatures_path(fingerprint: str, name: str) -> str:
+    return f"v1/{fingerprint}/signatures/{name}.z"
+
+
+def package_path(fingerprint: str, package: str, version: str) -> str:
+    """Of a package's ref. `package`: as PyPI compares names."""
+    return ref_path(fingerprint, f"{PACKAGES}/{package}", version)
+
+
+def written(path: str, ref: Ref, key: bytes) -> bytes:
     """A ref as it lies at `path`."""
-    packs = [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.pack)]
-    body = {"format": _FORMAT, "packs": packs}
+    packs = [asdict(entry) for entry in sorted(ref.packs, key=lambda entry: entry.pack)]
+    told = {"signatures": asdict(ref.signatures)} if ref.signatures else {}
+    body: dict[str, object] = {"format": _FORMAT, "packs": packs, **told}
     return json.dumps({**body, "sum": _sum(path, body, key)}, indent=1, sort_keys=True).encode("ascii")
 
 
-def listed(path: str, content: bytes, key: bytes) -> tuple[PackEntry, ...]:
-    """The packs of the ref at `path`. Raises PackError where it was not written with this secret, or is no ref."""
+def listed(path: str, content: bytes, key: bytes) -> Ref:
+    """The ref at `path`. Raises PackError where it was not written with this secret, or is no ref."""
     if len(content) > MAX_REF_BYTES:
         raise PackError("a ref that is too large")
     try:
@@ -75,19 +103,27 @@ def listed(path: str, content: bytes, key: bytes) -> tuple[PackEntry, ...]:
         if not hmac.compare_digest(str(found), _sum(path, told, key)):
             raise PackError("a ref that was not written with this team's secret")
         entries = tuple(PackEntry(**entry) for entry in told["packs"])
+        signatures = SignaturesEntry(**told["signatures"]) if "signatures" in told else None
     except PackError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise PackError("a ref that is none") from None
     if told["format"] != _FORMAT or len(entries) > MAX_PACKS or not all(map(_is_sound, entries)):
         raise PackError("a ref of another kind")
-    return entries
+    if signatures and not _has_signatures(signatures):
+        raise PackError("a ref of another kind")
+    return Ref(entries, signatures)
 
 
 def _is_sound(entry: PackEntry) -> bool:
     named = all(isinstance(name, str) and _SHA256.fullmatch(name) for name in (entry.pack, entry.index))
     sizes = isinstance(entry.rows, int) and isinstance(entry.bytes, int)
     return named and sizes and 0 < entry.rows <= MAX_ROWS and 0 < entry.bytes <= MAX_PACK_BYTES
+
+
+def _has_signatures(entry: SignaturesEntry) -> bool:
+    is_named = isinstance(entry.name, str) and _SHA256.fullmatch(entry.name) is not None
+    return is_named and isinstance(entry.bytes, int) and 0 < entry.bytes <= MAX_FOLDED_BYTES
 
 
 def _sum(path: str, body: object, key: bytes) -> str:

@@ -15,7 +15,7 @@ from model.blocks.library import BlockText
 from model.blocks.parts import nearest_parts, splitting
 from model.layout import document_ids
 from model.prompt import Prompt
-from model.repository import ContextItem
+from model.repository import PACKAGE_LEVEL, ContextItem
 from model.vocabulary import CHARS_PER_TOKEN, Vocabulary
 
 _OWN_SHARE = 0.5  # of the rows, for the document; what one side does not need is the other's
@@ -39,7 +39,7 @@ class BlockChoice:
         the document, `prefix` and `suffix`, as many as the rows hold beside `below`."""
         below = self.below(suffix)
         rows = self._rows - (self._n_rows(below) if below else 0)
-        told = [(item, BlockText(item.path, ids)) for item in items for ids in self._documents(item)]
+        told = [(item, BlockText(_file(item), ids)) for item in items for ids in self._documents(item)]
         needed = sum(self._n_rows(text) for _, text in told)
         own_rows = max(int(rows * _OWN_SHARE), rows - needed)
         start, end = self._read(window, prefix, suffix, below)
@@ -78,6 +78,11 @@ class BlockChoice:
 
     def _n_rows(self, text: BlockText) -> int:
         return n_kept(len(text.ids), self._share)
+
+
+def _file(item: ContextItem) -> str | None:
+    """Whose changes drop the block; a package's lies in memory only."""
+    return None if item.level == PACKAGE_LEVEL else item.path
 
 
 def _n_chars(vocabulary: Vocabulary, ids: Sequence[int]) -> int:

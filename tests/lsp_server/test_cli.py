@@ -32,7 +32,16 @@ def test_problems_are_one_sentence_on_stderr(
     assert output.out == ""
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["--reindex", "--doctor"], ["--context", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--nonsense"],
+        ["--reindex", "--doctor"],
+        ["--context", "x"],
+        ["--package", "a"],
+        ["--publish", "--vectors"],
+    ],
+)
 def test_wrong_usage_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)

@@ -15,6 +15,7 @@ from lsp_server.configuration import Configuration
 from lsp_server.settings import DEFAULTS, all_settings, parse
 from lsp_server.status import FolderStatus, status_of
 from tests import tiny_coder
+from tests.indexer.test_packages import install
 from tests.legible import legible, names_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,37 @@ def test_what_one_publishes_another_need_not_embed(
         legible({path.removeprefix(str(tmp_path)): content for path, content in objects.items()}, names)
         == set()
     )
+
+
+def test_signatures_of_a_public_package_reach_who_has_pinned_it(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    source = "class Ledger:\n    def settle(self, creditor: str, amount: int = 0) -> bool:\n        ...\n"
+    install(project, "ledger-lib", "1.2", {"ledger_lib/book.py": source})
+    wanted = ("--package", "Ledger_Lib", "--json")
+    published = json.loads(told(capsys, "--publish", project, store, *wanted))
+    again = json.loads(told(capsys, "--publish", project, store, *wanted))
+    absent = told(capsys, "--publish", project, store, "--package", "absent-lib")
+    clone = tmp_path / "laptop" / "project"
+    clone.mkdir(parents=True)
+    (clone / ".git").mkdir()
+    (clone / "uv.lock").write_text('[[package]]\nname = "ledger-lib"\nversion = "1.2"\n')
+    (clone / "app.py").write_text("from ledger_lib import Ledger\n\nledger = Ledger()\nledger.settle(")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HEF_CACHE_DIR", str(clone.parent / "cache"))
+        where = (f"{clone / 'app.py'}:4:15", "--context", "snippets", "--json")
+        found = []
+        for _ in range(20):  # the first time it may come too late for who does not wait
+            cli.main(["--complete", *where, *tiny_coder.ARGUMENTS, "--set", f"team.store={store}"])
+            found = [item["path"] for item in json.loads(capsys.readouterr().out)["context"]]
+            if found:
+                break
+
+    assert (published["package"], published["signatures"], published["is_new"]) == ("ledger-lib", 2, True)
+    assert not again["is_new"]
+    assert "There is no absent-lib" in absent
+    assert found == ["ledger_lib/book.py"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 from indexer.database import Database
 from indexer.team.bucket import Bucket
 from indexer.team.publishing import PackWriter
-from indexer.team.refs import PackEntry, secret_key
+from indexer.team.refs import Ref, secret_key
 from indexer.vectors import VectorStore
 from tests.indexer.team.test_pack import some_vectors
 from tests.legible import legible, names_in
@@ -135,7 +135,7 @@ def test_who_publishes_at_the_same_time_loses_nothing(
     class AtOnce(PackWriter):
         """Nobody writes before all have read."""
 
-        def _ref(self, path: str) -> tuple[tuple[PackEntry, ...], str | None]:
+        def _ref(self, path: str) -> tuple[Ref, str | None]:
             found = super()._ref(path)
             if found[1] is None:
                 barrier.wait(30)

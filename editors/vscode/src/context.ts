@@ -61,6 +61,10 @@ function choice(source: Source): Choice {
 }
 
 async function open(source: Source): Promise<void> {
+  if (source.level === "package") {
+    void window.showInformationMessage(`hef-lsp: ${source.path} is of an installed package.`);
+    return;
+  }
   const uri = Uri.parse(source.uri);
   if (!(await exists(uri))) {
     void window.showWarningMessage(`hef-lsp: ${source.path} is not there any more.`);

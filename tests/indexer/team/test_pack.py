@@ -18,7 +18,7 @@ from indexer.team.pack import (
     read_pack,
     sealed,
 )
-from indexer.team.refs import PackEntry, listed, ref_path, secret_key, written
+from indexer.team.refs import PackEntry, Ref, listed, ref_path, secret_key, written
 
 KEY = secret_key("correct horse battery staple")
 
@@ -113,15 +113,15 @@ def test_bytes_that_are_nothing_are_refused(content: bytes) -> None:
 def test_a_ref_holds_for_its_place_and_its_secret() -> None:
     entries = (PackEntry("a" * 64, "b" * 64, 3, 300), PackEntry("c" * 64, "d" * 64, 4, 400))
     path = ref_path("f" * 16, "team/project", "main")
-    content = written(path, entries, KEY)
+    content = written(path, Ref(entries), KEY)
 
-    assert listed(path, content, KEY) == entries
+    assert listed(path, content, KEY).packs == entries
     for place, key in ((ref_path("f" * 16, "team/project", "other"), KEY), (path, secret_key("x" * 16))):
         with pytest.raises(PackError, match="secret"):
             listed(place, content, key)
     with pytest.raises(PackError, match="secret"):
         listed(path, content.replace(b'"rows": 3', b'"rows": 5'), KEY)
-    strange = written(path, [PackEntry("../../etc/passwd", "b" * 64, 3, 300)], KEY)
+    strange = written(path, Ref((PackEntry("../../etc/passwd", "b" * 64, 3, 300),)), KEY)
     with pytest.raises(PackError, match="another kind"):
         listed(path, strange, KEY)
 

@@ -75,6 +75,7 @@
 ---@field directories? integer Share of hits that are directories. 0 to 64. Default: `1`.
 ---@field repository? integer Share of hits that are the whole repository. 0 to 1. Default: `0`.
 ---@field sameFile? integer At most this many chunks of the file being edited. 0 to 64. Default: `2`.
+---@field packages? integer Classes and functions of imported Python packages whose signatures are read beside the hits; 0: no package is read for them. 0 to 16. Default: `2`.
 ---@field candidates? integer Candidates taken from each source before fusion. 8 to 500. Default: `40`.
 ---@field rrfK? integer The constant of reciprocal rank fusion. 1 to 1,000. Default: `60`.
 
@@ -106,4 +107,7 @@
 ---@field secretFile? string A file with the team's secret, readable for you alone; for where HEF_TEAM_SECRET is not set. Default: `""`.
 ---@field repository? string What the repository is called in the store; empty: as the address of git's origin ends, OWNER/NAME. Default: `""`.
 ---@field branch? string The branch that is published, and read beside the one that is checked out. Default: `"main"`.
+---@field packages? boolean Read signatures of imported public packages from the store, where they are not installed or not yet read. Default: `true`.
+---@field packageVectors? boolean Take vectors of imported packages from the store as well, where they are installed: what they define is then searched like the repository. Default: `false`.
+---@field packageMegabytes? integer Most megabytes of vectors that are taken of one package. 1 to 10,000. Default: `200`.
 ---@field waitMs? integer Milliseconds that indexing waits for the store's first answer; what comes later is still used. 0 to 10,000. Default: `300`.

@@ -1,0 +1,156 @@
+"""What a document may want to know of the packages that it imports: headers of what is named near its cursor.
+
+A name counts where the document imports it, where it stands behind what it imports, or where the class that it is in is
+in view: `execute` is defined by many, `Session` next to it says whose is meant. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.identifiers import weighted_identifiers
+from indexer.imports import Import, imports_in, statements_in
+from indexer.query import PACKAGE, Hit, Query
+from indexer.signatures import Signature, SignatureTable
+
+_NAMES = 40  # near the cursor, that are looked up
+_READ_CHARS = 40_000  # of a document's beginning, for what it imports
+_MEMBERS = 8  # of one class
+_AMBIGUOUS = 3  # a name that nothing speaks for, and that more define, says nothing
+_LIKELY = 3.0  # times as likely is what the document imports, or what is in a class in view
+_DEFINED = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+(\w+)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"\.[ \t]{0,9}([^\W\d]\w{0,63})")
+_SUFFIXES = (".py", ".pyi")
+
+
+@dataclass(frozen=True)
+class _View:
+    """What a document says of packages. `imports`: what it binds; `words`: in lower case, what is in view."""
+
+    imports: Mapping[str, Import]
+    words: frozenset[str]
+    attributes: frozenset[str]  # what stands behind a dot
+    own: frozenset[str]  # what it defines itself
+
+
+def stubs(query: Query, tables: Mapping[str, SignatureTable], most: int) -> list[Hit]:
+    """At most `most` hits of level PACKAGE, best first: a class with those of its members that are named near the
+    cursor, or a function. `tables`: by the name that is imported."""
+    if not tables or most < 1 or not query.path.endswith(_SUFFIXES):
+        return []
+    weights = weighted_identifiers(query.before, query.after)
+    view = _view_of(query, weights)
+    known = [tables[top] for top in sorted(imported_tops(query) & tables.keys())]
+    names = sorted(weights, key=lambda name: (-weights[name], name))[:_NAMES]
+    groups: dict[tuple[int, int], _Group] = {}
+    for number, table in enumerate(known):
+        for name in names:
+            for row, share in _meant(table, name, view):
+                top = table.rows[row].owner if table.rows[row].owner >= 0 else row
+                group = groups.setdefault((number, top), _Group(table, top))
+                group.add(row, share * weights[name])
+    best = sorted(groups.values(), key=lambda group: (-group.score, group.path, group.top))[:most]
+    return [group.hit() for group in best]
+
+
+def imported_tops(query: Query) -> set[str]:
+    """The packages that a document imports, but for one that it lies in itself."""
+    inside = f"/{query.path}"
+    tops = {found.module.partition(".")[0] for found in _imports(query.before).values()}
+    return {top for top in tops if f"/{top}/" not in inside}
+
+
+class _Group:
+    """What is shown of one class, or one function."""
+
+    def __init__(self, table: SignatureTable, top: int) -> None:
+        self.score = 0.0
+        self.top = top
+        self._table = table
+        self._members: dict[int, float] = {}
+
+    @property
+    def path(self) -> str:
+        return self._table.rows[self.top].path
+
+    def add(self, row: int, score: float) -> None:
+        self.score += score
+        if row != self.top:
+            self._members[row] = max(score, self._members.get(row, 0.0))
+        elif (first := self._table.member(row, "__init__")) is not None:
+            self._members.setdefault(first, score)
+
+    def hit(self) -> Hit:
+        rows = self._table.rows
+        chosen = sorted(sorted(self._members, key=lambda row: -self._members[row])[:_MEMBERS])
+        told = [rows[self.top], *(rows[row] for row in chosen)]
+        text = "\n".join(_line(found, indent="    " if found.owner == self.top else "") for found in told)
+        first, last = min(found.line for found in told), max(found.line for found in told)
+        nothing = np.zeros((0, 0), np.float16)
+        return Hit(self.path, first, last, PACKAGE, round(self.score, 6), text, text, nothing)
+
+
+def _line(found: Signature, indent: str) -> str:
+    return f"{indent}{found.text}{' ...' if found.text.endswith(':') else ''}"
+
+
+def _meant(table: SignatureTable, name: str, view: _View) -> Iterator[tuple[int, float]]:
+    """Rows that a name in view may mean, each with how likely that is."""
+    if name in view.own:
+        return
+    found = view.imports.get(name)
+    named = found.name if found and found.name else name
+    rows = table.defining(named)
+    tops, members = _split(table.rows, rows)
+    if found is not None and found.name and tops:
+        yield from _shared(_nearest(table.rows, tops, found.module), _LIKELY)
+    if found is not None or name not in view.attributes:
+        return  # without an import nothing but an attribute is a package's
+    owned = [row for row in members if table.rows[table.rows[row].owner].name.lower() in view.words]
+    if owned:
+        yield from _shared(owned[:_AMBIGUOUS], _LIKELY)
+    elif 0 < len(tops) <= _AMBIGUOUS:
+        yield from _shared(tops, 1.0)
+    elif 0 < len(rows) <= _AMBIGUOUS:
+        yield from _shared(rows, 1.0)
+
+
+def _split(rows: Sequence[Signature], some: Sequence[int]) -> tuple[list[int], list[int]]:
+    tops = [row for row in some if rows[row].owner < 0]
+    return tops, [row for row in some if rows[row].owner >= 0]
+
+
+def _nearest(rows: Sequence[Signature], some: Collection[int], module: str) -> list[int]:
+    """Those in the file that shares most of its path with an imported module: a package hands on what is below it."""
+    wanted = module.split(".")
+
+    def shared(row: int) -> int:
+        parts = rows[row].path.removesuffix(".py").split("/")
+        return next((n for n, (a, b) in enumerate(zip(wanted, parts, strict=False)) if a != b), len(wanted))
+
+    most = max(map(shared, some))
+    return [row for row in some if shared(row) == most][:_AMBIGUOUS]
+
+
+def _shared(rows: Sequence[int], likely: float) -> Iterator[tuple[int, float]]:
+    return ((row, likely / len(rows)) for row in rows)
+
+
+def _view_of(query: Query, near: Collection[str]) -> _View:
+    imports = _imports(query.before)
+    attributes = frozenset(_ATTRIBUTE.findall(query.before[-8_000:] + query.after[:2_000]))
+    own = frozenset(_DEFINED.findall(query.before[-200_000:]))
+    words = {word for found in imports.values() for word in (found.name, found.alias) if word}
+    return _View(imports, frozenset(word.lower() for word in (*words, *near)), attributes, own)
+
+
+def _imports(text: str) -> Mapping[str, Import]:
+    """What the head of a text imports, by the name that it binds."""
+    head = [line for line in text[:_READ_CHARS].split("\n") if line.strip()]
+    columns = [len(line) - len(line.lstrip()) for line in head]
+    statements = statements_in([line.strip() for line in head], columns)
+    return {found.bound: found for statement in statements for found in imports_in(statement)}
