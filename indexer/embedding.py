@@ -59,6 +59,7 @@ class Embedding:
     def _compute(self, total: int) -> None:
         done = 0
         for height in self._vectors.pending_heights():
+            self._taking.take_waiting()  # with all that is below this height
             for batch in self._pending(height):
                 self._listener.check()
                 self._listener.progress(Progress(done, max(total, done), "", IndexStage.EMBEDDING))

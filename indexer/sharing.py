@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,8 @@ LEAST_NODES = 32  # that are missing before anybody is asked: an edit is nobody'
 CHECK_ONE_IN = 1_000
 # Between arithmetics and through int8 it is above 0.9997 on real code (`tests/indexer/team/test_real_vectors.py`).
 LEAST_LIKENESS = 0.995
+MOST_WAITING = 4  # packs whose nodes cannot be checked yet: parents that came before their leaves
+_LOOKED_AT = 64  # parents of a pack, for one that can be checked
 _WRITTEN_AT_ONCE = 400  # nodes of one transaction
 _GLANCE_SECONDS = 0.05
 
@@ -131,6 +133,7 @@ class TakingIn:
         self._ids: Mapping[bytes, int] = {}
         self._lies = 0
         self._is_torn = False
+        self._waiting: list[SharedPart] = []
 
     def begin(self, n_missing: int) -> None:
         """Ask for what is missing, if that is worth it, and wait for an answer no longer than the team's patience."""
@@ -150,16 +153,33 @@ class TakingIn:
             self._listener.check()
             part = pull.part(_GLANCE_SECONDS)
             if part is not None:
-                self._take(pull, part)
+                if not self._take(pull, part):
+                    self._let_wait(part)
             elif pull.is_over:
                 break
+
+    def take_waiting(self) -> None:
+        """Take in what could not be checked when it came, once there is something under it. Raises StoppedError."""
+        waiting, self._waiting = self._waiting, []
+        while waiting and self._pull:
+            part = waiting.pop()
+            if not self._take(self._pull, part):
+                self._waiting.append(part)
+
+    def _let_wait(self, part: SharedPart) -> None:
+        """No more than a few: each is a pack in memory."""
+        if len(self._waiting) >= MOST_WAITING:
+            self.take_waiting()
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(part)
 
     def end(self) -> str:
         """What is to be said of it, "" where nobody was asked."""
         pull, self._pull = self._pull, None
         if pull is None:
             return ""
-        pull.stop(torn=self._is_torn)
+        pull.stop(torn=self._is_torn or bool(self._waiting))
+        self._waiting.clear()
         said = f"{self.taken:,} of {len(self._ids):,} vectors came from the team's store"
         if self._lies:
             lies = f"{self._lies} pack{'s' if self._lies > 1 else ''} held other vectors than the texts give"
@@ -168,9 +188,9 @@ class TakingIn:
         problem = pull.problem or late
         return f"{problem} {said}; the others are computed here." if problem else f"{said}."
 
-    def _take(self, pull: Pull, part: SharedPart) -> None:
-        """Write what of a part is still missing, where some of it proves to be honest. What cannot be checked is not
-        taken."""
+    def _take(self, pull: Pull, part: SharedPart) -> bool:
+        """Write what of a part is still missing, where some of it proves to be honest; False where nothing of it can be
+        checked yet."""
         nodes = self._vectors.missing(self._ids[digest] for digest in part.digests if digest in self._ids)
         chosen = self._chosen(nodes)
         if chosen and not self._is_honest(chosen, part):
@@ -178,6 +198,7 @@ class TakingIn:
             pull.distrust(part.pack)
         elif chosen:
             self._write({node.digest: node.id for node in nodes}, part)
+        return bool(chosen) or not nodes
 
     def _write(self, ids: Mapping[bytes, int], part: SharedPart) -> None:
         self._is_torn = True
@@ -199,13 +220,10 @@ class TakingIn:
         if leaves:
             count = max(1, len(leaves) // CHECK_ONE_IN)
             return self._draw.sample(leaves, count)
-        return next(iter(self._ready(nodes)), [])
-
-    def _ready(self, parents: list[MissingNode]) -> Iterator[list[MissingNode]]:
-        self._draw.shuffle(parents)
-        for node in parents[:8]:
-            if self._vectors.memories(node.children).keys() == set(node.children):
-                yield [node]
+        self._draw.shuffle(nodes)
+        looked_at = nodes[:_LOOKED_AT]
+        known = self._vectors.memories({digest for node in looked_at for digest in node.children})
+        return [node for node in looked_at if known.keys() >= set(node.children)][:1]
 
     def _is_honest(self, nodes: list[MissingNode], part: SharedPart) -> bool:
         """Whether the part says of some nodes what is computed here."""

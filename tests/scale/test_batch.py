@@ -96,9 +96,7 @@ def test_it_fills_the_store_and_a_fresh_clone_embeds_nothing(store, code, tmp_pa
     clone = Path(shutil.copytree(code, tmp_path / "clone"))
     fresh = store.run(tmp_path / "three", clone, "--reindex")
     assert fresh["embedded"] == 0
-    assert (
-        fresh["pulled"] >= first["batch_leaves"]
-    )  # and nodes above, where their pack comes after the leaves
+    assert fresh["pulled"] == first["batch_leaves"] + first["nodes"]  # those above in packs of their own
     file = clone / "exact.py"
     file.write_text(file.read_text() + "\n\ndef added(count: int) -> int:\n    return count + 1\n")
     assert store.run(tmp_path / "three", clone, "--reindex")["embedded"] == 1
