@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ from model.prompt import PSEUDO, Prompt
 
 N_LIKELIEST = 320  # all: among random weights' 20 there is seldom the one that is looked for
 ENDLESS = b"data: " + b"x" * 65_536
+
+
+@cache
+def _loaded(folder: Path) -> tuple[LoadedModel, threading.Lock]:
+    """One for all servers of a checkpoint, and who may use it."""
+    return load_model(str(folder), device="cpu", dtype="float32"), threading.Lock()
 
 
 @dataclass
@@ -60,8 +67,7 @@ class FakeVllm:
     closing: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._model = load_model(str(self.folder), device="cpu", dtype="float32")
-        self._lock = threading.Lock()
+        self._model, self._lock = _loaded(self.folder)
         self._credulous = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
     def questions(self) -> list[tuple[str, dict[str, Any]]]:

@@ -83,7 +83,7 @@ def test_parents_that_lie_are_found_out_when_they_can_be_checked(team: Team) -> 
     publish_parents_first(team, Liar())
     index = team.clone("laptop", team.store())
     report = updated(index)
-    alone = reference(team)
+    alone = reference()
 
     assert report.fused > 0
     assert "1 pack held other vectors than the texts give and was not used" in report.team

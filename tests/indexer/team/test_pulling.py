@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -123,11 +125,13 @@ def test_a_second_clone_computes_what_was_edited_and_nothing_else(team: Team) ->
     assert report.team == f"{len(shared):,} of {len(here):,} vectors came from the team's store."
 
 
-def reference(team: Team) -> dict[bytes, tuple[bytes, bytes]]:
-    """What a clone that shares nothing has."""
-    index = team.clone("alone", None)
-    updated(index)
-    return stored(index.folder)
+@cache
+def reference() -> dict[bytes, tuple[bytes, bytes]]:
+    """What a clone that shares nothing has; a digest knows no folder."""
+    with TemporaryDirectory() as folder:
+        index = Team(Path(folder)).clone("alone", None)
+        updated(index)
+        return stored(index.folder)
 
 
 def objects(team: Team, kind: str) -> list[Path]:
@@ -213,7 +217,7 @@ def test_a_pack_that_lies_is_found_out_and_not_used(team: Team) -> None:
 
     assert report.pulled == 0
     assert "1 pack held other vectors than the texts give and was not used" in report.team
-    assert stored(index.folder) == reference(team)
+    assert stored(index.folder) == reference()
 
 
 def test_packs_of_another_team_are_refused(team: Team) -> None:
@@ -223,7 +227,7 @@ def test_packs_of_another_team_are_refused(team: Team) -> None:
 
     assert report.pulled == 0
     assert "not written with this team's secret" in report.team
-    assert stored(index.folder) == reference(team)
+    assert stored(index.folder) == reference()
 
 
 @pytest.mark.parametrize("kind", ["packs", "indexes", "refs"])
@@ -246,7 +250,7 @@ def test_an_object_that_was_tampered_with_costs_nothing_but_time(team: Team, kin
     assert report.pulled == 0
     assert report.team.count(". ") == 1, "what is wrong, and what is done about it"
     assert (NOTHING_YET in report.team) == (kind == "refs" and harm == "gone")
-    assert stored(index.folder) == reference(team)
+    assert stored(index.folder) == reference()
 
 
 def test_a_sound_pack_is_used_beside_a_harmed_one(team: Team) -> None:

@@ -94,7 +94,7 @@ def test_whatever_the_server_does_the_index_is_right_and_one_sentence_says_why(
     assert "127.0.0.1" not in report.team
     assert "EXAMPLE" not in report.team
     assert report.pulled == 0
-    assert stored(index.folder) == reference(team)
+    assert stored(index.folder) == reference()
 
 
 @pytest.fixture
