@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pytest
 
 from indexer.database import Database
 from indexer.team.bucket import Bucket
+from indexer.team.package_reading import StoredPackages
 from indexer.team.publishing import PackWriter
 from indexer.team.refs import Ref, secret_key
 from indexer.vectors import VectorStore
@@ -53,15 +54,25 @@ class Member:
         self.clone, self._cache, self._server = folder / "clone", folder / "cache", server
         shutil.copytree(PROJECT, self.clone)
 
-    def run(self, command: str, url: str | None = None) -> dict[str, object]:
+    def run(self, command: str, words: Sequence[str] = ()) -> dict[str, object]:
         """One command to its end: the JSON that it prints."""
-        where = ["--set", f"team.store={url or self._server.url}", "--set", "team.repository=team/orm"]
+        where = ["--set", f"team.store={self._server.url}", "--set", "team.repository=team/orm"]
         where += [
             "--set",
             "team.waitMs=10000",
         ]  # a machine at work may need longer than 0.3 s for a first answer
         told = {"HEF_TEAM_SECRET": SECRET, "HEF_CACHE_DIR": str(self._cache), "PYTHONPATH": str(ROOT)}
-        hef = [sys.executable, "-m", "lsp_server", *ARGUMENTS, command, str(self.clone), "--json", *where]
+        hef = [
+            sys.executable,
+            "-m",
+            "lsp_server",
+            *ARGUMENTS,
+            command,
+            str(self.clone),
+            "--json",
+            *words,
+            *where,
+        ]
         began = time.monotonic()
         done = subprocess.run(
             hef,
@@ -114,12 +125,35 @@ def test_a_second_clone_embeds_one_leaf(server: S3Server, tmp_path: Path) -> Non
 
 def test_no_text_is_in_the_bucket(server: S3Server) -> None:
     names = names_in(file.read_text(encoding="utf-8") for file in PROJECT.rglob("*.py"))
-    objects = server.objects()
+    objects = server.objects()  # none of a public package, yet: `tests/indexer/team/test_packages.py`
 
     assert len(names) > 5_000
     assert sum(map(len, objects.values())) > 5_000_000
     assert legible(objects, names) == set()
     assert "sessiontransaction" in legible({"x": b"\0\x01SessionTransaction\xff"}, names)
+
+
+def test_signatures_of_a_public_package_come_in_two_requests(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ci = Member(tmp_path / "ci", server)
+    ci.clone = PROJECT.parents[1]  # where sqlalchemy is unpacked, beside its .dist-info
+    published = ci.run("--publish", words=("--package", "SQLAlchemy"))
+    again = ci.run("--publish", words=("--package", "sqlalchemy"))
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    fingerprint = next(path for path in server.objects() if "/signatures/" in path).split("/")[-3]
+    before, began = len(server.asked()), time.monotonic()
+    store = StoredPackages(fingerprint, lambda: (Bucket(server.url), secret_key(SECRET)))
+    answer = store.signatures("sqlalchemy", "2.0.36", tmp_path / "kept")
+    took, asked = time.monotonic() - began, server.asked()[before:]
+
+    assert answer.table is not None, answer.problem
+    print(f"{len(answer.table.rows):,} signatures in {len(asked)} requests and {took:.2f} s")
+    assert len(answer.table.rows) == published["signatures"] > 5_000  # type: ignore[operator]
+    assert (published["is_new"], again["is_new"]) == (True, False)
+    assert len(asked) == 2
+    assert published["bytes"] < 200_000  # type: ignore[operator]
 
 
 def test_who_publishes_at_the_same_time_loses_nothing(
