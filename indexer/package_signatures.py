@@ -6,6 +6,7 @@ installed is read. On a thread that nobody waits for, the packages that are impo
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ from indexer.signature_cache import SignatureCache
 from indexer.signatures import SignatureTable, signatures_of
 from indexer.stubs import imported_tops, stubs
 
-_BEFORE = 1
+AGAIN_SECONDS = 300.0  # after trouble with the store
+_BEFORE = 1  # hits that stand before those of packages
 _MAX_ROWS = 200_000  # of all packages, some 60 MB
 _WANTED = 8 * MAX_PACKAGES
 
@@ -61,14 +63,17 @@ class PackageSignatures:
         self.searching = searching
         self._kept = kept
         self._cache = SignatureCache(home)
+        self._asked_at = 0.0
         self._wishes = NewestWish("hef-signatures", self._take_in)
 
     def follow(self, imports: Counter[str]) -> None:
-        """Take in what is imported most; returns at once, and does nothing where that has not changed."""
+        """Take in what is imported most; returns at once, and does nothing where that has not changed, but for asking a
+        store again that was in trouble."""
         own = Counter({name: n for name, n in imports.items() if ":" not in name})
         wanted = [name for name, _ in own.most_common(_WANTED)]
         if wanted or self.tables:
-            self._wishes.make(own, tuple(sorted(wanted)))
+            again = bool(self.problem) and time.monotonic() - self._asked_at > AGAIN_SECONDS
+            self._wishes.make(own, tuple(sorted(wanted)), again=again)
 
     def stop(self) -> None:
         self._wishes.stop()
@@ -87,6 +92,7 @@ class PackageSignatures:
         return [*hits[:_BEFORE], *told, *hits[_BEFORE:]]
 
     def _take_in(self, imports: Counter[str]) -> None:
+        self.problem, self._asked_at = "", time.monotonic()
         names = [name for name, _ in imports.most_common(_WANTED)]
         found = installed(site_packages(self._root), names)
         pins = pinned(self._root) if self._store else {}

@@ -29,12 +29,12 @@ class Shelf:
 
     def __init__(self, *tables: SignatureTable, problem: str = "") -> None:
         self.asked: list[tuple[str, str]] = []
-        self._tables = {(one.package, one.version): one for one in tables}
-        self._problem = problem
+        self.tables = {(one.package, one.version): one for one in tables}
+        self.problem = problem
 
     def signatures(self, package: str, version: str, kept: Path) -> PackageAnswer:
         self.asked.append((package, version))
-        return PackageAnswer(self._tables.get((package, version)), self._problem)
+        return PackageAnswer(self.tables.get((package, version)), self.problem)
 
     def vectors(self, package: str, version: str) -> TeamVectors | None:
         return None
@@ -104,6 +104,23 @@ def test_a_store_without_it_or_in_trouble_costs_nothing(root: Path) -> None:
     found = followed(root, Shelf(table("web-things", "2.0"), problem="The team's store cannot be reached."))
     assert names_of(found) == {"web_things": ["WebApp", "run"]}
     assert found.problem == "The team's store cannot be reached."
+
+
+def test_a_store_that_was_in_trouble_is_asked_again_after_a_while(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "uv.lock").write_text('[[package]]\nname = "far-away"\nversion = "3.1"\n')
+    store = Shelf(problem="The team's store cannot be reached.")
+    found = followed(root, store, "far_away")
+    found.follow(Counter(["far_away"]))
+    found.wait(20)
+    assert len(store.asked) == 1
+    monkeypatch.setattr("indexer.package_signatures.AGAIN_SECONDS", 0.0)
+    store.problem, store.tables = "", {("far-away", "3.1"): table("far-away", "3.1")}
+    found.follow(Counter(["far_away"]))
+    found.wait(20)
+    assert names_of(found) == {"far_away": ["from_the_store"]}
+    assert found.problem == ""
 
 
 def test_what_is_pinned_and_not_installed_comes_from_the_store(root: Path) -> None:
