@@ -19,11 +19,15 @@ from indexer.signatures import Signature, SignatureTable
 
 _NAMES = 40  # near the cursor, that are looked up
 _READ_CHARS = 40_000  # of a document's beginning, for what it imports
+_CALLED, _CALL_CHARS = 3.0, 1_000  # what is being called weighs most, if its bracket is so near
+_NEAR_LINES, _NEAR = 3, 0.9  # lines in which an imported name weighs so much at least
 _MEMBERS = 8  # of one class
 _AMBIGUOUS = 3  # a name that nothing speaks for, and that more define, says nothing
 _LIKELY = 3.0  # times as likely is what the document imports, or what is in a class in view
 _DEFINED = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+(\w+)", re.MULTILINE)
-_ATTRIBUTE = re.compile(r"\.[ \t]{0,9}([^\W\d]\w{0,63})")
+_ATTRIBUTE = re.compile(r"(?:(?<!\w)([^\W\d]\w{0,63}))?\.[ \t]{0,9}([^\W\d]\w{0,63})")
+_NAME_BEFORE = re.compile(r"(?<!\w)[^\W\d]\w{0,63}\Z")
+_WORD = re.compile(r"(?<!\w)[^\W\d]\w{0,63}")
 _SUFFIXES = (".py", ".pyi")
 
 
@@ -33,7 +37,7 @@ class _View:
 
     imports: Mapping[str, Import]
     words: frozenset[str]
-    attributes: frozenset[str]  # what stands behind a dot
+    attributes: Mapping[str, frozenset[str]]  # what stands behind a dot -> the names in front of it
     own: frozenset[str]  # what it defines itself
 
 
@@ -44,7 +48,12 @@ def stubs(query: Query, tables: Mapping[str, SignatureTable], most: int) -> list
         return []
     weights = weighted_identifiers(query.before, query.after)
     view = _view_of(query, weights)
+    for name in _WORD.findall("\n".join(query.before[-2_000:].split("\n")[-_NEAR_LINES:])):
+        if name in view.imports:  # however common a word it is
+            weights.setdefault(name, _NEAR)
     known = [tables[top] for top in sorted(imported_tops(query) & tables.keys())]
+    if called := _called(query.before):
+        weights[called] = _CALLED
     names = sorted(weights, key=lambda name: (-weights[name], name))[:_NAMES]
     groups: dict[tuple[int, int], _Group] = {}
     for number, table in enumerate(known):
@@ -110,6 +119,9 @@ def _meant(table: SignatureTable, name: str, view: _View) -> Iterator[tuple[int,
         yield from _shared(_nearest(table.rows, tops, found.module), _LIKELY)
     if found is not None or name not in view.attributes:
         return  # without an import nothing but an attribute is a package's
+    if tops and any(front in view.imports for front in view.attributes[name]):
+        yield from _shared(tops[:_AMBIGUOUS], _LIKELY)  # of a module, or of a package itself
+        return
     owned = [row for row in members if table.rows[table.rows[row].owner].name.lower() in view.words]
     if owned:
         yield from _shared(owned[:_AMBIGUOUS], _LIKELY)
@@ -142,10 +154,24 @@ def _shared(rows: Sequence[int], likely: float) -> Iterator[tuple[int, float]]:
 
 def _view_of(query: Query, near: Collection[str]) -> _View:
     imports = _imports(query.before)
-    attributes = frozenset(_ATTRIBUTE.findall(query.before[-8_000:] + query.after[:2_000]))
+    attributes: dict[str, set[str]] = {}
+    for front, name in _ATTRIBUTE.findall(query.before[-8_000:] + query.after[:2_000]):
+        attributes.setdefault(name, set()).add(front)
+    fronts = {name: frozenset(them) for name, them in attributes.items()}
     own = frozenset(_DEFINED.findall(query.before[-200_000:]))
     words = {word for found in imports.values() for word in (found.name, found.alias) if word}
-    return _View(imports, frozenset(word.lower() for word in (*words, *near)), attributes, own)
+    return _View(imports, frozenset(word.lower() for word in (*words, *near)), fronts, own)
+
+
+def _called(before: str) -> str:
+    """The name in front of the innermost bracket that is open at the end of a text, "" where there is none."""
+    end, depth = before[-_CALL_CHARS:], 0
+    for at in range(len(end) - 1, -1, -1):
+        depth += (end[at] in ")]}") - (end[at] in "([{")
+        if depth < 0:
+            name = _NAME_BEFORE.search(end[max(0, at - 64) : at]) if end[at] == "(" else None
+            return name[0] if name else ""
+    return ""
 
 
 def _imports(text: str) -> Mapping[str, Import]:

@@ -87,6 +87,8 @@ USES = {
     "indexer/soundness.py:_WORD": Use(),
     "indexer/stubs.py:_ATTRIBUTE": Use(),
     "indexer/stubs.py:_DEFINED": Use(),
+    "indexer/stubs.py:_NAME_BEFORE": Use("search", most=64),
+    "indexer/stubs.py:_WORD": Use(),
     "lsp_server/edits/tokens.py:_TOKEN": Use(),
     "lsp_server/closers.py:TAG_END": Use("search", most=400),
     "lsp_server/commands.py:_NUMBER": Use("fullmatch"),

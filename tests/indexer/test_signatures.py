@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.identifiers import COMMON_WORDS
 from indexer.installed import Package
 from indexer.query import PACKAGE, Query
 from indexer.signatures import Signature, SignatureTable, folded, signatures_of, unfolded
@@ -162,6 +163,24 @@ class TestStubs:
 
     def test_a_function_is_known_by_the_name_that_it_is_imported_as(self, table: SignatureTable) -> None:
         assert self.said(table, self.HEAD + "x = opened(")[0] == "def open_session(url: str) -> Session: ..."
+
+    def test_a_modules_function_is_the_imported_modules(self, table: SignatureTable) -> None:
+        before = (
+            "import ormlib as o\nfrom ormlib import Engine, Session\n\nx = Session(Engine())\no.open_session("
+        )
+        assert "def open_session(url: str) -> Session: ..." in self.said(table, before, most=2)
+
+    def test_an_imported_name_counts_however_common_a_word_it_is(self, table: SignatureTable) -> None:
+        common = SignatureTable(
+            "orm-lib", "2.0", [*table.rows, Signature("ormlib/types.py", 1, -1, "String", "class String:")]
+        )
+        assert "string" in COMMON_WORDS
+        assert self.said(common, "from ormlib import String\n\n\n\n\nx = String(") == ["class String: ..."]
+
+    @pytest.mark.parametrize("begun", ["open_session(", "open_session((1), Session(), x="])
+    def test_what_is_being_called_comes_first(self, table: SignatureTable, begun: str) -> None:
+        before = f"from ormlib import Engine, Session, open_session\n\ns = Session(Engine())\ns.execute()\nx = {begun}"
+        assert self.said(table, before, most=1) == ["def open_session(url: str) -> Session: ..."]
 
     def test_a_name_behind_a_dot_that_few_define(self, table: SignatureTable) -> None:
         assert (
