@@ -20,7 +20,7 @@ _MOST_WANTED = 512  # who jumps through files wants what is here, not all that w
 @dataclass(frozen=True)
 class BlockText:
     """What a block reads: `ids`, made from the file at `path`; None: from the document itself, which may never be
-    saved."""
+    saved, or from what is no file of the repository."""
 
     path: str | None
     ids: tuple[int, ...]

@@ -17,7 +17,8 @@ from model.completer import Completer
 from model.engines.decoder import Rows, joined
 from model.loaded import LoadedModel
 from model.loading import load_from_settings
-from model.repository import RetrievalQuery
+from model.prompt import Prompt
+from model.repository import PACKAGE_LEVEL, RetrievalQuery
 from model.request import Completion, Request
 from model.room import FEWEST_PLACES, Room, room_for
 from model.settings import DEFAULT_MODEL, DraftSettings, ModelSettings
@@ -165,3 +166,11 @@ def test_rows_are_joined_in_their_order() -> None:
     for name in ("keys", "values", "positions"):
         np.testing.assert_array_equal(getattr(again, name), getattr(rows, name))
     assert joined(iter([rows]), 9) is rows
+
+
+def test_what_is_of_a_package_is_a_block_of_no_file(model: LoadedModel) -> None:
+    """On the disk a block goes with its file; a package's path is no file of the repository."""
+    items = [FoundItem("b.py", "12"), FoundItem("lib/b.py", "34", level=PACKAGE_LEVEL)]
+    window = Prompt((), np.zeros((0, model.hidden_size), np.float32))
+    texts, _ = BlockChoice(model.vocabulary, ROWS, 1.0).choose(items, window, "", "")
+    assert [text.path for text in texts] == ["b.py", None]
