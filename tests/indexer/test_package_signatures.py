@@ -6,10 +6,12 @@ import json
 import os
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from indexer import Index
 from indexer.distributions import NotPublicError, public_distribution
 from indexer.package_signatures import PackageSignatures
 from indexer.pins import is_version, normalized, pinned
@@ -136,6 +138,14 @@ def test_local_versions_are_not_asked_for(root: Path) -> None:
     store = Shelf()
     assert names_of(followed(root, store, "torchy")) == {"torchy": ["f"]}
     assert store.asked == []
+
+
+def test_an_index_tells_and_says_in_its_status_what_is_wrong(root: Path) -> None:
+    with closing(Index.open(root, None, root.parent / "cache")) as index:
+        index.mirrors.signatures = followed(root, Shelf(problem="The team's store cannot be reached."))
+        (found,) = index.search(Query("app.py", "from web_things import WebApp\n\napp = WebApp(", "", None))
+        assert (found.path, found.level) == ("web_things/app.py", PACKAGE)
+        assert index.stats().team == "The team's store cannot be reached."
 
 
 def test_hits_of_packages_stand_behind_the_best(root: Path) -> None:
