@@ -42,4 +42,5 @@ def _in_bytes(memory: np.ndarray) -> bytes:
     """int8 [m, d_memory], then the scales, float32 [m]."""
     exact = memory.astype(np.float32)
     scales = np.maximum(np.abs(exact).max(1) / _LONGEST, _MIN_SCALE).astype(_SCALE)
-    return np.rint(exact / scales[:, None]).astype(np.int8).tobytes() + scales.tobytes()
+    numbers = np.rint(exact / scales[:, None]).astype(np.int8)
+    return b"".join((numbers.tobytes(), scales.tobytes()))
