@@ -61,7 +61,9 @@ def inside(folder: str, path: str) -> str | None:
     if path.startswith("/") or "\0" in path:
         return None
     found = posixpath.normpath(posixpath.join(folder, path))
-    return None if found == ".." or found.startswith("../") else "" if found == "." else found
+    if f"{found}/".startswith("../"):
+        return None
+    return "" if found == "." else found
 
 
 def folders_above(folder: str) -> Iterator[str]:

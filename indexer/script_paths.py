@@ -154,7 +154,8 @@ def _extended(
         for name, told in options["paths"].items()
     }
     is_here = any(_HERE in one for told in options["paths"].values() for one in targets_in(told))
-    return _Config(aliases_of(paths, home if is_here else folder if base is None else base), base)
+    told_from = folder if base is None else base
+    return _Config(aliases_of(paths, home if is_here else told_from), base)
 
 
 def _placed(folder: str, home: str, path: str) -> str | None:
