@@ -57,9 +57,8 @@ class Index:
         team: TeamVectors | None,
     ) -> None:
         self.root, self.folder = root, folder  # of the repository, of its store
-        self._embedder, self._team = embedder, team
-        self._fingerprint = embedder.fingerprint if embedder else ""
-        self._settings, self._retrieval = settings, retrieval
+        self._embedder, self._team, self._settings = embedder, team, settings
+        self._fingerprint, self._retrieval = embedder.fingerprint if embedder else "", retrieval
         self._updating, self._overlaying = threading.Lock(), threading.Lock()
         self._overlay, self._closed = NO_OVERLAY, False
         self._documents = OpenDocuments(root, settings)
@@ -159,6 +158,7 @@ class Index:
                 self._kept.check_words()
                 update.run(paths)
                 self.mirrors.follow(self.files(), listener.goes_on(IndexStage.TOKENIZING))
+                self._kept.store.set_skipped(self.mirrors.maps.problems, ())
                 listener.check()
                 if embedding:
                     embedding.run()
@@ -251,10 +251,10 @@ class Index:
         try:
             if query.key is not None:
                 self._dense.glance()
-            chosen = settings or self._retrieval
+            asked, maps = settings or self._retrieval, self.mirrors.maps
             with reader.snapshot():
-                hits = Search(query, reader, self._dense, self._overlay, chosen).run(k)
-            return self.mirrors.with_packages(hits, query, chosen.packages)
+                hits = Search(query, reader, self._dense, self._overlay, asked, maps).run(k)
+            return self.mirrors.with_packages(hits, query, asked.packages)
         except sqlite3.DatabaseError as error:
             self._kept.note(error, reader)
             return []
