@@ -160,7 +160,8 @@ class _Child:
 
     @property
     def is_usable(self) -> bool:
-        return not self.is_late and not self._is_asked and self._process.poll() is None
+        """Not so behind an answer that nobody has waited for. It may have ended all the same."""
+        return not self.is_late and not self._is_asked
 
     def ask(self, frame: bytes) -> bytes | None:
         """Its answer, None where it is gone. Whoever is interrupted here leaves it unusable."""
