@@ -48,7 +48,7 @@ _PATIENCE = 0.25  # seconds that a keystroke waits for another text
 _AGAIN_SECONDS = 60.0  # until a child is tried again that could not be started
 _OVER_A_LIMIT = {OUT_OF_MEMORY} | {
     -number
-    for name in ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGXCPU")
+    for name in ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGPROF")
     if (number := getattr(signal, name, None)) is not None
 }
 # The package's own __init__ would import all of it: 0.4 s, and twice the memory.

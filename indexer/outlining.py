@@ -2,14 +2,17 @@
 
 It ends with the first that takes more. Memory decides: what tree-sitter needs for a text depends on the text alone,
 not on the machine or its load. Real code takes up to 70 bytes for each of its own, with what the queries find; what
-is unfinished takes the square of its depth, 700 MB a second. Processor time is a second line, for what takes none.
+is unfinished takes the square of its depth, 700 MB a second. Processor time is a second line, for what takes none:
+thousands of comments before an error make each of tree-sitter's steps slow.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+from dataclasses import dataclass
 
 from indexer.exchange import READY, OutlineRequest, packed_outline, read_frame, write_frame
 from indexer.languages import known_language
@@ -23,10 +26,26 @@ except ImportError:  # Windows, where the parent's clock is the only limit
     resource = None  # type: ignore[assignment]
 
 OUT_OF_MEMORY = 3  # exit code
-FREE_BYTES, BYTES_PER_BYTE = 64 << 20, 300  # of memory that a text may take beside what is there
-# Seconds of the processor that it may: ten times what a slow machine would need. Where memory has no limit (macOS)
-# they are what bounds it, and are short.
-_FREE_SECONDS, _SECONDS_PER_BYTE = (10, 20e-6) if sys.platform == "linux" else (2, 5e-6)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a text may take: bytes of memory beside what is there, seconds of the processor; and more of both for each
+    byte of its own."""
+
+    memory: int
+    memory_per_byte: int
+    seconds: float
+    seconds_per_byte: float
+
+    def for_text(self, n_bytes: int) -> tuple[int, float]:
+        return self.memory + self.memory_per_byte * n_bytes, self.seconds + self.seconds_per_byte * n_bytes
+
+
+# Six times the memory that code was seen to take, and twenty times the seconds.
+OUTLINED = Allowance(64 << 20, 300, 2.0, 10e-6)
+# What the parent parses afterwards itself: 48 MB hold its interpreter for 70 ms, and a keystroke waits for both.
+VETTED = Allowance(48 << 20, 40, 0.5, 2e-6)
 
 
 def serve() -> None:
@@ -36,18 +55,18 @@ def serve() -> None:
     limits = _Limits()
     write_frame(sink, READY)
     while (frame := read_frame(source)) is not None:
-        limits.allow(len(frame))
         try:
-            write_frame(sink, answer(frame))
+            request = OutlineRequest.unpacked(frame)
+            limits.allow(request)
+            write_frame(sink, answer(request))
         except Exception as error:
             if not _says_out_of_memory(error):
                 raise
             os._exit(OUT_OF_MEMORY)
 
 
-def answer(frame: bytes) -> bytes:
+def answer(request: OutlineRequest) -> bytes:
     """What the syntax of a text says, or whether it has one."""
-    request = OutlineRequest.unpacked(frame)
     if request.limits is None:
         return b"null" if parse(request.source, request.language) is None else b"true"
     known = known_language(request.language)
@@ -62,29 +81,28 @@ def _says_out_of_memory(error: BaseException | None) -> bool:
 
 
 class _Limits:
-    """Of this process. Lowers what it was started with, never raises it; leaves no image of itself behind."""
+    """Of this process, which leaves no image of itself behind."""
 
     def __init__(self) -> None:
-        self._size = -1
+        self._size, self._trim = -1, None
         if resource is not None:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whoever began this process may ignore it
         if sys.platform == "linux":  # elsewhere nobody keeps to it
             self._size = os.open("/proc/self/statm", os.O_RDONLY)
+            self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
 
-    def allow(self, n_bytes: int) -> None:
-        """Let the next text, which is so long, take its share above what is taken already."""
+    def allow(self, request: OutlineRequest) -> None:
+        """Let the next text take its share above what is taken already."""
         if resource is None:
             return
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = used.ru_utime + used.ru_stime + _FREE_SECONDS + _SECONDS_PER_BYTE * n_bytes
-        self._set(resource.RLIMIT_CPU, int(seconds) + 1)
+        share = VETTED if request.limits is None else OUTLINED
+        memory, seconds = share.for_text(len(request.source))
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # it ends the process: nobody handles SIGPROF
         if self._size >= 0:
-            pages = int(os.pread(self._size, 64, 0).split()[0])
-            self._set(
-                resource.RLIMIT_AS, pages * resource.getpagesize() + FREE_BYTES + BYTES_PER_BYTE * n_bytes
-            )
-
-    @staticmethod
-    def _set(which: int, amount: int) -> None:
-        _, most = resource.getrlimit(which)
-        resource.setrlimit(which, (amount if most == resource.RLIM_INFINITY else min(amount, most), most))
+            if self._trim is not None:
+                self._trim(0)  # what a text before it has left would be its own
+            taken = int(os.pread(self._size, 64, 0).split()[0]) * resource.getpagesize()
+            _, most = resource.getrlimit(resource.RLIMIT_AS)
+            limit = taken + memory if most == resource.RLIM_INFINITY else min(taken + memory, most)
+            resource.setrlimit(resource.RLIMIT_AS, (limit, most))

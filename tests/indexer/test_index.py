@@ -79,7 +79,9 @@ def test_empty_files_are_stored_a_few_hundred_at_a_time(open_index, write, monke
     for number in range(1_500):
         write(f"empty{number}.py", "")
     sizes, put = [], Store.put
-    monkeypatch.setattr(Store, "put", lambda store, entries: sizes.append(len(entries)) or put(store, entries))
+    monkeypatch.setattr(
+        Store, "put", lambda store, entries: sizes.append(len(entries)) or put(store, entries)
+    )
     assert open_index().update().files == 1_500
     assert max(sizes) <= 500  # all of them at once: 20,000 took the square of their number
 

@@ -16,6 +16,8 @@ import pytest
 
 from indexer import outliner as module
 from indexer.chunking import chunk
+from indexer.cursor_extent import extent_at
+from indexer.extents import LINE
 from indexer.import_places import with_import
 from indexer.imports import Import
 from indexer.languages import LANGUAGES, Language, known_language, language_of
@@ -147,17 +149,35 @@ def test_short_texts_are_read_here_and_take_little(
     assert time.process_time() - began < 0.5
 
 
+LONG = unfinished("/*W", 60_000)
+LINES = "\n".join(LONG[start : start + 80] for start in range(0, 3_600, 80))
+AT_A_CURSOR: dict[str, Callable[[], bool]] = {
+    "parsed": lambda: parse_within_limits(LONG.encode(), "python") is None,
+    "a kind": lambda: Syntax(LONG).kind_at(0, 3)[0] == "code",
+    "a name": lambda: Syntax(LONG, "java").same_name(0, "a") is None,
+    "unbound": lambda: Syntax(LONG).unbound(0, 1_000) == {},
+    "an import": lambda: with_import(LONG, Import("os", ""), ()) is None,
+    "sound": lambda: sound_part(f"f(\n{LINES}\n", "value)", "") == "value)",  # nobody can tell
+    "a block": lambda: extent_at(f"f(\n{LINES}\nif x:\n    ", len(LINES) + 14, "python") == LINE,
+}
+
+
 @linux
-def test_the_texts_at_a_cursor_are_bounded_as_well() -> None:
-    text = unfinished("/*W", 60_000)
+@pytest.mark.parametrize("asked", AT_A_CURSOR)
+def test_what_is_read_at_a_cursor_is_bounded_as_well(asked: str) -> None:
     began = time.monotonic()
-    assert parse_within_limits(text.encode(), "python") is None
-    assert Syntax(text).kind_at(0, 3)[0] == "code"
-    assert Syntax(text, "java").same_name(0, "a") is None
-    assert Syntax(text).unbound(0, 1_000) == {}
-    assert with_import(text, Import("os", ""), ()) is None
-    lines = "\n".join(text[start : start + 80] for start in range(0, 3_600, 80))
-    assert sound_part(f"f(\n{lines}\n", "value)", "") == "value)"  # nobody can tell
+    with Stalls() as stalls:
+        assert AT_A_CURSOR[asked]()
+    assert time.monotonic() - began < MOST_SECONDS
+    assert stalls.longest < 1.0
+
+
+@linux
+def test_comments_before_what_is_unfinished_take_no_time_either(outliner: Outliner) -> None:
+    comments = "// x\n" * 12_000  # made each of tree-sitter's steps slow: 12 s
+    began = time.monotonic()
+    assert not outliner.vets((comments + unfinished("W=>\n", 8_000)).encode(), "java")
+    assert outliner.vets(comments.encode(), "java")
     assert time.monotonic() - began < MOST_SECONDS
 
 
@@ -300,6 +320,8 @@ def test_there_is_none_before_there_is_something_to_read() -> None:
 PARENT = """
 import os, sys, time
 from indexer.chunking import chunk
+from indexer.cursor_extent import extent_at
+from indexer.extents import LINE
 from indexer.outliner import _outliner_of
 chunk("x = 1\\n" * 1_000, "python")
 print(_outliner_of(os.getpid())._child._process.pid, flush=True)
