@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 # Characters that this process reads by itself: of 1,000 the worst that was found in any grammar, `a=>` with other
 # letters, holds the interpreter for 65 ms and takes 45 MB.
 SHORT = 1_000
-IDLE_SECONDS = 60.0
+IDLE_SECONDS, CURSOR_IDLE_SECONDS = 60.0, 600.0
 _START_SECONDS = 60.0
 _PATIENCE = 0.25  # seconds that a keystroke waits for another text
 _AGAIN_SECONDS = 60.0  # until a child is tried again that could not be started
@@ -237,9 +237,10 @@ def _command() -> list[str]:
 
 
 @cache
-def _outliner_of(process: int) -> Outliner:
-    """That of a process: one that was forked from it has a child of its own."""
-    outliner = Outliner()
+def _outliner_of(process: int, *, at_cursor: bool = False) -> Outliner:
+    """That of a process: one that was forked from it has children of its own. A keystroke has another than the index,
+    whose texts it would wait for, and which gives way to all others; and not to wait for a start after each pause."""
+    outliner = Outliner(CURSOR_IDLE_SECONDS if at_cursor else IDLE_SECONDS)
     atexit.register(outliner.close)
     return outliner
 
@@ -256,6 +257,6 @@ def outline_within_limits(
 def parse_within_limits(source: bytes, language: str) -> Tree | None:
     """`parse`, but None for a source that would take too much memory as well, or that cannot be looked at just now. A
     longer one is parsed by a child first."""
-    if len(source) > SHORT and not _outliner_of(os.getpid()).vets(source, language):
+    if len(source) > SHORT and not _outliner_of(os.getpid(), at_cursor=True).vets(source, language):
         return None
     return parse(source, language)
