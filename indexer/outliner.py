@@ -101,8 +101,16 @@ class Outliner:
     def close(self) -> None:
         """End the child. Whoever waits for it, or comes later, gets another."""
         child = self._child
-        if child is not None:
-            child.kill()
+        if child is None:
+            return
+        child.kill()
+        if self._lock.acquire(timeout=1.0):
+            try:
+                if self._child is child:
+                    child.end()
+                    self._child = None
+            finally:
+                self._lock.release()
 
     def _asked(self, request: OutlineRequest) -> bytes | None:
         """None for a text that no child survives. Raises _NoChildError."""
@@ -203,6 +211,7 @@ class _Child:
                 self._changed.wait(left)
             self.is_late = self._is_asked
             self._process.kill()
+        self._process.wait()  # or the system keeps its exit code for the next text, which may never come
 
 
 def _deadline(n_bytes: int) -> float:

@@ -84,7 +84,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Also not where nobody has asked yet how it ended."""
+    """Not so where nobody has asked yet how it ended."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -96,8 +96,7 @@ def outliner() -> Iterator[Outliner]:
     made = Outliner()
     yield made
     made.close()
-    if made._child is not None:
-        made._child.end()
+    assert made._child is None
 
 
 class Stalls:
@@ -182,8 +181,7 @@ def test_comments_before_what_is_unfinished_take_no_time_either(outliner: Outlin
 
 
 def real_files() -> list[Path]:
-    own = [path for folder in ("indexer", "lsp_server") for path in sorted((ROOT / folder).rglob("*.py"))]
-    return [*own, *sorted(GOLDEN.iterdir())]
+    return [*sorted((ROOT / "indexer").rglob("*.py"))[::2], *sorted(GOLDEN.iterdir())]
 
 
 def test_outlines_are_those_that_this_process_reads(outliner: Outliner) -> None:
@@ -215,6 +213,7 @@ def test_any_text_arrives_as_it_is(outliner: Outliner, piece: str) -> None:
     assert outline_within_limits(text, MeasuredLines(text), language_named("python"), DEFAULT_LIMITS)
 
 
+@linux
 def test_a_child_that_somebody_ends_is_asked_again(outliner: Outliner) -> None:
     text = "def f():\n    return 1\n\n\n" * 200
     expected = outline(outliner, text)
@@ -303,12 +302,11 @@ def test_it_ends_when_nobody_asks_and_starts_again() -> None:
     outliner = Outliner(idle_seconds=0.3)
     assert outline(outliner, "x = 1\n") is not None
     child = process_of(outliner)
-    wait_until(lambda: not is_running(child))
+    wait_until(lambda: not Path(f"/proc/{child}").exists())  # and nothing of it stays
     assert outline(outliner, "x = 1\n") is not None
     assert process_of(outliner) != child
     wait_until(lambda: not is_running(process_of(outliner)))
-    assert outliner._child is not None
-    outliner._child.end()
+    outliner.close()
 
 
 def test_there_is_none_before_there_is_something_to_read() -> None:
