@@ -27,7 +27,7 @@ from indexer.parsing import has_grammar, missing_grammars
 from indexer.progress import IndexStage, Progress, UpdateReport
 from indexer.query import Hit, Query
 from indexer.rules import IGNORED, SECRET, Gate, relative_path
-from indexer.scanning import PAIRS, Opened, near_lines, opened_before, scan
+from indexer.scanning import PAIRS, Above, Opened, near_lines, opened_before, read_above, scan
 from indexer.scopes import Syntax
 from indexer.secret_contents import kind_of_secret, looks_secret
 from indexer.settings import IndexSettings, RetrievalSettings
@@ -46,6 +46,7 @@ __all__ = [
     "PLAIN",
     "SECRET",
     "TAB_COLUMNS",
+    "Above",
     "CacheError",
     "Embedder",
     "Extent",
@@ -86,6 +87,7 @@ __all__ = [
     "missing_grammars",
     "near_lines",
     "opened_before",
+    "read_above",
     "relative_path",
     "scan",
     "sound_part",

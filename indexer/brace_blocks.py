@@ -10,19 +10,18 @@ from dataclasses import dataclass
 
 from indexer.extents import LINE, Extent, columns
 from indexer.lexis import Lexis
-from indexer.scanning import Opened, Scan, near_lines, scan
+from indexer.scanning import Above, Opened, Scan, scan
 
 _BEHIND_LINES = 100  # below a cursor in which code is looked for
 _LONGEST_HEAD = 400  # characters of a line that a block may follow
 
 
-def brace_block(before: str, after: str, lexis: Lexis, *, whole: bool) -> Extent:
-    """What to complete between two texts; what stands behind the cursor on its line is nothing but closers.
+def brace_block(above: Above, after: str, lexis: Lexis, *, whole: bool) -> Extent:
+    """What to complete before a text; what stands behind the cursor on its line is nothing but closers.
 
-    `whole`: the second one is all that stands behind the cursor.
+    `whole`: that is all that stands behind the cursor.
     """
-    before = near_lines(before, lexis)
-    found = scan(before, lexis, recovers=True)
+    before, found = above.text, above.scan
     top = found.opened[-1] if found.opened else None
     if top is not None and not top.is_code:
         return LINE

@@ -8,6 +8,7 @@ from indexer.indented_blocks import indented_block, last_written
 from indexer.languages import INDENTATION, known_language
 from indexer.lexis import lexis_of
 from indexer.parsing import has_grammar
+from indexer.scanning import Above, read_above
 
 # A keystroke must not wait for a line of a megabyte.
 _CHARS_BEFORE, _CHARS_AFTER = 32_000, 16_000
@@ -15,10 +16,11 @@ _CLOSERS = " \t\r)]}\"',;:"
 _DEEPEST = 1_000  # columns of indentation below which no block is written
 
 
-def extent_at(text: str, offset: int, language: str) -> Extent:
+def extent_at(text: str, offset: int, language: str, above: Above | None = None) -> Extent:
     """A block where the cursor stands in an empty body (comments and a docstring apart), else one line.
 
-    `offset` counts characters. Inside comments, strings and half a statement it is one line.
+    `offset` counts characters. Inside comments, strings and half a statement it is one line. `above`: what stands
+    before the offset, where braces tell and somebody has read it already.
     """
     start, end = max(0, offset - _CHARS_BEFORE), offset + _CHARS_AFTER
     before, after = text[start:offset].split("\n"), text[offset:end].split("\n")
@@ -28,7 +30,8 @@ def extent_at(text: str, offset: int, language: str) -> Extent:
     if after[0].strip(_CLOSERS + ("/>" if lexis.tags else "")) or columns(before[-1]) > _DEEPEST:
         return LINE
     if lexis.braces:
-        return brace_block("\n".join(before), "\n".join(after), lexis, whole=end >= len(text))
+        above = above or read_above("\n".join(before), lexis)
+        return brace_block(above, "\n".join(after), lexis, whole=end >= len(text))
     if known is not None and known.family == INDENTATION and has_grammar(language):
         return indented_block(before, after, language, whole=not start and end >= len(text))
     return _other_block(before, after)

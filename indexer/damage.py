@@ -113,12 +113,12 @@ def seal(blob: bytes, owner: bytes) -> bytes:
     return blob + zlib.crc32(blob, zlib.crc32(owner)).to_bytes(_SUM_BYTES, "little")
 
 
-def unseal(sealed: object, owner: bytes, n_bytes: int | None = None) -> bytes:
-    """The blob. Raises DamagedError where it is not the one that was sealed, or has another size."""
+def unseal(sealed: object, owner: bytes) -> bytes:
+    """The blob. Raises DamagedError where it is not the one that was sealed."""
     if not isinstance(sealed, bytes) or len(sealed) < _SUM_BYTES:
         raise DamagedError("no blob")
     blob, stored = sealed[:-_SUM_BYTES], int.from_bytes(sealed[-_SUM_BYTES:], "little")
-    if zlib.crc32(blob, zlib.crc32(owner)) != stored or n_bytes not in (None, len(blob)):
+    if zlib.crc32(blob, zlib.crc32(owner)) != stored:
         raise DamagedError("blob")
     return blob
 

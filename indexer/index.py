@@ -56,9 +56,8 @@ class Index:
         team: TeamVectors | None,
     ) -> None:
         self.root, self.folder = root, folder  # of the repository, of its store
-        self._embedder, self._team = embedder, team
-        self._fingerprint = embedder.fingerprint if embedder else ""
-        self._settings, self._retrieval = settings, retrieval
+        self._embedder, self._team, self._settings = embedder, team, settings
+        self._fingerprint, self._retrieval = embedder.fingerprint if embedder else "", retrieval
         self._updating, self._overlaying = threading.Lock(), threading.Lock()
         self._overlay = NO_OVERLAY
         self._documents = OpenDocuments(root, settings)
@@ -161,6 +160,7 @@ class Index:
                 self._kept.check_words()
                 update.run(paths)
                 self.mirrors.follow(self.files(), listener.goes_on(IndexStage.TOKENIZING))
+                self._kept.store.set_skipped(self.mirrors.maps.problems, ())
                 listener.check()
                 if embedding:
                     embedding.run()
@@ -254,7 +254,8 @@ class Index:
             if query.key is not None:
                 self._dense.glance()
             with reader.snapshot():
-                return Search(query, reader, self._dense, self._overlay, settings or self._retrieval).run(k)
+                asked, maps = settings or self._retrieval, self.mirrors.maps
+                return Search(query, reader, self._dense, self._overlay, asked, maps).run(k)
         except sqlite3.DatabaseError as error:
             self._kept.note(error, reader)
             return []

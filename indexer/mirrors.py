@@ -1,5 +1,5 @@
 """The mirrors of one index: that of the tokenizer that is spoken, and another one while another coder is about to take
-over. Lines are there once."""
+over. Lines are there once, and so is what the build files say of imports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from indexer.line_index import LineIndex
 from indexer.mirror import Mirror
+from indexer.module_maps import ModuleMaps
 from indexer.rules import Rules
 from indexer.settings import IndexSettings
 from indexer.suffix_index import SuffixIndex
@@ -46,6 +47,7 @@ class Mirrors:
     ) -> None:
         """`folder`: where the tokens are cached. The others: see `Mirror`."""
         self.lines = LineIndex()
+        self.maps = ModuleMaps()
         self._root, self._settings = root, settings
         self._caches = TokenCaches(folder)
         self._changing = threading.Lock()  # which mirrors there are, and what they hold of the files
@@ -69,7 +71,8 @@ class Mirrors:
     def follow(
         self, digests: Mapping[str, bytes], goes_on: GoesOn, excludes: Excludes = lambda path: False
     ) -> None:
-        """See `Mirror.follow`."""
+        """See `Mirror.follow`; `maps` follows them, too."""
+        self.maps = self.maps.follow(self._root, digests)
         with self._changing:
             for mirror in (self._spoken, *self._others):
                 mirror.follow(digests, goes_on, excludes)

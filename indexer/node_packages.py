@@ -21,10 +21,10 @@ SOURCES = PackageFiles(
     without=(".min.js", ".min.mjs", ".min.cjs", ".bundle.js", ".umd.js"),
     judged=True,
 )
-_SECTIONS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
+SECTIONS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 _IMPORT = re.compile(r"\b(?:from|import|require)[ \t]{0,8}\(?[ \t]{0,8}[\"']([^\"'\s]{1,214})[\"']")
 _NAME = re.compile(r"(?:@[A-Za-z0-9_~-][\w.~-]{0,100}/)?[A-Za-z0-9_~-][\w.~-]{0,100}")
-_BUILT_IN = frozenset(lists.load("node_modules"))
+BUILT_IN = frozenset(lists.load("node_modules"))
 _FOLDER = "node_modules"
 _VERSION_CHARS = 100
 
@@ -57,7 +57,7 @@ def _package(specifier: str) -> str:
         return "node"
     parts = specifier.split("/")
     name = "/".join(parts[:2] if specifier.startswith("@") else parts[:1])
-    if name in _BUILT_IN:
+    if name in BUILT_IN:
         return "node"
     return name if _NAME.fullmatch(name) else ""
 
@@ -80,7 +80,7 @@ def _place(root: Path, folder: str, name: str) -> Package | None:
 
 def _declared(manifest: str) -> Iterator[str]:
     about = _read(manifest)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         names = about.get(section)
         yield from names if isinstance(names, dict) else ()
 

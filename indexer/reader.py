@@ -15,7 +15,7 @@ from indexer.damage import check, number, reading
 from indexer.database import among, connect
 from indexer.files import is_utf8
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
-from indexer.vectors import unsealed
+from indexer.vector_blobs import unsealed
 
 _MANY_COUNTS = 50_000
 _ALL = ""  # no term is empty

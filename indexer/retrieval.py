@@ -15,6 +15,7 @@ import numpy as np
 from indexer.dense import DenseKeys
 from indexer.hierarchy import CHUNK, DIRECTORY, FILE, REPOSITORY
 from indexer.identifiers import terms, terms_of, weighted_identifiers
+from indexer.module_maps import ModuleMaps
 from indexer.modules import imported_by
 from indexer.overlay import Overlay
 from indexer.query import DENSE, SYMBOLS, WORDS, Hit, Query
@@ -56,8 +57,9 @@ class Search:
         dense: DenseKeys,
         overlay: Overlay,
         settings: RetrievalSettings,
+        maps: ModuleMaps,
     ) -> None:
-        self._query = query
+        self._query, self._maps = query, maps
         self._reader = reader
         self._keys = dense
         self._overlay = overlay
@@ -127,7 +129,7 @@ class Search:
         definers: dict[str, int] = {}
         for name, _ in found:
             definers[name] = definers.get(name, 0) + 1
-        imported = imported_by(self._query.before, self._query.path)
+        imported = imported_by(self._query.before, self._query.path, self._maps)
         scores: dict[int, float] = {}
         for name, node in found:
             paths = (

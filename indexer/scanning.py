@@ -51,6 +51,20 @@ class Scan:
     last: int
 
 
+@dataclass(frozen=True)
+class Above:
+    """The lines before a cursor that are read, its own included, and what is open at their end."""
+
+    text: str
+    scan: Scan
+
+
+def read_above(prefix: str, lexis: Lexis) -> Above:
+    """Where braces tell, what `opened_before` and `extent_at` both look at."""
+    near = near_lines(prefix, lexis)
+    return Above(near, scan(near, lexis, recovers=True))
+
+
 def scan(text: str, lexis: Lexis, opened: Sequence[Opened] = (), *, recovers: bool = False) -> Scan:
     """Reads a text before which this was open. `recovers`: a bracket closes what it can, whatever is open in that, as
     in lines that somebody is still writing."""
@@ -66,7 +80,7 @@ def opened_before(prefix: str, lexis: Lexis) -> tuple[Opened, ...]:
     if not lexis.braces:
         line = prefix[prefix.rfind("\n") + 1 :][-_LINE_CHARS:]
         return tuple(one for one in scan(line, lexis).opened if one.string)
-    return scan(near_lines(prefix, lexis), lexis, recovers=True).opened
+    return read_above(prefix, lexis).scan.opened
 
 
 def near_lines(prefix: str, lexis: Lexis) -> str:

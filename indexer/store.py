@@ -8,7 +8,7 @@ remembered between transactions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from indexer.chunking import Chunk
 from indexer.damage import check, checksum, reading
@@ -126,8 +126,10 @@ class Store:
             with self._db.transaction():
                 self._db.set_meta({"tree_stale": 0})
 
-    def set_skipped(self, skipped: Mapping[str, str], looked_at: Iterable[str]) -> None:
+    def set_skipped(self, skipped: Mapping[str, str], looked_at: Collection[str]) -> None:
         """path -> reason of files left out. `looked_at`: files or directories seen whole; "" is the repository."""
+        if not skipped and not looked_at:
+            return
         with self._db.transaction():
             for scope in looked_at:
                 where, values = _at_or_under(scope)

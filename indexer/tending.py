@@ -15,7 +15,7 @@ from indexer.damage import DamagedError, check, number, reading
 from indexer.database import Database
 from indexer.hierarchy import CHUNK
 from indexer.store import words_of
-from indexer.vectors import unsealed
+from indexer.vector_blobs import unsealed
 
 _SMALL_BYTES = 16_000_000  # written anew in some 0.2 s
 _WORDS = {"words_data": "id, block", "words_idx": "segid, term, pgno", "words_docsize": "id, sz"}

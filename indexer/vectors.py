@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from indexer.damage import check, reading, seal, unseal
+from indexer.damage import check, reading
 from indexer.database import Database
 from indexer.hierarchy import CHUNK, DIGEST_BYTES, Vectors
+from indexer.vector_blobs import sealed, unsealed
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class VectorStore:
                 self._db.executemany(
                     f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
                     [
-                        (id, seal(row.tobytes(), digests[id]))
+                        (id, sealed(row, digests[id]))
                         for id, row in zip(ids, rows, strict=True)
                         if id in digests
                     ],
@@ -171,8 +171,3 @@ def _pending(id: int, node: Sequence[Any], text: Sequence[Any]) -> MissingNode:
 
 def _split_digests(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[start : start + DIGEST_BYTES] for start in range(0, len(joined), DIGEST_BYTES))
-
-
-def unsealed(blob: object, digest: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """float16 of this shape. Raises DamagedError where the blob is not what was stored for the digest."""
-    return np.frombuffer(unseal(blob, digest, 2 * math.prod(shape)), np.float16).reshape(shape)

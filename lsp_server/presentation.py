@@ -127,7 +127,8 @@ def stop_rule(snapshot: Snapshot, max_lines: int) -> StopRule:
     only."""
     if max_lines == 1 or not is_only_closers(snapshot.line_after, snapshot.lexis):
         return ONE_LINE
-    block = extent_at(snapshot.prefix + snapshot.suffix, len(snapshot.prefix), snapshot.language)
+    text, offset = snapshot.prefix + snapshot.suffix, len(snapshot.prefix)
+    block = extent_at(text, offset, snapshot.language, snapshot.above)
     return StopRule(block.multiline, block.indent, max_lines, closing=block.closing)
 
 

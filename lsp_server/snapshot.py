@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from indexer import Lexis, Opened, lexis_of, opened_before
+from indexer import Above, Lexis, Opened, lexis_of, opened_before, read_above
 from lsp_server.indent_step import first_lines, indent_of
 
 LONGEST_WORD = 200  # characters before the cursor that may be one word
@@ -51,9 +51,14 @@ class Snapshot:
         return lexis_of(self.language)
 
     @cached_property
+    def above(self) -> Above | None:
+        """The lines up to the cursor, read once for all who ask; None without braces."""
+        return read_above(self.prefix, self.lexis) if self.lexis.braces else None
+
+    @cached_property
     def opened(self) -> tuple[Opened, ...]:
         """What is open at the cursor; see `opened_before`."""
-        return opened_before(self.prefix, self.lexis)
+        return self.above.scan.opened if self.above else opened_before(self.prefix, self.lexis)
 
     @property
     def is_in_string(self) -> bool:

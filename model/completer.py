@@ -232,7 +232,7 @@ class Completer:
 
         vocabulary = self.model.vocabulary
         lines = written_lines(vocabulary, begin, done.token_ids, done.log_chances, planned)
-        chances = self.model.confidence.chances(list(lines))
+        chances = self.model.confidence.chances(list(lines), request.language)
         name = completed_name(request.prefix, done.text)
         if not name or stands_somewhere(name, request, vocabulary):
             return chances

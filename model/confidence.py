@@ -8,8 +8,8 @@ with drafts, with a cache that is reused, and for an answer that was worked out 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -29,6 +29,7 @@ FEATURES = (
     "written_least",
     "written_first",
 )
+_LANGUAGES = "languages"
 _LEAST = 1e-4  # chance that is told from none
 _LARGEST = 100.0  # weight; those that were fitted are around 1
 
@@ -45,9 +46,14 @@ class WrittenLine:
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Fitted by `python -m model.training confidence`. `weights`: float [FEATURES]."""
+    """Fitted by `python -m model.training confidence`. `weights`: float [FEATURES].
+
+    `languages`: LSP's id -> what is added to the logit of a first line in that language, where its chances were found
+    to say too much (`python -m model.evaluation.calibration --offsets`); none in most.
+    """
 
     weights: np.ndarray
+    languages: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def beside(cls, folder: Path) -> Confidence | None:
@@ -57,24 +63,27 @@ class Confidence:
             return None
         fields = Fields(read_json(file))
         try:
-            return cls(np.array([fields.number(name, -_LARGEST, _LARGEST) for name in FEATURES]))
+            weights = np.array([fields.number(name, -_LARGEST, _LARGEST) for name in FEATURES])
+            return cls(weights, fields.object(_LANGUAGES).numbers(-_LARGEST, _LARGEST))
         except ValueError as problem:
             raise WeightsError(f"{FILE} in {folder} is not a confidence's ({problem})") from problem
 
     def save(self, folder: Path) -> None:
-        named = dict(zip(FEATURES, self.weights.round(5).tolist(), strict=True))
+        named: dict[str, object] = dict(zip(FEATURES, self.weights.round(5).tolist(), strict=True))
+        named |= {_LANGUAGES: dict(self.languages)} if self.languages else {}
         (folder / FILE).write_text(json.dumps(named) + "\n", encoding="utf-8")
 
-    def chances(self, lines: Sequence[WrittenLine]) -> tuple[float, ...]:
+    def chances(self, lines: Sequence[WrittenLine], language: str = "") -> tuple[float, ...]:
         """How likely each line is to be right where those before it are; a line that took no token goes with them."""
-        chances = self.predict(np.array([features(line) for line in lines]))
+        more = np.array([self.languages.get(language, 0.0) * line.first for line in lines])
+        chances = self.predict(np.array([features(line) for line in lines]), more)
         return tuple(
             round(float(c), 4) if line.log_chances else 1.0 for line, c in zip(lines, chances, strict=True)
         )
 
-    def predict(self, table: np.ndarray) -> np.ndarray:
-        """float [n, FEATURES] -> float [n]."""
-        return np.asarray(1.0 / (1.0 + np.exp(-table @ self.weights)))
+    def predict(self, table: np.ndarray, more: np.ndarray | float = 0.0) -> np.ndarray:
+        """float [n, FEATURES] -> float [n]; `more`: float [n], added to the logits."""
+        return np.asarray(1.0 / (1.0 + np.exp(-table @ self.weights - more)))
 
 
 def features(line: WrittenLine) -> tuple[float, ...]:

@@ -36,7 +36,7 @@ STICKY_LINES = 2
 # Only the end of a window looks at blocks: 16 to 448 tokens that did gave the same (LOG.md), and looking is what blocks
 # cost. What stands before does not depend on what was retrieved. The border stays where it is while the user types.
 LATE_TOKENS = 32
-_LATE_ALLOWED = range(16, 193)
+LATE_ALLOWED = range(16, 193)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Contexts:
         named = [block.digest for block in now.blocks]
         for held in (now, *self._held):
             same = held.place.path == now.place.path and [block.digest for block in held.blocks] == named
-            if same and held.n_early is not None and n_ids - held.n_early in _LATE_ALLOWED:
+            if same and held.n_early is not None and n_ids - held.n_early in LATE_ALLOWED:
                 return held.n_early
         return max(0, n_ids - LATE_TOKENS)
 

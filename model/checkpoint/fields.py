@@ -28,6 +28,10 @@ class Fields:
             raise ValueError(f"{name} is {value!r:.40}, not a number from {low:g} to {high:g}")
         return float(value)
 
+    def numbers(self, low: float, high: float) -> dict[str, float]:
+        """All values by name, each a number."""
+        return {str(name): self.number(name, low, high) for name in self._raw}
+
     def flag(self, name: str, default: bool) -> bool:
         value = self._value(name, default)
         if not isinstance(value, bool):

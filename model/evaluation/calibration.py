@@ -1,7 +1,8 @@
 """`python -m model.evaluation.calibration PREDICTIONS...`: whether the chances that are shown hold, by language.
 
 An answer that is at least so sure is shown; of those shown so many are right. Both are what a user sees, so that a
-language in which a chance says less than in Python needs numbers of its own, or none at all.
+language in which a chance says less than in Python needs a number of its own. `--offsets` tells it: what, added to the
+logits, makes the chances of a language right in the mean. Judge it on other repositories.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from model.evaluation.predictions import Prediction, latest, read
 from model.evaluation.tasks import EvaluationError
 
 LEVELS = (0.25, 0.4, 0.6)  # the first is what the server shows by itself
+_LEAST, _NEWTON_STEPS = 1e-4, 30
 _HEAD = ("language", "mode", "n", "right", "mean chance", *(f"shown at {level}; right" for level in LEVELS))
 
 
@@ -53,6 +55,25 @@ def _calibration(language: str, mode: str, answers: Sequence[Prediction]) -> Cal
     return Calibration(language, mode, len(answers), float(right.mean()), 100 * float(chances.mean()), shown)
 
 
+def offsets(answers: Iterable[Prediction]) -> dict[str, float]:
+    """By language, of one mode: fitted by likelihood, drawn to 0 as by one answer."""
+    groups: dict[str, list[Prediction]] = {}
+    for one in answers:
+        if one.confidence is not None:
+            groups.setdefault(one.language, []).append(one)
+    return {language: _offset(group) for language, group in sorted(groups.items())}
+
+
+def _offset(answers: Sequence[Prediction]) -> float:
+    chances = np.clip([one.confidence or 0.0 for one in answers], _LEAST, 1 - _LEAST)
+    right = np.array([one.quality["em"] for one in answers]) / 100
+    logits, offset = np.log(chances / (1 - chances)), 0.0
+    for _ in range(_NEWTON_STEPS):
+        now = 1 / (1 + np.exp(-logits - offset))
+        offset -= float((now - right).sum() + offset) / float((now * (1 - now)).sum() + 1)
+    return offset
+
+
 def table(found: Sequence[Calibration]) -> str:
     """Markdown."""
     lines = [f"| {' | '.join(_HEAD)} |", "| --- | --- " + "| ---: " * (len(_HEAD) - 2) + "|"]
@@ -67,12 +88,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 2 wrong usage or bad input."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.calibration", description=__doc__)
     parser.add_argument("predictions", type=Path, nargs="+", help="files of --predictions")
+    parser.add_argument("--offsets", action="store_true", help="tell the number of each language, too")
+    arguments = parser.parse_args(argv)
     try:
-        answers = latest(one for file in parser.parse_args(argv).predictions for one in read(file))
+        answers = list(latest(one for file in arguments.predictions for one in read(file)))
         found = calibrations(answers)
         if not found:
             raise EvaluationError("no answer in the files has a chance")
+        if arguments.offsets and len({one.mode for one in found}) > 1:
+            raise EvaluationError("offsets are of one mode: the answers are of several")
         print(table(found))
+        if arguments.offsets:
+            print(", ".join(f"{language} {offset:+.2f}" for language, offset in offsets(answers).items()))
     except EvaluationError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -93,7 +93,7 @@ FINDERS: Mapping[str, Finder] = {
 def wanted_names(task: Task) -> set[str]:
     """Names of the answer that the text around the cursor does not show."""
     shown = set(_NAME.findall(task.prefix[-SHOWN_BEFORE:])) | set(_NAME.findall(task.suffix[:SHOWN_AFTER]))
-    return set(identifiers(task.target)) - shown
+    return set(identifiers(task.target, task.language)) - shown
 
 
 def covered(vocabulary: Vocabulary, items: Sequence[ContextItem], names: set[str], budget: int) -> float:

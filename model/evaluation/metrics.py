@@ -6,15 +6,18 @@ LlavaCode (arXiv 2510.19644, its published code).
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from rapidfuzz.distance import Levenshtein
 
-from model.evaluation.tasks import Task
+from indexer.keywords import keywords_of
+from indexer.lexis import lexis_of
+from model.evaluation.tasks import PYTHON, Task
 
-_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_QUOTED = {quote: rf"{quote}(?:[^{quote}\\]|\\.)*{quote}" for quote in "\"'`"}
+_DIRECTIVE = r"^[ \t]*#[ \t]*\w+"
 _NAME = re.compile(r"[^\W\d]\w*")
 
 # Longest answers, in tokens. The literature gives 50-64 to a line and 256 to a function with vocabularies of 32k and
@@ -54,21 +57,37 @@ def token_match(text: str, target: str) -> bool:
     return _code_tokens(text) == _code_tokens(target)
 
 
-def identifiers(text: str) -> list[str]:
+def identifiers(text: str, language: str = PYTHON) -> list[str]:
     """Names in order of appearance, without keywords and what stands in strings and comments (CrossCodeEval)."""
-    code = re.sub(r"#.*", "", _STRING.sub("", text))
-    return [name for name in _NAME.findall(code) if not keyword.iskeyword(name)]
+    strings, comments = _no_code(language)
+    code = comments.sub("", strings.sub("", text))
+    keywords = keywords_of(language)
+    return [name for name in _NAME.findall(code) if name not in keywords]
 
 
-def identifier_match(text: str, target: str) -> bool:
-    return identifiers(text) == identifiers(target)
+def identifier_match(text: str, target: str, language: str = PYTHON) -> bool:
+    return identifiers(text, language) == identifiers(target, language)
 
 
-def identifier_f1(text: str, target: str) -> float:
+def identifier_f1(text: str, target: str, language: str = PYTHON) -> float:
     """F1 of the sets of names; 1 where neither has any."""
-    found, wanted = set(identifiers(text)), set(identifiers(target))
+    found, wanted = set(identifiers(text, language)), set(identifiers(target, language))
     total = len(found) + len(wanted)
     return 2 * len(found & wanted) / total if total else 1.0
+
+
+@cache
+def _no_code(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Expressions of a language's strings, literals among them, and of its comments and directives."""
+    lexis = lexis_of(language)
+    if not lexis.braces:
+        return re.compile(f"{_QUOTED[chr(34)]}|{_QUOTED[chr(39)]}"), re.compile("#.*")
+    quotes = [_QUOTED[kind.opens] for kind in lexis.strings if kind.opens in _QUOTED]
+    comments = [f"{re.escape(mark)}.*" for mark in lexis.line_comments]
+    comments += [rf"{re.escape(begin)}[\s\S]*?(?:{re.escape(end)}|\Z)" for begin, end in lexis.block_comments]
+    directives = [_DIRECTIVE] if lexis.branches else []
+    strings = [*([lexis.literals] if lexis.literals else []), *quotes]
+    return re.compile("|".join(strings)), re.compile("|".join([*comments, *directives]), re.M)
 
 
 def _code_tokens(text: str) -> list[str]:
@@ -121,12 +140,14 @@ _ENDS: dict[str, Callable[[Task, str], int | None]] = {
     "function": _end_of_body,
 }
 
-# By name in predictions and reports; each gives 0 to 1.
+# By name in predictions and reports, of an answer, its target and, for those of names, their language; 0 to 1.
 METRICS: Mapping[str, Callable[[str, str], float]] = {
     "em": exact_match,
     "es": edit_similarity,
     "token_em": token_match,
+    "first_line_em": first_line_match,
+}
+NAME_METRICS: Mapping[str, Callable[[str, str, str], float]] = {
     "id_em": identifier_match,
     "id_f1": identifier_f1,
-    "first_line_em": first_line_match,
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation.metrics import METRICS, answer
+from model.evaluation.metrics import METRICS, NAME_METRICS, answer
 from model.evaluation.tasks import KINDS, PYTHON, EvaluationError, Task
 from model.reading import ON_CPU
 from model.request import Completion
@@ -76,7 +76,9 @@ class Prediction:
     @cached_property
     def quality(self) -> Mapping[str, float]:
         """Metric -> percent, so that means are percent: matches are 0 or 100."""
-        return {name: 100.0 * metric(self.text, self.target) for name, metric in METRICS.items()}
+        plain = {name: 100.0 * metric(self.text, self.target) for name, metric in METRICS.items()}
+        names = NAME_METRICS.items()
+        return plain | {name: 100.0 * metric(self.text, self.target, self.language) for name, metric in names}
 
     def line(self) -> str:
         """As JSON. The first fields are for scripts (DESIGN's contract), the rest is what `read` needs."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from model.evaluation.metrics import METRICS
+from model.evaluation.metrics import METRICS, NAME_METRICS
 from model.evaluation.nats import Nats, nats_with_the_file_alone, summed_up
 from model.evaluation.predictions import STAGES, Prediction, System
 from model.evaluation.sampling import interval
@@ -192,7 +192,7 @@ def _summary(
     kind: str, source: str, language: str, mode: str, answers: Sequence[Prediction], nats: Nats | None
 ) -> Summary:
     repositories = [one.repo for one in answers]
-    quality = {name: [one.quality[name] for one in answers] for name in METRICS}
+    quality = {name: [one.quality[name] for one in answers] for name in (*METRICS, *NAME_METRICS)}
     stages = {stage: _percentiles([one.timings_ms[stage] for one in answers]) for stage in STAGES}
     origins = grouped(answers, lambda one: one.origin)
     return Summary(

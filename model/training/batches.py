@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from model.context import LATE_ALLOWED
 from model.training.block_rows import places
 from model.training.contexts import ContextRow, ModeMix, RowBuilder
 from model.training.losses import is_harmful, utility_weights
@@ -151,7 +152,9 @@ class Batcher:
         if mode == "snippets":
             return self._rows.snippets(sample, hits)
         if mode == "blocks":
-            return self._rows.blocks(sample, hits, share)
+            return self._rows.blocks(
+                sample, hits, share, rng.randrange(LATE_ALLOWED.start, LATE_ALLOWED.stop)
+            )
         if mode == "recite":
             return self._recited(hits, nodes, rng)
         used = self._choose(repository, sample, nodes, rng)
@@ -235,7 +238,7 @@ class Batcher:
         batch = AdapterBatch(ids, weights, middles, tuple(modes))
         if not has_blocks:
             return batch
-        laid_out = torch.tensor([places(row.sizes, length) for row in rows])
+        laid_out = torch.tensor([places(row.sizes, length, row.n_early) for row in rows])
         return replace(batch, positions=laid_out[:, 0], blocks=laid_out[:, 1])
 
 

@@ -92,7 +92,7 @@ class _Heard(Confidence):
 
     lines: list[WrittenLine] = field(default_factory=list)
 
-    def chances(self, lines: Sequence[WrittenLine]) -> tuple[float, ...]:
+    def chances(self, lines: Sequence[WrittenLine], language: str = "") -> tuple[float, ...]:
         self.lines[:] = lines
         return ()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.blocks.block import SPAN
+from model.context import LATE_TOKENS
 from model.families import FimOrder
 from model.layout import DocumentName, document_ids
 from model.prompt import (
@@ -50,12 +51,14 @@ class RowShape:
 @dataclass(frozen=True)
 class ContextRow:
     """`ids` [n] with PSEUDO in the slots, `weights` [n] of predicting each id, `middle`: where the middle begins;
-    `sizes` of the blocks behind the first token, which is their sink then (`block_rows.py`)."""
+    `sizes` of the blocks behind the first token, which is their sink then, and how many of the ids behind them do not
+    see them (`block_rows.py`)."""
 
     ids: list[int]
     weights: list[float]
     middle: int
     sizes: tuple[int, ...] = ()
+    n_early: int = 0
 
 
 class RowBuilder:
@@ -87,8 +90,11 @@ class RowBuilder:
         documents = [(p.path, p.text) for p in hits]
         return self._row(sample, self._documents(documents, self._room(0, self.shape.snippets)), 1.0)
 
-    def blocks(self, sample: Sample, hits: Sequence[Passage], share: float = 1.0) -> ContextRow:
-        """The row without context behind the blocks of `hits`, which come on top of its length."""
+    def blocks(
+        self, sample: Sample, hits: Sequence[Passage], share: float = 1.0, n_late: int = LATE_TOKENS
+    ) -> ContextRow:
+        """The row without context behind the blocks of `hits`, which come on top of its length; the middle and
+        `n_late` tokens before it see them."""
         row, sink = self._row(sample, [], share), self._vocabulary.fim.end
         shown: list[list[int]] = []
         for hit in hits:
@@ -104,7 +110,8 @@ class RowBuilder:
         given = [w for ids in shown for w in (0.0, *[self.shape.text_weight] * (len(ids) - 1))]
         weights = [0.0, *given, 0.0, *row.weights[skipped + 1 :]]
         middle = row.middle + len(front) - skipped
-        return ContextRow(front + row.ids[skipped:], weights, middle, tuple(map(len, shown)))
+        n_early = max(0, row.middle - skipped - n_late)
+        return ContextRow(front + row.ids[skipped:], weights, middle, tuple(map(len, shown)), n_early)
 
     def pseudo(self, sample: Sample, n_nodes: int, share: float = 1.0) -> ContextRow:
         return self._row(sample, [PSEUDO] * (n_nodes * self._m), share)

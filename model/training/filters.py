@@ -18,6 +18,7 @@ from model.training.sources import SourceRepository
 
 FRESH = Path(__file__).parent / "configs" / "fresh.toml"
 FOREIGN = FRESH.with_name("foreign.toml")
+CHANCES = FRESH.with_name("chances.toml")
 _VENDORED = {
     "vendor",
     "_vendor",
@@ -64,9 +65,9 @@ def read_exclusions(lines: Iterable[str]) -> set[str]:
     return {_plain(line) for line in lines if line.strip()}
 
 
-def measured_names(manifests: Iterable[Path] = (FRESH, FOREIGN)) -> set[str]:
-    """Packages and repositories of the stages `fresh` and `foreign`, lower-case: they are measured on, so never learned
-    from."""
+def measured_names(manifests: Iterable[Path] = (FRESH, FOREIGN, CHANCES)) -> set[str]:
+    """Packages and repositories of the stages `fresh` and `foreign`, lower-case: they are measured on, or chances are
+    fitted to them, so they are never learned from."""
     packages = [
         package
         for manifest in manifests

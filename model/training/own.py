@@ -1,4 +1,5 @@
-"""Repositories of the user's own: read as the index reads them, with no license asked for."""
+"""Repositories of the user's own: read as the index reads them, with no license asked for; code of every language whose
+syntax is known."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.files import Found, read, walk
+from indexer.languages import TEXT, language_of
 from indexer.rules import Rules
 from indexer.settings import IndexSettings
 from model.training.config import ConfigError
@@ -13,7 +15,7 @@ from model.training.filters import why_not
 from model.training.sources import SourceFile, SourceRepository
 
 OWN = "own"  # stands where a license does
-_MARKS = (".git", ".hg", "pyproject.toml", "setup.py")
+_MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "tsconfig.json", "go.mod", "Cargo.toml")
 
 
 def read_own(folder: Path) -> Iterator[SourceRepository]:
@@ -37,7 +39,7 @@ def read_own(folder: Path) -> Iterator[SourceRepository]:
 def _files(root: Path) -> Iterator[SourceFile]:
     settings = IndexSettings()
     for found in walk(root, Rules(root, settings), settings):
-        if not isinstance(found, Found) or not found.path.endswith(".py"):
+        if not isinstance(found, Found) or language_of(found.path) == TEXT:
             continue
         content = read(root, found, settings)
         if isinstance(content, bytes):

@@ -121,7 +121,7 @@ def _of_own(folder: Path) -> list[tuple[str, Texts]]:
     ]
     if not found:
         raise ConfigError(
-            f"{folder} has no repository with {_FEWEST_FILES} Python files that can be learned from"
+            f"{folder} has no repository with {_FEWEST_FILES} files of code that can be learned from"
         )
     return found
 

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from model.blocks.block import SPAN
+from model.context import LATE_ALLOWED as LATE
 from model.layout import fim_layout
-from model.training.block_rows import places
+from model.training.block_rows import begins, places
 from model.training.fim import cut_at
 from model.training.neighbors import Neighbors
 from model.training.tokens import TokenFile, TokenSpan
@@ -56,15 +58,18 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class _Part:
-    """Tokens of a row and the weights of predicting them; `sizes` of the blocks behind the first token, a sink then."""
+    """Tokens of a row and the weights of predicting them; `sizes` of the blocks behind the first token, a sink then,
+    and how many of the tokens behind them do not see them."""
 
     ids: list[int]
     weights: list[float]
     sizes: Sequence[int] = ()
+    n_early: int = 0
 
-    def before(self, ids: Sequence[int], weights: Sequence[float]) -> _Part:
-        """This part and what follows it in the same document."""
-        return _Part([*self.ids, *ids], [*self.weights, *weights], self.sizes)
+    def before(self, ids: Sequence[int], weights: Sequence[float], n_late: int | None = None) -> _Part:
+        """This part and what follows it in the same document, the last `n_late` of which see its blocks (None: all)."""
+        n_early = max(0, len(ids) - n_late) if self.sizes and n_late is not None else 0
+        return _Part([*self.ids, *ids], [*self.weights, *weights], self.sizes, n_early)
 
 
 class Sequences:
@@ -142,7 +147,8 @@ class Sequences:
         prefix = prefix[-(left - len(context.ids)) :]
         head = fim_layout(self._vocabulary.fim, "spm", (), prefix, suffix)
         tail = [*middle, self._vocabulary.fim.end]
-        return context.before(head + tail, [1.0] * len(head) + [mix.middle_weight] * len(tail))
+        n_late = len(tail) + int(rng.integers(LATE.start, LATE.stop)) if context.sizes else None
+        return context.before(head + tail, [1.0] * len(head) + [mix.middle_weight] * len(tail), n_late)
 
     def _context(
         self, r: int, query: np.ndarray, hidden: tuple[int, int], room: int, rng: np.random.Generator
@@ -191,15 +197,15 @@ class Sequences:
 def _joined(parts: Sequence[_Part]) -> TrainingRow:
     """A row of documents; it is one token longer than what it teaches."""
     lengths = [len(part.ids) for part in parts]
-    laid_out = [places(part.sizes, len(part.ids)) for part in parts]
+    laid_out = [places(part.sizes, len(part.ids), part.n_early) for part in parts]
     positions, blocks = (np.concatenate([np.array(each[i], np.int64) for each in laid_out]) for i in (0, 1))
     documents = np.repeat(np.cumsum(lengths), lengths)
-    begins = (np.diff(documents) != 0) | (np.diff(blocks) != 0)
+    untold = (np.diff(documents) != 0) | begins(torch.from_numpy(blocks)).numpy()
     weights = np.array([weight for part in parts for weight in part.weights], np.float32)[1:]
     return TrainingRow(
         np.array([token for part in parts for token in part.ids], np.int64),
         positions[:-1],
         documents[:-1],
         blocks[:-1],
-        np.where(begins, np.float32(0), weights),
+        np.where(untold, np.float32(0), weights),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer import LANGUAGES
+from indexer import LANGUAGES, Above, Lexis, read_above
 from lsp_server.presentation import Suggestion, inserted, present, stop_rule
 from lsp_server.snapshot import Buffer, Snapshot, take
 from tests.typist import position
@@ -61,3 +61,18 @@ def test_what_is_shown(row: Row) -> None:
 @pytest.mark.parametrize("language", BRACED)
 def test_each_language_has_a_table(language: str) -> None:
     assert len([row for row in ROWS if row.language == language]) >= LEAST_ROWS
+
+
+def test_the_lines_above_a_cursor_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def noted(prefix: str, lexis: Lexis) -> Above:
+        read.append(prefix)
+        return read_above(prefix, lexis)
+
+    for module in ("lsp_server.snapshot", "indexer.cursor_extent", "indexer.scanning"):
+        monkeypatch.setattr(f"{module}.read_above", noted)
+    snapshot = at("function f() {\n  $0\n}\n", "typescript")
+    assert stop_rule(snapshot, 12).block
+    assert [one.mark for one in snapshot.opened] == ["{"]
+    assert len(read) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.checkpoint.files import WeightsError
 from model.completer import Completer
 from model.confidence import FEATURES, Confidence, WrittenLine, features, written_lines
 from model.generator import Generator, StopLimits
@@ -28,6 +29,28 @@ def confidence(**named: float) -> Confidence:
 
 # The recall's chance as it is, and the product of the tokens' chances: exp(sum) where that is small.
 PLAIN = confidence(planned_chance=1.0, written_sum=1.0)
+
+
+def test_a_language_may_be_less_sure_of_its_first_lines(tmp_path: Path) -> None:
+    lines = [WrittenLine((-0.5,), None, True), WrittenLine((-0.5,), None, False)]
+    Confidence(PLAIN.weights, {"javascript": -1.0}).save(tmp_path)
+    told = Confidence.beside(tmp_path)
+    assert told is not None
+    plain, script = told.chances(lines, "go"), told.chances(lines, "javascript")
+    assert plain == PLAIN.chances(lines)
+    assert script[1] == plain[1]
+    assert math.log(script[0] / (1 - script[0])) == pytest.approx(
+        math.log(plain[0] / (1 - plain[0])) - 1, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("wrong", ['"a": "b"', '"a": 1e9', '"a": null'])
+def test_a_languages_number_is_one(tmp_path: Path, wrong: str) -> None:
+    PLAIN.save(tmp_path)
+    text = (tmp_path / "confidence.json").read_text().rstrip("}\n")
+    (tmp_path / "confidence.json").write_text(f'{text}, "languages": {{{wrong}}}}}')
+    with pytest.raises(WeightsError):
+        Confidence.beside(tmp_path)
 
 
 def asked(

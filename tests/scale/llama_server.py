@@ -1,4 +1,4 @@
-"""A real llama.cpp server on loopback (PyPI xllamacpp) with the tiny embedded coder as GGUF, float32.
+"""A real llama.cpp server on loopback (PyPI xllamacpp) with a Qwen2 checkpoint as GGUF, float32 or q8_0.
 
 Started as a program, in the environment that has it: `python llama_server.py GGUF PORT`.
 """
@@ -34,9 +34,9 @@ def has_llama() -> bool:
 
 
 @contextmanager
-def llama(folder: Path, scratch: Path, port: int) -> Iterator[str]:
+def llama(folder: Path, scratch: Path, port: int, *, q8: bool = False) -> Iterator[str]:
     """Its address. `folder`: of a Qwen2 checkpoint."""
-    file = write_gguf(folder, scratch / "tiny.gguf")
+    file = write_gguf(folder, scratch / "served.gguf", q8=q8)
     address = f"http://127.0.0.1:{port}"
     with (scratch / "llama.log").open("wb") as log:
         command = [str(VENV / "bin" / "python"), str(Path(__file__)), str(file), str(port)]
@@ -49,9 +49,9 @@ def llama(folder: Path, scratch: Path, port: int) -> Iterator[str]:
             process.wait()
 
 
-def write_gguf(folder: Path, file: Path) -> Path:
-    """A checkpoint of ours as llama.cpp reads it, with its fill-in-the-middle tokens."""
-    from gguf import GGUFWriter, TokenType
+def write_gguf(folder: Path, file: Path, *, q8: bool = False) -> Path:
+    """A checkpoint of ours as llama.cpp reads it, with its fill-in-the-middle tokens; `q8`: its matrices in q8_0."""
+    from gguf import GGMLQuantizationType, GGUFWriter, TokenType, quantize
 
     from model.checkpoint.opening import read_checkpoint
     from model.checkpoint.tensors import reader
@@ -85,7 +85,10 @@ def write_gguf(folder: Path, file: Path) -> Path:
         writer.add_uint32(f"tokenizer.ggml.fim_{theirs}_token_id", getattr(fim, ours))
     for name in checkpoint.tensors:
         stem, _, kind = name.rpartition(".")
-        writer.add_tensor(gguf_name(f"{stem}.weight").removesuffix("weight") + kind, read(name))
+        values = read(name)
+        form = GGMLQuantizationType.Q8_0 if q8 and values.ndim > 1 else GGMLQuantizationType.F32
+        place = gguf_name(f"{stem}.weight").removesuffix("weight") + kind
+        writer.add_tensor(place, quantize(values, form), raw_dtype=form)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -110,7 +113,7 @@ def _serve(file: str, port: str) -> None:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = file
-    parameters.n_ctx, parameters.n_parallel = 2048, 1
+    parameters.n_ctx, parameters.n_parallel, parameters.n_cache_reuse = 2048, 1, 256
     parameters.cpuparams.n_threads = 2
     parameters.hostnames, parameters.port = ["127.0.0.1"], int(port)
     server = xllamacpp.Server(parameters)

@@ -1,4 +1,5 @@
-"""`python -m tests.torture [KIND ...] [--short] [--cases N] [--size N] [--seed N] [--minutes N] [--journal FILE]`.
+"""`python -m tests.torture [KIND ...] [--short] [--cases N] [--first N] [--size N] [--seed N] [--minutes N]
+[--journal FILE]`.
 
 Without a kind all of them, in full: hours, which may be interrupted and go on. With `--minutes` each kind has a fair
 share of the time: long cases are made shorter, and what is left over another run goes on with. Exit code 1 when a case
@@ -45,20 +46,21 @@ def _all(kinds: list[Kind], options: argparse.Namespace) -> list[Record]:
     for n, kind in enumerate(kinds):
         share = max(0.0, end - time.monotonic()) / (len(kinds) - n)
         form = kind.fitting(_form(kind, options), share) if math.isfinite(share) else _form(kind, options)
-        records += _resumed(kind, form, journal, Until(time.monotonic() + share, end))
+        cases = range(options.first, options.first + form.cases)
+        records += _resumed(kind, form, cases, journal, Until(time.monotonic() + share, end))
     return records
 
 
-def _resumed(kind: Kind, form: Form, journal: Journal, until: Until) -> list[Record]:
+def _resumed(kind: Kind, form: Form, cases: range, journal: Journal, until: Until) -> list[Record]:
     """The cases of a kind, those that an earlier run has done not again."""
-    done = {record.seed: record for record in journal.records(kind, form.size) if record.seed < form.cases}
+    done = {record.seed: record for record in journal.records(kind, form.size) if record.seed in cases}
     print(f"{kind.name}: {form.cases} cases of size {form.size}, {len(done)} of them done before", flush=True)
 
     def told(record: Record) -> None:
         journal.write(record)
         _tell(record)
 
-    left = [seed for seed in range(form.cases) if seed not in done]
+    left = [seed for seed in cases if seed not in done]
     return [*done.values(), *run(kind, form, left, told, until)]
 
 
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--short", action="store_true", help="the form of the default suite")
     parser.add_argument("--cases", type=int, help="how many instead of the form's number")
+    parser.add_argument("--first", type=int, default=0, help="the first case of several processes' shares")
     parser.add_argument("--size", type=int, help="of each case")
     parser.add_argument("--seed", type=int, help="run this one case, and not note it down")
     parser.add_argument(

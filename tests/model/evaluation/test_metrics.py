@@ -112,6 +112,26 @@ def test_identifiers_are_names_outside_strings_and_comments() -> None:
 
 
 @pytest.mark.parametrize(
+    ("language", "line", "names"),
+    [
+        ("typescript", "const f = async (x: string) => `not ${me}` // nor me", ["f", "x"]),
+        ("javascriptreact", "return <A b={c} /> /* not me", ["A", "b", "c"]),
+        ("javascript", "x = y.replace(/not me/g, '')", ["x", "y", "replace"]),
+        ("go", "func (s *Store) Get(k string) { return None } // no", ["s", "Store", "Get", "k", "string", "None"]),
+        ("rust", "pub fn get<'a>(&'a self, c: char) -> bool { c == 'x' }", ["get", "c", "char", "bool", "c"]),
+        ("java", 'private final String print = "not me";', ["String", "print"]),
+        ("cpp", "#include <vector>", ["vector"]),
+        ("c", "static int lambda = NULL; /* no */ def();", ["lambda", "NULL", "def"]),
+        ("text", "lambda x: y  # no", ["x", "y"]),
+    ],
+)  # fmt: skip
+def test_identifiers_are_told_by_the_words_of_their_language(
+    language: str, line: str, names: list[str]
+) -> None:
+    assert identifiers(line, language) == names
+
+
+@pytest.mark.parametrize(
     ("text", "target", "equal", "f1"),
     [
         ("a.b(c)", "a.b( c )", True, 1.0),

@@ -13,6 +13,7 @@ import torch
 from model.blocks.block import SPAN
 from model.checkpoint.opening import open_checkpoint
 from model.completer import Completer
+from model.context import LATE_TOKENS
 from model.families import FimOrder
 from model.loading import fim_order, load_model
 from model.prompt import PSEUDO
@@ -271,6 +272,7 @@ def test_blocks_come_on_top_of_the_row_without_context(
     starts = np.cumsum([1, *row.sizes]).tolist()
     assert [i for i, weight in enumerate(row.weights) if weight == 0] == [0, *starts]
     assert row.weights[front + 1 :] == bare.weights[1:]
+    assert row.middle - front - row.n_early == LATE_TOKENS  # as serving begins a place
 
 
 def test_left_to_right_the_sink_is_the_beginning_that_a_row_has(

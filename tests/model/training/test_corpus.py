@@ -197,6 +197,13 @@ def test_a_repository_by_itself_is_one(tmp_path: Path) -> None:
     (root / "pyproject.toml").write_text("")
     (found,) = read_own(root)
     assert (found.name, [f.path for f in found.files]) == ("mine", ["a/x.py", "b/y.py"])
+    (root / "pyproject.toml").unlink()
+    (root / "go.mod").write_text("module m\n")
+    for name in ("c/z.go", "d/w.ts", "e/notes.md"):
+        (root / name).parent.mkdir()
+        (root / name).write_text(module_text(name))
+    (found,) = read_own(root)
+    assert [f.path for f in found.files] == ["a/x.py", "b/y.py", "c/z.go", "d/w.ts"]
     with pytest.raises(ConfigError, match="no folder of repositories"):
         list(read_own(tmp_path / "nowhere"))
 
@@ -206,7 +213,7 @@ def test_samples_need_one_source_that_is_there(tmp_path: Path) -> None:
         ({}, "one of `corpus`"),
         ({"corpus": tmp_path, "own": tmp_path}, "one of `corpus`"),
         ({"corpus": tmp_path}, "is no corpus"),
-        ({"own": tmp_path}, "has no repository with 5 Python files"),
+        ({"own": tmp_path}, "has no repository with 5 files of code"),
     ):
         with pytest.raises(ConfigError, match=said):
             samples.run(SamplesConfig(out=tmp_path / "out", **given))

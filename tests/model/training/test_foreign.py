@@ -13,7 +13,7 @@ from model.evaluation.tasks import read_tasks
 from model.training import foreign
 from model.training.archives import ArchiveError, name_and_version, read_archive
 from model.training.config import ConfigError, read_config
-from model.training.filters import FOREIGN, measured_names
+from model.training.filters import CHANCES, FOREIGN, measured_names
 from model.training.foreign import ForeignConfig, ForeignPackage
 from tests.model.training.conftest import GPL, module_text
 from tests.model.training.foreign_archives import go_text, write_archive
@@ -126,5 +126,7 @@ def test_committed_packages_are_listed_once_and_never_learned_from() -> None:
         language: [p for p in packages if p.language == language] for language in foreign.SUFFIXES
     }
     assert all(len(mine) >= 8 for mine in per_language.values())
-    for package in packages:
+    fitted = [ForeignPackage(**table) for table in read_config(ForeignConfig, CHANCES).packages]
+    assert not {package.name for package in packages} & {package.name for package in fitted}
+    for package in [*packages, *fitted]:
         assert {package.name.lower().replace("_", "-"), package.repository.lower()} <= measured_names()

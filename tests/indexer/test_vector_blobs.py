@@ -1,0 +1,97 @@
+"""The bytes of a node's vectors: a wide coder's memories take half, and say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer import Index, Query, Vectors
+from indexer.damage import DamagedError, seal
+from indexer.vector_blobs import WIDE, sealed, unsealed
+
+DIGEST = b"d" * 16
+Row = np.ndarray
+
+
+def memory(width: int, n: int = 8) -> Row:
+    spread = np.random.default_rng(width).standard_normal((n, width)) * np.geomspace(1e-3, 30, n)[:, None]
+    return spread.astype(np.float16)
+
+
+@pytest.mark.parametrize("row", [memory(WIDE - 1), memory(64), memory(2_000, 1)[0]], ids=str)
+def test_what_is_not_wide_is_kept_to_the_bit(row: Row) -> None:
+    blob = sealed(row, DIGEST)
+    assert len(blob) == row.nbytes + 4
+    np.testing.assert_array_equal(unsealed(blob, DIGEST, row.shape), row)
+
+
+@pytest.mark.parametrize("width", [WIDE, 896, 1_536, 3_584])
+def test_a_wide_memory_takes_half_and_points_where_it_did(width: int) -> None:
+    row = memory(width)
+    blob = sealed(row, DIGEST)
+    assert len(blob) < 0.51 * row.nbytes
+    found = unsealed(blob, DIGEST, row.shape)
+    assert found.dtype == np.float16
+    for exact, read in zip(row.astype(np.float64), found.astype(np.float64), strict=True):
+        assert exact @ read / np.linalg.norm(exact) / np.linalg.norm(read) > 0.9999
+    assert unsealed(sealed(found, DIGEST), DIGEST, row.shape) == pytest.approx(found, rel=2e-3)
+
+
+def test_one_of_zeros_and_one_of_no_numbers_are_what_they_were() -> None:
+    for row in (np.zeros((2, WIDE), np.float16), np.full((2, WIDE), np.inf, np.float16)):
+        np.testing.assert_array_equal(unsealed(sealed(row, DIGEST), DIGEST, row.shape), row)
+
+
+def test_a_wide_memory_of_before_is_still_read() -> None:
+    row = memory(896)
+    np.testing.assert_array_equal(unsealed(seal(row.tobytes(), DIGEST), DIGEST, row.shape), row)
+
+
+@pytest.mark.parametrize("shape", [(8, 895), (7, 896), (16, 896), (8 * 896,), (900 * 8,), (8, 900)], ids=str)
+def test_a_blob_of_another_shape_is_damage(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DamagedError):
+        unsealed(sealed(memory(896), DIGEST), DIGEST, shape)
+    with pytest.raises(DamagedError):
+        unsealed(sealed(memory(896), DIGEST), b"e" * 16, (8, 896))
+
+
+class WideEmbedder:
+    """Vectors as wide as a 0.5B coder's, drawn by the text."""
+
+    fingerprint = "wide-1"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        drawn = [np.random.default_rng(list(text.encode())).standard_normal((8, 896)) for text in texts]
+        return self._vectors(np.stack(drawn))
+
+    def fuse(self, groups: Sequence[Row]) -> Vectors:
+        return self._vectors(np.stack([group.astype(np.float64).mean(0) for group in groups]))
+
+    def _vectors(self, memories: Row) -> Vectors:
+        keys = memories[:, 0, :32]
+        keys = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+        return Vectors(keys.astype(np.float16), memories.astype(np.float16))
+
+
+def test_an_index_of_wide_memories_answers_with_them_and_is_sound(
+    open_index: Callable[..., Index], write: Callable[[str, str | bytes], Path]
+) -> None:
+    for name in "abc":
+        write(f"pkg/{name}.py", f"def {name}(x):\n    return x + {ord(name)}\n")
+    embedder = WideEmbedder()
+    open_index(embedder).update()
+    index = open_index(embedder)
+    assert index.update().embedded == 0
+    assert index.verify()
+    key = embedder.embed(["def b(x):\n    return x + 98"]).keys[0].astype(np.float32)
+    hits = index.search(Query("main.py", "from pkg.b import b\nb(", "\n", key), 12)
+    assert {hit.path for hit in hits} >= {"pkg/a.py", "pkg/b.py", "pkg"}
+    leaf = next(hit for hit in hits if hit.path == "pkg/b.py" and hit.text)
+    exact, found = (
+        embedder.embed([leaf.text]).memories[0].ravel().astype(float),
+        leaf.memory.ravel().astype(float),
+    )
+    assert exact @ found / np.linalg.norm(exact) / np.linalg.norm(found) > 0.9999
