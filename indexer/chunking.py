@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from indexer.languages import known_language
-from indexer.outline import MAX_DEPTH, Outline, OutlineDefinition, Symbol, outline_of
+from indexer.outline import MAX_DEPTH, Outline, OutlineDefinition, Symbol
+from indexer.outliner import outline_within_limits
 from indexer.parsing import absent_wheels, has_grammar
 from indexer.splitting import DEFAULT_LIMITS, ChunkLimits, MeasuredLines, split
 
 # Part of every digest: raise it when the same text would give other chunks in all languages.
 CHUNKER_VERSION = 2
 # Part of no digest: raise it when texts of some languages would give other chunks, and all files are cut again.
-QUERIES_VERSION = 1
+QUERIES_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def chunk(text: str, language: str, limits: ChunkLimits = DEFAULT_LIMITS) -> lis
     if not lines.rows:
         return []
     known = known_language(language) if has_grammar(language) else None
-    outline = (outline_of(text, lines, known, limits) if known else None) or _paragraphs(lines)
+    outline = (outline_within_limits(text, lines, known, limits) if known else None) or _paragraphs(lines)
     pieces = split(lines, outline.forced, outline.borders, limits)
     scopes = _scopes([first for first, _ in pieces], outline.definitions)
     symbols = sorted(outline.symbols, key=lambda defined: defined[0])

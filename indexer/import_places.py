@@ -11,7 +11,7 @@ from typing import Any
 from tree_sitter import Node
 
 from indexer.imports import Import, imports_in, joined
-from indexer.parsing import parse
+from indexer.outliner import parse_within_limits
 
 _HEAD_CHARS = 64_000  # of a file, in which its imports are looked for
 _LONGEST_LINE = 88  # characters that an extended line may have, or as many as one of the file's imports has
@@ -76,7 +76,10 @@ def with_import(text: str, wanted: Import, own: Collection[str]) -> str | None:
 def _head_of(lines: list[str], own: Collection[str]) -> _Head:
     near = zip(lines, accumulate(len(line) + 1 for line in lines), strict=True)
     source = "\n".join(line for line, end in near if end <= _HEAD_CHARS)
-    root = parse(source.encode("utf-8", "replace"), "python").root_node
+    tree = parse_within_limits(source.encode("utf-8", "replace"), "python")
+    if tree is None:
+        raise _UnclearError
+    root = tree.root_node
     nodes = [node for node in root.named_children if node.type != "comment"]
     above = list(takewhile(lambda node: node.type not in _DEFINITIONS and not node.has_error, nodes))
     if root.type == "ERROR" or _is_broken(nodes, len(above)):

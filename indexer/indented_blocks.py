@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from indexer.extents import LINE, Extent, columns
-from indexer.parsing import parse
+from indexer.outliner import parse_within_limits
 
 _PLACEHOLDER = "pass"
 # Above this many lines only the surroundings of the cursor are parsed: a keystroke must not wait for 20,000 lines.
@@ -26,8 +26,9 @@ def indented_block(before: list[str], after: list[str], language: str, *, whole:
     # With a statement at the cursor the code around it parses, and the tree says whose body the cursor is in.
     lead = "\n".join([*before[:-1], head + (" " if head.strip() else "")]).encode("utf-8", "replace")
     tail = "\n".join(["", *after[1:]]).encode("utf-8", "replace")
-    root = parse(lead + _PLACEHOLDER.encode() + tail, language).root_node
-    node = root.descendant_for_byte_range(len(lead), len(lead) + len(_PLACEHOLDER))
+    tree = parse_within_limits(lead + _PLACEHOLDER.encode() + tail, language)
+    end = len(lead) + len(_PLACEHOLDER)
+    node = tree.root_node.descendant_for_byte_range(len(lead), end) if tree else None
     while node is not None and node.type == _PLACEHOLDER:
         node = node.parent
     if node is None or node.type != "pass_statement" or node.parent is None:

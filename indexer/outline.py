@@ -28,7 +28,7 @@ from indexer.captures import (
     search,
 )  # fmt: skip
 from indexer.languages import BRACES, Language
-from indexer.parsing import parse_in_time, queries_of
+from indexer.parsing import parse, queries_of
 from indexer.splitting import ChunkLimits, MeasuredLines
 
 # A definition up to this size is merged with its neighbors (properties, exceptions, overloads).
@@ -82,7 +82,7 @@ def outline_of(text: str, lines: MeasuredLines, language: Language, limits: Chun
     if max(map(len, lines.rows)) > _LONGEST_LINE:
         return None
     source = text.encode("utf-8", "replace")
-    tree = parse_in_time(source, language.name)
+    tree = parse(source, language.name)
     if tree is None or is_tangled(tree.root_node):
         return None
     root = tree.root_node
@@ -98,11 +98,18 @@ def outline_of(text: str, lines: MeasuredLines, language: Language, limits: Chun
     starts = (
         _rows(found.nodes.get("statement", ()), lines) - firsts - _rows(found.nodes.get("comment", ()), lines)
     )
-    borders = [row for row in {lifted(row) for row in starts} if row > 0]
+    borders = sorted(row for row in {lifted(row) for row in starts} if row > 0)
     reader = _Definitions(source, lines, language.line_comments, found.outer, lifted)
     reader.read(in_order(found))
     forced = _forced(reader.definitions, lines, limits, closers=language.family == BRACES)
     return Outline(forced, borders, reader.definitions, [*reader.symbols, *reader.variables])
+
+
+def variable(lines: MeasuredLines) -> Callable[[int, str], Symbol]:
+    """What makes the variable of a name that is defined in a row: its line is its signature."""
+    # A line may define 100,000 variables.
+    line = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])
+    return lambda row, name: Symbol(name, VARIABLE, line(row))
 
 
 def _rows(nodes: Iterable[Node], lines: MeasuredLines) -> set[int]:
@@ -142,8 +149,7 @@ class _Definitions:
         self._lifted = lifted
         self._open: list[SyntaxMatch] = []  # what is around
         self._around: Counter[str] = Counter()  # of those, how many of a kind
-        # A line may define 100,000 variables.
-        self._line = cache(lambda row: lines.rows[row].strip()[:_MAX_HEADER_CHARS])
+        self._variable_in = variable(lines)
 
     def read(self, matches: Iterable[SyntaxMatch]) -> None:
         """Fills `definitions`, `symbols` and `variables`."""
@@ -168,7 +174,7 @@ class _Definitions:
         is_hidden = one.kind == VARIABLE and self._around[BLOCK]
         if one.name is not None and not is_hidden and not self._is_local():
             row = one.name.start_point.row
-            self.variables.append((row, Symbol(self._text(one.name), VARIABLE, self._line(row))))
+            self.variables.append((row, self._variable_in(row, self._text(one.name))))
 
     def _definition(self, one: SyntaxMatch) -> None:
         node = outer = one.node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -15,7 +15,6 @@ from tree_sitter import Language as Grammar
 from tree_sitter import Parser, Query, Tree
 
 from indexer.languages import LANGUAGES, known_language
-from indexer.monotony import is_monotonous
 
 # Bytes that tree-sitter reads at a time, after which other threads may run: 32,768 of the worst text take it 130 ms.
 _READ_AT_ONCE = 4_096
@@ -73,50 +72,28 @@ def queries_of(language: str) -> tuple[Query, Query]:
     )
 
 
-def parse(source: bytes, language: str) -> Tree:
+def parse(source: bytes, language: str) -> Tree | None:
     """The syntax tree of UTF-8 source; errors are nodes in it. Between pieces of it other threads run.
 
-    That of a text which only repeats itself is empty. Raises GrammarError: ask `has_grammar` first.
+    None for a text that costs tree-sitter several times what any code does: to recover from errors is slow. Decided by
+    its steps, not by a clock, so that it is the same everywhere. What it takes at the end of a text it does not count:
+    `outliner.parse_within_limits` is for what others may have written. Raises GrammarError: ask `has_grammar` first.
     """
-    tree = _parsed(b"" if is_monotonous(source) else source, language, lambda offset: False)
-    assert tree is not None  # nothing stopped it
-    return tree
-
-
-def parse_in_time(source: bytes, language: str) -> Tree | None:
-    """`parse`, but None for a text that costs tree-sitter several times what any code does: to recover from errors is
-    slow. Decided by its steps, not by a clock, so that it is the same everywhere. Raises GrammarError."""
-    if is_monotonous(source):
-        return None
-    n_steps = 0  # hundreds
-
-    def is_enough(offset: int) -> bool:
-        nonlocal n_steps
-        n_steps += 1
-        return n_steps > _FREE_STEPS + _STEPS_PER_BYTE * offset
-
-    return _parsed(source, language, is_enough)
-
-
-def _parsed(source: bytes, language: str, is_enough: Callable[[int], bool]) -> Tree | None:
-    """The tree; None where `is_enough`, which is asked at every so many steps, said that it is."""
-    parser = Parser(grammar_of(language))
-    if len(source) <= _READ_AT_ONCE:
-        return parser.parse(source)
     given: list[bytes] = []  # copies, which nobody else knows
-    stopped = False
+    n_steps, stopped = 0, False  # hundreds
 
     def read(start: int, _: object) -> bytes:
         given.append(source[start : start + _READ_AT_ONCE])
         return given[-1]
 
     def progress(offset: int, _: bool) -> bool:
-        nonlocal stopped
-        stopped = stopped or is_enough(offset)
+        nonlocal n_steps, stopped
+        n_steps += 1
+        stopped = n_steps > _FREE_STEPS + _STEPS_PER_BYTE * offset
         return stopped
 
     try:
-        return parser.parse(read, progress_callback=progress)
+        return Parser(grammar_of(language)).parse(read, progress_callback=progress)
     except ValueError:
         if not stopped:
             raise

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tree_sitter import Node
 
 from indexer.languages import is_scoped
+from indexer.outliner import parse_within_limits
 from indexer.parsing import parse
 
 _COMPREHENSIONS = (
@@ -50,14 +51,19 @@ _NO_CODE = {
 
 
 class Syntax:
-    """The syntax tree of one text, whose language has a grammar. Offsets are characters."""
+    """The syntax tree of one text, whose language has a grammar. Offsets are characters.
+
+    Of a text that would take too long to read nothing is known: all of it is code, and no name means anything.
+    """
 
     def __init__(self, text: str, language: str = "python") -> None:
         self._text = text
         self._is_scoped = is_scoped(language)
         self._is_ascii = text.isascii()
         self._source = text.encode("utf-8", "replace")
-        self._root = parse(self._source, language).root_node
+        tree = parse_within_limits(self._source, language) or parse(b"", language)
+        assert tree is not None
+        self._root = tree.root_node
 
     def kind_at(self, start: int, end: int) -> tuple[str, str]:
         """("comment", "string" or "code", the kind of the smallest node around it)."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from indexer.extents import columns
-from indexer.parsing import parse
+from indexer.outliner import parse_within_limits
 
 _LINES, _CHARS = 100, 4_000  # above the cursor that are parsed: a keystroke waits
 _LONGEST = 2_000  # characters of a text that is judged, and of the cursor's line
@@ -94,7 +94,10 @@ class _Judge:
         self.n_left -= len(whole)
         if self.n_left < 0:
             raise _CannotTellError
-        return not parse(whole.encode("utf-8", "replace"), "python").root_node.has_error
+        tree = parse_within_limits(whole.encode("utf-8", "replace"), "python")
+        if tree is None:
+            raise _CannotTellError
+        return not tree.root_node.has_error
 
 
 def sound_part(before: str, text: str, rest: str) -> str:

@@ -21,7 +21,8 @@ from indexer.rules import Rules, relative_path
 from indexer.settings import IndexSettings
 from indexer.store import Store
 
-_BATCH_CHUNKS = 400  # stored per transaction: some 100 ms, the longest that another process waits
+# Chunks and files stored per transaction: some 100 ms, the longest that another process waits.
+_BATCH_ROWS = 400
 _RACY_NS = (
     2_000_000_000  # a file changed so shortly before it was read may change again within the clock's tick
 )
@@ -115,6 +116,7 @@ class Update:
     def _read_all(self, files: list[Found], before: Mapping[str, Stamp]) -> None:
         """Read, chunk and store files, in batches small enough to lose and to wait for."""
         waiting: list[Entry] = []
+        n_rows = 0
         touched: dict[str, Stamp] = {}
         for number, file in enumerate(files):
             self._listener.check()
@@ -129,9 +131,10 @@ class Update:
             else:
                 waiting.append(entry)
                 self.changed.append(file.path)
-            if sum(len(entry.places) for entry in waiting) >= _BATCH_CHUNKS:
+                n_rows += 1 + len(entry.places)  # an empty file has none
+            if n_rows >= _BATCH_ROWS:
                 self._put(waiting)
-                waiting = []
+                waiting, n_rows = [], 0
         self._put(waiting)
         if touched:
             self._store.touch(touched)

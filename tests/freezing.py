@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.hostile_documents import Hostile
 
+SUFFIXES = {"python": ".py", "java": ".java"}
 TYPED = "value = other(first, "
 ORDINARY = "import os\n\n\ndef listed(folder):\n    return sorted(os.listdir(folder))\n\n\n"
 PAUSE_SECONDS = 0.02  # between two keystrokes
@@ -34,9 +35,8 @@ async def watch(
     editor: Any, folder: Path, document: Hostile, *, typed: str = TYPED, rest_seconds: float = 0.5
 ) -> Watched:
     """Type in a document and in an ordinary one. Raises TimeoutError when an answer takes WAIT_SECONDS."""
-    hostile, ordinary = (folder / "hostile.txt").as_uri(), (folder / "ordinary.py").as_uri()
-    if document.language == "python":
-        hostile = (folder / "hostile.py").as_uri()
+    ending = SUFFIXES.get(document.language, ".txt")
+    hostile, ordinary = (folder / f"hostile{ending}").as_uri(), (folder / "ordinary.py").as_uri()
     await freeze(editor)
     editor.open(ordinary, ORDINARY)
     editor.open(hostile, document.text, document.language)

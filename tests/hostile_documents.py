@@ -103,6 +103,13 @@ def _control_tokens() -> _Made:
     return _python(line * 4_000 + "y = <|fim_middle|>")
 
 
+def _unfinished(unit: str, n_lines: int) -> str:
+    """What nothing ends, another each time: W stands for a word."""
+    rng = random.Random(3)
+    lines = (unit.replace("W", "".join(rng.choices("bcghjkqvxyz", k=3))) + "\n" for _ in range(n_lines))
+    return "".join(lines)
+
+
 _DOCUMENTS: Mapping[str, Callable[[], _Made]] = {
     "a line of 60 KB": lambda: _python("a" * 60_000),
     "a line of 1 MB": lambda: _python("x = " + _repeated("ab ", 1_000_000)),
@@ -142,6 +149,8 @@ _DOCUMENTS: Mapping[str, Callable[[], _Made]] = {
     "binary": _binary,
     "a log of 10 MB": _log,
     "control tokens": _control_tokens,
+    "unfinished lambdas": lambda: ("java", _unfinished("W=>", 8_000), CURSOR_AT_END),
+    "unfinished separators": lambda: _python("f(\n" + _unfinished("/*W" * 10, 800) + "x = "),
 }
 
 NAMES = tuple(_DOCUMENTS)

@@ -23,10 +23,8 @@ from tests.freezing import place_of
 from tests.hostile_documents import NAMES, Hostile, hostile
 
 KEYSTROKE_SECONDS = 0.5  # for each of a few steps; tens of milliseconds on a free machine
-CHUNKED, CHUNK_SECONDS = (
-    200_000,
-    10.0,
-)  # characters; below what brackets took, and one second on a free machine
+# Characters; below what brackets took, and one second on a free machine, where another process does half of it.
+CHUNKED, CHUNK_SECONDS = 200_000, 15.0
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -67,10 +65,10 @@ def test_a_keystroke_in_a_hostile_document_is_cheap(name: str) -> None:
 def test_a_hostile_document_is_cut_into_chunks_that_are_all_of_it(name: str) -> None:
     document = hostile(name)
     text = document.text[:CHUNKED]
-    began = time.thread_time()
-    chunks = chunk(text, "python")
+    began = time.monotonic()
+    chunks = chunk(text, "java" if document.language == "java" else "python")
 
-    assert time.thread_time() - began < CHUNK_SECONDS
+    assert time.monotonic() - began < CHUNK_SECONDS
     assert "".join(found.text for found in chunks) == text
     assert sum(len(found.scope) for found in chunks) < 10 * CHUNKED  # nesting is not repeated without end
 
@@ -82,7 +80,9 @@ def test_a_hostile_document_is_cut_into_chunks_that_are_all_of_it(name: str) -> 
 def test_brackets_on_many_lines_are_cut_as_fast(text: str, width: int) -> None:
     lines = "\n".join(text[start : start + width] for start in range(0, len(text), width))
 
-    assert cpu_seconds(lambda: chunk(lines, "python")) < CHUNK_SECONDS
+    began = time.monotonic()
+    chunk(lines, "python")
+    assert time.monotonic() - began < CHUNK_SECONDS
 
 
 def test_many_names_on_one_line_share_its_text() -> None:

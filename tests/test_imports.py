@@ -50,6 +50,7 @@ CONFINED = {
         "indexer/captures.py",
         "indexer/import_places.py",
         "indexer/outline.py",
+        "indexer/outliner.py",
         "indexer/parsing.py",
         "indexer/scopes.py",
     ),

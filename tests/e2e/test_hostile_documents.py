@@ -31,6 +31,8 @@ WORST = (  # one for each thing that froze
     "base64",
     "50,000 decorators",
     "conflict markers",
+    "unfinished lambdas",
+    "unfinished separators",
 )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from indexer import Index, IndexSettings, Query
+from indexer.store import Store
 
 
 def function(name: str, *calls: str) -> str:
@@ -72,6 +73,17 @@ def test_a_first_index_holds_everything(project, open_index, embedder, root):
         "lib/text.py",
         "README.md",
     }
+
+
+def test_empty_files_are_stored_a_few_hundred_at_a_time(open_index, write, monkeypatch):
+    for number in range(1_500):
+        write(f"empty{number}.py", "")
+    sizes, put = [], Store.put
+    monkeypatch.setattr(
+        Store, "put", lambda store, entries: sizes.append(len(entries)) or put(store, entries)
+    )
+    assert open_index().update().files == 1_500
+    assert max(sizes) <= 500  # all of them at once: 20,000 took the square of their number
 
 
 def test_the_cache_is_private_and_outside_the_repository(project, open_index, root):
