@@ -18,7 +18,7 @@ from model.training.sources import SourceRepository
 
 FRESH = Path(__file__).parent / "configs" / "fresh.toml"
 FOREIGN = FRESH.with_name("foreign.toml")
-CHANCES = FRESH.with_name("chances.toml")
+CHANCES = FRESH.with_name("foreign_chances.toml")
 _VENDORED = {
     "vendor",
     "_vendor",
