@@ -10,6 +10,7 @@ import numpy as np
 from indexer.chunking import Chunk
 from indexer.hierarchy import Embedder, leaf_text
 from indexer.identifiers import terms
+from indexer.vector_blobs import as_stored
 
 KeyAndMemory = tuple[np.ndarray, np.ndarray]  # float16 [d_key], float16 [m, d_memory]
 
@@ -89,6 +90,6 @@ def embedded(texts: Mapping[bytes, str], embedder: Embedder, batch_texts: int) -
     for start in range(0, len(waiting), batch_texts):
         batch = waiting[start : start + batch_texts]
         vectors = embedder.embed([texts[digest] for digest in batch])
-        keys, memories = vectors.keys.astype(np.float16), vectors.memories.astype(np.float16)
+        keys, memories = vectors.keys.astype(np.float16), as_stored(vectors.memories.astype(np.float16))
         made.update(zip(batch, zip(keys, memories, strict=True), strict=True))
     return made

@@ -38,6 +38,14 @@ def unsealed(blob: object, digest: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return (numbers * scales[:, None]).astype(np.float16)
 
 
+def as_stored(memories: np.ndarray) -> np.ndarray:
+    """float16 [n, m, d_memory] as they are read back: an open document's pseudo-tokens are its file's to the bit,
+    or what the coder has computed behind them would be lost with the first save. Once stored, nothing changes again."""
+    if memories.shape[-1] < WIDE:
+        return memories
+    return np.stack([unsealed(sealed(memory, b""), b"", memory.shape) for memory in memories])
+
+
 def _in_bytes(memory: np.ndarray) -> bytes:
     """int8 [m, d_memory], then the scales, float32 [m]."""
     exact = memory.astype(np.float32)
