@@ -8,6 +8,8 @@ TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 # Test files that run beside each other.
 JOBS   ?= 2
+# Keys of the scale test.
+NODES  ?= 1000000
 
 .PHONY: install demo test test-editors test-scale lint format bench torture release clean
 
@@ -34,12 +36,14 @@ test-editors: install
 	@tests/editors/install_emacs.sh
 	$(BIN)/python -m pytest -m slow tests/editors
 
-# Real servers on loopback, installed into .scale the first time (4 GB); one install script for each part.
+# Real servers on loopback, installed into .scale the first time (4 GB); one install script for each part. Then very many
+# keys, an hour for a million.
 test-scale: install
 	@PYTHON=$(PYTHON) tests/scale/install_batch.sh .scale/batch
 	@PYTHON=$(PYTHON) tests/scale/install_team.sh .scale/team
 	@PYTHON=$(PYTHON) tests/scale/install_remote.sh .scale/vllm .scale/llama
 	$(BIN)/python -m pytest -m slow tests/scale -s
+	$(BIN)/python -m tests.benchmarks.ann --nodes $(NODES)
 
 lint: install
 	$(BIN)/ruff check .
