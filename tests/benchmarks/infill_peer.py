@@ -10,6 +10,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 ANSWER_SECONDS = 600.0
+_END = b'"stop":true'  # in the last piece of an answer
 
 
 async def typed(
@@ -57,9 +58,11 @@ async def _infilled(
         reader, writer = await asyncio.open_connection(url.hostname, url.port)
         try:
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            answer = await reader.read(-1)
+            answer = b""
+            while _END not in answer and (piece := await reader.read(65_536)):
+                answer += piece  # the server closes later than it has answered
         finally:
             writer.close()
-    if b" 200 " not in answer.partition(b"\r\n")[0] or b'"stop":true' not in answer:
+    if b" 200 " not in answer.partition(b"\r\n")[0] or _END not in answer:
         raise ValueError(answer[:200].decode("utf-8", "replace"))
     return (time.perf_counter() - start) * 1e3

@@ -5,7 +5,8 @@ Without `--model` it has the shapes of Qwen2.5-Coder-0.5B, random weights and th
 it writes is nonsense, what it costs is not. The keys come at the pace of somebody who types, whether they are answered
 or not: a later key supersedes an earlier one. `--beside`: other checkouts whose server is measured in the same run.
 `--llama`: llama.cpp, too, on the same weights in q8_0, for answers of one token (nothing answers with less) and of
-sixteen; `tests/scale/install_remote.sh` installs it.
+sixteen. It puts what is typed in front of what is below the cursor, of which each key then costs up to 512 tokens anew.
+`tests/scale/install_remote.sh` installs it.
 """
 
 from __future__ import annotations
