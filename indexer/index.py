@@ -9,24 +9,21 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from indexer.cache_folder import default_cache_dir, store_folder
 from indexer.caches import delete_unused, remember_project
-from indexer.chunking import Chunk
 from indexer.damage import damaged_again, is_damage, usable
 from indexer.database import forget_damaged
 from indexer.dense import DenseKeys
-from indexer.documents import OpenDocuments
 from indexer.embedding import Embedding
-from indexer.entries import NO_STAMP, entry_of
-from indexer.hierarchy import Embedder, leaf_text
+from indexer.hierarchy import Embedder
 from indexer.keeping import KeptStore, described, recipe_of
 from indexer.line_index import LineIndex
 from indexer.mirrors import Mirrors
-from indexer.overlay import NO_OVERLAY, KeyAndMemory, embedded, overlay_chunk
+from indexer.open_chunks import OpenChunks
 from indexer.progress import IndexStage, Listener, Progress, StoppedError, UpdateReport, never, nobody
 from indexer.query import Hit, Query
 from indexer.reader import StoreReader
@@ -39,11 +36,9 @@ from indexer.suffix_index import SuffixIndex
 from indexer.token_cache import Tokenizer
 from indexer.updating import Update
 
-_Leaves = list[tuple[bytes, Chunk]]  # with their digests
-
 
 class Index:
-    """See `open`. Owns the store's writer and reader, the vectors in memory, and the open documents' chunks."""
+    """See `open`. Owns the store's writer and reader, and the vectors in memory."""
 
     def __init__(
         self,
@@ -57,14 +52,15 @@ class Index:
         team: TeamVectors | None,
     ) -> None:
         self.root, self.folder = root, folder  # of the repository, of its store
-        self._embedder, self._team, self._settings = embedder, team, settings
-        self._fingerprint, self._retrieval = embedder.fingerprint if embedder else "", retrieval
-        self._updating, self._overlaying = threading.Lock(), threading.Lock()
-        self._overlay, self._closed = NO_OVERLAY, False
-        self._documents = OpenDocuments(root, settings)
+        self._embedder, self._team = embedder, team
+        self._fingerprint = embedder.fingerprint if embedder else ""
+        self._settings, self._retrieval = settings, retrieval
+        self._updating = threading.Lock()
+        self._closed = False
         self._kept = KeptStore(folder, recipe_of(settings), settings)
         remember_project(folder.parent, root)
         self.mirrors = Mirrors(root, folder, tokenizer, settings, on_packages)
+        self._open = OpenChunks(root, embedder, settings, self._kept, self.mirrors)
 
     @classmethod
     def open(
@@ -84,7 +80,8 @@ class Index:
         without `on_packages` no `packages`: it hears from another thread whether they are being read; without a `team`
         no vectors but its own. Raises CacheError when the cache cannot be written or another process keeps it locked.
         """
-        folder = store_folder(cache_dir or default_cache_dir(root), embedder.fingerprint if embedder else "")
+        fingerprint = embedder.fingerprint if embedder else ""
+        folder = store_folder(cache_dir or default_cache_dir(root), fingerprint)
         return cls(root.resolve(), embedder, folder, settings, retrieval, tokenizer, on_packages, team)
 
     @property
@@ -94,6 +91,7 @@ class Index:
 
     @property
     def lines(self) -> LineIndex:
+        """The same files as lines."""
         return self.mirrors.lines
 
     @property
@@ -183,7 +181,7 @@ class Index:
         if embedder is None:
             return None
         taking = TakingIn(self._team, vectors, embedder, self.folder, listener)
-        texts, known = self._settings.batch_texts, self._overlay.vectors()
+        texts, known = self._settings.batch_texts, self._open.overlay.vectors()
         return Embedding(vectors, embedder, texts, known, listener, taking)
 
     # -- open documents -----------------------------------------------------------------------------------------
@@ -191,51 +189,10 @@ class Index:
     def overlay(self, path: Path, text: str | None) -> UpdateReport:
         """An open document's text beats the disk in this process, and is never written to the store; None: closed.
 
-        Embeds only chunks known neither to the store nor to open documents. Files that the index leaves out are left
-        out here as well, and links to them; other links count as their file.
+        Embeds only chunks known neither to the store nor to open documents. Files that the index leaves out (outside,
+        ignored, secret, too large) are left out here as well, and links to them; other links count as their file.
         """
-        started = time.perf_counter()
-        with self._overlaying:
-            name, gone = self._documents.put(path, text)
-            if gone is not None:
-                self._overlay = self._overlay.without(gone)
-                self.mirrors.show_document(gone, None)
-            if text is None or name is None:
-                return UpdateReport(0, 0, 0, 0, time.perf_counter() - started)
-            # a lone surrogate can be typed in an editor, but not stored or parsed
-            clean = text.encode("utf-8", "replace").decode("utf-8")
-            self.mirrors.show_document(name, clean)
-            leaves, new = self._put_document(name, clean)
-        return UpdateReport(1, leaves, new, leaves - new, time.perf_counter() - started)
-
-    def _put_document(self, path: str, text: str) -> tuple[int, int]:
-        """Take a document in; how many chunks it has and how many were embedded.
-
-        Its words and names count at once, and so do vectors that are known; the embedder may take its time.
-        """
-        places = entry_of(path, text, NO_STAMP, self._fingerprint, self._settings).places
-        leaves = [(place.node.digest, place.chunk) for place in places if place.chunk]
-        vectors = self._overlay.vectors()
-        vectors.update(self._stored_vectors({digest for digest, _ in leaves} - vectors.keys()))
-        self._show(path, leaves, vectors)
-        missing = {digest: leaf_text(chunk) for digest, chunk in leaves if digest not in vectors}
-        if self._embedder is None or not missing:
-            return len(leaves), 0
-        vectors.update(embedded(missing, self._embedder, self._settings.batch_texts))
-        self._show(path, leaves, vectors)
-        return len(leaves), len(missing)
-
-    def _stored_vectors(self, digests: set[bytes]) -> Mapping[bytes, KeyAndMemory]:
-        reader = self._reader
-        try:
-            return reader.vectors(digests)
-        except sqlite3.DatabaseError as error:
-            self._kept.note(error, reader)
-            return {}
-
-    def _show(self, path: str, leaves: _Leaves, vectors: Mapping[bytes, KeyAndMemory]) -> None:
-        chunks = tuple(overlay_chunk(path, chunk, digest, vectors.get(digest)) for digest, chunk in leaves)
-        self._overlay = self._overlay.with_document(path, chunks)
+        return self._open.put(path, text)
 
     def files(self) -> dict[str, bytes]:
         """path -> digest of its bytes, of every indexed file. Raises sqlite3.DatabaseError from a damaged store."""
@@ -244,7 +201,8 @@ class Index:
     # -- searching ----------------------------------------------------------------------------------------------
 
     def search(self, query: Query, k: int = 8, settings: RetrievalSettings | None = None) -> list[Hit]:
-        """Up to k nodes that help at a cursor, best first, and stubs of packages; [] from a damaged store."""
+        """Up to k nodes that help at a cursor, best first (`retrieval`), and signatures of imported packages among them
+        (`package_headers`). [] from a damaged store."""
         if self.is_damaged:
             return []
         reader = self._reader
@@ -253,7 +211,7 @@ class Index:
                 self._dense.glance()
             asked, maps = settings or self._retrieval, self.mirrors.maps
             with reader.snapshot():
-                hits = Search(query, reader, self._dense, self._overlay, asked, maps).run(k)
+                hits = Search(query, reader, self._dense, self._open.overlay, asked, maps).run(k)
             return self.mirrors.with_packages(hits, query, asked.packages)
         except sqlite3.DatabaseError as error:
             self._kept.note(error, reader)

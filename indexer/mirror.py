@@ -72,6 +72,8 @@ class Mirror:
         self._n_chars = 0
         self._documents: dict[str, str] = {}  # texts of the open ones, saved or not
         self._imports: dict[str, frozenset[str]] = {}
+        # What the files import as of the last `follow`, each with its ecosystem in front, and how many of them do.
+        self.imports: Counter[str] = Counter()
         self._cache = cache
 
     def close(self) -> None:
@@ -92,11 +94,6 @@ class Mirror:
     def documents(self) -> Mapping[str, str]:
         """Texts of the open documents."""
         return self._documents
-
-    @property
-    def imports(self) -> Counter[str]:
-        """What the files import, each with its ecosystem in front, and how many of them do."""
-        return Counter(name for names in list(self._imports.values()) for name in names)
 
     @property
     def has_followed(self) -> bool:
@@ -132,6 +129,7 @@ class Mirror:
                 self._show(batch)
                 batch, n_chars, enough = {}, 0, min(4 * enough, _LAST_BATCH)
         self._show(batch)
+        self.imports = Counter(name for names in list(self._imports.values()) for name in names)
         if self.packages:
             self.packages.follow(self.imports)
         elif is_first:

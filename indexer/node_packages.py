@@ -51,12 +51,16 @@ def installed(root: Path, names: Iterable[str]) -> dict[str, Package]:
     return found
 
 
+def package_named(specifier: str) -> str:
+    """What a specifier says to be a package: its first part, with the scope in front; "node" for `node:fs`."""
+    parts = specifier.split("/")
+    named = parts[: 2 if specifier.startswith("@") else 1]
+    return "node" if specifier.startswith("node:") else "/".join(named)
+
+
 def _package(specifier: str) -> str:
     """The package of a specifier, "" for a file."""
-    if specifier.startswith("node:"):
-        return "node"
-    parts = specifier.split("/")
-    name = "/".join(parts[:2] if specifier.startswith("@") else parts[:1])
+    name = package_named(specifier)
     if name in BUILT_IN:
         return "node"
     return name if _NAME.fullmatch(name) else ""

@@ -26,7 +26,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
 from tree_sitter import Tree
 
@@ -38,6 +38,8 @@ from indexer.parsing import parse
 from indexer.splitting import ChunkLimits, MeasuredLines
 
 _log = logging.getLogger(__name__)
+
+Reads = Literal["index", "cursor", "packages"]  # for whom a text is read
 
 # Characters that this process reads by itself: of 1,000 the worst that was found in any grammar, `a=>` with other
 # letters, holds the interpreter for 65 ms and takes 45 MB.
@@ -246,26 +248,27 @@ def _command() -> list[str]:
 
 
 @cache
-def _outliner_of(process: int, *, at_cursor: bool = False) -> Outliner:
-    """That of a process: one that was forked from it has children of its own. A keystroke has another than the index,
-    whose texts it would wait for, and which gives way to all others; and not to wait for a start after each pause."""
-    outliner = Outliner(CURSOR_IDLE_SECONDS if at_cursor else IDLE_SECONDS)
+def _outliner_of(process: int, reader: Reads) -> Outliner:
+    """That of a process: one that was forked from it has children of its own. Each reader has another: a keystroke
+    would wait for the index's texts, and both for those of a package, whose thread gives way to all others. That of a
+    keystroke stays longer, not to be started after each pause."""
+    outliner = Outliner(CURSOR_IDLE_SECONDS if reader == "cursor" else IDLE_SECONDS)
     atexit.register(outliner.close)
     return outliner
 
 
 def outline_within_limits(
-    text: str, lines: MeasuredLines, language: Language, limits: ChunkLimits
+    text: str, lines: MeasuredLines, language: Language, limits: ChunkLimits, reader: Reads = "index"
 ) -> Outline | None:
     """`outline_of`, but None for a text that would take too much memory as well."""
     if len(text) <= SHORT:
         return outline_of(text, lines, language, limits)
-    return _outliner_of(os.getpid()).outline(text, lines, language, limits)
+    return _outliner_of(os.getpid(), reader).outline(text, lines, language, limits)
 
 
 def parse_within_limits(source: bytes, language: str) -> Tree | None:
     """`parse`, but None for a source that would take too much memory as well, or that cannot be looked at just now. A
     longer one is parsed by a child first."""
-    if len(source) > SHORT and not _outliner_of(os.getpid(), at_cursor=True).vets(source, language):
+    if len(source) > SHORT and not _outliner_of(os.getpid(), "cursor").vets(source, language):
         return None
     return parse(source, language)

@@ -49,7 +49,7 @@ _OLD_ARRAYS = {
 
 def cache_of(home: Path, tokenizer: Tokenizer) -> Path:
     """The folder for all packages of one tokenizer."""
-    return home / _CACHES / _short_hash(tokenizer.fingerprint)
+    return home / _CACHES / short_hash(tokenizer.fingerprint)
 
 
 def load_or_build(
@@ -57,7 +57,7 @@ def load_or_build(
 ) -> Segment | None:
     """A package's tokens, mapped from the cache; built first where they are not there, or damaged. None when stopped,
     or nothing can be read. Raises OSError when the cache cannot be written."""
-    folder = cache / _short_hash(str(package.place))
+    folder = cache / short_hash(str(package.place))
     segment = _load(folder, package)
     if segment is None:
         ids = _tokenized(package, tokenizer, stopped)
@@ -243,5 +243,5 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
-def _short_hash(text: str) -> str:
+def short_hash(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

@@ -16,12 +16,12 @@ from typing import Protocol
 from indexer.ecosystems import MAX_PACKAGES
 from indexer.installed import Package, installed, site_packages
 from indexer.newest_wish import NewestWish
+from indexer.package_headers import headers_for, imported_tops
 from indexer.pins import is_version, normalized, pinned
 from indexer.query import Hit, Query
 from indexer.sharing import PackageStore
 from indexer.signature_cache import SignatureCache
 from indexer.signatures import SignatureTable, signatures_of
-from indexer.stubs import imported_tops, stubs
 
 AGAIN_SECONDS = 300.0  # after trouble with the store
 _BEFORE = 1  # hits that stand before those of packages
@@ -86,7 +86,7 @@ class PackageSignatures:
 
     def among(self, hits: list[Hit], query: Query, most: int) -> list[Hit]:
         """A search's hits with those of packages behind the best of them, for which every prompt has room."""
-        told = stubs(query, self.tables, most)
+        told = headers_for(query, self.tables, most)
         if self.searching and most:
             told += self.searching.search(query, imported_tops(query), most)
         return [*hits[:_BEFORE], *told, *hits[_BEFORE:]]

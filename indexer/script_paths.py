@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from indexer.aliases import NO_ALIASES, Aliases, aliases_of, folders_above, inside, targets_in
-from indexer.node_packages import BUILT_IN, SECTIONS
+from indexer.node_packages import BUILT_IN, SECTIONS, package_named
 from indexer.patterns import Patterns
 
 PACKAGE, PNPM = "package.json", "pnpm-workspace.yaml"
@@ -48,6 +48,9 @@ class _Config:
 
 @dataclass(frozen=True)
 class _Package:
+    """`name`: "" for none."""
+
+    name: str
     folder: str
     imports: Aliases
     exports: Aliases  # by subpath, "." the package itself
@@ -59,7 +62,7 @@ class ScriptPaths:
     """`configs`, `packages`: by folder. `members`: packages of workspaces, by name."""
 
     configs: Mapping[str, _Config] = field(default_factory=dict)
-    packages: Mapping[str, tuple[str, _Package]] = field(default_factory=dict)
+    packages: Mapping[str, _Package] = field(default_factory=dict)
     members: Mapping[str, _Package] = field(default_factory=dict)
 
     def leads(self, told: str, from_folder: str) -> Leads:
@@ -69,34 +72,28 @@ class ScriptPaths:
         packages = [self.packages[folder] for folder in above if folder in self.packages]
         if files := config.aliases.targets(told):
             return Leads(_with_sources("", files))
-        if packages and (files := packages[0][1].imports.targets(told)):
-            return Leads(_with_sources(packages[0][1].folder, files))
+        if packages and (files := packages[0].imports.targets(told)):
+            return Leads(_with_sources(packages[0].folder, files))
         if member := self._member(told, packages):
             return Leads(_entries(member[1], member[0]), member[1].folder)
         files = tuple(target.replace("*", told) for target in config.aliases.any_name)
         if config.base is not None:
             files = (*files, posixpath.join(config.base, told))
         name = package_named(told)
-        is_outside = name in BUILT_IN or any(name in package.installed for _, package in packages)
+        is_outside = name in BUILT_IN or any(name in package.installed for package in packages)
         return Leads(files, is_settled=is_outside)
 
-    def _member(self, told: str, above: Sequence[tuple[str, _Package]]) -> tuple[str, _Package] | None:
+    def _member(self, told: str, above: Sequence[_Package]) -> tuple[str, _Package] | None:
         """(what is imported of it, "." for all; the package)."""
         name = package_named(told)
-        found = above[0][1] if above and above[0][0] == name else self.members.get(name)
+        found = above[0] if above and above[0].name == name else self.members.get(name)
         return (f".{told[len(name) :]}", found) if found else None
-
-
-def package_named(told: str) -> str:
-    """The package of an import: its first part, with the scope in front."""
-    parts = told.split("/")
-    return "node" if told.startswith("node:") else "/".join(parts[: 2 if told.startswith("@") else 1])
 
 
 def read_scripts(objects: _Files, workspaces: Mapping[str, str]) -> ScriptPaths:
     """`objects`: what is in files of JSON, by path; `workspaces`: texts of `pnpm-workspace.yaml`, by folder."""
     packages = {
-        path.rpartition("/")[0]: (str(about.get("name", "")), _package(path.rpartition("/")[0], about))
+        path.rpartition("/")[0]: _package(path.rpartition("/")[0], about)
         for path, about in objects.items()
         if path.rpartition("/")[2] == PACKAGE
     }
@@ -193,11 +190,12 @@ def _package(folder: str, about: Mapping[str, object]) -> _Package:
         exports = {**exports, ".": [one for one in entries if isinstance(one, str)]}
     installed = (about.get(section) for section in SECTIONS)
     names = frozenset(str(name) for table in installed if isinstance(table, dict) for name in table)
-    return _Package(folder, aliases_of(about.get("imports"), folder), aliases_of(exports, folder), names)
+    imports = aliases_of(about.get("imports"), folder)
+    return _Package(str(about.get("name", "")), folder, imports, aliases_of(exports, folder), names)
 
 
 def _members(
-    packages: Mapping[str, tuple[str, _Package]], objects: _Files, workspaces: Mapping[str, str]
+    packages: Mapping[str, _Package], objects: _Files, workspaces: Mapping[str, str]
 ) -> Iterator[tuple[str, _Package]]:
     """Name and package of all that workspaces take in; of two of one name the one nearest to the root."""
     globs = {
@@ -208,12 +206,12 @@ def _members(
     globs |= {folder: _pnpm_globs(text) for folder, text in workspaces.items()}
     patterns = {folder: Patterns(map(_as_rule, told[:_MOST_GLOBS])) for folder, told in globs.items()}
     for folder in sorted(packages, key=lambda one: (-one.count("/"), one), reverse=True):
-        name, package = packages[folder]
+        package = packages[folder]
         above = next((one for one in folders_above(folder) if one in patterns and one != folder), None)
-        if above is not None and name:
+        if above is not None and package.name:
             path = folder[len(above) :].strip("/").encode("utf-8", "replace")
             if patterns[above].verdict(path, True):
-                yield name, package
+                yield package.name, package
 
 
 def _globs(told: object) -> Sequence[str]:

@@ -10,12 +10,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 
 from indexer.cache_folder import write_whole
 from indexer.installed import Package
-from indexer.package_cache import UNUSED_DAYS, is_gone
+from indexer.package_cache import UNUSED_DAYS, is_gone, short_hash
 from indexer.reading import ReadingError, read_regular
 from indexer.signatures import MAX_FOLDED_BYTES, SIGNATURES_VERSION, SignatureTable, folded, unfolded
 
@@ -28,7 +27,7 @@ class SignatureCache:
     """Used by one thread. `home`: the folder for all caches."""
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / FOLDER / _short_hash(f"format {SIGNATURES_VERSION}")
+        self._folder = home / FOLDER / short_hash(f"format {SIGNATURES_VERSION}")
 
     def get(self, package: Package, name: str) -> SignatureTable | None:
         """What was read of a package at its place, if it has that version. `name`: its distribution's."""
@@ -59,7 +58,7 @@ class SignatureCache:
                     file.unlink()
 
     def _file(self, package: Package) -> Path:
-        return self._folder / _short_hash(str(package.place))
+        return self._folder / short_hash(str(package.place))
 
     def _files(self) -> Iterator[Path]:
         return (file for file in self._folder.iterdir() if file.is_file() and not file.is_symlink())
@@ -78,7 +77,3 @@ def _is_of_none(file: Path) -> bool:
         return is_gone(_parts(read_regular(file, MAX_FOLDED_BYTES + _MAX_PLACE_BYTES))[0])
     except (ReadingError, ValueError):
         return True
-
-
-def _short_hash(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

@@ -18,7 +18,7 @@ from typing import Any
 
 from indexer.installed import Package
 from indexer.languages import known_language
-from indexer.outline import outline_of
+from indexer.outliner import outline_within_limits
 from indexer.reading import ReadingError, read_inside
 from indexer.splitting import DEFAULT_LIMITS, MeasuredLines
 
@@ -28,7 +28,7 @@ _MAX_UNFOLDED_BYTES = 64_000_000
 MAX_ROWS = 100_000
 _MAX_FILE_BYTES = 2_000_000
 _MAX_CHARS = 60_000_000  # of a package
-_MAX_SECONDS = 60.0  # of the processor's time for one; what it has by then is all
+_MAX_SECONDS = 60.0  # of the thread's processor time for one, some half of it all; what it has by then is all
 _MAX_TEXT, _MAX_NAME, _MAX_PATH = 300, 200, 400  # characters
 _KEPT_DUNDERS = frozenset({"__init__", "__call__", "__enter__", "__getitem__"})
 _IS_NAME = re.compile(r"[^\W\d]\w*")
@@ -159,7 +159,8 @@ def _signatures_in(path: str, text: str, first: int) -> list[Signature]:
     overloaded function is the one with a body."""
     known = known_language("python")
     lines = MeasuredLines(text)
-    outline = outline_of(text, lines, known, DEFAULT_LIMITS) if known and lines.rows else None
+    assert known is not None
+    outline = outline_within_limits(text, lines, known, DEFAULT_LIMITS, "packages") if lines.rows else None
     found: dict[tuple[int, str], Signature] = {}
     numbers: dict[tuple[int, str], int] = {}
     around: list[tuple[int, int]] = []  # depth and row of the classes around; -1 of one that is left out

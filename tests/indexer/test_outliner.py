@@ -20,10 +20,12 @@ from indexer.cursor_extent import extent_at
 from indexer.extents import LINE
 from indexer.import_places import with_import
 from indexer.imports import Import
+from indexer.installed import Package
 from indexer.languages import LANGUAGES, Language, known_language, language_of
 from indexer.outline import Outline, outline_of
 from indexer.outliner import SHORT, Outliner, outline_within_limits, parse_within_limits
 from indexer.scopes import Syntax
+from indexer.signatures import signatures_of
 from indexer.soundness import sound_part
 from indexer.splitting import DEFAULT_LIMITS, MeasuredLines
 
@@ -135,6 +137,20 @@ def test_what_is_unfinished_takes_little_time_and_memory(language: str, unit: st
     assert stalls.longest < 1.0  # it held the interpreter all the time
     assert peak_mb() - before < MOST_MB
     assert "".join(one.text for one in chunks) == text
+
+
+@linux
+def test_a_module_of_a_package_is_read_within_the_same_limits(tmp_path: Path) -> None:
+    place = tmp_path / "lib"
+    place.mkdir()
+    (place / "bad.py").write_text(unfinished("/*W", 30_000))
+    (place / "good.py").write_text("def settle(amount: int) -> bool: ...\n")
+    before, began = peak_mb(), time.monotonic()
+    found = signatures_of(Package("lib.lib", "1.0", place), "lib")
+    assert time.monotonic() - began < MOST_SECONDS
+    assert peak_mb() - before < MOST_MB
+    assert found is not None
+    assert [row.name for row in found.rows if row.path == "lib/good.py"] == ["settle"]
 
 
 @pytest.mark.parametrize(("language", "unit"), CASES)
@@ -322,7 +338,7 @@ from indexer.cursor_extent import extent_at
 from indexer.extents import LINE
 from indexer.outliner import _outliner_of
 chunk("x = 1\\n" * 1_000, "python")
-print(_outliner_of(os.getpid())._child._process.pid, flush=True)
+print(_outliner_of(os.getpid(), "index")._child._process.pid, flush=True)
 sys.stdin.read()
 """
 

@@ -10,9 +10,9 @@ import pytest
 
 from indexer.identifiers import COMMON_WORDS
 from indexer.installed import Package
+from indexer.package_headers import headers_for
 from indexer.query import PACKAGE, Query
 from indexer.signatures import Signature, SignatureTable, folded, signatures_of, unfolded
-from indexer.stubs import stubs
 
 SESSION = '''"""Says nothing that is wanted."""
 from typing import overload
@@ -144,11 +144,11 @@ def test_bytes_that_are_no_signatures_are_refused(content: bytes) -> None:
         unfolded(content, "orm-lib", "2.0")
 
 
-class TestStubs:
+class TestHeaders:
     HEAD = "from ormlib import Session, open_session as opened\nimport ormlib as o\n\n"
 
     def said(self, table: SignatureTable, before: str, path: str = "app/main.py", most: int = 2) -> list[str]:
-        hits = stubs(Query(path, before, "", None), {"ormlib": table}, most)
+        hits = headers_for(Query(path, before, "", None), {"ormlib": table}, most)
         assert all(hit.level == PACKAGE and hit.memory.size == 0 for hit in hits)
         return [hit.text for hit in hits]
 

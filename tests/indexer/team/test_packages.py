@@ -21,6 +21,7 @@ from indexer.team.joining import SECRET, joined
 from indexer.team.package_reading import StoredPackages
 from indexer.team.publishing import PackWriter, publish
 from tests.indexer.conftest import HashEmbedder
+from tests.indexer.team.harming import harm
 from tests.indexer.team.test_pulling import KEY, OTHER_KEY, write_project
 from tests.indexer.test_packages import install
 from tests.legible import legible, names_in
@@ -109,23 +110,15 @@ def test_what_is_kept_is_not_fetched_again_and_must_be_what_was_kept(shared: Sha
 
 
 @pytest.mark.parametrize("kind", ["signatures", "refs"])
-@pytest.mark.parametrize("harm", ["flip", "half", "empty", "gone", "huge"])
-def test_an_object_that_was_tampered_with_is_not_used(shared: Shared, kind: str, harm: str) -> None:
+@pytest.mark.parametrize("how", ["flip", "half", "empty", "gone", "huge"])
+def test_an_object_that_was_tampered_with_is_not_used(shared: Shared, kind: str, how: str) -> None:
     shared.publish()
     (file,) = shared.objects(kind)
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    harmed = {
-        "flip": bytes(content),
-        "half": bytes(content[: len(content) // 2]),
-        "empty": b"",
-        "huge": bytes(9_000_000),
-    }
-    file.unlink() if harm == "gone" else file.write_bytes(harmed[harm])
+    harm(file, how)
     answer = shared.store().signatures(NAME, VERSION, shared.folder / "kept")
 
     assert answer.table is None
-    assert (answer.problem == "") == (harm == "gone"), "nobody published it, or one sentence"
+    assert (answer.problem == "") == (how == "gone"), "nobody published it, or one sentence"
     assert answer.problem.count(". ") == 0
 
 
@@ -187,12 +180,17 @@ def hits_in(found: PackageSignatures) -> list[str]:
     return [hit.text for hit in found.among([], query, 2) if hit.level == PACKAGE and "return" in hit.text]
 
 
-def test_vectors_are_taken_on_request_and_nothing_is_computed(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def with_vectors(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Shared:
+    """With both in the store, and a cache home of its own."""
     monkeypatch.setenv("HEF_CACHE_DIR", str(shared.folder / "home"))
     shared.publish()
     shared.publish_vectors()
+    return shared
+
+
+def test_vectors_are_taken_on_request_and_nothing_is_computed(with_vectors: Shared) -> None:
+    shared = with_vectors
     size = shared.objects("packs")[0].stat().st_size
     for bytes_allowed, expected in ((0, False), (size - 1, False), (size, True)):
         embedder = HashEmbedder()
@@ -203,12 +201,8 @@ def test_vectors_are_taken_on_request_and_nothing_is_computed(
         found.stop()
 
 
-def test_texts_that_are_not_those_that_were_published_are_not_embedded(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HEF_CACHE_DIR", str(shared.folder / "home"))
-    shared.publish()
-    shared.publish_vectors()
+def test_texts_that_are_not_those_that_were_published_are_not_embedded(with_vectors: Shared) -> None:
+    shared = with_vectors
     for file in shared.package.place.rglob("*.py"):  # not the texts that were published
         file.write_text(file.read_text().replace("return beta", "return 7 + beta"))
     embedder = HashEmbedder()

@@ -41,17 +41,18 @@ class _View:
     own: frozenset[str]  # what it defines itself
 
 
-def stubs(query: Query, tables: Mapping[str, SignatureTable], most: int) -> list[Hit]:
+def headers_for(query: Query, tables: Mapping[str, SignatureTable], most: int) -> list[Hit]:
     """At most `most` hits of level PACKAGE, best first: a class with those of its members that are named near the
     cursor, or a function. `tables`: by the name that is imported."""
     if not tables or most < 1 or not query.path.endswith(_SUFFIXES):
         return []
     weights = weighted_identifiers(query.before, query.after)
-    view = _view_of(query, weights)
+    imports = _imports(query.before)
+    view = _view_of(query, imports, weights)
     for name in _WORD.findall("\n".join(query.before[-2_000:].split("\n")[-_NEAR_LINES:])):
-        if name in view.imports:  # however common a word it is
+        if name in imports:  # however common a word it is
             weights.setdefault(name, _NEAR)
-    known = [tables[top] for top in sorted(imported_tops(query) & tables.keys())]
+    known = [tables[top] for top in sorted(_tops(imports, query.path) & tables.keys())]
     if called := _called(query.before):
         weights[called] = _CALLED
     names = sorted(weights, key=lambda name: (-weights[name], name))[:_NAMES]
@@ -68,9 +69,7 @@ def stubs(query: Query, tables: Mapping[str, SignatureTable], most: int) -> list
 
 def imported_tops(query: Query) -> set[str]:
     """The packages that a document imports, but for one that it lies in itself."""
-    inside = f"/{query.path}"
-    tops = {found.module.partition(".")[0] for found in _imports(query.before).values()}
-    return {top for top in tops if f"/{top}/" not in inside}
+    return _tops(_imports(query.before), query.path)
 
 
 class _Group:
@@ -152,8 +151,12 @@ def _shared(rows: Sequence[int], likely: float) -> Iterator[tuple[int, float]]:
     return ((row, likely / len(rows)) for row in rows)
 
 
-def _view_of(query: Query, near: Collection[str]) -> _View:
-    imports = _imports(query.before)
+def _tops(imports: Mapping[str, Import], path: str) -> set[str]:
+    tops = {found.module.partition(".")[0] for found in imports.values()}
+    return {top for top in tops if f"/{top}/" not in f"/{path}"}
+
+
+def _view_of(query: Query, imports: Mapping[str, Import], near: Collection[str]) -> _View:
     attributes: dict[str, set[str]] = {}
     for front, name in _ATTRIBUTE.findall(query.before[-8_000:] + query.after[:2_000]):
         attributes.setdefault(name, set()).add(front)
