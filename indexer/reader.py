@@ -19,6 +19,9 @@ from indexer.vector_blobs import unsealed
 
 _MANY_COUNTS = 50_000
 _ALL = ""  # no term is empty
+_SEEN = 8  # times as many as are wanted are looked at, for those that are equal
+
+_Ranked = tuple[int, float]  # id of a node, how good it is: the less the better
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,8 @@ class StoreReader:
         self._db = connect(folder)
         self._db.execute("PRAGMA query_only = ON")
         self._lock = threading.RLock()
-        self._counts: dict[
-            str, int
-        ] = {}  # counting a common term takes a millisecond, and keystrokes repeat them
+        # counting a common term takes a millisecond, and keystrokes repeat them
+        self._counts: dict[str, int] = {}
         self._counted_at = -1  # generation
 
     def close(self) -> None:
@@ -160,16 +162,23 @@ class StoreReader:
         return self._counts
 
     def lexical(self, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
-        """Chunks with any of the terms by BM25: (id, score), higher is better."""
-        wanted = " OR ".join(
-            f'"{term}"' for term in terms
-        )  # of letters, digits and "_" only: see `identifiers`
+        """Chunks with any of the terms by BM25: (id, score), higher is better; of equals those of the least digests."""
+        wanted = " OR ".join(f'"{term}"' for term in terms)  # letters, digits and "_" only: see `identifiers`
+        query = "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?"
         with self._reading():
-            rows = self._db.execute(
-                "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?",
-                (wanted, limit),
-            ).fetchall()
-        return [(id, -rank) for id, rank in rows]
+            rows = self._db.execute(query, (wanted, _SEEN * limit)).fetchall()
+            if len(rows) > limit and rows[limit - 1][1] == rows[limit][1]:
+                rows = self._by_digest(rows, rows[limit][1], wanted)
+        return [(id, -rank) for id, rank in rows[:limit]]
+
+    def _by_digest(self, rows: list[_Ranked], rank: float, wanted: str) -> list[_Ranked]:
+        """Rows whose equals at a rank are all there, in order of their digests, not of their ages."""
+        better, equals = [row for row in rows if row[1] < rank], [id for id, at in rows if at == rank]
+        if rows[-1][1] == rank:  # there may be more, which are as dear to find as all were
+            query = "SELECT rowid FROM words WHERE words MATCH ? AND bm25(words) = ?"
+            equals = [id for (id,) in self._db.execute(query, (wanted, rank))]
+        digests = dict(self._among("SELECT id, digest FROM nodes WHERE id IN", equals))
+        return better + [(id, rank) for id in sorted(equals, key=digests.__getitem__)]
 
     def definitions(self, names: Iterable[str], limit: int) -> list[tuple[str, int]]:
         """(name, id of a living chunk that defines it); names defined more than `limit` times are left out."""

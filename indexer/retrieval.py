@@ -8,6 +8,7 @@ an index brought up to date answers as a fresh one does.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -27,6 +28,8 @@ _QUERY_NAMES = 40
 _DEFINERS = 8  # a name defined more often says nothing about which definition is meant
 _COMMON_SHARE = 20  # a term in more than one chunk of 20 finds nothing in particular, and is slow to look up
 _DUPLICATE = 0.85
+_EQUAL = 1e-5  # of scores
+_SPARE = 8  # found by key beyond the candidates, where they end among equals
 
 _Ranking = list[tuple[int, float]]  # (id, score); ids below zero are chunks of open documents
 
@@ -87,7 +90,7 @@ class Search:
         if self._query.key is None or DENSE not in self._query.rankings:
             return []
         limit = self._settings.candidates
-        ranking = self._keys.search(level, self._query.key, limit)
+        ranking = self._candidates(self._keys.search(level, self._query.key, limit + _SPARE))
         if level == CHUNK:
             nearest = self._overlay.nearest(self._query.key, limit)
             ranking += [(self._open_ids[id(found)], score) for found, score in nearest]
@@ -117,42 +120,47 @@ class Search:
     def _defined(self) -> _Ranking:
         """Chunks that define names used near the cursor; a name with several definitions counts for less each."""
         names = self._names
-        masked = self._overlay.documents
         found = [(name, self._open_ids[id(chunk)]) for name, chunk in self._overlay.definitions(names)]
         stored = self._reader.definitions(names, _DEFINERS)
-        places = self._reader.locations({node for _, node in stored})
-        found += [
-            (name, node)
-            for name, node in stored
-            if any(place.path not in masked for place in places.get(node, ()))
-        ]
-        definers: dict[str, int] = {}
-        for name, _ in found:
-            definers[name] = definers.get(name, 0) + 1
+        places = self._unmasked({node for _, node in stored})
+        places.update({node: [self._open_place(node)] for _, node in found})
+        found += [(name, node) for name, node in stored if places[node]]
+        definers = Counter(name for name, _ in found)
         imported = imported_by(self._query.before, self._query.path, self._maps)
         scores: dict[int, float] = {}
         for name, node in found:
-            paths = (
-                [place.path for place in places.get(node, ())]
-                if node >= 0
-                else [self._open_chunks[-1 - node].path]
-            )
-            likely = 2.0 if any(map(imported.names, paths)) else 1.0
+            likely = 2.0 if any(imported.names(place.path) for place in places[node]) else 1.0
             scores[node] = scores.get(node, 0.0) + likely * self._weights[name] / definers[name]
-        return sorted(scores.items(), key=lambda pair: -pair[1])[: self._settings.candidates]
+        return self._candidates(sorted(scores.items(), key=lambda pair: -pair[1]))
+
+    def _candidates(self, ranking: _Ranking) -> _Ranking:
+        """The best, as many as are wanted. Where they lie decides which of equals are among them."""
+        limit = self._settings.candidates
+        if len(ranking) <= limit or ranking[limit - 1][1] - ranking[limit][1] > _EQUAL:
+            return ranking[:limit]
+        places = self._reader.locations([id for id, _ in ranking if id >= 0])
+        places.update({id: [self._open_place(id)] for id, _ in ranking if id < 0})
+
+        def order(pair: tuple[int, float]) -> tuple[float, str, int]:
+            first = places[pair[0]][0]
+            return -round(pair[1], 5), first.path, first.first_line
+
+        # Keys may know what is gone from the store, or not there yet.
+        return sorted((pair for pair in ranking if pair[0] in places), key=order)[:limit]
 
     # -- from rankings to hits ----------------------------------------------------------------------------------
 
     def _places(self, ids: Collection[int]) -> dict[int, Location]:
         """Chunks that may be shown, each at its best place: open documents mask what the disk says of them."""
         found = {id: [self._open_place(id)] for id in ids if id < 0}
-        stored = self._reader.locations([id for id in ids if id >= 0])
-        masked = self._overlay.documents
-        found.update(
-            (id, [place for place in places if place.path not in masked]) for id, places in stored.items()
-        )
+        found.update(self._unmasked([id for id in ids if id >= 0]))
         allowed = {id: [place for place in places if self._is_allowed(place)] for id, places in found.items()}
         return {id: min(places, key=self._distance) for id, places in allowed.items() if places}
+
+    def _unmasked(self, ids: Collection[int]) -> dict[int, list[Location]]:
+        """Where stored nodes lie but in open documents, in order of path."""
+        masked, stored = self._overlay.documents, self._reader.locations(ids)
+        return {id: [place for place in stored.get(id, ()) if place.path not in masked] for id in ids}
 
     def _open_place(self, id: int) -> Location:
         found = self._open_chunks[-1 - id]
@@ -193,9 +201,8 @@ class Search:
             usable = sorted((pair for pair in ranking if pair[0] in places), key=order)
             rank, last = 0, math.inf
             for position, (id, score) in enumerate(usable, 1):
-                if (
-                    last - score > 1e-5
-                ):  # equals share a rank: their order would say something about names only
+                # equals share a rank: their order would say something about names only
+                if last - score > _EQUAL:
                     rank, last = position, score
                 scores[id] = scores.get(id, 0.0) + 1 / (self._settings.rrf_k + rank)
         return dict(sorted(scores.items(), key=order))

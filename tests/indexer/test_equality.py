@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer import Index, Query
+from indexer import Index, Query, RetrievalSettings
 from tests.indexer.conftest import HashEmbedder
 from tests.indexer.test_index import digests, function
 
@@ -96,3 +98,46 @@ def test_an_update_equals_a_fresh_index(steps, whole):
         finally:
             index.close()
             fresh.close()
+
+
+TIED = 80  # chunks that are equally good, more than are taken as candidates
+CHUNKS_ONLY = RetrievalSettings(files=0, directories=0)
+
+
+def tied(n: int, *, backwards: bool = False) -> str:
+    """A function that eight of eighty define, with words of its own: they are equally good and not alike."""
+    own = f"{chr(97 + n // 10)}{chr(97 + n % 10)}"
+    lines = [f"    {word}{own} = 1\n" for word in ("one", "two", "six", "ten")]
+    return f"def tied{chr(97 + n % 10)}():\n{''.join(lines[::-1] if backwards else lines)}"
+
+
+def found_by_age(open_index, files: list[Path], query: Query, settings: RetrievalSettings) -> list[list]:
+    """What is found where the first file was indexed first, and where the last was."""
+    found = []
+    for cache, order in (("old", files), ("new", files[::-1])):
+        index = open_index(cache=cache)
+        for file in order:
+            index.update([file])
+        index.overlay(files[7], files[7].read_text())
+        found.append([(hit.path, hit.score) for hit in index.search(query, TIED, settings)])
+    return found
+
+
+@pytest.mark.parametrize("candidates", [8, 40])
+@pytest.mark.parametrize("ranking", ["words", "symbols"])
+def test_which_of_equals_are_found_does_not_depend_on_their_age(open_index, write, ranking, candidates):
+    files = [write(f"m{n}.py", tied(n)) for n in range(TIED)]
+    query = Query("m7.py", " ".join(f"tied{chr(97 + n)}" for n in range(10)), "", None, rankings=(ranking,))
+    old, new = found_by_age(open_index, files, query, replace(CHUNKS_ONLY, candidates=candidates))
+    assert len(old) >= candidates - 1
+    assert old == new
+
+
+def test_which_of_equal_keys_are_found_does_not_depend_on_their_age(open_index, write, embedder):
+    """Words in another order have the same key here; the last candidate is the first of two."""
+    files = [write(f"{'mw'[n % 2]}{n // 2}.py", tied(n // 2, backwards=n % 2 == 1)) for n in range(TIED)]
+    key = embedder.embed([tied(3)]).keys[0].astype(np.float32)
+    query = Query("new.py", "", "", key, rankings=("dense",))
+    old, new = found_by_age(open_index, files, query, replace(CHUNKS_ONLY, candidates=9))
+    assert len(old) == 5
+    assert old == new
