@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -115,11 +116,14 @@ def _meant(table: SignatureTable, name: str, view: _View) -> Iterator[tuple[int,
     rows = table.defining(named)
     tops, members = _split(table.rows, rows)
     if found is not None and found.name and tops:
-        yield from _shared(_nearest(table.rows, tops, found.module), _LIKELY)
+        yield from _nearest(table.rows, tops, found.module, _LIKELY)
     if found is not None or name not in view.attributes:
         return  # without an import nothing but an attribute is a package's
-    if tops and any(front in view.imports for front in view.attributes[name]):
-        yield from _shared(tops[:_AMBIGUOUS], _LIKELY)  # of a module, or of a package itself
+    fronts = [view.imports[front] for front in sorted(view.attributes[name]) if front in view.imports]
+    if tops and fronts:  # of a module, or of a package itself
+        for front in fronts:
+            module = f"{front.module}.{front.name}" if front.name else front.module
+            yield from _nearest(table.rows, tops, module, _LIKELY / len(fronts))
         return
     owned = [row for row in members if table.rows[table.rows[row].owner].name.lower() in view.words]
     if owned:
@@ -135,16 +139,24 @@ def _split(rows: Sequence[Signature], some: Sequence[int]) -> tuple[list[int], l
     return tops, [row for row in some if rows[row].owner >= 0]
 
 
-def _nearest(rows: Sequence[Signature], some: Collection[int], module: str) -> list[int]:
-    """Those in the file that shares most of its path with an imported module: a package hands on what is below it."""
+def _nearest(
+    rows: Sequence[Signature], some: Collection[int], module: str, likely: float
+) -> Iterator[tuple[int, float]]:
+    """Those in the files that share most of their path with an imported module, which hands on what is below it: the
+    deeper the less likely."""
     wanted = module.split(".")
 
-    def shared(row: int) -> int:
+    def place(row: int) -> tuple[int, int]:
         parts = rows[row].path.removesuffix(".py").split("/")
-        return next((n for n, (a, b) in enumerate(zip(wanted, parts, strict=False)) if a != b), len(wanted))
+        same = (a == b for a, b in zip(wanted, parts, strict=False))
+        return -sum(takewhile(bool, same)), len(parts)
 
-    most = max(map(shared, some))
-    return [row for row in some if shared(row) == most][:_AMBIGUOUS]
+    places = sorted((*place(row), row) for row in some)
+    nearest = [
+        (0.5 ** (depth - places[0][1]), row) for shared, depth, row in places if shared == places[0][0]
+    ]
+    total = sum(share for share, _ in nearest[:_AMBIGUOUS])
+    return ((row, likely * share / total) for share, row in nearest[:_AMBIGUOUS])
 
 
 def _shared(rows: Sequence[int], likely: float) -> Iterator[tuple[int, float]]:

@@ -170,6 +170,16 @@ class TestHeaders:
         )
         assert "def open_session(url: str) -> Session: ..." in self.said(table, before, most=2)
 
+    @pytest.mark.parametrize(
+        "imported",
+        ["from ormlib import nn", "import ormlib.nn as nn", "from ormlib.nn import Linear\nnn = 1"],
+    )
+    def test_a_modules_class_is_the_one_nearest_to_what_is_imported(self, imported: str) -> None:
+        places = ("a/nn/linear", "nn/fast/modules/linear", "nn/modules/linear", "nn/wide/modules/linear")
+        rows = [Signature(f"ormlib/{at}.py", 1, -1, "Linear", f"class Linear({at[:4]}):") for at in places]
+        said = self.said(SignatureTable("orm-lib", "2.0", rows), f"{imported}\n\nx = nn.Linear(")
+        assert said[0] == "class Linear(nn/m): ..."
+
     def test_an_imported_name_counts_however_common_a_word_it_is(self, table: SignatureTable) -> None:
         common = SignatureTable(
             "orm-lib", "2.0", [*table.rows, Signature("ormlib/types.py", 1, -1, "String", "class String:")]
