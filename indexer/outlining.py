@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 
 from indexer.exchange import READY, OutlineRequest, packed_outline, read_frame, write_frame
@@ -46,6 +47,8 @@ class Allowance:
 OUTLINED = Allowance(64 << 20, 300, 2.0, 10e-6)
 # What the parent parses afterwards itself: 48 MB hold its interpreter for 70 ms, and a keystroke waits for both.
 VETTED = Allowance(48 << 20, 40, 0.5, 2e-6)
+# So long may it be held. Real code of 300,000 characters takes less; a clock may decide, as no chunk depends on it.
+VETTED_SECONDS = 0.1
 
 
 def serve() -> None:
@@ -66,9 +69,11 @@ def serve() -> None:
 
 
 def answer(request: OutlineRequest) -> bytes:
-    """What the syntax of a text says, or whether it has one."""
+    """What the syntax of a text says, or whether it has one and the parent may parse it."""
     if request.limits is None:
-        return b"null" if parse(request.source, request.language) is None else b"true"
+        began = time.thread_time()
+        tree = parse(request.source, request.language)
+        return b"null" if tree is None or time.thread_time() - began > VETTED_SECONDS else b"true"
     known = known_language(request.language)
     assert known is not None  # the parent asks for no other
     text = request.text

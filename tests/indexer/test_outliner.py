@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from indexer import outliner as module
+from indexer import outlining
 from indexer.chunking import chunk
 from indexer.cursor_extent import extent_at
+from indexer.exchange import OutlineRequest
 from indexer.extents import LINE
 from indexer.import_places import with_import
 from indexer.imports import Import
@@ -196,6 +198,13 @@ def test_comments_before_what_is_unfinished_take_no_time_either(outliner: Outlin
     assert time.monotonic() - began < MOST_SECONDS
 
 
+def test_what_would_hold_the_interpreter_for_long_is_not_vetted(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = OutlineRequest("python", None, b"x = [1]\n" * 5_000)
+    assert outlining.answer(request) == b"true"
+    monkeypatch.setattr(outlining, "VETTED_SECONDS", 1e-4)
+    assert outlining.answer(request) == b"null"
+
+
 def real_files() -> list[Path]:
     return [*sorted((ROOT / "indexer").rglob("*.py"))[::2], *sorted(GOLDEN.iterdir())]
 
@@ -335,6 +344,7 @@ PARENT = """
 import os, sys, time
 from indexer.chunking import chunk
 from indexer.cursor_extent import extent_at
+from indexer.exchange import OutlineRequest
 from indexer.extents import LINE
 from indexer.outliner import _outliner_of
 chunk("x = 1\\n" * 1_000, "python")
