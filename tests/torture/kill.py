@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.torture.client import Client
 from tests.torture.indexes import CANARY, compared, edit, living, write_repository
-from tests.torture.processes import begin, command_line
+from tests.torture.processes import Ended, begin, command_line
 from tests.torture.runner import Form, Kind, Outcome
 
 N_FILES = 200
@@ -25,6 +25,7 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     """One repository; `size` is how often it is killed."""
     rng = random.Random(seed)
     root = write_repository(scratch / "root", FEW_FILES if size <= FEW_KILLS else N_FILES, seed)
+    (root / "pyproject.toml").touch()  # or a file's own folder is what `--complete` has an index of
     cache, failures = scratch / "cache", []
     command_line(cache, "--version")
     for number in range(size):
@@ -43,11 +44,13 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     first = next(iter(sorted(root.rglob("*.py"))))
     # By itself the coder is what this moment's load leaves time for, and each reads another part of what was found.
     complete = ("--complete", f"{first}:3:1", "--json", "--set", "model.name=embedded-tiny")
-    asked = [command_line(place, *complete) for place in (cache, scratch / "fresh")]
-    if _found(asked[0].json()) != _found(asked[1].json()):
-        failures.append(
-            f"--complete reads {_found(asked[0].json())}, with a fresh index {_found(asked[1].json())}"
-        )
+    old, new = (_found(command_line(place, *complete)) for place in (cache, scratch / "fresh"))
+    if old != new or not new:
+        failures.append(f"--complete reads {sorted(old - new)} where a fresh index has {sorted(new - old)}")
+    if others := {path.parent.parent.name for path in cache.glob("*/v*/store.sqlite")} - {
+        _store(cache).parent.parent.name
+    }:
+        failures.append(f"--complete has an index of its own: {sorted(others)}")
     return Outcome(failures)
 
 
@@ -110,8 +113,8 @@ def _pending(cache: Path) -> int:
         return int(db.execute("SELECT count(*) FROM nodes WHERE alive = 1 AND embedded = 0").fetchone()[0])
 
 
-def _found(completion: dict[str, object]) -> object:
-    return completion.get("context")
+def _found(ended: Ended) -> set[tuple[object, ...]]:
+    return {tuple(hit.values()) for hit in ended.json().get("context", ())}
 
 
 KIND = Kind(
