@@ -206,7 +206,7 @@ def _summary(
         p50_ms=stages["total"][0],
         p95_ms=stages["total"][1],
         prompt_tokens=_mean([one.prompt_tokens for one in answers]),
-        prefilled=_mean([one.prompt_tokens - one.reused_tokens for one in answers]),
+        prefilled=_mean([_prefilled(one) for one in answers]),
         forward_passes=_mean([one.forward_passes for one in answers]),
         tokens=_mean([one.tokens for one in answers]),
         drafted=_mean([one.drafted for one in answers]),
@@ -248,3 +248,8 @@ def _aligned(row: Sequence[str], widths: Sequence[int], n_words: int) -> list[st
         cell.ljust(width) if i < n_words else cell.rjust(width)
         for i, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
+
+
+def _prefilled(answer: Prediction) -> int:
+    """None of a prompt where recall has written all and nobody asked the coder."""
+    return answer.prompt_tokens - answer.reused_tokens if answer.forward_passes else 0

@@ -39,6 +39,12 @@ def test_each_kind_source_and_mode_has_a_line_with_its_own_means() -> None:
     assert lines["line", "S", "none"]["id_f1"] == 75.0  # one of two names is right in one, both in the other
 
 
+def test_a_prompt_that_nobody_read_is_not_prefilled() -> None:
+    """Recall writes whole answers without the coder."""
+    [summary] = summarize([an_answer(prompt_tokens=300), an_answer(prompt_tokens=1_000, forward_passes=0)])
+    assert (summary.prompt_tokens, summary.prefilled) == (650.0, 150.0)
+
+
 def test_origins_are_told_apart() -> None:
     answers = [an_answer(), an_answer(origin="relocated", right=True), an_answer(origin="relocated")]
     [summary] = summarize(answers)
