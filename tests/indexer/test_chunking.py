@@ -217,4 +217,5 @@ def test_each_of_many_statements_costs_the_same() -> None:
         assert len([one for one in found if one.kind == "variable"]) == 2 * n
         return took
 
-    assert min(seconds(20_000) for _ in range(4)) < 16 * min(seconds(2_500) for _ in range(4))
+    # Eight times as many; the square would be 64 times, and caches are shared with other work.
+    assert min(seconds(20_000) for _ in range(4)) < 24 * min(seconds(2_500) for _ in range(4))

@@ -199,7 +199,7 @@ async def test_the_first_answers_until_the_next_has_all_that_it_reads(root: Path
         document = Typed(session, root / "open.py")
         assert await document.type("a = ") == "tiny"
         assert session.status().model == "tiny"
-        assert "large: loading it" in session.status().message
+        await until(lambda: "large: loading it" in session.status().message)  # once nobody types
         may_load.set()
         await until(lambda: session.status().model == "large")
         assert await document.type("\nb = ") == "large"
