@@ -1,15 +1,15 @@
 """Which nodes help at a cursor: dense, lexical and symbol rankings fused by reciprocal rank, a quota per level.
 
 Reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009) needs no common scale: an item's score is the sum of
-1 / (60 + rank) over the rankings it is in. Ties are broken by path and line, never by the age of a row, so that
-an index brought up to date answers as a fresh one does.
+1 / (60 + rank) over the rankings it is in. Ties are broken by path and line, those at the border of the words'
+candidates by digest, never by the age of a row, so that an index brought up to date answers as a fresh one does.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -90,7 +90,9 @@ class Search:
         if self._query.key is None or DENSE not in self._query.rankings:
             return []
         limit = self._settings.candidates
-        ranking = self._candidates(self._keys.search(level, self._query.key, limit + _SPARE))
+        ranking = self._candidates(
+            self._keys.search(level, self._query.key, limit + _SPARE), self._reader.locations
+        )
         if level == CHUNK:
             nearest = self._overlay.nearest(self._query.key, limit)
             ranking += [(self._open_ids[id(found)], score) for found, score in nearest]
@@ -131,22 +133,18 @@ class Search:
         for name, node in found:
             likely = 2.0 if any(imported.names(place.path) for place in places[node]) else 1.0
             scores[node] = scores.get(node, 0.0) + likely * self._weights[name] / definers[name]
-        return self._candidates(sorted(scores.items(), key=lambda pair: -pair[1]))
+        return self._candidates(sorted(scores.items(), key=lambda pair: -pair[1]), lambda _: places)
 
-    def _candidates(self, ranking: _Ranking) -> _Ranking:
+    def _candidates(
+        self, ranking: _Ranking, locate: Callable[[Collection[int]], Mapping[int, Sequence[Location]]]
+    ) -> _Ranking:
         """The best, as many as are wanted. Where they lie decides which of equals are among them."""
         limit = self._settings.candidates
         if len(ranking) <= limit or ranking[limit - 1][1] - ranking[limit][1] > _EQUAL:
             return ranking[:limit]
-        places = self._reader.locations([id for id, _ in ranking if id >= 0])
-        places.update({id: [self._open_place(id)] for id, _ in ranking if id < 0})
-
-        def order(pair: tuple[int, float]) -> tuple[float, str, int]:
-            first = places[pair[0]][0]
-            return -round(pair[1], 5), first.path, first.first_line
-
+        places = {id: found[0] for id, found in locate([id for id, _ in ranking]).items() if found}
         # Keys may know what is gone from the store, or not there yet.
-        return sorted((pair for pair in ranking if pair[0] in places), key=order)[:limit]
+        return sorted((pair for pair in ranking if pair[0] in places), key=_by_score(places))[:limit]
 
     # -- from rankings to hits ----------------------------------------------------------------------------------
 
@@ -191,11 +189,7 @@ class Search:
 
     def _fuse(self, rankings: Sequence[_Ranking], places: Mapping[int, Location]) -> dict[int, float]:
         """id -> fused score, best first."""
-
-        def order(pair: tuple[int, float]) -> tuple[float, str, int]:
-            place = places[pair[0]]
-            return -round(pair[1], 5), place.path, place.first_line
-
+        order = _by_score(places)
         scores: dict[int, float] = {}
         for ranking in rankings:
             usable = sorted((pair for pair in ranking if pair[0] in places), key=order)
@@ -258,6 +252,16 @@ class Search:
 def _hit(place: Location, content: Content, score: float) -> Hit:
     lines = place.first_line, place.last_line
     return Hit(place.path, *lines, content.level, score, content.text, content.signature, content.memory)
+
+
+def _by_score(places: Mapping[int, Location]) -> Callable[[tuple[int, float]], tuple[float, str, int]]:
+    """How (id, score) are sorted: best first, equals by where they lie."""
+
+    def order(pair: tuple[int, float]) -> tuple[float, str, int]:
+        place = places[pair[0]]
+        return -round(pair[1], 5), place.path, place.first_line
+
+    return order
 
 
 def _alike(a: frozenset[str], b: frozenset[str]) -> bool:

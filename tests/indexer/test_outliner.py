@@ -344,7 +344,6 @@ PARENT = """
 import os, sys, time
 from indexer.chunking import chunk
 from indexer.cursor_extent import extent_at
-from indexer.exchange import OutlineRequest
 from indexer.extents import LINE
 from indexer.outliner import _outliner_of
 chunk("x = 1\\n" * 1_000, "python")

@@ -189,9 +189,15 @@ def is_over(session: Session) -> bool:
 
 @pytest.mark.asyncio
 async def test_the_first_answers_until_the_next_has_all_that_it_reads(root: Path) -> None:
-    may_load, tiny, large = threading.Event(), coder("tiny", 0), coder("large", 1000)
+    loads, may_load, tiny, large = (
+        threading.Event(),
+        threading.Event(),
+        coder("tiny", 0),
+        coder("large", 1000),
+    )
 
     def load(settings: Settings) -> LoadedCoder:
+        loads.set()
         assert may_load.wait(SECONDS)
         return large
 
@@ -199,7 +205,8 @@ async def test_the_first_answers_until_the_next_has_all_that_it_reads(root: Path
         document = Typed(session, root / "open.py")
         assert await document.type("a = ") == "tiny"
         assert session.status().model == "tiny"
-        await until(lambda: "large: loading it" in session.status().message)  # once nobody types
+        await until(loads.is_set)  # which is once nobody types
+        assert "large: loading it" in session.status().message
         may_load.set()
         await until(lambda: session.status().model == "large")
         assert await document.type("\nb = ") == "large"

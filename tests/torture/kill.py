@@ -46,11 +46,9 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     complete = ("--complete", f"{first}:3:1", "--json", "--set", "model.name=embedded-tiny")
     old, new = (_found(command_line(place, *complete)) for place in (cache, scratch / "fresh"))
     if old != new or not new:
-        failures.append(f"--complete reads {sorted(old - new)} where a fresh index has {sorted(new - old)}")
-    if others := {path.parent.parent.name for path in cache.glob("*/v*/store.sqlite")} - {
-        _store(cache).parent.parent.name
-    }:
-        failures.append(f"--complete has an index of its own: {sorted(others)}")
+        failures.append(f"--complete reads {old}, with a fresh index {new}")
+    if len(indexes := list(cache.glob("*/v*/store.sqlite"))) > 1:
+        failures.append(f"--complete has an index of its own: {indexes}")
     return Outcome(failures)
 
 
@@ -113,8 +111,8 @@ def _pending(cache: Path) -> int:
         return int(db.execute("SELECT count(*) FROM nodes WHERE alive = 1 AND embedded = 0").fetchone()[0])
 
 
-def _found(ended: Ended) -> set[tuple[object, ...]]:
-    return {tuple(hit.values()) for hit in ended.json().get("context", ())}
+def _found(ended: Ended) -> object:
+    return ended.json().get("context")
 
 
 KIND = Kind(
