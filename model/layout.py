@@ -68,12 +68,17 @@ def titles_of(vocabulary: Vocabulary, order: FimOrder, name: DocumentName | None
 
 
 def document_ids(vocabulary: Vocabulary, path: str, text: str) -> list[int]:
-    """A document under its title, as repository-level training data of the coder's family names one; a comment names
-    it to a model without such a token: `<|file_sep|>path\\ntext\\n`."""
+    """A document under its title: `<|file_sep|>path\\ntext\\n`."""
+    return [*title_ids(vocabulary, path), *vocabulary.encode(f"{text.rstrip()}\n")]
+
+
+def title_ids(vocabulary: Vocabulary, path: str) -> list[int]:
+    """What names a document, as repository-level training data of the coder's family does; a comment names it to a
+    model without such a token."""
     fim, family = vocabulary.fim, vocabulary.family
     title = family.title if _names_files(fim, family) else "# {}\n"
-    body = [*vocabulary.encode(title.format(path)), *vocabulary.encode(f"{text.rstrip()}\n")]
-    return body if fim.file_sep is None else [fim.file_sep, *body]
+    named = vocabulary.encode(title.format(path))
+    return named if fim.file_sep is None else [fim.file_sep, *named]
 
 
 def _names_files(fim: FimTokens, family: Family) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,11 @@ from model.checkpoint.opening import open_checkpoint
 from model.engines.torch.qwen2 import Qwen2
 from model.training.block_rows import visible
 from model.training.checkpoint import Journal, load_checkpoint, save_checkpoint, stop_on_signals
-from model.training.config import from_table
+from model.training.config import ConfigError, from_table
 from model.training.export import write_coder
 from model.training.network import load_coder
 from model.training.optimization import Course, Optimizers
+from model.training.scaling import learn_scales, write_scales
 from model.training.sequences import Mix, Sequences
 from model.training.tokens import TokenFile
 from model.training.workers import ALONE, Workers, run_workers
@@ -38,6 +39,7 @@ from model.vocabulary import Vocabulary
 
 # The fields of TrainingRow for B rows: ids int64 [B, T + 1], then positions, documents, blocks and weights [B, T].
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Write = Callable[[Path], None]  # exports the coder into a folder
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class PretrainConfig:
     corpus: Path
     out: Path
     start: Path | None = None  # folder of a checkpoint to go on from; the shape below is then its own
+    scales: bool = False  # of `start`, which is in 4 bits, only what `scaling` says is learned
     seconds: float = 3600.0
     tokens: int = 10**12
     hidden_size: int = 256
@@ -113,7 +116,8 @@ def train(workers: Workers, config: PretrainConfig) -> None:
     batches = Batches(
         Sequences(TokenFile.load(config.corpus), vocabulary, mix), config.batch, workers, config.loaders
     )
-    pretraining = Pretraining(config, first_coder(config, vocabulary), workers)
+    coder = first_coder(config, vocabulary)
+    pretraining = Pretraining(config, coder, workers, _narrowed(config, coder))
     pretraining.resume()
     pretraining.go(batches, stop_on_signals())
 
@@ -129,6 +133,17 @@ def first_coder(config: PretrainConfig, vocabulary: Vocabulary) -> Qwen2:
     if theirs != vocabulary.tokenizer.get_vocab():
         raise ValueError(f"{config.start}: its tokenizer is not that of the corpus {config.corpus}")
     return load_coder(open_checkpoint(str(config.start)), trained=True)
+
+
+def _narrowed(config: PretrainConfig, coder: Qwen2) -> Write | None:
+    """From now on only the scales are learned, if that is what is wanted, and how they are written."""
+    if not config.scales:
+        return None
+    if config.start is None:
+        raise ConfigError("scales: there are none to learn without `start`, a checkpoint in 4 bits")
+    checkpoint = open_checkpoint(str(config.start))
+    learn_scales(coder, checkpoint)
+    return lambda out: write_scales(coder, checkpoint, out)
 
 
 def new_coder(config: PretrainConfig, vocab_size: int) -> Qwen2:
@@ -167,8 +182,12 @@ def flops_per_token(coder: Qwen2, length: int) -> float:
 class Pretraining:
     """One run: owns the coder, its optimizers and the position in the data."""
 
-    def __init__(self, config: PretrainConfig, coder: Qwen2, workers: Workers = ALONE) -> None:
+    def __init__(
+        self, config: PretrainConfig, coder: Qwen2, workers: Workers = ALONE, write: Write | None = None
+    ) -> None:
+        """`write`: not as a coder of our own is written."""
         self._config, self._workers = config, workers
+        self._write = write or (lambda out: write_coder(self.coder, config.corpus / "tokenizer", out))
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.coder = coder.to(self._device).train()
         self._optimizers = Optimizers([(self.coder, config.lr)], config.weight_decay, config.muon)
@@ -211,7 +230,7 @@ class Pretraining:
             },
         )
         export = self._config.out / "export"
-        write_coder(self.coder, self._config.corpus / "tokenizer", beside := export.with_suffix(".new"))
+        self._write(beside := export.with_suffix(".new"))
         os.makedirs(export, exist_ok=True)
         for file in beside.iterdir():
             os.replace(file, export / file.name)

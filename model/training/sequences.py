@@ -2,12 +2,14 @@
 
 A row is filled with documents in the very layout of completion (`model/prompt.py`): related windows of the
 repository as `<|file_sep|>path` snippets, then suffix, prefix and middle, or a stretch of a file as it stands. The
-windows stand as text or as blocks (`block_rows.py`); either way their tokens are learned, too.
+windows stand as text or as blocks (`block_rows.py`); either way their tokens are learned, too. A coder that was taught
+no holes reads on: what stands below the cursor's line is a block then, as `model.blocks.choosing` makes it.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,15 +18,17 @@ import torch
 
 from model.blocks.block import SPAN
 from model.context import LATE_ALLOWED as LATE
-from model.layout import fim_layout
+from model.layout import fim_layout, title_ids
 from model.training.block_rows import begins, places
-from model.training.fim import cut_at
+from model.training.fim import Cut, cut_at
 from model.training.neighbors import Neighbors
 from model.training.tokens import TokenFile, TokenSpan
 from model.vocabulary import Vocabulary
 
 _SPACING = 512  # tokens between the places that an epoch visits
 _MIN_DOCUMENT = 96  # a smaller rest of a row is padded
+_UNSEEN = 0.1  # of the holes, of which nothing behind the cursor is shown
+_LINE_END = re.compile(r"\n\s*|")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class _Part:
         """This part and what follows it in the same document, the last `n_late` of which see its blocks (None: all)."""
         n_early = max(0, len(ids) - n_late) if self.sizes and n_late is not None else 0
         return _Part([*self.ids, *ids], [*self.weights, *weights], self.sizes, n_early)
+
+    def beside(self, sink: int, ids: Sequence[int]) -> _Part:
+        """This part, blocks or nothing, with another block."""
+        begun = self if self.sizes else _Part([sink], [1.0])
+        return _Part([*begun.ids, *ids], [*begun.weights, *[1.0] * len(ids)], [*begun.sizes, len(ids)])
 
 
 class Sequences:
@@ -117,8 +126,9 @@ class Sequences:
             return self._fim_document(r, span, anchor, room, rng)
         start = self._line_start(span, anchor)
         hidden = (start, min(span.end, start + room))
-        context = self._context(r, self._corpus.tokens[slice(*hidden)][:128], hidden, room // 2, rng)
-        head = self._header(span.path)
+        query = self._corpus.tokens[slice(*hidden)][:128]
+        context = self._led(self._context(r, query, hidden, room // 2, rng))
+        head = title_ids(self._vocabulary, span.path)
         body = self._corpus.tokens[slice(*hidden)].tolist()
         end = [self._vocabulary.fim.end] if hidden[1] == span.end else []
         ids = [*head, *body, *end][: room - len(context.ids)]
@@ -137,8 +147,10 @@ class Sequences:
         cut = cut_at(text, len(before), random.Random(int(rng.integers(2**32))))
         if cut is None:
             return self._document(int(rng.integers(len(self._corpus.tokens))), room, rng)
+        if not self._vocabulary.fim.fills:
+            return self._read_on(r, cut, (start, end), room, rng)
         middle = self._vocabulary.encode(cut.middle)[: min(mix.max_middle, room // 2)]
-        n_suffix = 0 if rng.random() < 0.1 else int(rng.integers(8, mix.max_suffix))
+        n_suffix = 0 if rng.random() < _UNSEEN else int(rng.integers(8, mix.max_suffix))
         suffix = self._vocabulary.encode(cut.suffix)[: min(n_suffix, room // 4)]
         prefix = self._vocabulary.encode(cut.prefix)
         left = room - len(middle) - len(suffix) - 3
@@ -149,6 +161,28 @@ class Sequences:
         tail = [*middle, self._vocabulary.fim.end]
         n_late = len(tail) + int(rng.integers(LATE.start, LATE.stop)) if context.sizes else None
         return context.before(head + tail, [1.0] * len(head) + [mix.middle_weight] * len(tail), n_late)
+
+    def _read_on(
+        self, r: int, cut: Cut, hidden: tuple[int, int], room: int, rng: np.random.Generator
+    ) -> _Part:
+        """Prefix and middle as one text, to where the next line's text begins, and what stands below it as a block."""
+        mix, encode, end = self._mix, self._vocabulary.encode, self._vocabulary.fim.end
+        ending = _LINE_END.match(cut.suffix)
+        assert ending is not None, "it matches nothing at all, too"
+        before = encode(cut.prefix)
+        text = encode(cut.prefix + cut.middle + ending[0])[: len(before) + mix.max_middle]
+        is_seen = mix.block_share > 0 and rng.random() >= _UNSEEN
+        below = encode(cut.suffix.partition("\n")[2])[: min(SPAN, room // 4)] if is_seen else []
+        query = np.array(below[:32] + before[-96:], np.int64)
+        context = self._context(r, query, hidden, (room - len(below)) // 2, rng)
+        if below and (context.sizes or not context.ids):
+            context = context.beside(end, below)
+        context = self._led(context)
+        n_middle = max(1, len(text) - len(before))
+        text = text[-(room - len(context.ids)) :]
+        weights = [*[1.0] * (len(text) - n_middle), *[mix.middle_weight] * n_middle][-len(text) :]
+        n_late = n_middle + int(rng.integers(LATE.start, LATE.stop)) if context.sizes else None
+        return context.before(text, weights, n_late)
 
     def _context(
         self, r: int, query: np.ndarray, hidden: tuple[int, int], room: int, rng: np.random.Generator
@@ -168,7 +202,7 @@ class Sequences:
         for window in windows:
             path = self._corpus.repositories[r].files[window.file].path
             tokens = self._corpus.tokens[window.start : window.end].tolist()
-            snippet = [*self._header(path), *tokens][: SPAN if as_blocks else None]
+            snippet = [*title_ids(self._vocabulary, path), *tokens][: SPAN if as_blocks else None]
             if sum(map(len, snippets)) + len(snippet) > budget:
                 break
             snippets.insert(0, snippet)
@@ -177,16 +211,17 @@ class Sequences:
             return _Part(ids, [1.0] * len(ids))
         return _Part([self._vocabulary.fim.end, *ids], [1.0] * (1 + len(ids)), [*map(len, snippets)])
 
+    def _led(self, context: _Part) -> _Part:
+        """What a document begins with: a coder that was taught no holes has the mark between texts in front of all."""
+        fim = self._vocabulary.fim
+        is_begun = fim.fills or bool(context.sizes)
+        return context if is_begun else _Part([fim.end, *context.ids], [1.0, *context.weights])
+
     def _line_start(self, span: TokenSpan, near: int) -> int:
         """The last start of a line at or before token `near` of a file."""
         near = max(near, span.start)
         ends = np.flatnonzero(self._ends_line[self._corpus.tokens[span.start : near]])
         return span.start + (int(ends[-1]) + 1 if len(ends) else 0)
-
-    def _header(self, path: str) -> list[int]:
-        separator = self._vocabulary.fim.file_sep
-        assert separator is not None, "our own tokenizer has all control tokens"
-        return [separator, *self._vocabulary.encode(path + "\n")]
 
     def _text(self, start: int, end: int) -> str:
         ids = self._corpus.tokens[start:end].tolist()

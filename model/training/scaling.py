@@ -1,0 +1,120 @@
+"""What a coder in 4 bits can learn without becoming larger or slower: the scale and minimum of each block, and norms.
+
+Its nibbles stay, and so does its format (PEQA, arXiv 2305.14152, which learns the scales alone). Weights that moved by
+less than half a step would be rounded back to where they were: of a coder whose weights lie on the steps, a short
+training of the weights themselves leaves nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from model.checkpoint.opening import Checkpoint, write_checksums
+from model.checkpoint.packed import BLOCK, Nibbles
+from model.checkpoint.tensors import packed, stored
+from model.engines.torch.qwen2 import Qwen2
+from model.training.export import write_tensors
+
+_MIDDLE = 8.0  # of the 16 steps: a block grows and shrinks around it, and is moved in halves of its range
+_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+class Blocks(nn.Module):
+    """A matrix [out, in] from what is learned of each of its blocks [out, in / 32]: by which share it is wider, and by
+    which share of half its range it is moved. Both begin at 0, where the matrix is the checkpoint's."""
+
+    nibbles: Tensor
+    scale: Tensor
+    middle: Tensor
+
+    def __init__(self, matrix: Nibbles) -> None:
+        super().__init__()
+        low_high = np.stack([matrix.nibbles & 15, matrix.nibbles >> 4], axis=-1)
+        scale, minimum = (
+            torch.from_numpy(part.astype(np.float32)) for part in (matrix.scale, matrix.minimum)
+        )
+        self._matrix = matrix
+        self.register_buffer(
+            "nibbles", torch.from_numpy(low_high.reshape(*matrix.scale.shape, BLOCK)), persistent=False
+        )
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("middle", minimum + _MIDDLE * scale, persistent=False)
+
+    def forward(self, wider: Tensor, moved: Tensor) -> Tensor:
+        """float32 [out, in]."""
+        scale, middle = self.scale * (1 + wider), self.middle + _MIDDLE * self.scale * moved
+        return ((self.nibbles - _MIDDLE) * scale[..., None] + middle[..., None]).flatten(1)
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Nothing learned: `weight` is the checkpoint's."""
+        return torch.zeros_like(self.scale), torch.zeros_like(self.scale)
+
+    def learned(self, wider: Tensor, moved: Tensor) -> Nibbles:
+        """The matrix as a checkpoint has it."""
+        scale = self.scale * (1 + wider)
+        minimum = self.middle + _MIDDLE * self.scale * moved - _MIDDLE * scale
+        halves = (part.detach().numpy().astype(np.float16) for part in (scale, minimum))
+        return replace(self._matrix, **dict(zip(("scale", "minimum"), halves, strict=True)))
+
+
+def learn_scales(coder: Qwen2, checkpoint: Checkpoint) -> None:
+    """From now on scales, minima and norms of `coder`, which is the checkpoint's, are what is trained.
+
+    Raises ValueError where no matrix lies in 4 bits.
+    """
+    coder.requires_grad_(False)
+    matrices = _matrices(coder, checkpoint)
+    if not matrices:
+        raise ValueError(f"{checkpoint.folder} has no matrix in 4 bits: its weights are trained themselves")
+    for layer, matrix in matrices.values():
+        parametrize.register_parametrization(layer, "weight", Blocks(matrix))
+        for part in _parts(layer)[1]:
+            part.requires_grad_(True)
+    for name, parameter in coder.named_parameters():
+        if parameter.ndim == 1 and "norm" in name:
+            parameter.requires_grad_(True)
+
+
+def write_scales(coder: Qwen2, checkpoint: Checkpoint, out: Path) -> None:
+    """The checkpoint with what was learned, in the same format, under `out`."""
+    tensors = {name: np.asarray(stored(info)) for name, info in checkpoint.tensors.items()}
+    for name, (layer, _) in _matrices(coder, checkpoint).items():
+        blocks, parts = _parts(layer)
+        tensors |= {f"{name}.{part}": values for part, values in vars(blocks.learned(*parts)).items()}
+    norms = {name: part for name, part in coder.named_parameters() if name in tensors and part.requires_grad}
+    tensors |= {name: part.detach().numpy().astype(np.float32) for name, part in norms.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    for file in _COPIED:
+        if (checkpoint.folder / file).exists():
+            shutil.copyfile(checkpoint.folder / file, out / file)
+    write_tensors(
+        {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()},
+        out,
+        "model",
+    )
+    write_checksums(out)
+
+
+def _matrices(coder: Qwen2, checkpoint: Checkpoint) -> dict[str, tuple[nn.Linear, Nibbles]]:
+    found = {}
+    for name, layer in coder.named_modules():
+        matrix = packed(checkpoint.tensors, f"{name}.weight") if isinstance(layer, nn.Linear) else None
+        if isinstance(layer, nn.Linear) and isinstance(matrix, Nibbles):
+            found[f"{name}.weight"] = (layer, matrix)
+    return found
+
+
+def _parts(layer: nn.Linear) -> tuple[Blocks, list[nn.Parameter]]:
+    """The blocks of a layer that learns its scales, and what is learned."""
+    learned = layer.get_submodule("parametrizations.weight")
+    assert isinstance(learned, parametrize.ParametrizationList)
+    blocks = learned[0]
+    assert isinstance(blocks, Blocks)
+    return blocks, [*learned.parameters(recurse=False)]
