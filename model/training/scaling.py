@@ -23,6 +23,8 @@ from model.engines.torch.qwen2 import Qwen2
 from model.training.export import write_tensors
 
 _MIDDLE = 8.0  # of the 16 steps: a block grows and shrinks around it, and is moved in halves of its range
+# Bits of the mantissa that are written, rounded: an archive packs what is zero, and 0.2 % are a sixtieth of a step.
+_SCALE_BITS, _BITS = 8, 7
 _COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -60,8 +62,11 @@ class Blocks(nn.Module):
         """The matrix as a checkpoint has it."""
         scale = self.scale * (1 + wider)
         minimum = self.middle + _MIDDLE * self.scale * moved - _MIDDLE * scale
-        halves = (part.detach().numpy().astype(np.float16) for part in (scale, minimum))
-        return replace(self._matrix, **dict(zip(("scale", "minimum"), halves, strict=True)))
+        return replace(
+            self._matrix,
+            scale=_rounded(scale, _SCALE_BITS).astype(np.float16),
+            minimum=_rounded(minimum, _BITS).astype(np.float16),
+        )
 
 
 def learn_scales(coder: Qwen2, checkpoint: Checkpoint) -> None:
@@ -89,7 +94,7 @@ def write_scales(coder: Qwen2, checkpoint: Checkpoint, out: Path) -> None:
         blocks, parts = _parts(layer)
         tensors |= {f"{name}.{part}": values for part, values in vars(blocks.learned(*parts)).items()}
     norms = {name: part for name, part in coder.named_parameters() if name in tensors and part.requires_grad}
-    tensors |= {name: part.detach().numpy().astype(np.float32) for name, part in norms.items()}
+    tensors |= {name: _rounded(part, _BITS) for name, part in norms.items()}
     out.mkdir(parents=True, exist_ok=True)
     for file in _COPIED:
         if (checkpoint.folder / file).exists():
@@ -100,6 +105,13 @@ def write_scales(coder: Qwen2, checkpoint: Checkpoint, out: Path) -> None:
         "model",
     )
     write_checksums(out)
+
+
+def _rounded(values: Tensor, bits: int) -> np.ndarray:
+    """float32 with so many bits behind the leading one."""
+    fractions, exponents = np.frexp(values.detach().numpy().astype(np.float32))
+    steps = np.float32(2 ** (bits + 1))
+    return np.ldexp(np.rint(fractions * steps) / steps, exponents)
 
 
 def _matrices(coder: Qwen2, checkpoint: Checkpoint) -> dict[str, tuple[nn.Linear, Nibbles]]:

@@ -100,14 +100,15 @@ def test_what_was_learned_is_what_is_written(checkpoint: Checkpoint, tmp_path: P
         assert isinstance(after, Nibbles)
         np.testing.assert_array_equal(after.nibbles, before.nibbles)
         assert np.abs(after.widened() - before.widened()).max() > 1e-3
-        np.testing.assert_allclose(after.widened(), weight, atol=1e-3)  # scales are halves
+        step = np.repeat(before.scale.astype(np.float32), 32, axis=1)
+        assert (np.abs(after.widened() - weight) < 0.06 * step).all()
     for name, tensor in written.tensors.items():
         assert (tensor.dtype, tensor.shape) == (
             checkpoint.tensors[name].dtype,
             checkpoint.tensors[name].shape,
         )
         if "norm" in name:
-            np.testing.assert_array_equal(read(name), norms[name].detach().numpy())
+            np.testing.assert_allclose(read(name), norms[name].detach().numpy(), rtol=2**-8)
         elif "embed" in name:
             np.testing.assert_array_equal(stored(tensor), stored(checkpoint.tensors[name]))
     assert written.fingerprint() != checkpoint.fingerprint()
