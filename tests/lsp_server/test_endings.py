@@ -198,7 +198,7 @@ def test_the_output_does_not_fit_on_the_disk(repository: Path) -> None:
 
 @pytest.fixture
 def long_work(repository: Path, model: tuple[str, str]) -> Iterator[subprocess.Popen[str]]:
-    for number in range(600):
+    for number in range(2_000):
         text = "".join(
             f"def scale_{number}_{line}(factor):\n    return {line} * factor\n\n" for line in range(40)
         )
