@@ -106,5 +106,6 @@ class Optimizers:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a matrix maps activations to activations; tables of vectors (embeddings, read-outs) do not."""
-    return not any(part in name for part in ("embed", "readout", "lm_head"))
+    """Whether a matrix maps activations to activations; tables of vectors (embeddings, read-outs) and of blocks' scales
+    do not."""
+    return not any(part in name for part in ("embed", "readout", "lm_head", "parametrizations"))

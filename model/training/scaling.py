@@ -46,8 +46,9 @@ class Blocks(nn.Module):
         self.register_buffer(
             "nibbles", torch.from_numpy(low_high.reshape(*matrix.scale.shape, BLOCK)), persistent=False
         )
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("middle", minimum + _MIDDLE * scale, persistent=False)
+        # A run that is gone on with has these from its checkpoint: where it began, its export may lie now.
+        self.register_buffer("scale", scale)
+        self.register_buffer("middle", minimum + _MIDDLE * scale)
 
     def forward(self, wider: Tensor, moved: Tensor) -> Tensor:
         """float32 [out, in]."""
@@ -109,7 +110,7 @@ def write_scales(coder: Qwen2, checkpoint: Checkpoint, out: Path) -> None:
 
 def _rounded(values: Tensor, bits: int) -> np.ndarray:
     """float32 with so many bits behind the leading one."""
-    fractions, exponents = np.frexp(values.detach().numpy().astype(np.float32))
+    fractions, exponents = np.frexp(values.detach().cpu().numpy().astype(np.float32))
     steps = np.float32(2 ** (bits + 1))
     return np.ldexp(np.rint(fractions * steps) / steps, exponents)
 

@@ -57,7 +57,7 @@ def read_on(tmp_path: Path, checkpoint: Checkpoint) -> Path:
 def config_of(read_on: Path, **changes: object) -> PretrainConfig:
     mix = {"length": 512, "context": 1.0, "max_context": 300, "block_share": 1.0}
     shape = {"corpus": read_on, "out": read_on / "run", "start": read_on.parent / "start", "scales": True}
-    run = {"batch": 2, "tokens": 8 * 2 * 512, "lr": 3e-2, "muon": False, "compile": False, "mix": mix}
+    run = {"batch": 2, "tokens": 8 * 2 * 512, "lr": 3e-2, "compile": False, "mix": mix}
     return PretrainConfig(**(shape | run | changes))  # type: ignore[arg-type]
 
 
@@ -129,6 +129,21 @@ def test_the_stage_learns_goes_on_and_serves(checkpoint: Checkpoint, read_on: Pa
     again = Pretraining(config, coder)
     assert again.resume()
     assert again.progress == 1.0
+
+
+def test_a_run_goes_on_though_its_export_took_the_place_of_its_start(
+    checkpoint: Checkpoint, read_on: Path
+) -> None:
+    config = config_of(read_on)
+    train(ALONE, config)
+    export = open_checkpoint(str(config.out / "export"))
+    coder = load_coder(export, trained=True)
+    learn_scales(coder, export)
+    Pretraining(config, coder).resume()
+    write_scales(coder, export, config.out / "again")
+    again = reader(open_checkpoint(str(config.out / "again")).tensors)
+    for name in weights_of(coder, export):
+        np.testing.assert_array_equal(again(name), reader(export.tensors)(name))
 
 
 def test_loss_falls_on_one_batch(checkpoint: Checkpoint, read_on: Path) -> None:
