@@ -23,9 +23,9 @@ from model.engines.torch.qwen2 import Qwen2
 from model.training.export import write_tensors
 
 _MIDDLE = 8.0  # of the 16 steps: a block grows and shrinks around it, and is moved in halves of its range
-# Bits of the mantissa that are written, rounded: an archive packs what is zero, and 0.2 % are a sixtieth of a step.
+# Bits of the mantissa that are written, rounded: an archive packs what is zero. Weights move by 0.012 steps (mean).
 _SCALE_BITS, _BITS = 8, 7
-_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_LEARNED = "parametrizations.weight"
 
 
 class Blocks(nn.Module):
@@ -76,30 +76,30 @@ def learn_scales(coder: Qwen2, checkpoint: Checkpoint) -> None:
     Raises ValueError where no matrix lies in 4 bits.
     """
     coder.requires_grad_(False)
-    matrices = _matrices(coder, checkpoint)
-    if not matrices:
+    if checkpoint.packing is None or checkpoint.packing.linear_bits != 4:
         raise ValueError(f"{checkpoint.folder} has no matrix in 4 bits: its weights are trained themselves")
-    for layer, matrix in matrices.values():
-        parametrize.register_parametrization(layer, "weight", Blocks(matrix))
-        for part in _parts(layer)[1]:
-            part.requires_grad_(True)
+    for name, layer in list(coder.named_modules()):
+        matrix = packed(checkpoint.tensors, f"{name}.weight") if isinstance(layer, nn.Linear) else None
+        if isinstance(matrix, Nibbles):
+            parametrize.register_parametrization(layer, "weight", Blocks(matrix))
+            layer.get_submodule(_LEARNED).requires_grad_(True)
     for name, parameter in coder.named_parameters():
         if parameter.ndim == 1 and "norm" in name:
             parameter.requires_grad_(True)
 
 
 def write_scales(coder: Qwen2, checkpoint: Checkpoint, out: Path) -> None:
-    """The checkpoint with what was learned, in the same format, under `out`."""
+    """The checkpoint with what was learned, in the same format and with all that lies beside its weights, in `out`."""
     tensors = {name: np.asarray(stored(info)) for name, info in checkpoint.tensors.items()}
-    for name, (layer, _) in _matrices(coder, checkpoint).items():
-        blocks, parts = _parts(layer)
-        tensors |= {f"{name}.{part}": values for part, values in vars(blocks.learned(*parts)).items()}
+    for name, layer in coder.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            tensors |= {f"{name}.weight.{part}": values for part, values in vars(_learned(layer)).items()}
     norms = {name: part for name, part in coder.named_parameters() if name in tensors and part.requires_grad}
     tensors |= {name: _rounded(part, _BITS) for name, part in norms.items()}
     out.mkdir(parents=True, exist_ok=True)
-    for file in _COPIED:
-        if (checkpoint.folder / file).exists():
-            shutil.copyfile(checkpoint.folder / file, out / file)
+    for file in checkpoint.folder.iterdir():
+        if file.suffix in (".json", ".md") and not file.name.endswith(".safetensors.index.json"):
+            shutil.copyfile(file, out / file.name)
     write_tensors(
         {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()},
         out,
@@ -115,19 +115,10 @@ def _rounded(values: Tensor, bits: int) -> np.ndarray:
     return np.ldexp(np.rint(fractions * steps) / steps, exponents)
 
 
-def _matrices(coder: Qwen2, checkpoint: Checkpoint) -> dict[str, tuple[nn.Linear, Nibbles]]:
-    found = {}
-    for name, layer in coder.named_modules():
-        matrix = packed(checkpoint.tensors, f"{name}.weight") if isinstance(layer, nn.Linear) else None
-        if isinstance(layer, nn.Linear) and isinstance(matrix, Nibbles):
-            found[f"{name}.weight"] = (layer, matrix)
-    return found
-
-
-def _parts(layer: nn.Linear) -> tuple[Blocks, list[nn.Parameter]]:
-    """The blocks of a layer that learns its scales, and what is learned."""
-    learned = layer.get_submodule("parametrizations.weight")
+def _learned(layer: nn.Module) -> Nibbles:
+    """The matrix of a layer that learns its scales, as a checkpoint has it."""
+    learned = layer.get_submodule(_LEARNED)
     assert isinstance(learned, parametrize.ParametrizationList)
     blocks = learned[0]
     assert isinstance(blocks, Blocks)
-    return blocks, [*learned.parameters(recurse=False)]
+    return blocks.learned(*learned.parameters(recurse=False))

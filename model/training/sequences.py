@@ -75,10 +75,9 @@ class _Part:
         n_early = max(0, len(ids) - n_late) if self.sizes and n_late is not None else 0
         return _Part([*self.ids, *ids], [*self.weights, *weights], self.sizes, n_early)
 
-    def beside(self, sink: int, ids: Sequence[int]) -> _Part:
-        """This part, blocks or nothing, with another block."""
-        begun = self if self.sizes else _Part([sink], [1.0])
-        return _Part([*begun.ids, *ids], [*begun.weights, *[1.0] * len(ids)], [*begun.sizes, len(ids)])
+    def beside(self, ids: Sequence[int]) -> _Part:
+        """This part, a sink with blocks or without, and another block."""
+        return _Part([*self.ids, *ids], [*self.weights, *[1.0] * len(ids)], [*self.sizes, len(ids)])
 
 
 class Sequences:
@@ -166,7 +165,7 @@ class Sequences:
         self, r: int, cut: Cut, hidden: tuple[int, int], room: int, rng: np.random.Generator
     ) -> _Part:
         """Prefix and middle as one text, to where the next line's text begins, and what stands below it as a block."""
-        mix, encode, end = self._mix, self._vocabulary.encode, self._vocabulary.fim.end
+        mix, encode = self._mix, self._vocabulary.encode
         ending = _LINE_END.match(cut.suffix)
         assert ending is not None, "it matches nothing at all, too"
         before = encode(cut.prefix)
@@ -175,9 +174,10 @@ class Sequences:
         below = encode(cut.suffix.partition("\n")[2])[: min(SPAN, room // 4)] if is_seen else []
         query = np.array(below[:32] + before[-96:], np.int64)
         context = self._context(r, query, hidden, (room - len(below)) // 2, rng)
-        if below and (context.sizes or not context.ids):
-            context = context.beside(end, below)
+        shows_text = bool(context.ids) and not context.sizes
         context = self._led(context)
+        if below and not shows_text:
+            context = context.beside(below)
         n_middle = max(1, len(text) - len(before))
         text = text[-(room - len(context.ids)) :]
         weights = [*[1.0] * (len(text) - n_middle), *[mix.middle_weight] * n_middle][-len(text) :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from model.checkpoint.opening import Checkpoint, open_checkpoint
 from model.checkpoint.packed import Nibbles
 from model.checkpoint.tensors import packed, reader, stored
+from model.engines.torch.qwen2 import Qwen2
 from model.loading import load_model
 from model.training import corpus
 from model.training.config import ConfigError
@@ -19,6 +19,7 @@ from model.training.corpus import CorpusConfig
 from model.training.export import write_coder
 from model.training.importing import ImportOptions, run
 from model.training.network import load_coder
+from model.training.optimization import Optimizers
 from model.training.pretrain import Batches, PretrainConfig, Pretraining, new_coder, train
 from model.training.scaling import learn_scales, write_scales
 from model.training.sequences import Mix, Sequences
@@ -27,8 +28,6 @@ from model.training.workers import ALONE
 from model.vocabulary import Vocabulary
 from tests.model.training.conftest import module_text, write_checkout
 from tests.tiny_gguf import write_tiny_gguf
-
-UP = "model.layers.1.mlp.up_proj.weight"
 
 
 @pytest.fixture
@@ -61,6 +60,12 @@ def config_of(read_on: Path, **changes: object) -> PretrainConfig:
     return PretrainConfig(**(shape | run | changes))  # type: ignore[arg-type]
 
 
+def learning(checkpoint: Checkpoint) -> Qwen2:
+    coder = load_coder(checkpoint, trained=True)
+    learn_scales(coder, checkpoint)
+    return coder
+
+
 def weights_of(coder: torch.nn.Module, checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """Of each matrix in 4 bits, as the network computes with it."""
     return {
@@ -71,25 +76,26 @@ def weights_of(coder: torch.nn.Module, checkpoint: Checkpoint) -> dict[str, np.n
 
 
 def test_it_begins_as_the_checkpoint_and_only_scales_and_norms_are_learned(checkpoint: Checkpoint) -> None:
-    coder = load_coder(checkpoint, trained=True)
-    learn_scales(coder, checkpoint)
+    coder = learning(checkpoint)
     read = reader(checkpoint.tensors)
     for name, weight in weights_of(coder, checkpoint).items():
         np.testing.assert_allclose(weight, read(name), atol=1e-6)
     learned = [name for name, parameter in coder.named_parameters() if parameter.requires_grad]
     assert len(learned) == 2 * (7 * 2 + 2) + 1
     assert all("original" in name or "norm" in name for name in learned)
+    assert len(Optimizers([(coder, 1e-3)], weight_decay=0.1, muon=True).state()) == 1  # Muon is for matrices
 
 
 def test_what_was_learned_is_what_is_written(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    coder = load_coder(checkpoint, trained=True)
-    learn_scales(coder, checkpoint)
+    coder = learning(checkpoint)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in coder.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    (checkpoint.folder / "recall.json").write_text("{}")
     write_scales(coder, checkpoint, tmp_path / "out")
+    assert (tmp_path / "out" / "recall.json").read_text() == "{}"
     written = open_checkpoint(str(tmp_path / "out"))
     read, norms = reader(written.tensors), dict(coder.named_parameters())
     weights = weights_of(coder, checkpoint)
@@ -121,12 +127,7 @@ def test_the_stage_learns_goes_on_and_serves(checkpoint: Checkpoint, read_on: Pa
     assert not loaded.vocabulary.fim.fills
     decoder = loaded.own_decoder
     assert decoder.extend(decoder.embed([1, 2, 3])).shape[-1] == loaded.vocabulary.tokenizer.get_vocab_size()
-    resumed = Pretraining(config, load_coder(checkpoint, trained=True))
-    with pytest.raises(RuntimeError, match="parametrizations"):
-        resumed.resume()
-    coder = load_coder(checkpoint, trained=True)
-    learn_scales(coder, checkpoint)
-    again = Pretraining(config, coder)
+    again = Pretraining(config, learning(checkpoint))
     assert again.resume()
     assert again.progress == 1.0
 
@@ -137,8 +138,7 @@ def test_a_run_goes_on_though_its_export_took_the_place_of_its_start(
     config = config_of(read_on)
     train(ALONE, config)
     export = open_checkpoint(str(config.out / "export"))
-    coder = load_coder(export, trained=True)
-    learn_scales(coder, export)
+    coder = learning(export)
     Pretraining(config, coder).resume()
     write_scales(coder, export, config.out / "again")
     again = reader(open_checkpoint(str(config.out / "again")).tensors)
@@ -148,8 +148,7 @@ def test_a_run_goes_on_though_its_export_took_the_place_of_its_start(
 
 def test_loss_falls_on_one_batch(checkpoint: Checkpoint, read_on: Path) -> None:
     config = config_of(read_on)
-    coder = load_coder(checkpoint, trained=True)
-    learn_scales(coder, checkpoint)
+    coder = learning(checkpoint)
     rows = Sequences(
         TokenFile.load(read_on), Vocabulary.load(checkpoint.folder / "tokenizer.json"), Mix(**config.mix)
     )
@@ -187,9 +186,8 @@ def test_rows_of_a_coder_without_holes_show_what_is_below_as_the_last_block(
         assert ids[0] == vocabulary.fim.end
         assert positions[0] == blocks[0] == 0
         if blocks.max():
-            written = decode(
-                ids[1:][blocks[1:] <= 0].tolist()
-            ).rstrip()  # it ends where the next line's text begins
+            # It ends where the next line's text begins.
+            written = decode(ids[1:][blocks[1:] <= 0].tolist()).rstrip()
             below = decode(ids[blocks == blocks.max()].tolist())
             n_checked += any(f"{written}\n{below}" in file for file in files)
     assert n_checked >= 5
@@ -198,7 +196,7 @@ def test_rows_of_a_coder_without_holes_show_what_is_below_as_the_last_block(
 def test_nothing_is_below_where_rows_have_no_blocks(checkpoint: Checkpoint, read_on: Path) -> None:
     vocabulary = Vocabulary.load(checkpoint.folder / "tokenizer.json")
     rows = Sequences(TokenFile.load(read_on), vocabulary, Mix(length=512, fim=1.0, context=0.5))
-    for row in islice(map(rows.row, range(12)), 12):
+    for row in map(rows.row, range(12)):
         assert not row.blocks.any()
         starts = np.flatnonzero(np.diff(row.documents, prepend=-1))
         assert (row.ids[starts] == vocabulary.fim.end).all()
