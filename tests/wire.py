@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -72,11 +72,18 @@ class Wire:
 
     def answer(self, number: Any) -> Any:
         """The next answer to a request; what comes before it is dropped."""
-        while True:
+        return self.answers([number])[number]
+
+    def answers(self, numbers: Iterable[Any]) -> dict[Any, Any]:
+        """The answers to several requests, which may come in any order; what comes between is dropped."""
+        missing, found = set(numbers), {}
+        while missing:
             message = self.read()
             assert message is not None, f"the server has gone: {self.errors}"
-            if "method" not in message and message.get("id") == number:
-                return message
+            if "method" not in message and message.get("id") in missing:
+                missing.remove(message["id"])
+                found[message["id"]] = message
+        return found
 
     def read(self) -> dict[str, Any] | None:
         """The next message, None when the server has closed its end."""

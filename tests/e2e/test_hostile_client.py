@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.memory import peak_mb
 from tests.wire import SCRIPTED, Wire
 
 URI = "untitled:one"
@@ -49,10 +50,10 @@ def test_what_is_no_header_ends_the_server_with_a_sentence(wire: Wire, header: b
 
 def test_a_refused_length_takes_no_memory_and_the_largest_allowed_only_what_comes(wire: Wire) -> None:
     wire.hello()
-    before = peak(wire.process.pid)
+    before = peak_mb(wire.process.pid)
     wire.raw(b"Content-Length: 268435456\r\n\r\n{")
     time.sleep(0.5)
-    assert peak(wire.process.pid) - before < 32 * 2**20
+    assert peak_mb(wire.process.pid) - before < 32
     wire._to.close()
     assert wire.gone() == 1
     assert "Traceback" not in wire.errors
@@ -295,8 +296,10 @@ def ask_and_do_not_read(wire: Wire, numbers: range) -> str:
 def test_a_client_that_writes_before_it_reads_keeps_no_one_waiting(wire: Wire) -> None:
     """Answers of 2 MB lie unread while as much is still to be sent: more than the pipes hold."""
     wire.hello()
-    uri = ask_and_do_not_read(wire, range(100, 120))
-    assert [wire.answer(number)["result"]["document"]["uri"] for number in range(100, 120)] == [uri] * 20
+    numbers = range(100, 120)
+    uri = ask_and_do_not_read(wire, numbers)
+    answers = wire.answers(numbers)
+    assert [answers[number]["result"]["document"]["uri"] for number in numbers] == [uri] * 20
     ends_well(wire)
 
 
@@ -306,9 +309,3 @@ def test_a_client_that_reads_nothing_more_does_not_keep_the_server(wire: Wire) -
     wire.send({"jsonrpc": "2.0", "id": "last", "method": "shutdown", "params": None})
     wire.notify("exit", None)
     assert wire.gone() == 0
-
-
-def peak(pid: int) -> int:
-    """The most memory that a process has had, bytes."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024

@@ -30,6 +30,7 @@ from indexer.scopes import Syntax
 from indexer.signatures import signatures_of
 from indexer.soundness import sound_part
 from indexer.splitting import DEFAULT_LIMITS, MeasuredLines
+from tests.memory import peak_mb
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -121,11 +122,6 @@ class Stalls:
         while not self._ended.wait(0.002):
             now = time.monotonic()
             self.longest, last = max(self.longest, now - last), now
-
-
-def peak_mb() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 @linux

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from indexer import Gate, Index, Query
 from indexer.installed import installed, site_packages
 from indexer.package_cache import load_or_build
 from tests.indexer.conftest import HashEmbedder
+from tests.memory import peak_mb
 from tests.torture.client import Client
 from tests.torture.hostile_repositories import (
     FLIPS,
@@ -58,8 +58,7 @@ def case(seed: int, size: int, scratch: Path) -> Outcome:
     planted = sorted(path for path in _tree(scratch) - before if not path.endswith(FLIPPED))
     failures += [f"planted outside of the cache: {planted[:3]}"] if planted else []
     failures += _in_cache(cache)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if peak > MAX_MB:
+    if (peak := peak_mb()) > MAX_MB:
         failures.append(f"{peak:.0f} MB of memory")
     if seconds > MAX_SECONDS:
         failures.append(f"{seconds:.0f} s of processor time")

@@ -24,6 +24,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.memory import peak_mb
+
 ROOT = Path(__file__).resolve().parents[2]
 MAX_FAILURES = 5  # of one case that are kept
 MAX_MESSAGE = 600  # characters of one
@@ -183,8 +185,7 @@ def run_here(kind: Kind, seed: int, size: int, scratch: Path) -> Outcome:
     finally:
         remove(scratch)
     kept = [failure[:MAX_MESSAGE] for failure in outcome.failures[:MAX_FAILURES]]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Outcome(kept, {**outcome.figures, "peak_mb": round(peak)}, outcome.skipped)
+    return Outcome(kept, {**outcome.figures, "peak_mb": round(peak_mb())}, outcome.skipped)
 
 
 def run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -10,7 +12,7 @@ import pytest
 
 from tests.torture import summary
 from tests.torture.kinds import KINDS
-from tests.torture.runner import Form, Kind, Outcome, Record, Until, run_here
+from tests.torture.runner import ROOT, Form, Kind, Outcome, Record, Until, run_here
 from tests.torture.runner import run as run_cases
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and signals of POSIX")
@@ -54,6 +56,15 @@ def test_a_case_cleans_up_behind_it_and_says_what_memory_it_took(tmp_path) -> No
     assert outcome.figures["n"] == 7
     assert outcome.figures["peak_mb"] > 1
     assert not (tmp_path / "scratch").exists()
+
+
+def test_the_memory_of_a_case_is_not_that_of_whoever_runs_it() -> None:
+    held = bytearray(b"a" * (64 << 20))
+    told = subprocess.run(
+        [sys.executable, "-c", "from tests.memory import peak_mb; print(peak_mb())"],
+        cwd=ROOT, capture_output=True, check=True,
+    )  # fmt: skip
+    assert 1 < float(told.stdout) < len(held) >> 20
 
 
 def test_time_that_is_over_begins_no_case_and_cuts_off_the_one_that_runs() -> None:
