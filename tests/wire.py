@@ -80,9 +80,10 @@ class Wire:
         while missing:
             message = self.read()
             assert message is not None, f"the server has gone: {self.errors}"
-            if "method" not in message and message.get("id") in missing:
-                missing.remove(message["id"])
-                found[message["id"]] = message
+            number = message.get("id")
+            if "method" not in message and number in missing:
+                missing.remove(number)
+                found[number] = message
         return found
 
     def read(self) -> dict[str, Any] | None:
