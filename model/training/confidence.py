@@ -37,7 +37,8 @@ _THRESHOLDS = tuple(n / 20 for n in range(15))
 @dataclass(frozen=True)
 class ConfidenceConfig:
     """Settings of the stage. `repositories`: a folder of folders; `coder`: as `model.name`; `samples`: what was
-    answered in each repository lies here and is not asked again; `out`: a folder that gets `confidence.json`."""
+    answered in each repository lies here and is not asked again; `out`: a folder that gets `confidence.json`, in which
+    what was found for other languages stays (`model.evaluation.calibration --offsets` finds it anew)."""
 
     repositories: Path
     samples: Path
@@ -63,7 +64,8 @@ class Answer:
 def run(config: ConfidenceConfig) -> None:
     answers = _answers(config)
     config.out.mkdir(parents=True, exist_ok=True)
-    fit(answers).save(config.out)
+    before = Confidence.beside(config.out)
+    replace(fit(answers), languages=before.languages if before else {}).save(config.out)
     if (config.out / CHECKSUMS).exists():
         write_checksums(config.out)
     print(report(answers, left_out(answers)))

@@ -100,6 +100,17 @@ def test_the_stage_writes_a_file_and_says_what_it_is_worth(
     assert (config.out / FILE).read_text() == first
 
 
+def test_a_fit_keeps_what_was_found_for_other_languages(config: ConfidenceConfig) -> None:
+    config.out.mkdir()
+    Confidence(np.zeros(len(FEATURES)), {"javascript": -0.68}).save(config.out)
+    run(config)
+    found = Confidence.beside(config.out)
+
+    assert found is not None
+    assert found.languages == {"javascript": -0.68}
+    assert found.weights.any()
+
+
 def test_a_coder_without_recall_is_refused(config: ConfidenceConfig, tmp_path: Path) -> None:
     bare = load_model(str(write_tiny_checkpoint(tmp_path / "bare")), embedded=tmp_path / "absent")
     repository = UnseenRepository.read(config.repositories / "one", bare.vocabulary)
