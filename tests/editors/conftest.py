@@ -10,13 +10,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pygls
 import pytest
 
+from model.settings import EMBEDDED_LARGE
 from tests import tiny_coder
 from tests.editors.neovim import ROOT, Neovim, find_neovims, wait_for
 
 SCRIPTED_SERVER = ROOT / "tests" / "servers" / "scripted_server.py"
-EMBEDDED_SERVER = [sys.executable, "-m", "lsp_server", *tiny_coder.ARGUMENTS]
+DEFAULT_SERVER = [sys.executable, "-m", "lsp_server"]
+EMBEDDED_SERVER = [*DEFAULT_SERVER, *tiny_coder.ARGUMENTS]
 HEAD = "from shapes import area\n\n\ndef double(width, height):\n"
 LINE = "    return area(width, height) * 2\n"
 BLOCK = "    first = area(width, height)\n    second = first * 2\n    return second\n"
@@ -33,7 +36,20 @@ TARGETS = [
 # What the pictures show: a method as another class of the repository has it, the cursor where its body begins.
 REAL_FILE = "model/engines/torch/decoder.py"
 REAL_LINE = "    def rewind(self, length: int) -> None:"
+FOREIGN_FILE = "workspace/workspace.py"
+FOREIGN_LINE = "    def remove_text_document(self, doc_uri: str):"
 PATIENT = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
+LARGE = {"model": {**PATIENT["model"], "name": EMBEDDED_LARGE}, "drafts": {"packages": False}}
+TAKEOVER_SECONDS = 300.0
+# Only for people: a screen as in a README, and what a user has in a configuration.
+LOOKS: dict[str, Any] = {
+    "terminal": {"size": (92, 20)},
+    "init": """
+vim.o.number, vim.o.signcolumn, vim.o.showmode, vim.o.ruler, vim.o.fillchars = true, 'no', false, false, 'eob: '
+vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a919e' })
+vim.o.statusline = " %f %m%= %{v:lua.require'hef_lsp'.status()} "
+""",
+}
 
 Start = Callable[..., Neovim]
 
@@ -120,6 +136,16 @@ def real_repository(folder: Path) -> str:
             shutil.copy(file, copy)
     before = (folder / REAL_FILE).read_text(encoding="utf-8").partition(REAL_LINE)[0]
     (folder / REAL_FILE).write_text(before, encoding="utf-8")
+    return before
+
+
+def foreign_repository(folder: Path) -> str:
+    """Put the installed pygls into `folder`, which no coder here was trained on; FOREIGN_FILE ends where FOREIGN_LINE
+    is to come. Returns its text."""
+    installed = Path(str(pygls.__file__)).parent
+    shutil.copytree(installed, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    before = (folder / FOREIGN_FILE).read_text(encoding="utf-8").partition(FOREIGN_LINE)[0]
+    (folder / FOREIGN_FILE).write_text(before, encoding="utf-8")
     return before
 
 

@@ -212,10 +212,23 @@ def vim_string(text: str) -> str:
     return "'" + text.replace("\n", " ").replace("'", "''") + "'"
 
 
-def wait_for(ask: Callable[[], Value], what: str, explain: Callable[[], str] = lambda: "") -> Value:
-    """Ask until the answer is true. Raises AssertionError after WAIT_SECONDS."""
-    end = time.monotonic() + WAIT_SECONDS
+def wait_for(
+    ask: Callable[[], Value],
+    what: str,
+    explain: Callable[[], str] = lambda: "",
+    seconds: float = WAIT_SECONDS,
+) -> Value:
+    """Ask until the answer is true. Raises AssertionError after so many seconds."""
+    end = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < end, f"waited in vain for {what}; {explain()}"
         time.sleep(0.05)
     return answer
+
+
+def shown_within(ghost: Callable[[], str | None], seconds: float) -> bool:
+    """Whether there is ghost text by then."""
+    end = time.monotonic() + seconds
+    while not ghost() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(ghost())

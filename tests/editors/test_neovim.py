@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 
 from model.checkpoint.opening import EMBEDDED_FOLDER
@@ -15,6 +12,7 @@ from tests.editors.conftest import (
     EMBEDDED_SERVER,
     HEAD,
     LINE,
+    LOOKS,
     PATIENT,
     REAL_FILE,
     REAL_LINE,
@@ -23,20 +21,11 @@ from tests.editors.conftest import (
     Start,
     real_repository,
 )
-from tests.editors.neovim import PLUGIN, Neovim, wait_for
+from tests.editors.neovim import PLUGIN, Neovim, shown_within, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REST = LINE.strip()[2:]  # behind "re"
-# Only for people: a screen as in a README, and what a user has in a configuration.
-LOOKS: dict[str, Any] = {
-    "terminal": {"size": (92, 20)},
-    "init": """
-vim.o.number, vim.o.signcolumn, vim.o.showmode, vim.o.ruler, vim.o.fillchars = true, 'no', false, false, 'eob: '
-vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a919e' })
-vim.o.statusline = " %f %m%= %{v:lua.require'hef_lsp'.status()} "
-""",
-}
 PLACES = (
     "return vim.tbl_map(function(it) return { vim.fn.bufname(it.bufnr), it.lnum } end, vim.fn.getqflist())"
 )
@@ -226,14 +215,14 @@ def test_what_the_embedded_model_suggests_is_what_acceptance_puts_in(start_neovi
     before = neovim.read(REAL_FILE)
     neovim.edit(REAL_FILE, before)
     neovim.keys(f"Gzzo0<C-d>{REAL_LINE}<CR>")
-    if not shown_within(neovim, 10.0):
+    if not shown_within(neovim.ghost, 10.0):
         neovim.keys(r"<M-\>")  # a model that is not sure enough of itself is silent unless asked
     suggested = wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
     neovim.screenshot("embedded")
     neovim.keys("<Tab>")
     neovim.wait_for_lines([*before.splitlines(), REAL_LINE, *f"        {suggested}".split("\n")])
     wait_for(lambda: accepted(neovim) == 1, "the accept command")
-    shown_within(neovim, 10.0)
+    shown_within(neovim.ghost, 10.0)
     neovim.screenshot("embedded-next")
     neovim.keys("<Esc>:HefContext<CR>")
     wait_for(lambda: neovim.lua(PLACES), "the quickfix list", lambda: str(neovim.state()))
@@ -248,13 +237,4 @@ def accepted(neovim: Neovim) -> int:
 
 def shown_within_a_second(neovim: Neovim) -> bool:
     """Whether ghost text comes up; Neovim asks 200 ms after the last key, the scripted model answers at once."""
-    return shown_within(neovim, 1.0)
-
-
-def shown_within(neovim: Neovim, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if neovim.ghost() is not None:
-            return True
-        time.sleep(0.05)
-    return False
+    return shown_within(neovim.ghost, 1.0)

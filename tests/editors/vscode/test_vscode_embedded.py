@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from model.checkpoint.opening import EMBEDDED_FOLDER
 from tests.editors.conftest import EMBEDDED_SERVER, PATIENT, REAL_FILE, REAL_LINE, real_repository
-from tests.editors.neovim import wait_for
+from tests.editors.neovim import shown_within, wait_for
 from tests.editors.vscode.conftest import Start
 from tests.editors.vscode.workbench import LOOKS, Workbench
 
@@ -36,7 +34,7 @@ def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: St
     vscode.type(REAL_LINE)
     vscode.press("Enter")
     vscode.command("revealLine", {"lineNumber": before.count("\n"), "at": "center"})
-    if not comes_up(vscode):
+    if not shown_within(vscode.ghost, BY_ITSELF_SECONDS):
         vscode.press("Alt+Backslash")  # a model that is not sure enough of itself is silent unless asked
     wait_for(vscode.ghost, "ghost text", vscode.before_cursor)
     vscode.settle()
@@ -48,16 +46,9 @@ def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: St
     show_more(vscode)
 
 
-def comes_up(vscode: Workbench) -> bool:
-    end = time.monotonic() + BY_ITSELF_SECONDS
-    while not vscode.ghost() and time.monotonic() < end:
-        time.sleep(0.2)
-    return bool(vscode.ghost())
-
-
 def show_more(vscode: Workbench) -> None:
     """For people: what comes next, where it came from, and how things are."""
-    comes_up(vscode)
+    shown_within(vscode.ghost, BY_ITSELF_SECONDS)
     vscode.screenshot("embedded-next")
     vscode.press("Escape")
     vscode.api("void vscode.commands.executeCommand('hef-lsp.showContext')")
