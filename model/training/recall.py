@@ -8,7 +8,7 @@ the report says is measured on repositories that were left out of the fit, in tu
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from model.recall.ranking import Forest
 from model.recall.weights import LIKELY, RecallWeights
 from model.settings import EMBEDDED_TINY
 from model.training.boosting import fit_forest
+from model.training.config import ConfigError
 from model.training.cursors import UnseenRepository, collect
 from model.training.recall_samples import Collector, RecallSample, load_samples, save_samples
 
@@ -31,6 +32,8 @@ _FOLDS = 4
 _GATE_STEPS, _GATE_RATE, _GATE_DECAY = 300, 0.5, 1e-3
 _SURE = np.arange(0.0, 1.01, 0.02)
 
+Rank = Callable[[Sequence[RecallSample]], Forest]  # samples to learn from -> ranker
+
 
 @dataclass(frozen=True)
 class RecallConfig:
@@ -38,9 +41,10 @@ class RecallConfig:
     out for each repository lies here and is not worked out again; `out`: a folder that gets `recall.json`.
 
     `unasked_per_repository`: cursors at which the coder is not asked, which is what takes the time; the ranker learns
-    from them, too. `ranked`: a folder of repositories that the coder may have seen, so that only the ranker, which does
-    not know the coder, learns from them. `others`: a folder with the `recall.json` of another coder, which is measured
-    as well.
+    from them, too. `ranked`: a folder of repositories that the coder may have seen, so that only the ranker, which
+    does not know the coder, learns from them. `trees`: a folder whose `recall.json` has the ranker, which then is not
+    fitted here; where it learned from the same repositories, the report is a little too good. `others`: a folder with
+    the `recall.json` of another coder, which is measured as well.
     """
 
     repositories: Path
@@ -52,6 +56,7 @@ class RecallConfig:
     seed: int = 1
     ranked: Path | None = None
     ranked_per_repository: int = 200
+    trees: Path | None = None
     others: Path | None = None
 
     @property
@@ -106,11 +111,10 @@ def run(config: RecallConfig) -> None:
     samples = [*_samples(config), *(_samples(config.unasked) if config.unasked else [])]
     asked = [sample for sample in samples if sample.steps]
     folds = _folds(samples)
-    outcome = left_out(samples, asked, folds)
+    rank = fit_ranker if config.trees is None else _as_in(config.trees)
+    outcome = left_out(samples, asked, folds, rank)
     inside = np.array([sample.inside for sample in asked])
-    fitted = RecallWeights(
-        fit_gate(asked), fit_ranker(samples), outcome.bound(~inside), outcome.bound(inside)
-    )
+    fitted = RecallWeights(fit_gate(asked), rank(samples), outcome.bound(~inside), outcome.bound(inside))
     config.out.mkdir(parents=True, exist_ok=True)
     fitted.save(config.out)
     if (config.out / CHECKSUMS).exists():
@@ -128,6 +132,14 @@ def run(config: RecallConfig) -> None:
         columns["another coder's numbers"] = unfitted.with_recall(_bounds(others, inside))
     columns["line is a candidate"] = np.array([sample.right.any() for sample in asked], float)
     print(report(asked, columns))
+
+
+def _as_in(folder: Path) -> Rank:
+    """The ranker that is there already. Raises ConfigError where none is."""
+    found = RecallWeights.beside(folder)
+    if found is None:
+        raise ConfigError(f"trees: there is no recall.json in {folder}")
+    return lambda samples: found.forest
 
 
 def _bounds(weights: RecallWeights, inside: np.ndarray) -> np.ndarray:
@@ -151,13 +163,16 @@ def _folds(samples: Sequence[RecallSample]) -> dict[str, int]:
 
 
 def left_out(
-    samples: Sequence[RecallSample], asked: Sequence[RecallSample], folds: Mapping[str, int]
+    samples: Sequence[RecallSample],
+    asked: Sequence[RecallSample],
+    folds: Mapping[str, int],
+    rank: Rank,
 ) -> Outcome:
     """What numbers fitted on the other folds of repositories give for each of `asked`, which are those with steps."""
     rows = np.zeros((4, len(asked)))
     for fold in range(_FOLDS):
         rest = [sample for sample in samples if folds[sample.repository] != fold]
-        gate, forest = fit_gate([sample for sample in rest if sample.steps]), fit_ranker(rest)
+        gate, forest = fit_gate([sample for sample in rest if sample.steps]), rank(rest)
         own = [i for i, sample in enumerate(asked) if folds[sample.repository] == fold]
         if own:
             rows[:, own] = list(vars(Outcome.of([asked[i] for i in own], gate, forest)).values())

@@ -13,6 +13,7 @@ from model.loading import load_model
 from model.recall.ranking import FEATURES
 from model.recall.weights import FILE, RecallWeights
 from model.training.boosting import BoostingConfig, fit_forest
+from model.training.config import ConfigError
 from model.training.cursors import UnseenRepository
 from model.training.fim import Cut
 from model.training.recall import Outcome, RecallConfig, run
@@ -128,6 +129,19 @@ def test_another_coder_s_numbers_are_measured_beside(
     run(replace(config, others=tmp_path))
 
     assert "another coder's numbers" in capsys.readouterr().out
+
+
+def test_trees_of_another_coder_can_be_taken_and_are_not_fitted(config: RecallConfig, tmp_path: Path) -> None:
+    weights().save(tmp_path)
+    run(replace(config, trees=tmp_path))
+    found, before = RecallWeights.beside(config.out), RecallWeights.beside(tmp_path)
+
+    assert found is not None
+    assert before is not None
+    assert found.forest.json() == before.forest.json()
+    assert not np.array_equal(found.gate, before.gate)
+    with pytest.raises(ConfigError, match="there is no recall"):
+        run(replace(config, trees=tmp_path / "absent"))
 
 
 def sampled(config: RecallConfig, model: LoadedModel, prefix: str, suffix: str = "\n") -> RecallSample:
