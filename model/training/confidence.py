@@ -96,7 +96,7 @@ class _Heard(Confidence):
 
     def chances(self, lines: Sequence[WrittenLine], language: str = "") -> tuple[float, ...]:
         self.lines[:] = lines
-        return ()
+        return (1.0,) * len(lines)
 
 
 class Asker:

@@ -11,7 +11,16 @@ import pytest
 from model.checkpoint.opening import write_checksums
 from model.confidence import FEATURES, FILE, Confidence, WrittenLine, features
 from model.loading import load_model
-from model.training.confidence import Answer, Asker, ConfidenceConfig, fit, left_out, report, run
+from model.training.confidence import (
+    Answer,
+    Asker,
+    ConfidenceConfig,
+    fit,
+    left_out,
+    load_answers,
+    report,
+    run,
+)
 from model.training.config import ConfigError
 from model.training.cursors import UnseenRepository
 from tests.model.recall.test_mixer import weights
@@ -109,6 +118,15 @@ def test_a_fit_keeps_what_was_found_for_other_languages(config: ConfidenceConfig
     assert found is not None
     assert found.languages == {"javascript": -0.68}
     assert found.weights.any()
+
+
+def test_a_name_that_stands_nowhere_is_an_answer_like_any_other(
+    config: ConfidenceConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.completer.completed_name", lambda prefix, text: "nowhere_else_at_all")
+    run(config)
+
+    assert any(len(answer.right) for answer in load_answers("one", config.samples / "one.npz"))
 
 
 def test_a_coder_without_recall_is_refused(config: ConfidenceConfig, tmp_path: Path) -> None:
