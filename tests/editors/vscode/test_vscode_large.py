@@ -35,6 +35,7 @@ def test_what_the_large_coder_suggests_is_what_acceptance_puts_in(start_vscode: 
     vscode.command("workbench.action.closeSidebar")
     before = file.read_text(encoding="utf-8")
     vscode.edit(file, before)
+    vscode.wait_for_status("Ready")
     wait_for(
         lambda: EMBEDDED_LARGE in vscode.command("hef-lsp.status")["model"],
         "it to take over",
