@@ -33,6 +33,7 @@ from indexer.splitting import ChunkLimits
 from model.loading import load_model
 from model.settings import EMBEDDED_TINY
 from tests.benchmarks.measurement import Measurement, heading, json_line, percentiles, table, this_machine
+from tests.memory import held
 
 STRUCTURES = ("exact", "hnswlib", "usearch")
 N_REAL, N_QUERIES, K, N_TRUE = 2_048, 200, 40, 10
@@ -185,10 +186,9 @@ def _in_a_process(step: str, folder: Path, structure: str) -> dict[str, float]:
 def _memory(name: str) -> float:
     """In MB, of Linux's own names for it; 0 where there are none."""
     try:
-        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+        return held().get(name, 0) / 1024
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)
 
 
 def _parser() -> argparse.ArgumentParser:

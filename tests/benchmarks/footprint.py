@@ -21,6 +21,7 @@ from model.settings import EMBEDDED_TINY
 from tests.benchmarks.measurement import Measurement, heading, json_line, table, this_machine
 from tests.benchmarks.serving import cpu_seconds
 from tests.benchmarks.subjects import Subject, copy_of
+from tests.memory import held
 from tests.typist import Typist
 
 TARGET = "<= 450 MB, first answer <= 3 s"
@@ -166,9 +167,8 @@ async def until(reached: Callable[[], bool], pause: float) -> None:
 
 def memory(pid: int) -> dict[str, float]:
     """Megabytes of a process."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    told = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    return {ours: int(told[theirs].split()[0]) * 1024 / 1e6 for theirs, ours in _FIELDS.items()}
+    told = held(pid)
+    return {ours: told[theirs] * 1024 / 1e6 for theirs, ours in _FIELDS.items()}
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pygls
 import pytest
 
+from model.checkpoint.opening import has_large
 from model.settings import EMBEDDED_LARGE
 from tests import tiny_coder
 from tests.editors.neovim import ROOT, Neovim, find_neovims, wait_for
@@ -38,8 +39,10 @@ REAL_FILE = "model/engines/torch/decoder.py"
 REAL_LINE = "    def rewind(self, length: int) -> None:"
 FOREIGN_FILE = "workspace/workspace.py"
 FOREIGN_LINE = "    def remove_text_document(self, doc_uri: str):"
-PATIENT = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
-LARGE = {"model": {**PATIENT["model"], "name": EMBEDDED_LARGE}, "drafts": {"packages": False}}
+PATIENT: dict[str, dict[str, Any]] = {"model": {"deadlineMs": 10_000}}  # a busy machine takes its time
+# Reading them takes minutes on a busy machine, and the status says so.
+WITHOUT_PACKAGES: dict[str, dict[str, Any]] = {"drafts": {"packages": False}}
+LARGE: dict[str, dict[str, Any]] = {"model": {**PATIENT["model"], "name": EMBEDDED_LARGE}, **WITHOUT_PACKAGES}
 TAKEOVER_SECONDS = 300.0
 # Only for people: a screen as in a README, and what a user has in a configuration.
 LOOKS: dict[str, Any] = {
@@ -52,6 +55,13 @@ vim.o.statusline = " %f %m%= %{v:lua.require'hef_lsp'.status()} "
 }
 
 Start = Callable[..., Neovim]
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def needs_large(test: Test) -> Test:
+    """It is loaded and takes over first."""
+    is_there = pytest.mark.skipif(not has_large(), reason="this checkout has no large coder")
+    return pytest.mark.timeout(2 * TAKEOVER_SECONDS)(is_there(test))
 
 
 @pytest.fixture(scope="session", params=find_neovims().values() or [None], ids=find_neovims() or ["none"])
@@ -140,7 +150,7 @@ def real_repository(folder: Path) -> str:
 
 
 def foreign_repository(folder: Path) -> str:
-    """Put the installed pygls into `folder`, which no coder here was trained on; FOREIGN_FILE ends where FOREIGN_LINE
+    """Put the installed pygls into `folder`, which is in no corpus of ours; FOREIGN_FILE ends where FOREIGN_LINE
     is to come. Returns its text."""
     installed = Path(str(pygls.__file__)).parent
     shutil.copytree(installed, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)

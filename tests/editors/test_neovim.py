@@ -5,20 +5,28 @@ from __future__ import annotations
 import pytest
 
 from model.checkpoint.opening import EMBEDDED_FOLDER
+from model.settings import EMBEDDED_LARGE
 from tests.editors.conftest import (
     BLOCK,
     BLOCK_HEAD,
     CRLF_HEAD,
+    DEFAULT_SERVER,
     EMBEDDED_SERVER,
+    FOREIGN_FILE,
+    FOREIGN_LINE,
     HEAD,
+    LARGE,
     LINE,
     LOOKS,
     PATIENT,
     REAL_FILE,
     REAL_LINE,
+    TAKEOVER_SECONDS,
     TARGETS,
     WIDE_HEAD,
     Start,
+    foreign_repository,
+    needs_large,
     real_repository,
 )
 from tests.editors.neovim import PLUGIN, Neovim, shown_within, wait_for
@@ -212,21 +220,34 @@ def test_nothing_is_logged_as_an_error_while_typing_against_a_slow_model(start_n
 @pytest.mark.skipif(not EMBEDDED_FOLDER.is_dir(), reason="this checkout has no embedded model")
 def test_what_the_embedded_model_suggests_is_what_acceptance_puts_in(start_neovim: Start) -> None:
     neovim = start_neovim(command=EMBEDDED_SERVER, settings=PATIENT, prepare=real_repository, **LOOKS)
-    before = neovim.read(REAL_FILE)
-    neovim.edit(REAL_FILE, before)
-    neovim.keys(f"Gzzo0<C-d>{REAL_LINE}<CR>")
-    if not shown_within(neovim.ghost, 10.0):
-        neovim.keys(r"<M-\>")  # a model that is not sure enough of itself is silent unless asked
-    suggested = wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
-    neovim.screenshot("embedded")
-    neovim.keys("<Tab>")
-    neovim.wait_for_lines([*before.splitlines(), REAL_LINE, *f"        {suggested}".split("\n")])
-    wait_for(lambda: accepted(neovim) == 1, "the accept command")
+    take_what_is_suggested(neovim, REAL_FILE, REAL_LINE, "embedded")
     shown_within(neovim.ghost, 10.0)
     neovim.screenshot("embedded-next")
     neovim.keys("<Esc>:HefContext<CR>")
     wait_for(lambda: neovim.lua(PLACES), "the quickfix list", lambda: str(neovim.state()))
     neovim.screenshot("embedded-context")
+
+
+@needs_large
+def test_so_is_what_the_large_coder_suggests_in_a_repository_that_is_not_ours(start_neovim: Start) -> None:
+    neovim = start_neovim(command=DEFAULT_SERVER, settings=LARGE, prepare=foreign_repository, **LOOKS)
+    model = "local status = require('hef_lsp').details() return status and status.model or ''"
+    wait_for(lambda: EMBEDDED_LARGE in neovim.lua(model), "it to take over", seconds=TAKEOVER_SECONDS)
+    take_what_is_suggested(neovim, FOREIGN_FILE, FOREIGN_LINE, "large")
+
+
+def take_what_is_suggested(neovim: Neovim, file: str, line: str, picture: str) -> None:
+    """Begin the body of a method whose first line is `line`, at the end of a file."""
+    before = neovim.read(file)
+    neovim.edit(file, before)
+    neovim.keys(f"Gzzo0<C-d>{line}<CR>")
+    if not shown_within(neovim.ghost, 10.0):
+        neovim.keys(r"<M-\>")  # a model that is not sure enough of itself is silent unless asked
+    suggested = wait_for(neovim.ghost, "ghost text", lambda: str(neovim.state()))
+    neovim.screenshot(picture)
+    neovim.keys("<Tab>")
+    neovim.wait_for_lines([*before.splitlines(), line, *f"        {suggested}".split("\n")])
+    wait_for(lambda: accepted(neovim) == 1, "the accept command")
 
 
 def accepted(neovim: Neovim) -> int:

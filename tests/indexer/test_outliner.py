@@ -30,7 +30,7 @@ from indexer.scopes import Syntax
 from indexer.signatures import signatures_of
 from indexer.soundness import sound_part
 from indexer.splitting import DEFAULT_LIMITS, MeasuredLines
-from tests.memory import peak_mb
+from tests.memory import held, peak_mb
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -367,8 +367,7 @@ def test_it_is_small_and_has_no_more_open_than_its_pipes(outliner: Outliner) -> 
     text = (ROOT / "indexer" / "index.py").read_text("utf-8")
     assert outline(outliner, text) is not None
     place = Path(f"/proc/{process_of(outliner)}")
-    resident = int((place / "status").read_text().partition("VmRSS:")[2].split()[0]) // 1024
-    assert resident < 40
+    assert held(process_of(outliner))["VmRSS"] // 1024 < 40
     opened = sorted(os.readlink(fd) for fd in (place / "fd").iterdir())
     assert [name.partition(":")[0] for name in opened if name.startswith("pipe")] == ["pipe", "pipe"]
     assert [name for name in opened if not name.startswith(("pipe", "/proc/"))] == ["/dev/null"]

@@ -1,13 +1,30 @@
-"""The product as users have it, with the tiny embedded model, in a real VS Code."""
+"""The product as users have it, with each of the embedded models, in a real VS Code."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pytest
 
 from model.checkpoint.opening import EMBEDDED_FOLDER
-from tests.editors.conftest import EMBEDDED_SERVER, PATIENT, REAL_FILE, REAL_LINE, real_repository
+from model.settings import EMBEDDED_LARGE
+from tests.editors.conftest import (
+    DEFAULT_SERVER,
+    EMBEDDED_SERVER,
+    FOREIGN_FILE,
+    FOREIGN_LINE,
+    LARGE,
+    PATIENT,
+    REAL_FILE,
+    REAL_LINE,
+    TAKEOVER_SECONDS,
+    WITHOUT_PACKAGES,
+    foreign_repository,
+    needs_large,
+    real_repository,
+)
 from tests.editors.neovim import shown_within, wait_for
-from tests.editors.vscode.conftest import Start
+from tests.editors.vscode.conftest import Session, Start
 from tests.editors.vscode.workbench import LOOKS, Workbench
 
 pytestmark = [
@@ -20,18 +37,49 @@ BY_ITSELF_SECONDS = 10.0
 
 
 def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: Start) -> None:
-    settings = {**LOOKS, "hef-lsp.model.deadlineMs": PATIENT["model"]["deadlineMs"]}
-    settings["hef-lsp.drafts.packages"] = (
-        False  # reading them takes minutes on a busy machine, and the status says so
+    session = start_vscode(
+        server=EMBEDDED_SERVER,
+        settings={**LOOKS, **flat(PATIENT | WITHOUT_PACKAGES)},
+        prepare=real_repository,
     )
-    session = start_vscode(server=EMBEDDED_SERVER, settings=settings, prepare=real_repository)
-    vscode, file = session.vscode, session.folder / REAL_FILE
+    begin(session, REAL_FILE)
+    take_what_is_suggested(session, REAL_FILE, REAL_LINE, "embedded")
+    show_more(session.vscode)
+
+
+@needs_large
+def test_so_is_what_the_large_coder_suggests_in_a_repository_that_is_not_ours(start_vscode: Start) -> None:
+    session = start_vscode(
+        server=DEFAULT_SERVER, settings={**LOOKS, **flat(LARGE)}, prepare=foreign_repository
+    )
+    begin(session, FOREIGN_FILE)
+    wait_for(
+        lambda: EMBEDDED_LARGE in session.vscode.command("hef-lsp.status")["model"],
+        "it to take over",
+        seconds=TAKEOVER_SECONDS,
+    )
+    take_what_is_suggested(session, FOREIGN_FILE, FOREIGN_LINE, "large")
+
+
+def flat(settings: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """As VS Code names them."""
+    return {
+        f"hef-lsp.{part}.{name}": value for part, named in settings.items() for name, value in named.items()
+    }
+
+
+def begin(session: Session, name: str) -> None:
+    vscode, file = session.vscode, session.folder / name
     vscode.resize(1080, 460)
     vscode.command("workbench.action.closeSidebar")
-    before = file.read_text(encoding="utf-8")
-    vscode.edit(file, before)
+    vscode.edit(file, file.read_text(encoding="utf-8"))
     vscode.wait_for_status("Ready")
-    vscode.type(REAL_LINE)
+
+
+def take_what_is_suggested(session: Session, file: str, line: str, picture: str) -> None:
+    """Begin the body of a method whose first line is `line`, at the end of the file that is open."""
+    vscode, before = session.vscode, (session.folder / file).read_text(encoding="utf-8")
+    vscode.type(line)
     vscode.press("Enter")
     vscode.command("revealLine", {"lineNumber": before.count("\n"), "at": "center"})
     if not shown_within(vscode.ghost, BY_ITSELF_SECONDS):
@@ -39,11 +87,10 @@ def test_what_the_embedded_model_suggests_is_shown_and_accepted(start_vscode: St
     wait_for(vscode.ghost, "ghost text", vscode.before_cursor)
     vscode.settle()
     shown = "\n".join([vscode.shown_line(), *vscode.ghost().split("\n")[1:]])
-    vscode.screenshot("embedded")
+    vscode.screenshot(picture)
     vscode.press("Tab")
-    vscode.wait_for_text(f"{before}{REAL_LINE}\n{shown}")
+    vscode.wait_for_text(f"{before}{line}\n{shown}")
     assert vscode.command("hef-lsp.status")["suggestions"]["accepted"] == 1
-    show_more(vscode)
 
 
 def show_more(vscode: Workbench) -> None:
